@@ -1,0 +1,112 @@
+package core
+
+import "time"
+
+// AllocationID names an allocation. The caller makes it, so that a retry is the
+// same request. 1 to 64 of [A-Za-z0-9._-].
+type AllocationID string
+
+// Allocation is ownership of a node by a caller. Its row stays for ever: an ID
+// that was released or has expired never acquires again.
+type Allocation struct {
+	ID      AllocationID `json:"id"`
+	Owner   string       `json:"owner"`
+	Name    string       `json:"name"` // unique per owner among unreleased allocations
+	State   State        `json:"state"`
+	Reason  string       `json:"reason,omitempty"`
+	Node    NodeID       `json:"node,omitempty"` // while it holds one
+	Version uint64       `json:"version"`
+
+	Request Request `json:"request"`
+	// Order is what is to be deployed; nil until deploy is asked for.
+	Order *DeployOrder `json:"order,omitempty"`
+
+	CreatedAt time.Time `json:"created_at"`
+	// Deadline ends an Allocated allocation that was never deployed, and a Waiting
+	// one whose waiter stopped renewing it.
+	Deadline time.Time `json:"deadline,omitzero"`
+	EndedAt  time.Time `json:"ended_at,omitzero"`
+
+	// Moves are the nodes that failed this allocation by their own fault, oldest first.
+	Moves []NodeID `json:"moves,omitempty"`
+	// Access is how to reach the machine; set when the deploy is done.
+	Access Access `json:"access,omitzero"`
+}
+
+// Access is how a machine is reached.
+type Access struct {
+	Address    string   `json:"address,omitempty"`
+	SSHPort    int      `json:"ssh_port,omitempty"`
+	SSHUser    string   `json:"ssh_user,omitempty"`
+	DockerPort int      `json:"docker_port,omitempty"`
+	HostKeys   []string `json:"host_keys,omitempty"` // public, authorized_keys format
+}
+
+// DeployOrder is what to put on a node. User data is a secret.
+type DeployOrder struct {
+	Image    string   `json:"image"`
+	Hostname string   `json:"hostname,omitempty"` // default: the machine's name
+	SSHUser  string   `json:"ssh_user,omitempty"` // default: the image's login user
+	SSHPort  int      `json:"ssh_port,omitempty"` // 0: the node's
+	Keys     []string `json:"keys"`               // public keys, authorized_keys format
+	UserData Sealed   `json:"user_data,omitempty"`
+	// Digest tells two orders apart without opening UserData.
+	Digest string `json:"digest"`
+}
+
+// AttemptID names one try at a deploy, a clean or a preparation. It is new for
+// each, and everything that counts as done is counted under it.
+type AttemptID string
+
+// Job is the kind of work that an attempt does.
+type Job string
+
+const (
+	JobDeploy Job = "deploy"
+	JobClean  Job = "clean"
+)
+
+// Attempt is the record of work under way, enough for another process to go on.
+type Attempt struct {
+	ID         AttemptID    `json:"id"`
+	Node       NodeID       `json:"node"`
+	Allocation AllocationID `json:"allocation,omitempty"`
+	Job        Job          `json:"job"`
+	StartedAt  time.Time    `json:"started_at"`
+	EndedAt    time.Time    `json:"ended_at,omitzero"`
+	// Met are the steps that are done, with the time.
+	Met map[string]time.Time `json:"met,omitempty"`
+	// Boot is the ramdisk boot that this attempt uses now.
+	Boot *Boot `json:"boot,omitempty"`
+	// FailedErases counts erases that failed, not workers that died.
+	FailedErases int `json:"failed_erases,omitempty"`
+	// HostKeys are the private SSH host keys that we made; gone once Deployed.
+	HostKeys Sealed `json:"host_keys,omitempty"`
+	// PublicHostKeys are their public halves, authorized_keys format.
+	PublicHostKeys []string `json:"public_host_keys,omitempty"`
+}
+
+// Boot is one start of the ramdisk. Its key authenticates the engine to the agent
+// and signs for the check-in server; its token authenticates the agent's check-in.
+type Boot struct {
+	ID          string    `json:"id"`          // random; part of the media's URL
+	Secret      Sealed    `json:"secret"`      // BootSecret as JSON
+	Certificate []byte    `json:"certificate"` // DER; public
+	Expires     time.Time `json:"expires"`
+	// Agent is set by the check-in.
+	Agent *AgentEndpoint `json:"agent,omitempty"`
+}
+
+// BootSecret is what only the engine may know of a boot.
+type BootSecret struct {
+	Key   []byte `json:"key"`   // PKCS#8 private key of Boot.Certificate
+	Token string `json:"token"` // presented by the agent at check-in
+}
+
+// AgentEndpoint is where an agent listens and which certificate it made.
+type AgentEndpoint struct {
+	Address     string   `json:"address"`     // host:port
+	Certificate []byte   `json:"certificate"` // DER
+	Identity    Identity `json:"identity"`
+	Peer        string   `json:"peer"` // the IP the check-in came from
+}

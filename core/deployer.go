@@ -1,0 +1,147 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// Deployer is what the engine needs besides the BMC: boot media, check-ins, the
+// agent's client, image data, seeds, and the look at a machine's SSH. All of its
+// services are reachable only while this process lives.
+type Deployer interface {
+	// NewBoot makes the keys and the token of one ramdisk boot. The secret is to be
+	// sealed and stored before Offer.
+	NewBoot(ttl time.Duration) (Boot, BootSecret, error)
+	// Offer serves the boot's media and takes its check-in until Withdraw. The URL is
+	// for the BMC; peer is the BMC's host, from which the address it can reach us at
+	// is found, unless advertise names one.
+	Offer(ctx context.Context, b Boot, s BootSecret, p BootParams) (mediaURL string, err error)
+	// AwaitCheckIn returns the first check-in that the token admits.
+	AwaitCheckIn(ctx context.Context, bootID string) (AgentEndpoint, error)
+	Withdraw(bootID string)
+	// Dial makes no call yet.
+	Dial(b Boot, s BootSecret, generation uint64) (Agent, error)
+
+	// NewHostKeys makes a machine's SSH host keys: private in PEM, public in
+	// authorized_keys format.
+	NewHostKeys() (private, public []string, err error)
+	// RenderSeed makes the bytes of the cidata filesystem.
+	RenderSeed(s Seed) ([]byte, error)
+	// OpenImage checks the image's source and makes its chunks ready to be served.
+	OpenImage(ctx context.Context, i Image) (ImageSource, error)
+	// Examine reads a new image's file: size, digest, format; it refuses what cannot
+	// be laid down.
+	Examine(ctx context.Context, i Image, progress func(done, total Bytes)) (Image, error)
+	// HostKey connects to a machine's SSH and returns the host key it shows,
+	// authorized_keys format, without logging in.
+	HostKey(ctx context.Context, address string, port int) (string, error)
+}
+
+// BootParams is what the ramdisk is told through the media's parameter area.
+type BootParams struct {
+	Node       NodeID
+	Generation uint64
+	BMCHost    string        // whom the media is for
+	Advertise  string        // overrides the address that we are reached at
+	Silence    time.Duration // the agent powers off after so long without a call
+}
+
+// Seed is what cloud-init gets.
+type Seed struct {
+	InstanceID string // the attempt: new for each, so that cloud-init runs anew
+	Hostname   string
+	User       string
+	Keys       []string
+	HostKeys   []string // private, PEM
+	UserData   []byte   // the user's own, verbatim
+}
+
+// ImageSource is an image ready to be written. Close frees what it holds; chunks
+// are fetched from it by the agent.
+type ImageSource interface {
+	Manifest() Manifest
+	Close() error
+}
+
+// Manifest tells an agent what to write. It travels over the authenticated
+// channel; the chunks themselves over plain HTTP.
+type Manifest struct {
+	Size      Bytes    `json:"size"`       // bytes on the disk
+	ChunkSize Bytes    `json:"chunk_size"` // the last chunk may be shorter
+	Chunks    []string `json:"chunks"`     // SHA-256 of each, hex; "" is all zero
+	// Port and Path are where the chunks are, at the host that the agent knows us by:
+	// chunk N is Path/N, answered with zstd-compressed bytes.
+	Port int    `json:"port"`
+	Path string `json:"path"`
+}
+
+// Agent is a conversation with the program in a node's ramdisk. Commands are
+// idempotent by their ID: the same ID again re-attaches to the work under way or
+// returns its result. A call with an older generation than the agent has seen is
+// refused with LeaseLost.
+type Agent interface {
+	Inventory(ctx context.Context) (Inventory, error)
+	// Write lays the image down on the disk with that serial.
+	Write(ctx context.Context, id string, o WriteOrder, progress func(done, total Bytes)) error
+	// Seed puts the cidata filesystem at the disk's end and removes stale ones elsewhere.
+	Seed(ctx context.Context, id string, o SeedOrder) error
+	// Erase erases and verifies every disk.
+	Erase(ctx context.Context, id string, o EraseOrder, progress func(done, total Bytes)) (EraseReport, error)
+	// Boot starts the installed OS. The answer comes before the agent is gone.
+	Boot(ctx context.Context, id string, o BootOrder) error
+	Close() error
+}
+
+// Inventory is what the agent finds.
+type Inventory struct {
+	Identity Identity `json:"identity"`
+	Hardware Hardware `json:"hardware"`
+	Attempt  string   `json:"attempt,omitempty"` // boot ID it was started with
+}
+
+// WriteOrder is one image to one disk.
+type WriteOrder struct {
+	Disk     string   `json:"disk"` // serial or WWN
+	Manifest Manifest `json:"manifest"`
+}
+
+// SeedOrder is one seed to the disk that was written.
+type SeedOrder struct {
+	Disk       string `json:"disk"`
+	Filesystem []byte `json:"filesystem"`
+}
+
+// EraseOrder is what to erase: all that the inventory knows. A disk of it that is
+// missing fails the erase.
+type EraseOrder struct {
+	Disks []string `json:"disks"` // serials or WWNs
+}
+
+// EraseReport is one line per disk.
+type EraseReport struct {
+	Disks []DiskErase `json:"disks"`
+}
+
+// DiskErase says how one disk was erased. Verified means that sentinels written
+// before at random places were gone after, read past the cache.
+type DiskErase struct {
+	Disk     string     `json:"disk"`
+	Method   string     `json:"method"`
+	Class    EraseClass `json:"class"`
+	Verified bool       `json:"verified"`
+	Err      string     `json:"err,omitempty"`
+}
+
+// BootOrder says how to leave the ramdisk.
+type BootOrder struct {
+	Disk string   `json:"disk"`
+	Mode BootMode `json:"mode"`
+}
+
+// BootMode is kexec or reboot.
+type BootMode string
+
+const (
+	Kexec  BootMode = "kexec"
+	Reboot BootMode = "reboot"
+)

@@ -1,0 +1,20 @@
+package core
+
+// Enrollment is a server to be added to a pool.
+type Enrollment struct {
+	ID          NodeID // default: made from the serial
+	Pool        string // default: DefaultPool
+	URL         string // of the BMC
+	User        string
+	Password    string // a secret
+	CA          string // PEM; else the fingerprint seen now is recorded
+	Fingerprint string // expected SHA-256 of the certificate, if known
+	Insecure    bool   // explicitly unchecked TLS
+	Labels      map[string]string
+	Address     string
+	SSHPort     int
+	DockerPort  int
+	Advertise   string
+	Erase       bool // put it to use: erase all its disks now
+	TakeOver    bool // though its asset tag carries another pool's ID
+}

@@ -1,0 +1,87 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+// Kind says what sort of failure an Error is, so that an adapter can choose an
+// exit code or a diagnostic without reading text.
+type Kind string
+
+const (
+	Internal   Kind = "internal"    // a defect of metalpool itself
+	Invalid    Kind = "invalid"     // the request can never succeed as it stands
+	NotFound   Kind = "not found"   // the thing named does not exist
+	Exists     Kind = "exists"      // the thing exists already, differently
+	NoCapacity Kind = "no capacity" // no node fits now
+	Busy       Kind = "busy"        // somebody else works on it; try again
+	LeaseLost  Kind = "lease lost"  // another worker has taken over; stop at once
+	Transient  Kind = "transient"   // a passing fault; the same call may succeed later
+	Backend    Kind = "backend"     // the node's own BMC or agent refused or failed
+	Timeout    Kind = "timeout"     // the time allowed ran out
+	Denied     Kind = "denied"      // credentials or ownership do not allow it
+)
+
+// Error is the one error type of metalpool. Error() reads well alone, because
+// docker-machine's net/rpc flattens errors to text.
+type Error struct {
+	Op         string // what was asked: "acquire", "release", "enroll", …
+	Node       NodeID // the node concerned, if any
+	Allocation string // the machine's name, or the allocation's ID where it has none
+	Kind       Kind
+	Err        error  // what there is, and why
+	Hint       string // what to do next
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if e.Allocation != "" {
+		b.WriteString(" " + e.Allocation)
+	}
+	if e.Node != "" {
+		b.WriteString(" (node " + string(e.Node) + ")")
+	}
+	if b.Len() > 0 {
+		b.WriteString(": ")
+	}
+	b.WriteString(string(e.Kind))
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	if e.Hint != "" {
+		b.WriteString("; " + e.Hint)
+	}
+	return b.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// KindOf returns the kind of the outermost Error in err's chain. Context ends
+// are Timeout; anything else that is not an Error is Internal; nil is "".
+func KindOf(err error) Kind {
+	if err == nil {
+		return ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return Timeout
+	}
+	return Internal
+}
+
+// Is reports whether err is of one of the kinds.
+func Is(err error, kinds ...Kind) bool {
+	k := KindOf(err)
+	for _, want := range kinds {
+		if err != nil && k == want {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,33 @@
+package core
+
+import "time"
+
+// Event is one line of a node's or an allocation's story. Every change of state
+// writes one in the same transaction.
+type Event struct {
+	Seq        int64        `json:"seq"` // grows in the store's order
+	At         time.Time    `json:"at"`
+	Node       NodeID       `json:"node,omitempty"`
+	Allocation AllocationID `json:"allocation,omitempty"`
+	Attempt    AttemptID    `json:"attempt,omitempty"`
+	Generation uint64       `json:"generation,omitempty"`
+	Type       EventType    `json:"type"`
+	From       State        `json:"from,omitempty"`
+	To         State        `json:"to,omitempty"`
+	On         Trigger      `json:"on,omitempty"`
+	Step       string       `json:"step,omitempty"`
+	Message    string       `json:"message,omitempty"`
+	By         string       `json:"by,omitempty"` // the process: user@host/pid
+}
+
+// EventType is what an event tells of.
+type EventType string
+
+const (
+	StateChanged EventType = "state"
+	StepMet      EventType = "step"
+	StepFailed   EventType = "step failed"
+	AgentRefused EventType = "agent refused"
+	Erased       EventType = "erased"
+	Note         EventType = "note"
+)

@@ -1,0 +1,75 @@
+package core
+
+import "time"
+
+// NodeID names a node; the operator chooses it at enrolment. It is a DNS label.
+type NodeID string
+
+// Node is one physical server in the inventory.
+//
+// It is stored as one row. The first group changes as the node lives and is
+// swapped by Version; Spec and Hardware are documents that a claim never rewrites.
+type Node struct {
+	ID         NodeID       `json:"id"`
+	Pool       string       `json:"pool"`
+	State      State        `json:"state"`
+	Reason     string       `json:"reason,omitempty"`  // why it is in this state, for people
+	Suspect    bool         `json:"suspect,omitempty"` // goes to Quarantined after its clean
+	Allocation AllocationID `json:"allocation,omitempty"`
+	Attempt    AttemptID    `json:"attempt,omitempty"` // the attempt under way, or the last one
+	Erases     int          `json:"erases"`            // verified erases since enrolment
+	Since      time.Time    `json:"since"`             // when State was entered
+	Version    uint64       `json:"version"`           // grows with each swap
+
+	Spec     NodeSpec `json:"spec"`
+	Hardware Hardware `json:"hardware"`
+}
+
+// NodeSpec is what the operator declared, and what enrolment learned once.
+type NodeSpec struct {
+	Labels   map[string]string `json:"labels,omitempty"`
+	BMC      Endpoint          `json:"bmc"`
+	Identity Identity          `json:"identity"`
+	// Address and SSHPort fix where the machine is reached. Without an Address it
+	// is that of the NIC which checked in; SSHPort 0 is 22.
+	Address string `json:"address,omitempty"`
+	SSHPort int    `json:"ssh_port,omitempty"`
+	// DockerPort is where an engine's TLS port is reached; 0 is 2376.
+	DockerPort int `json:"docker_port,omitempty"`
+	// Advertise is how this node and its BMC reach the process that deploys, where
+	// the route does not tell (a VM behind QEMU's user network sees 10.0.2.2).
+	Advertise string `json:"advertise,omitempty"`
+	// Unreachable names the host that could not reach the BMC last, with the time.
+	Unreachable string `json:"unreachable,omitempty"`
+}
+
+// Endpoint is how a node's BMC is reached. It holds no plain secret.
+type Endpoint struct {
+	Backend string `json:"backend"` // "redfish"
+	URL     string `json:"url"`     // https://host[:port]
+	User    string `json:"user,omitempty"`
+	// Secret is the sealed password.
+	Secret Sealed `json:"secret,omitempty"`
+	// TLS names how the BMC's certificate is checked.
+	TLS TLSCheck `json:"tls"`
+	// Links are resource addresses kept from enrolment, so that a job does not walk
+	// the tree again; the backend walks again when one answers 404.
+	Links map[string]string `json:"links,omitempty"`
+}
+
+// TLSCheck is one of: a CA file, the fingerprint recorded at enrolment, or none.
+type TLSCheck struct {
+	CA          string `json:"ca,omitempty"`          // PEM text
+	Fingerprint string `json:"fingerprint,omitempty"` // SHA-256 of the certificate, lower-case hex
+	Insecure    bool   `json:"insecure,omitempty"`    // explicitly unchecked
+}
+
+// Sealed is data that only the holder of the store's key can read.
+type Sealed []byte
+
+// Sealer seals and opens secrets with the store's key.
+type Sealer interface {
+	Seal(plain []byte) (Sealed, error)
+	Open(s Sealed) ([]byte, error)
+	Fingerprint() string // of the key; recorded in the store
+}

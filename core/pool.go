@@ -1,0 +1,61 @@
+package core
+
+import "time"
+
+// Pool is a named set of nodes with a policy.
+type Pool struct {
+	Name         string     `json:"name"`
+	DefaultImage string     `json:"default_image,omitempty"`
+	EraseMinimum EraseClass `json:"erase_minimum,omitempty"` // default Clear
+	Quota        int        `json:"quota,omitempty"`         // unreleased allocations per owner; 0: no limit
+	Timeouts     Timeouts   `json:"timeouts,omitzero"`
+}
+
+// DefaultPool is the pool that a node or a request belongs to when none is named.
+const DefaultPool = "default"
+
+// Timeouts bound each phase; zero means the default. Slow servers need the room:
+// POST alone may take ten minutes.
+type Timeouts struct {
+	Power   time.Duration `json:"power,omitempty"`    // until the BMC reads back what was asked; 2m
+	CheckIn time.Duration `json:"check_in,omitempty"` // power on to the agent's call; 20m
+	Write   time.Duration `json:"write,omitempty"`    // 60m
+	SSH     time.Duration `json:"ssh,omitempty"`      // boot to this attempt's host key; 20m
+	Erase   time.Duration `json:"erase,omitempty"`    // 24h
+}
+
+// EraseClass is how thoroughly a disk was erased, by NIST SP 800-88. Classes order
+// as text does not; use Rank.
+type EraseClass string
+
+const (
+	NotErased EraseClass = ""
+	Clear     EraseClass = "clear" // overwritten or discarded through the normal interface
+	Purge     EraseClass = "purge" // sanitize, crypto erase, secure erase
+)
+
+// Rank orders the classes, weakest first.
+func (c EraseClass) Rank() int {
+	switch c {
+	case Clear:
+		return 1
+	case Purge:
+		return 2
+	}
+	return 0
+}
+
+// Image is an OS disk image in the catalogue.
+type Image struct {
+	Name   string `json:"name"`
+	Source string `json:"source"` // a path of the deploying host, or an https URL
+	SHA256 string `json:"sha256"` // of the source file, lower-case hex
+	Format string `json:"format"` // raw, qcow2; each possibly with gz, xz, zst: "qcow2", "raw.zst"
+	Arch   string `json:"arch"`
+	User   string `json:"user"` // login user
+	// Size is the number of bytes the image takes on the disk; MinDisk the smallest
+	// disk that holds it with its seed.
+	Size    Bytes     `json:"size"`
+	MinDisk Bytes     `json:"min_disk"`
+	AddedAt time.Time `json:"added_at"`
+}

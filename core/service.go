@@ -1,0 +1,86 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// Service is what an adapter needs of a pool. The engine is one, inside the calling
+// process; the client of a `metalpool serve` is another.
+type Service interface {
+	// Check looks whether an order could be served, and allocates nothing.
+	Check(ctx context.Context, o Order) error
+	// Create takes a node and deploys it; it returns when the machine answers SSH
+	// with the host key of this attempt. Called again with the same ID, or the same
+	// owner, name and request while that one is Deploying or Failed, it goes on.
+	// An error leaves the allocation to be found by its ID: Release gives it back.
+	Create(ctx context.Context, o Order, report Reporter) (Machine, error)
+	// Release gives a machine up. It returns once Cleaning is committed and Off was
+	// read back, or, with WaitClean, when the node is Available or Quarantined. It is
+	// idempotent; an unknown ID gets a tombstone that refuses a later Create.
+	Release(ctx context.Context, id AllocationID, o ReleaseOptions, report Reporter) error
+	// Machine finds an allocation by ID, whatever its state.
+	Machine(ctx context.Context, id AllocationID) (Machine, error)
+	// MachineNamed finds an unreleased allocation.
+	MachineNamed(ctx context.Context, owner, name string) (Machine, error)
+	Machines(ctx context.Context, f AllocationFilter) ([]Machine, error)
+	// Power asks the BMC now; one request where its links are known.
+	Power(ctx context.Context, id AllocationID) (PowerState, error)
+	SetPower(ctx context.Context, id AllocationID, verb PowerVerb) error
+	Close() error
+}
+
+// Order is one machine asked for.
+type Order struct {
+	ID       AllocationID // made and kept by the caller before Create
+	Owner    string
+	Name     string
+	Request  Request
+	Image    string // default: the pool's
+	Hostname string // default: Name
+	SSHUser  string // default: the image's login user
+	SSHPort  int    // default: the node's
+	Keys     []string
+	UserData []byte // a secret: sealed in the store
+	// Wait is how long to queue, first come first served, while no node is free.
+	Wait time.Duration
+	// AcquireTimeout is how long an allocation may stay Allocated; 0 is 5 minutes.
+	AcquireTimeout time.Duration
+	// DeployTimeout bounds the whole deploy, moves to other nodes included; 0 is 2 hours.
+	DeployTimeout time.Duration
+}
+
+// ReleaseOptions says how to give a machine up.
+type ReleaseOptions struct {
+	WaitClean bool
+	Reason    string
+}
+
+// Machine is what the caller sees of an allocation.
+type Machine struct {
+	ID     AllocationID `json:"id"`
+	Owner  string       `json:"owner"`
+	Name   string       `json:"name"`
+	State  State        `json:"state"`
+	Reason string       `json:"reason,omitempty"`
+	Pool   string       `json:"pool"`
+	Node   NodeID       `json:"node,omitempty"`
+	Image  string       `json:"image,omitempty"`
+	Access Access       `json:"access,omitzero"`
+	Moves  []NodeID     `json:"moves,omitempty"`
+
+	CreatedAt time.Time `json:"created_at"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+}
+
+// Progress is a moment of work under way, for people. Total 0 means unknown.
+type Progress struct {
+	Node    NodeID
+	Step    string
+	Message string
+	Done    Bytes
+	Total   Bytes
+}
+
+// Reporter takes Progress; it must return quickly. nil is allowed.
+type Reporter func(Progress)

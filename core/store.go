@@ -1,0 +1,109 @@
+package core
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Store keeps the pool. Every implementation passes storetest.
+//
+// Update runs fn in one transaction and commits it if fn returns nil; it may run
+// fn again when another writer got in between, so fn has no effects but through
+// tx. When Update returns nil the change survives a power cut. View is the same
+// without writing. A lost compare-and-swap is retried by the store only where fn
+// returned the ErrConflict it was given.
+type Store interface {
+	View(ctx context.Context, fn func(tx Tx) error) error
+	Update(ctx context.Context, fn func(tx Tx) error) error
+	Info() StoreInfo
+	Close() error
+}
+
+// StoreInfo is what a store says of itself.
+type StoreInfo struct {
+	PoolID string // random, made with the store; tags servers against a second pool
+	URL    string // without secrets
+	Schema int64  // version
+}
+
+// Tx is a transaction. What is not there is a NotFound error. Iterators must be
+// drained or left before the next call on the same Tx; they hold no lock on rows.
+type Tx interface {
+	// Now is the store's clock: the process's for SQLite, the server's for PostgreSQL.
+	Now() time.Time
+
+	Node(id NodeID) (Node, error)
+	// Nodes lists in the order of ID.
+	Nodes(f NodeFilter) iter.Seq2[Node, error]
+	// Candidates lists the Available nodes of a pool, starting at a random place so
+	// that racers do not collide, each node once.
+	Candidates(pool string) iter.Seq2[Node, error]
+	// InsertNode refuses with Exists an ID, a BMC address or an identity that is
+	// there already, naming the node that has it.
+	InsertNode(n Node) error
+	// SwapNode writes the changing fields where the stored Version is n.Version, and
+	// stores n.Version+1; else ErrConflict.
+	SwapNode(n Node) error
+	// PutSpec writes Spec, Hardware and Pool, whatever the version.
+	PutSpec(n Node) error
+	DeleteNode(id NodeID) error
+
+	// Lease is the zero Lease where nobody ever worked on the node.
+	Lease(id NodeID) (Lease, error)
+	Leases() iter.Seq2[Lease, error]
+	// SwapLease writes l where the stored generation is before; else ErrConflict.
+	SwapLease(l Lease, before uint64) error
+
+	Allocation(id AllocationID) (Allocation, error)
+	// AllocationNamed finds the one unreleased allocation of that owner and name.
+	AllocationNamed(owner, name string) (Allocation, error)
+	Allocations(f AllocationFilter) iter.Seq2[Allocation, error]
+	// InsertAllocation refuses with Exists an ID that is there, or an owner and name
+	// that an unreleased allocation has.
+	InsertAllocation(a Allocation) error
+	SwapAllocation(a Allocation) error
+
+	Attempt(id AttemptID) (Attempt, error)
+	PutAttempt(a Attempt) error
+
+	AddEvent(e Event) error // Seq and At are set by the store
+	// Events lists in order; with Limit the last ones.
+	Events(f EventFilter) iter.Seq2[Event, error]
+
+	Pool(name string) (Pool, error)
+	Pools() iter.Seq2[Pool, error]
+	PutPool(p Pool) error
+	DeletePool(name string) error
+
+	Image(name string) (Image, error)
+	Images() iter.Seq2[Image, error]
+	PutImage(i Image) error
+	DeleteImage(name string) error
+}
+
+// NodeFilter selects nodes; zero fields select all.
+type NodeFilter struct {
+	Pool   string
+	States []State
+}
+
+// AllocationFilter selects allocations; zero fields select all.
+type AllocationFilter struct {
+	Owner  string
+	Pool   string
+	States []State
+	Live   bool // only those not Released or Expired
+}
+
+// EventFilter selects events; zero fields select all.
+type EventFilter struct {
+	Node       NodeID
+	Allocation AllocationID
+	After      int64 // only Seq greater than this
+	Limit      int
+}
+
+// ErrConflict is a lost compare-and-swap. It is returned through Update, which
+// runs its function again.
+var ErrConflict = &Error{Op: "write", Kind: Busy, Hint: "another writer got in between; try again"}
