@@ -34,6 +34,7 @@ func buildDockerMachine(t testing.TB, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
+	//nolint:usetesting // only within one file system is a rename atomic
 	dir, err := os.MkdirTemp(filepath.Dir(path), "docker-machine-")
 	if err != nil {
 		return err

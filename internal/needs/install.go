@@ -61,7 +61,7 @@ func lock(name string) (unlock func(), err error) {
 	}
 	for {
 		// The signals with which the runtime preempts goroutines interrupt it.
-		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
 			break
 		}
 	}

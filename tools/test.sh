@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# What `make test` runs once everything is built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '%s\n' "$@" >&2; }
+
+unformatted=$(gofmt -l -- */)
+if [ -n "$unformatted" ]; then
+	say "Not formatted; run gofmt -w on:" "$unformatted"
+	exit 1
+fi
+for module in . tools/docker-machine; do
+	(cd "$module" && go vet ./...)
+done
+
+# The race detector needs cgo, which is off by default where there is no C compiler.
+if [ "$(go env CGO_ENABLED)" != 1 ] && [ -z "${CGO_ENABLED:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	say "Installing a C compiler for the race detector"
+	apt-get -q update >&2 && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends gcc libc6-dev >&2 || true
+fi
+race=-race
+if [ "$(go env CGO_ENABLED)" != 1 ]; then
+	race=
+	say "Without cgo there is no race detector: install gcc and libc6-dev"
+	[ "${CI:-}" != true ] || exit 1
+fi
+
+mkdir -p .cache
+export METALPOOL_TEST_DOCKER_MACHINE="$PWD/bin/docker-machine"
+export METALPOOL_TEST_SKIPPED="$PWD/.cache/skipped"
+: >"$METALPOOL_TEST_SKIPPED"
+status=0
+go test $race -count=1 -timeout 20m ./... || status=$?
+if [ -s "$METALPOOL_TEST_SKIPPED" ]; then
+	say "Skipped (with CI=true these fail):"
+	sort "$METALPOOL_TEST_SKIPPED" >&2
+fi
+exit $status
