@@ -17,7 +17,8 @@ done
 # The race detector needs cgo, which is off by default where there is no C compiler.
 if [ "$(go env CGO_ENABLED)" != 1 ] && [ -z "${CGO_ENABLED:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 	say "Installing a C compiler for the race detector"
-	apt-get -q update >&2 && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends gcc libc6-dev >&2 || true
+	export DEBIAN_FRONTEND=noninteractive
+	{ apt-get -q update && apt-get -q install -y --no-install-recommends gcc libc6-dev; } >&2 || say "That failed"
 fi
 race=-race
 if [ "$(go env CGO_ENABLED)" != 1 ]; then
