@@ -1,0 +1,25 @@
+package core
+
+import (
+	"os"
+	"os/user"
+	"strconv"
+)
+
+// DefaultOwner is who owns what this process takes, where nobody else is named:
+// METALPOOL_OWNER, else user@host. It is never empty.
+func DefaultOwner() string {
+	if owner := os.Getenv("METALPOOL_OWNER"); owner != "" {
+		return owner
+	}
+	// A container may run under a user ID that has no name.
+	name := "uid" + strconv.Itoa(os.Getuid())
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "localhost"
+	}
+	return name + "@" + host
+}
