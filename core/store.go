@@ -10,7 +10,8 @@ import (
 //
 // Update runs fn in one transaction and commits it if fn returns nil; it may run
 // fn again when another writer got in between, so fn has no effects but through
-// tx. When Update returns nil the change survives a power cut. View is the same
+// tx, and calls nothing else of the store. An error of fn, or a panic, undoes the
+// transaction. When Update returns nil the change survives a power cut. View is the same
 // without writing. A lost compare-and-swap is retried by the store only where fn
 // returned the ErrConflict it was given.
 type Store interface {
@@ -30,7 +31,9 @@ type StoreInfo struct {
 // Tx is a transaction. What is not there is a NotFound error. Iterators must be
 // drained or left before the next call on the same Tx; they hold no lock on rows.
 type Tx interface {
-	// Now is the store's clock: the process's for SQLite, the server's for PostgreSQL.
+	// Now is when the transaction began by the store's clock: the process's for
+	// SQLite, the server's for PostgreSQL. It is in UTC and in whole microseconds,
+	// which is what times are stored in.
 	Now() time.Time
 
 	Node(id NodeID) (Node, error)
@@ -45,8 +48,11 @@ type Tx interface {
 	// SwapNode writes the changing fields where the stored Version is n.Version, and
 	// stores n.Version+1; else ErrConflict.
 	SwapNode(n Node) error
-	// PutSpec writes Spec, Hardware and Pool, whatever the version.
+	// PutSpec writes Spec, Hardware and Pool, whatever the version. It refuses as
+	// InsertNode does.
 	PutSpec(n Node) error
+	// DeleteNode leaves the node's lease, so that its generation still grows should
+	// the ID come back, and all that was told of the node.
 	DeleteNode(id NodeID) error
 
 	// Lease is the zero Lease where nobody ever worked on the node.
@@ -58,9 +64,11 @@ type Tx interface {
 	Allocation(id AllocationID) (Allocation, error)
 	// AllocationNamed finds the one unreleased allocation of that owner and name.
 	AllocationNamed(owner, name string) (Allocation, error)
+	// Allocations lists in the order of their insertion.
 	Allocations(f AllocationFilter) iter.Seq2[Allocation, error]
 	// InsertAllocation refuses with Exists an ID that is there, or an owner and name
-	// that an unreleased allocation has.
+	// that an unreleased allocation has. So does a Node that another unreleased
+	// allocation holds, here and in SwapAllocation.
 	InsertAllocation(a Allocation) error
 	SwapAllocation(a Allocation) error
 

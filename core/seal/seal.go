@@ -1,0 +1,80 @@
+// Package seal keeps secrets unreadable in the store: it is a core.Sealer over
+// age, with one X25519 key per store.
+package seal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"filippo.io/age"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// Key seals and opens. It prints as its fingerprint, so that it leaks into no log.
+type Key struct {
+	identity *age.X25519Identity
+}
+
+var _ core.Sealer = (*Key)(nil)
+
+// Generate makes a new random key.
+func Generate() (*Key, error) {
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, &core.Error{Op: "make a key", Kind: core.Internal, Err: err}
+	}
+	return &Key{identity}, nil
+}
+
+// Seal encrypts plain; nothing stays nothing.
+func (k *Key) Seal(plain []byte) (core.Sealed, error) {
+	if len(plain) == 0 {
+		return nil, nil
+	}
+	var sealed bytes.Buffer
+	w, err := age.Encrypt(&sealed, k.identity.Recipient())
+	if err == nil {
+		_, err = w.Write(plain)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return nil, &core.Error{Op: "seal a secret", Kind: core.Internal, Err: err}
+	}
+	return sealed.Bytes(), nil
+}
+
+// Open decrypts what Seal made with the same key: Denied for another key's, and
+// Invalid for what was damaged.
+func (k *Key) Open(s core.Sealed) ([]byte, error) {
+	if len(s) == 0 {
+		return nil, nil
+	}
+	var plain []byte
+	r, err := age.Decrypt(bytes.NewReader(s), k.identity)
+	if err == nil {
+		plain, err = io.ReadAll(r)
+	}
+	if err == nil {
+		return plain, nil
+	}
+	if other := (*age.NoIdentityMatchError)(nil); errors.As(err, &other) {
+		return nil, &core.Error{Op: "open a secret", Kind: core.Denied, Err: fmt.Errorf("it was not sealed with key %s", k.Fingerprint()), Hint: "give the key it was sealed with, or set the secret again"}
+	}
+	return nil, &core.Error{Op: "open a secret", Kind: core.Invalid, Err: fmt.Errorf("it is damaged: %w", err), Hint: "set the secret again"}
+}
+
+// Fingerprint is the start of the SHA-256 of the key's public half, in hex.
+func (k *Key) Fingerprint() string {
+	sum := sha256.Sum256([]byte(k.identity.Recipient().String()))
+	return hex.EncodeToString(sum[:8])
+}
+
+func (k *Key) String() string   { return "key " + k.Fingerprint() }
+func (k *Key) GoString() string { return k.String() }

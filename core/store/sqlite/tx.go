@@ -1,0 +1,232 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// maxRuns bounds how often Update runs its function when that loses its
+// compare-and-swap each time.
+const maxRuns = 10
+
+// View runs fn on one unchanging picture of the store.
+func (s *Store) View(ctx context.Context, fn func(tx core.Tx) error) error {
+	select {
+	case s.readers <- struct{}{}:
+		defer func() { <-s.readers }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.transact(ctx, "BEGIN DEFERRED", fn)
+}
+
+// Update runs fn as the only writer.
+func (s *Store) Update(ctx context.Context, fn func(tx core.Tx) error) error {
+	var err error
+	for range maxRuns {
+		// Others take their turn between two runs.
+		if err = s.updateOnce(ctx, fn); !errors.Is(err, core.ErrConflict) {
+			return err
+		}
+	}
+	return err
+}
+
+func (s *Store) updateOnce(ctx context.Context, fn func(tx core.Tx) error) error {
+	if err := s.turnstile.enter(ctx); err != nil {
+		return err
+	}
+	defer s.turnstile.leave()
+	return s.transact(ctx, "BEGIN IMMEDIATE", fn)
+}
+
+const (
+	commit   = "COMMIT"
+	rollback = "ROLLBACK"
+)
+
+func (s *Store) transact(ctx context.Context, begin string, fn func(tx core.Tx) error) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	session, err := s.session(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := session.exec(begin); err != nil {
+		s.giveBack(session)
+		return s.explain("begin", err)
+	}
+	t := &tx{ctx: ctx, store: s, session: session, now: s.now().UTC().Truncate(time.Microsecond), writes: begin != "BEGIN DEFERRED"}
+	end := rollback
+	// Deferred, so that a panic in fn rolls back too.
+	defer func() {
+		t.ended = true
+		if _, failed := session.exec(end); failed != nil && end == commit {
+			err = s.explain("commit", failed)
+			// A failed commit may leave the transaction open, or SQLite may have ended it.
+			_, _ = session.exec(rollback)
+		}
+		s.giveBack(session)
+	}()
+	if err := fn(t); err != nil {
+		return err
+	}
+	if t.failed != nil {
+		return t.failed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	end = commit
+	return nil
+}
+
+// tx is a core.Tx. Its verbs are in the files named for what they store.
+type tx struct {
+	ctx     context.Context
+	store   *Store
+	session *session
+	now     time.Time
+	writes  bool
+	ended   bool
+	drained string // the iterator that is being drained
+	// failed is the first statement that broke. SQLite may have rolled back by itself
+	// then, so the transaction must not be committed, though fn went on.
+	failed error
+}
+
+var _ core.Tx = (*tx)(nil)
+
+func (t *tx) Now() time.Time { return t.now }
+
+// usable refuses a call that no store could serve, or that nobody waits for.
+func (t *tx) usable() error {
+	switch {
+	case t.ended:
+		return broken("use a transaction", errors.New("it has ended"))
+	case t.drained != "":
+		return broken("use a transaction", fmt.Errorf("the iterator of %q is still open; leave its loop first", t.drained))
+	case t.failed != nil:
+		return t.failed
+	}
+	return t.ctx.Err()
+}
+
+// fail records that the transaction is broken.
+func (t *tx) fail(op string, err error) error {
+	err = t.store.explain(op, err)
+	if t.failed == nil {
+		t.failed = err
+	}
+	return err
+}
+
+// write runs a statement that changes rows, and tells how many it changed.
+func (t *tx) write(op, query string, args ...any) (int64, error) {
+	if err := t.usable(); err != nil {
+		return 0, err
+	}
+	if !t.writes {
+		return 0, broken(op, errors.New("View does not write"))
+	}
+	result, err := t.session.exec(query, args...)
+	if duplicate(err) {
+		return 0, err // The statement has been undone, and the transaction is whole.
+	}
+	if err != nil {
+		return 0, t.fail(op, err)
+	}
+	n, err := result.RowsAffected()
+	if err != nil {
+		return 0, t.fail(op, err)
+	}
+	return n, nil
+}
+
+// swap is write where one row is expected: none is ErrConflict.
+func (t *tx) swap(op, query string, args ...any) error {
+	n, err := t.write(op, query, args...)
+	if err == nil && n == 0 {
+		return core.ErrConflict
+	}
+	return err
+}
+
+// read reads one row; false where there is none.
+func (t *tx) read(op, query string, args []any, dest ...any) (bool, error) {
+	if err := t.usable(); err != nil {
+		return false, err
+	}
+	err := t.session.row(query, args, dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, t.fail(op, err)
+	}
+	return true, nil
+}
+
+// list yields the rows of a query one by one as they are asked for.
+func list[T any](t *tx, op string, scan func(scanner) (T, error), query string, args ...any) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		if err := t.usable(); err != nil {
+			yield(zero, err)
+			return
+		}
+		rows, err := t.session.query(query, args...)
+		if err != nil {
+			yield(zero, t.fail(op, err))
+			return
+		}
+		t.drained = op
+		defer func() {
+			t.drained = ""
+			if err := rows.Close(); err != nil {
+				t.fail(op, err)
+			}
+		}()
+		for rows.Next() {
+			item, err := scan(rows)
+			if err == nil {
+				err = t.ctx.Err()
+			}
+			if err != nil {
+				yield(zero, t.fail(op, err))
+				return
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(zero, t.fail(op, err))
+		}
+	}
+}
+
+// scanner is a row, alone or among others.
+type scanner interface{ Scan(dest ...any) error }
+
+// stamp stores a time, and moment reads it; the zero time is 0.
+func stamp(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func moment(stamp int64) time.Time {
+	if stamp == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(stamp).UTC()
+}
