@@ -76,8 +76,11 @@ type Attempt struct {
 	EndedAt    time.Time    `json:"ended_at,omitzero"`
 	// Met are the steps that are done, with the time.
 	Met map[string]time.Time `json:"met,omitempty"`
-	// Boot is the ramdisk boot that this attempt uses now.
-	Boot *Boot `json:"boot,omitempty"`
+	// Boot is the ramdisk boot that this attempt uses now; Boots counts them.
+	Boot  *Boot `json:"boot,omitempty"`
+	Boots int   `json:"boots,omitempty"`
+	// Disk is the root disk that was chosen, by serial or WWN.
+	Disk string `json:"disk,omitempty"`
 	// FailedErases counts erases that failed, not workers that died.
 	FailedErases int `json:"failed_erases,omitempty"`
 	// HostKeys are the private SSH host keys that we made; gone once Deployed.

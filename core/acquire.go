@@ -1,0 +1,286 @@
+package core
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"time"
+)
+
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// Acquire takes a node for an allocation, without touching its hardware, waiting in
+// the queue for up to o.Wait. The same ID again is the same answer.
+func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocation, error) {
+	if err := validate(o); err != nil {
+		return Allocation{}, err
+	}
+	began, waiting := time.Now(), false
+	for {
+		a, err := e.acquireOnce(ctx, o, waiting)
+		if err == nil || !Is(err, NoCapacity) || o.Wait <= 0 {
+			return a, err
+		}
+		var s *Shortage
+		if !errors.As(err, &s) || s.May == 0 {
+			return a, e.leaveQueue(ctx, o.ID, err) // no node of this pool will ever fit
+		}
+		left := o.Wait - time.Since(began)
+		if left <= 0 {
+			return a, e.leaveQueue(ctx, o.ID, err)
+		}
+		if !waiting {
+			say(report, Progress{Step: "queue", Message: "waiting for a node: " + s.Error()})
+			waiting = true
+			continue // enter the queue at once
+		}
+		select {
+		case <-ctx.Done():
+			return a, e.leaveQueue(context.WithoutCancel(ctx), o.ID, err)
+		case <-time.After(min(left, e.timing.Queue)):
+		}
+	}
+}
+
+// acquireOnce looks once. queue makes or renews the place in the queue when there
+// is no node.
+func (e *Engine) acquireOnce(ctx context.Context, o Order, queue bool) (a Allocation, err error) {
+	var missed error
+	err = e.store.Update(ctx, func(tx Tx) error {
+		missed = nil
+		if a, err = existing(tx, o); err != nil {
+			return err
+		}
+		if a.ID != "" && a.State != Waiting {
+			return nil
+		}
+		stored := a.ID != ""
+		if !stored {
+			if err := e.admit(tx, o); err != nil {
+				return err
+			}
+			a = Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, State: Waiting, Request: o.Request}
+		}
+		n, err := e.choose(tx, a)
+		if Is(err, NoCapacity) {
+			missed = err
+			if expired, err := e.expireStale(tx, o.Request.Pool); err != nil {
+				return err
+			} else if expired > 0 {
+				n, err = e.choose(tx, a)
+				if err == nil {
+					missed = nil
+				} else if !Is(err, NoCapacity) {
+					return err
+				}
+			}
+		} else if err != nil {
+			return err
+		}
+		if missed != nil {
+			if !queue {
+				return nil
+			}
+			return e.enqueue(tx, a, stored)
+		}
+		return e.claim(tx, &a, stored, n, o.AcquireTimeout)
+	})
+	if err == nil {
+		err = missed
+	}
+	return a, err
+}
+
+// claim gives the node to the allocation in the same transaction that looked.
+func (e *Engine) claim(tx Tx, a *Allocation, stored bool, n Node, timeout time.Duration) error {
+	if timeout <= 0 {
+		timeout = 5 * time.Minute
+	}
+	n.Allocation = a.ID
+	from := n.State
+	to, err := Next(from, Claim)
+	if err != nil {
+		return withNode(err, n.ID)
+	}
+	now := tx.Now()
+	n.State, n.Reason, n.Since, n.Attempt = to, "", now, ""
+	if err := swapNode(tx, &n); err != nil {
+		return err
+	}
+	a.Node, a.State, a.Deadline, a.Reason = n.ID, to, now.Add(timeout), ""
+	if stored {
+		err = swapAllocation(tx, a)
+	} else {
+		a.CreatedAt = now
+		err = tx.InsertAllocation(*a)
+	}
+	if err != nil {
+		return err
+	}
+	return tx.AddEvent(Event{Node: n.ID, Allocation: a.ID, Type: StateChanged, From: from, To: to, On: Claim, Message: a.Owner + "/" + a.Name, By: e.process})
+}
+
+// waiterTimeout is how long a waiter keeps its place without being seen.
+const waiterTimeout = 15 * time.Second
+
+func (e *Engine) enqueue(tx Tx, a Allocation, stored bool) error {
+	a.Deadline = tx.Now().Add(waiterTimeout)
+	if stored {
+		return swapAllocation(tx, &a)
+	}
+	a.CreatedAt = tx.Now()
+	if err := tx.InsertAllocation(a); err != nil {
+		return err
+	}
+	return tx.AddEvent(Event{Allocation: a.ID, Type: StateChanged, To: Waiting, Message: a.Owner + "/" + a.Name + " queues", By: e.process})
+}
+
+// leaveQueue gives the place in the queue up and returns why. The ID stays unused
+// but for this: the same ID may queue again, so the row only expires.
+func (e *Engine) leaveQueue(ctx context.Context, id AllocationID, why error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.timing.Call)
+	defer cancel()
+	err := e.store.Update(ctx, func(tx Tx) error {
+		a, err := tx.Allocation(id)
+		if err != nil || a.State != Waiting {
+			return nil
+		}
+		a.Deadline = tx.Now()
+		return e.expire(tx, a)
+	})
+	return errors.Join(why, err)
+}
+
+// existing finds what the order's ID, or its owner and name, already stand for. A
+// zero allocation means: nothing, go on.
+func existing(tx Tx, o Order) (Allocation, error) {
+	refuse := func(kind Kind, hint, format string, args ...any) (Allocation, error) {
+		return Allocation{}, &Error{Op: "acquire", Allocation: o.Name, Kind: kind, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	a, err := tx.Allocation(o.ID)
+	switch {
+	case err == nil && a.State.Ended():
+		return refuse(Exists, "make a new ID for a new machine",
+			"the allocation %s has ended (%s: %s) and never acquires again", o.ID, a.State, a.Reason)
+	case err == nil:
+		if diff := difference(a, o); diff != "" {
+			return refuse(Exists, "ask with the same request, or release it first: metalpool machine release "+string(a.ID),
+				"the allocation %s is there with another request: %s", o.ID, diff)
+		}
+		return a, nil
+	case !Is(err, NotFound):
+		return Allocation{}, err
+	}
+	a, err = tx.AllocationNamed(o.Owner, o.Name)
+	switch {
+	case Is(err, NotFound):
+		return Allocation{}, nil
+	case err != nil:
+		return Allocation{}, err
+	}
+	release := fmt.Sprintf("release it with 'metalpool machine release %s'", a.ID)
+	if diff := difference(a, o); diff != "" {
+		return refuse(Exists, "choose another name, or "+release,
+			"%s/%s is there as %s (%s) with another request: %s", o.Owner, o.Name, a.ID, a.State, diff)
+	}
+	if a.State == Deploying || a.State == Failed || a.State == Allocated {
+		return a, nil // adopted: the caller lost its first answer
+	}
+	return refuse(Exists, "import it by its ID, choose another name, or "+release,
+		"%s/%s is there as %s (%s, node %s)", o.Owner, o.Name, a.ID, a.State, a.Node)
+}
+
+// difference names the first field in which an order differs from what an
+// allocation was made with.
+func difference(a Allocation, o Order) string {
+	differ := func(what string, there, asked any) string {
+		return fmt.Sprintf("%s is %v there, %v was asked for", what, there, asked)
+	}
+	switch {
+	case a.Owner != o.Owner:
+		return differ("the owner", a.Owner, o.Owner)
+	case a.Name != o.Name:
+		return differ("the name", a.Name, o.Name)
+	}
+	there, asked := reflect.ValueOf(a.Request), reflect.ValueOf(o.Request)
+	for i := range there.NumField() {
+		x, y := there.Field(i).Interface(), asked.Field(i).Interface()
+		if !sameJSON(x, y) {
+			return differ(there.Type().Field(i).Name, x, y)
+		}
+	}
+	if a.Order != nil {
+		if a.Order.Image != o.Image && o.Image != "" {
+			return differ("the image", a.Order.Image, o.Image)
+		}
+		if a.Order.Digest != orderDigest(o, a.Order.Image) {
+			return "the keys, user data, user, port or host name are different"
+		}
+	}
+	return ""
+}
+
+// sameJSON compares as the store does: nil and empty are one.
+func sameJSON(x, y any) bool {
+	if v := reflect.ValueOf(x); v.Kind() == reflect.Slice && v.Len() == 0 {
+		return reflect.ValueOf(y).Len() == 0
+	}
+	a, _ := json.Marshal(x)
+	b, _ := json.Marshal(y)
+	return string(a) == string(b)
+}
+
+// orderDigest tells two deploy orders apart without keeping the user data open.
+func orderDigest(o Order, image string) string {
+	b, _ := json.Marshal([]any{image, o.Hostname, o.SSHUser, o.SSHPort, o.Keys, o.UserData})
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// admit refuses an order that the pool's policy does not allow.
+func (e *Engine) admit(tx Tx, o Order) error {
+	p, err := findPool(tx, o.Request.Pool)
+	if err != nil {
+		return err
+	}
+	if o.Request.Node != "" {
+		n, err := tx.Node(o.Request.Node)
+		if err != nil {
+			return &Error{Op: "acquire", Allocation: o.Name, Node: o.Request.Node, Kind: NotFound, Err: errors.New("no such node"), Hint: "see 'metalpool node list'"}
+		}
+		if n.Pool != o.Request.Pool {
+			return &Error{Op: "acquire", Allocation: o.Name, Node: n.ID, Kind: Invalid, Err: fmt.Errorf("the node is in pool %q, not %q", n.Pool, o.Request.Pool), Hint: "name that pool"}
+		}
+	}
+	if p.Quota == 0 {
+		return nil
+	}
+	have := 0
+	for _, err := range tx.Allocations(AllocationFilter{Owner: o.Owner, Pool: p.Name, Live: true}) {
+		if err != nil {
+			return err
+		}
+		have++
+	}
+	if have >= p.Quota {
+		return &Error{Op: "acquire", Allocation: o.Name, Kind: Denied, Err: fmt.Errorf("%s has %d of the %d machines that pool %q allows each owner", o.Owner, have, p.Quota, p.Name), Hint: "release one, or have the quota raised"}
+	}
+	return nil
+}
+
+// findPool reads a pool; the default one needs no making.
+func findPool(tx Tx, name string) (Pool, error) {
+	p, err := tx.Pool(name)
+	if Is(err, NotFound) {
+		if name == DefaultPool {
+			return Pool{Name: DefaultPool}, nil
+		}
+		return p, &Error{Op: "find pool " + name, Kind: NotFound, Err: errors.New("no such pool"), Hint: "see 'metalpool pool list'"}
+	}
+	return p, err
+}

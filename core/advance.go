@@ -1,0 +1,87 @@
+package core
+
+import "fmt"
+
+// advance moves a node, and the allocation that holds it, along the tables. It is
+// the only place where a state is written; the event goes with it.
+//
+// a is the allocation that holds n, or nil. When the node leaves the owner's side
+// it is detached; what then becomes of the allocation follows from the trigger,
+// but for NodeFault, where the caller either claims another node or ends it.
+func (e *Engine) advance(tx Tx, n *Node, a *Allocation, on Trigger, reason string) error {
+	if (a != nil) != n.State.Owned() || (a != nil && a.ID != n.Allocation) {
+		return &Error{Op: string(on), Node: n.ID, Kind: Internal, Err: fmt.Errorf("node is %s with allocation %q", n.State, n.Allocation)}
+	}
+	to, err := Next(n.State, on)
+	if err != nil {
+		return withNode(err, n.ID)
+	}
+	ev := Event{Node: n.ID, Allocation: n.Allocation, Attempt: n.Attempt, Type: StateChanged, From: n.State, To: to, On: on, Message: reason, By: e.process}
+	n.State, n.Reason, n.Since = to, reason, tx.Now()
+	if to == Available || to == Quarantined || to == Maintenance {
+		n.Suspect = false
+	}
+	if a != nil {
+		a.Reason = reason
+		switch {
+		case to.Owned():
+			a.State = to
+		case on == Release:
+			a.State, a.EndedAt = Released, tx.Now()
+		case on == Expire:
+			a.State, a.EndedAt = Expired, tx.Now()
+		}
+		if !to.Owned() {
+			n.Allocation = ""
+		}
+		if on != NodeFault {
+			if err := swapAllocation(tx, a); err != nil {
+				return err
+			}
+		}
+	}
+	if err := swapNode(tx, n); err != nil {
+		return err
+	}
+	return tx.AddEvent(ev)
+}
+
+// swapNode and swapAllocation keep the caller's copy at the stored version, so that
+// it can be swapped again in the same transaction.
+func swapNode(tx Tx, n *Node) error {
+	if err := tx.SwapNode(*n); err != nil {
+		return err
+	}
+	n.Version++
+	return nil
+}
+
+func swapAllocation(tx Tx, a *Allocation) error {
+	if err := tx.SwapAllocation(*a); err != nil {
+		return err
+	}
+	a.Version++
+	return nil
+}
+
+// held reads a node with the allocation that holds it, if one does.
+func held(tx Tx, id NodeID) (Node, *Allocation, error) {
+	n, err := tx.Node(id)
+	if err != nil || n.Allocation == "" {
+		return n, nil, err
+	}
+	a, err := tx.Allocation(n.Allocation)
+	if err != nil {
+		return n, nil, err
+	}
+	return n, &a, nil
+}
+
+func withNode(err error, id NodeID) error {
+	if e, ok := err.(*Error); ok && e.Node == "" {
+		c := *e
+		c.Node = id
+		return &c
+	}
+	return err
+}

@@ -1,0 +1,154 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+)
+
+// collect reads a list to its end.
+func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
+	var list []T
+	for item, err := range seq {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, item)
+	}
+	return list, nil
+}
+
+// Pools lists the pools; the default one is there even before it was declared.
+func (e *Engine) Pools(ctx context.Context) ([]Pool, error) {
+	var list []Pool
+	err := e.store.View(ctx, func(tx Tx) (err error) {
+		if list, err = collect(tx.Pools()); err != nil {
+			return err
+		}
+		for _, p := range list {
+			if p.Name == DefaultPool {
+				return nil
+			}
+		}
+		list = append([]Pool{{Name: DefaultPool}}, list...)
+		return nil
+	})
+	return list, err
+}
+
+// Pool reads one pool.
+func (e *Engine) Pool(ctx context.Context, name string) (p Pool, err error) {
+	err = e.store.View(ctx, func(tx Tx) error {
+		p, err = findPool(tx, name)
+		return err
+	})
+	return p, err
+}
+
+// SetPool declares a pool, or changes its policy.
+func (e *Engine) SetPool(ctx context.Context, p Pool) error {
+	bad := func(hint, format string, args ...any) error {
+		return &Error{Op: "set pool " + p.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	switch {
+	case !namePattern.MatchString(p.Name):
+		return bad("use letters, digits and dashes, at most 63", "%q cannot name a pool", p.Name)
+	case p.EraseMinimum != NotErased && p.EraseMinimum.Rank() == 0:
+		return bad("use clear or purge", "%q is no erase class", p.EraseMinimum)
+	case p.Quota < 0:
+		return bad("0 means no limit", "the quota is negative")
+	}
+	if p.DefaultImage != "" {
+		if _, err := e.findImage(ctx, p.DefaultImage); err != nil {
+			return err
+		}
+	}
+	return e.store.Update(ctx, func(tx Tx) error { return tx.PutPool(p) })
+}
+
+// RemovePool removes a pool that has no nodes.
+func (e *Engine) RemovePool(ctx context.Context, name string) error {
+	return e.store.Update(ctx, func(tx Tx) error {
+		if _, err := findPool(tx, name); err != nil {
+			return err
+		}
+		nodes, err := collect(tx.Nodes(NodeFilter{Pool: name}))
+		if err != nil {
+			return err
+		}
+		if len(nodes) > 0 {
+			return &Error{Op: "remove pool " + name, Kind: Busy, Err: fmt.Errorf("it has %d nodes", len(nodes)), Hint: "retire them, or move them with 'metalpool node set NODE --pool OTHER'"}
+		}
+		return tx.DeletePool(name)
+	})
+}
+
+// AddImage examines an image file and puts it into the catalogue. The same name with
+// the same content is the same image; with another it is refused.
+func (e *Engine) AddImage(ctx context.Context, i Image, progress func(done, total Bytes)) (Image, error) {
+	if !idPattern.MatchString(i.Name) {
+		return i, &Error{Op: "add image", Kind: Invalid, Err: fmt.Errorf("%q cannot name an image", i.Name), Hint: "use letters, digits, dots, dashes and underscores, at most 64"}
+	}
+	i, err := e.deployer.Examine(ctx, i, progress)
+	if err != nil {
+		return i, err
+	}
+	err = e.store.Update(ctx, func(tx Tx) error {
+		old, err := tx.Image(i.Name)
+		if err == nil && old.SHA256 != i.SHA256 {
+			return &Error{Op: "add image " + i.Name, Kind: Exists, Err: fmt.Errorf("it is there with SHA-256 %s, this file has %s", old.SHA256, i.SHA256), Hint: "choose another name, or remove the old one first"}
+		}
+		if err != nil && !Is(err, NotFound) {
+			return err
+		}
+		i.AddedAt = tx.Now().UTC().Truncate(time.Second)
+		return tx.PutImage(i)
+	})
+	return i, err
+}
+
+// Images lists the catalogue.
+func (e *Engine) Images(ctx context.Context) ([]Image, error) {
+	var list []Image
+	err := e.store.View(ctx, func(tx Tx) (err error) {
+		list, err = collect(tx.Images())
+		return err
+	})
+	return list, err
+}
+
+// Image reads one image.
+func (e *Engine) Image(ctx context.Context, name string) (Image, error) {
+	return e.findImage(ctx, name)
+}
+
+// RemoveImage takes an image out of the catalogue, unless a pool or a deploy uses it.
+func (e *Engine) RemoveImage(ctx context.Context, name string) error {
+	if _, err := e.findImage(ctx, name); err != nil {
+		return err
+	}
+	return e.store.Update(ctx, func(tx Tx) error {
+		busy := func(format string, args ...any) error {
+			return &Error{Op: "remove image " + name, Kind: Busy, Err: fmt.Errorf(format, args...), Hint: "change that first"}
+		}
+		pools, err := collect(tx.Pools())
+		if err != nil {
+			return err
+		}
+		for _, p := range pools {
+			if p.DefaultImage == name {
+				return busy("it is the default of pool %q", p.Name)
+			}
+		}
+		for a, err := range tx.Allocations(AllocationFilter{States: []State{Deploying, Failed}}) {
+			if err != nil {
+				return err
+			}
+			if a.Order != nil && a.Order.Image == name {
+				return busy("%s/%s is %s with it", a.Owner, a.Name, a.State)
+			}
+		}
+		return tx.DeleteImage(name)
+	})
+}

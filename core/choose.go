@@ -1,0 +1,227 @@
+package core
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+)
+
+// choose finds a claimable node for a request within the transaction, or a
+// NoCapacity error that says why not.
+func (e *Engine) choose(tx Tx, a Allocation) (Node, error) {
+	ahead, err := queueAhead(tx, a)
+	if err != nil {
+		return Node{}, err
+	}
+	places, err := groupPlaces(tx, a)
+	if err != nil {
+		return Node{}, err
+	}
+	best, found := Node{}, false
+	for n, err := range tx.Candidates(a.Request.Pool) {
+		if err != nil {
+			return Node{}, err
+		}
+		if refusal(n, a, ahead, places) != "" {
+			continue
+		}
+		if !found || places.count(n) < places.count(best) {
+			best, found = n, true
+		}
+		if places.indifferent() || places.count(best) == 0 {
+			break
+		}
+	}
+	if found {
+		return best, nil
+	}
+	return Node{}, e.noCapacity(tx, a, ahead, places)
+}
+
+// refusal says why an Available node is not for this allocation; "" takes it.
+func refusal(n Node, a Allocation, ahead []Allocation, p places) string {
+	if why := Mismatch(n, a.Request); why != "" {
+		return why
+	}
+	for _, moved := range a.Moves {
+		if moved == n.ID {
+			return "failed this machine before"
+		}
+	}
+	if p.mode == Together && len(p.counts) > 0 && p.counts[n.Spec.Labels[p.key]] == 0 {
+		return fmt.Sprintf("is in another %s than the rest of its group", p.key)
+	}
+	for _, w := range ahead {
+		if Mismatch(n, w.Request) == "" {
+			return fmt.Sprintf("is for %s, which queued first", w.Name)
+		}
+	}
+	return ""
+}
+
+// queueAhead lists the waiting allocations that came before a and whose waiters
+// are alive.
+func queueAhead(tx Tx, a Allocation) ([]Allocation, error) {
+	var ahead []Allocation
+	for w, err := range tx.Allocations(AllocationFilter{Pool: a.Request.Pool, States: []State{Waiting}}) {
+		if err != nil {
+			return nil, err
+		}
+		first := a.CreatedAt.IsZero() || w.CreatedAt.Before(a.CreatedAt) || (w.CreatedAt.Equal(a.CreatedAt) && w.ID < a.ID)
+		if w.ID != a.ID && first && w.Deadline.After(tx.Now()) {
+			ahead = append(ahead, w)
+		}
+	}
+	return ahead, nil
+}
+
+// places counts the machines of a placement group by place.
+type places struct {
+	key    string
+	mode   PlaceMode
+	counts map[string]int
+}
+
+func (p places) indifferent() bool { return p.mode != Spread }
+
+func (p places) count(n Node) int { return p.counts[n.Spec.Labels[p.key]] }
+
+func groupPlaces(tx Tx, a Allocation) (places, error) {
+	place := a.Request.Place
+	p := places{key: place.Key, mode: place.Mode, counts: map[string]int{}}
+	if place.Mode == "" {
+		return p, nil
+	}
+	var nodes []NodeID
+	for other, err := range tx.Allocations(AllocationFilter{Owner: a.Owner, Pool: a.Request.Pool, Live: true}) {
+		if err != nil {
+			return p, err
+		}
+		if other.ID != a.ID && other.Node != "" && other.Request.Place.Group == place.Group {
+			nodes = append(nodes, other.Node)
+		}
+	}
+	for _, id := range nodes {
+		n, err := tx.Node(id)
+		if err != nil {
+			return p, err
+		}
+		p.counts[n.Spec.Labels[place.Key]]++
+	}
+	return p, nil
+}
+
+// noCapacity explains, node by node, why nothing could be claimed.
+func (e *Engine) noCapacity(tx Tx, a Allocation, ahead []Allocation, p places) error {
+	total, soon := 0, 0
+	states := map[State]int{}
+	reasons := map[string][]NodeID{}
+	for n, err := range tx.Nodes(NodeFilter{Pool: a.Request.Pool}) {
+		if err != nil {
+			return err
+		}
+		total++
+		if n.State == Available {
+			why := refusal(n, a, ahead, p)
+			reasons[why] = append(reasons[why], n.ID)
+			continue
+		}
+		if Mismatch(n, a.Request) != "" {
+			why := Mismatch(n, a.Request)
+			reasons[why] = append(reasons[why], n.ID)
+			continue
+		}
+		states[n.State]++
+		if n.State != Quarantined && n.State != Maintenance {
+			soon++
+		}
+	}
+	if total == 0 {
+		return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("pool %q has no nodes", a.Request.Pool), Hint: "enroll some with 'metalpool node enroll', or name another pool ('metalpool pool list')"}
+	}
+	hint := "see 'metalpool node list'"
+	if soon > 0 {
+		hint = "wait for one with --metalpool-wait 30m, or " + hint
+	}
+	err := &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: &Shortage{Total: total, May: soon, Why: shortage(states, reasons)}, Hint: hint}
+	return err
+}
+
+// Shortage is the reason of a NoCapacity error.
+type Shortage struct {
+	Total int      // nodes of the pool
+	May   int      // that fit, and are only taken or being cleaned now
+	Why   []string // the nodes' reasons, most frequent first
+}
+
+func (s *Shortage) Error() string {
+	return fmt.Sprintf("0 of %d nodes match (%s)", s.Total, strings.Join(s.Why, ", "))
+}
+
+func shortage(states map[State]int, reasons map[string][]NodeID) []string {
+	var lines []string
+	for _, s := range NodeStates {
+		if n := states[s]; n > 0 {
+			lines = append(lines, fmt.Sprintf("%d %s", n, strings.ToLower(string(s))))
+		}
+	}
+	whys := make([]string, 0, len(reasons))
+	for why := range reasons {
+		whys = append(whys, why)
+	}
+	sort.Slice(whys, func(i, j int) bool {
+		if a, b := len(reasons[whys[i]]), len(reasons[whys[j]]); a != b {
+			return a > b
+		}
+		return whys[i] < whys[j]
+	})
+	for _, why := range whys {
+		lines = append(lines, fmt.Sprintf("%s %s", nameNodes(reasons[why]), why))
+	}
+	return lines
+}
+
+// nameNodes names up to three nodes, and counts the rest.
+func nameNodes(ids []NodeID) string {
+	if len(ids) <= 3 {
+		return join(ids, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", join(ids[:2], ", "), len(ids)-2)
+}
+
+// expireStale lets go of allocations that were never deployed in time. It is run
+// where somebody misses a node.
+func (e *Engine) expireStale(tx Tx, pool string) (int, error) {
+	var stale []Allocation
+	for a, err := range tx.Allocations(AllocationFilter{Pool: pool, States: []State{Allocated, Waiting}}) {
+		if err != nil {
+			return 0, err
+		}
+		if !a.Deadline.IsZero() && tx.Now().After(a.Deadline) {
+			stale = append(stale, a)
+		}
+	}
+	for _, a := range stale {
+		if err := e.expire(tx, a); err != nil {
+			return 0, err
+		}
+	}
+	return len(stale), nil
+}
+
+func (e *Engine) expire(tx Tx, a Allocation) error {
+	why := "not deployed by " + a.Deadline.UTC().Format(time.RFC3339)
+	if a.State == Waiting {
+		a.State, a.EndedAt, a.Reason = Expired, tx.Now(), "its waiter was gone by "+a.Deadline.UTC().Format(time.RFC3339)
+		if err := swapAllocation(tx, &a); err != nil {
+			return err
+		}
+		return tx.AddEvent(Event{Allocation: a.ID, Type: StateChanged, From: Waiting, To: Expired, On: Expire, Message: a.Reason, By: e.process})
+	}
+	n, err := tx.Node(a.Node)
+	if err != nil {
+		return err
+	}
+	return e.advance(tx, &n, &a, Expire, why)
+}

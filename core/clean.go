@@ -1,0 +1,154 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// startCleanRecord gives a node a new attempt at a clean, in the transaction that
+// moves it to Cleaning. by is the allocation that let go of it, if one did.
+func (e *Engine) startCleanRecord(tx Tx, n *Node, by AllocationID) error {
+	at := Attempt{ID: AttemptID(NewID("c")), Node: n.ID, Allocation: by, Job: JobClean, StartedAt: tx.Now()}
+	n.Attempt = at.ID
+	return tx.PutAttempt(at)
+}
+
+// clean drives a clean to its end: Available, or Quarantined with the reason. An
+// error means that the node is still Cleaning and somebody else goes on.
+func (w *work) clean(ctx context.Context) error {
+	err := w.drive(ctx, cleanSteps)
+	if err == nil {
+		return w.cleaned(ctx)
+	}
+	if interrupted(ctx) || Is(err, LeaseLost) {
+		return err
+	}
+	if Is(err, Transient) && w.attempt.Boots < maxBoots {
+		// Nobody answered: that may be our own network. Others may reach it.
+		w.note(context.WithoutCancel(ctx), Note, stepOff, "unreachable from "+w.e.process+": "+err.Error())
+		return err
+	}
+	return w.quarantine(context.WithoutCancel(ctx), err)
+}
+
+func (w *work) cleaned(ctx context.Context) error {
+	return w.commit(ctx, func(tx Tx) error {
+		n, err := tx.Node(w.node.ID)
+		if err != nil {
+			return err
+		}
+		if err := w.endAttempt(tx); err != nil {
+			return err
+		}
+		n.Erases++
+		if n.Suspect {
+			return w.e.advance(tx, &n, nil, DoneSuspect, "suspect: "+n.Reason)
+		}
+		return w.e.advance(tx, &n, nil, Done, "")
+	})
+}
+
+// quarantine keeps a node out that could not be cleaned. It is switched off first
+// where it still listens.
+func (w *work) quarantine(ctx context.Context, why error) error {
+	off, cancel := context.WithTimeout(ctx, w.e.timing.Call)
+	defer cancel()
+	if err := park(off, w); err != nil {
+		why = fmt.Errorf("%w (and it could not be switched off: %v)", why, err)
+	}
+	return w.commit(ctx, func(tx Tx) error {
+		n, err := tx.Node(w.node.ID)
+		if err != nil {
+			return err
+		}
+		if err := w.endAttempt(tx); err != nil {
+			return err
+		}
+		return w.e.advance(tx, &n, nil, GiveUp, why.Error())
+	})
+}
+
+func (w *work) endAttempt(tx Tx) error {
+	at := w.attempt
+	at.EndedAt, at.Boot = tx.Now(), nil
+	return tx.PutAttempt(at)
+}
+
+// ReconcileOptions say what to finish.
+type ReconcileOptions struct {
+	// AbandonDeploys gives up deploys of dead workers at once, not after the grace
+	// period in which their caller may come back.
+	AbandonDeploys bool
+}
+
+// Outcome is what reconcile did about one node.
+type Outcome struct {
+	Node NodeID `json:"node"`
+	From State  `json:"from"`
+	To   State  `json:"to"`
+	Note string `json:"note,omitempty"`
+}
+
+// reconcileNode finishes the work on one node whose worker is gone.
+func (e *Engine) reconcileNode(ctx context.Context, id NodeID, o ReconcileOptions, report Reporter) (Outcome, error) {
+	var (
+		n  Node
+		p  Pool
+		at Attempt
+		l  Lease
+	)
+	err := e.store.Update(ctx, func(tx Tx) (err error) {
+		if n, err = tx.Node(id); err != nil {
+			return err
+		}
+		if !n.State.Working() {
+			return &Error{Op: "reconcile", Node: id, Kind: Busy, Err: fmt.Errorf("it is %s by now", n.State)}
+		}
+		if n.State == Deploying && !o.AbandonDeploys {
+			old, err := tx.Lease(id)
+			if err != nil {
+				return err
+			}
+			if until := old.Expires.Add(e.timing.Grace); tx.Now().Before(until) {
+				return &Error{Op: "reconcile", Node: id, Kind: Busy, Err: fmt.Errorf("its deploy may be gone on with by its caller until %s", until.UTC().Format("15:04:05 MST")), Hint: "or release it: metalpool machine release " + string(n.Allocation)}
+			}
+		}
+		if p, err = findPool(tx, n.Pool); err != nil {
+			return err
+		}
+		if l, err = e.takeLease(tx, id, false); err != nil {
+			return err
+		}
+		at, err = tx.Attempt(n.Attempt)
+		return err
+	})
+	out := Outcome{Node: id, From: n.State, To: n.State}
+	if err != nil {
+		return out, err
+	}
+	ctx, w := e.begin(ctx, n, p, at, l, report)
+	defer w.end()
+	if n.State == Deploying {
+		c := &creation{e: e, report: report}
+		err = c.abandon(ctx, w)
+	} else {
+		err = w.clean(ctx)
+	}
+	if now, readErr := e.Node(context.WithoutCancel(ctx), id); readErr == nil {
+		out.To, out.Note = now.State, now.Reason
+	}
+	return out, err
+}
+
+// abandon ends a deploy whose caller did not come back.
+func (c *creation) abandon(ctx context.Context, w *work) error {
+	if err := powerOff(ctx, w); err != nil {
+		return err
+	}
+	err := c.giveUp(ctx, w, errors.New("its worker died and its caller did not come back"))
+	if e, ok := errors.AsType[*Error](err); ok && e.Kind == LeaseLost {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,430 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// maxMoves is how many nodes may fail one allocation before it is Failed.
+const maxMoves = 2
+
+// Create takes a node and deploys it, moving on to another where a node fails by
+// its own fault.
+func (e *Engine) Create(ctx context.Context, o Order, report Reporter) (Machine, error) {
+	o, err := e.resolve(ctx, o)
+	if err != nil {
+		return Machine{}, err
+	}
+	if o.DeployTimeout <= 0 {
+		o.DeployTimeout = 2 * time.Hour
+	}
+	a, err := e.Acquire(ctx, o, report)
+	if err != nil {
+		return Machine{}, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.DeployTimeout, errOutOfTime)
+	defer cancel()
+	c := &creation{e: e, order: o, report: report}
+	for {
+		switch a.State {
+		case Deployed:
+			return machineOf(a), nil
+		case Allocated, Deploying, Failed:
+		default:
+			return Machine{}, &Error{Op: "create", Allocation: o.Name, Kind: Denied, Err: fmt.Errorf("the allocation was given up meanwhile: %s (%s)", a.State, a.Reason), Hint: "make a new ID for a new machine"}
+		}
+		if err := c.onNode(ctx, a); err != nil {
+			return Machine{}, named(err, o.Name)
+		}
+		if a, err = e.allocation(context.WithoutCancel(ctx), a.ID); err != nil {
+			return Machine{}, err
+		}
+	}
+}
+
+// creation is one call of Create, over all the nodes that it tries.
+type creation struct {
+	e      *Engine
+	order  Order
+	report Reporter
+	// silent are nodes that did not answer us. They are suspect only once another
+	// node did: until then the fault may be ours.
+	silent []NodeID
+}
+
+// onNode brings the allocation one node further: to Deployed, to another node, or
+// to an error.
+func (c *creation) onNode(ctx context.Context, a Allocation) error {
+	say(c.report, Progress{Node: a.Node, Step: "node", Message: fmt.Sprintf("taking node %s", a.Node)})
+	if a.State == Allocated {
+		if err := c.e.contact(ctx, a.Node); err != nil {
+			return c.moveUntouched(ctx, a, err)
+		}
+	}
+	if err := c.answered(ctx, a.Node); err != nil {
+		return err
+	}
+	ctx, w, err := c.startDeploy(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	if err := w.drive(ctx, deploySteps); err != nil {
+		return c.settle(ctx, w, err)
+	}
+	return w.deployed(ctx)
+}
+
+// contact makes one reading request: nothing is touched by it.
+func (e *Engine) contact(ctx context.Context, id NodeID) error {
+	n, err := e.Node(ctx, id)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.timing.Call)
+	defer cancel()
+	bmc, err := e.connect(ctx, n, nil)
+	if err != nil {
+		return err
+	}
+	defer bmc.Close()
+	_, err = bmc.Power(ctx)
+	return err
+}
+
+// moveUntouched takes the allocation to another node before anything was done to
+// this one, which goes back as it is: marked where we could not reach it, kept out
+// where its own BMC said no.
+func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) error {
+	if interrupted(ctx) || !Is(why, Transient, Timeout, Backend, Denied) {
+		return why
+	}
+	answered := Is(why, Backend, Denied)
+	say(c.report, Progress{Node: a.Node, Step: "node", Message: fmt.Sprintf("cannot use it: %v", why)})
+	err := c.e.store.Update(ctx, func(tx Tx) error {
+		n, held, err := held(tx, a.Node)
+		if err != nil {
+			return err
+		}
+		if held == nil || held.ID != a.ID || n.State != Allocated {
+			return ErrConflict
+		}
+		if !answered {
+			n.Spec.Unreachable = fmt.Sprintf("from %s at %s: %v", c.e.process, tx.Now().UTC().Format(time.RFC3339), why)
+			if err := tx.PutSpec(n); err != nil {
+				return err
+			}
+		}
+		next, err := c.e.nextNode(tx, *held)
+		if err != nil {
+			return err
+		}
+		old := n.ID
+		n.Allocation = ""
+		if n.State, err = Next(n.State, Release); err != nil {
+			return err
+		}
+		n.Since, n.Reason = tx.Now(), "untouched: "+why.Error()
+		if err := swapNode(tx, &n); err != nil {
+			return err
+		}
+		if err := tx.AddEvent(Event{Node: old, Allocation: a.ID, Type: StateChanged, From: Allocated, To: Available, On: Release, Message: n.Reason, By: c.e.process}); err != nil {
+			return err
+		}
+		if answered {
+			if err := c.e.advance(tx, &n, nil, Unhealthy, why.Error()); err != nil {
+				return err
+			}
+		}
+		held.Moves = append(held.Moves, old)
+		return c.e.claim(tx, held, true, next, c.order.AcquireTimeout)
+	})
+	if err != nil {
+		return errors.Join(why, c.e.releaseUntouched(ctx, a.ID, why, answered))
+	}
+	if !answered {
+		c.silent = append(c.silent, a.Node)
+	}
+	return nil
+}
+
+// releaseUntouched ends an allocation that found no node it could reach. The node
+// goes back; where its own BMC refused, it is kept out.
+func (e *Engine) releaseUntouched(ctx context.Context, id AllocationID, why error, answered bool) error {
+	return e.store.Update(context.WithoutCancel(ctx), func(tx Tx) error {
+		a, err := tx.Allocation(id)
+		if err != nil || a.State != Allocated {
+			return err
+		}
+		n, err := tx.Node(a.Node)
+		if err != nil {
+			return err
+		}
+		if err := e.advance(tx, &n, &a, Release, "untouched: "+why.Error()); err != nil || !answered {
+			return err
+		}
+		return e.advance(tx, &n, nil, Unhealthy, why.Error())
+	})
+}
+
+// answered makes the silent nodes suspect, now that this one spoke.
+func (c *creation) answered(ctx context.Context, id NodeID) error {
+	for _, silent := range c.silent {
+		err := c.e.store.Update(ctx, func(tx Tx) error {
+			n, err := tx.Node(silent)
+			if err != nil {
+				return err
+			}
+			why := fmt.Sprintf("did not answer %s, while %s did", c.e.process, id)
+			switch n.State {
+			case Available:
+				return c.e.advance(tx, &n, nil, Unhealthy, why)
+			case Cleaning:
+				n.Suspect, n.Reason = true, why
+				return swapNode(tx, &n)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	c.silent = nil
+	return nil
+}
+
+// startDeploy commits Deploying with a lease before the hardware is touched: anew,
+// or going on with the attempt of a worker that died.
+func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Context, *work, error) {
+	e := c.e
+	private, public, err := e.deployer.NewHostKeys()
+	if err != nil {
+		return ctx, nil, err
+	}
+	sealedKeys, err := e.sealJSON(private)
+	if err != nil {
+		return ctx, nil, err
+	}
+	order, err := e.deployOrder(c.order)
+	if err != nil {
+		return ctx, nil, err
+	}
+	var (
+		n    Node
+		p    Pool
+		at   Attempt
+		l    Lease
+		busy error
+	)
+	for {
+		err = e.store.Update(ctx, func(tx Tx) (err error) {
+			var held *Allocation
+			if n, held, err = heldBy(tx, a.ID); err != nil {
+				return err
+			}
+			if p, err = findPool(tx, n.Pool); err != nil {
+				return err
+			}
+			if l, err = e.takeLease(tx, n.ID, false); err != nil {
+				return err
+			}
+			if held.State == Deploying {
+				at, err = tx.Attempt(n.Attempt)
+				return err
+			}
+			at = Attempt{ID: AttemptID(NewID("d")), Node: n.ID, Allocation: held.ID, Job: JobDeploy, StartedAt: tx.Now(), HostKeys: sealedKeys, PublicHostKeys: public}
+			if err := tx.PutAttempt(at); err != nil {
+				return err
+			}
+			on := Deploy
+			if held.State == Failed {
+				on = Redeploy
+			}
+			n.Attempt, held.Order = at.ID, &order
+			held.Access = Access{}
+			return e.advance(tx, &n, held, on, "")
+		})
+		if !Is(err, Busy) {
+			break
+		}
+		if busy == nil {
+			say(c.report, Progress{Node: n.ID, Step: "lease", Message: err.Error()})
+		}
+		busy = err
+		if err := wait(ctx, e.timing.Queue); err != nil {
+			return ctx, nil, errors.Join(busy, err)
+		}
+	}
+	if err != nil {
+		return ctx, nil, err
+	}
+	work, w := e.begin(ctx, n, p, at, l, c.report)
+	return work, w, nil
+}
+
+// deployed commits the end: how the machine is reached is kept, the private host
+// keys are not.
+func (w *work) deployed(ctx context.Context) error {
+	return w.commit(ctx, func(tx Tx) error {
+		n, a, err := heldBy(tx, w.attempt.Allocation)
+		if err != nil {
+			return err
+		}
+		image, err := tx.Image(a.Order.Image)
+		if err != nil && !Is(err, NotFound) {
+			return err
+		}
+		a.Access = w.access(*a.Order)
+		if a.Access.SSHUser == "" {
+			a.Access.SSHUser = image.User
+		}
+		at := w.attempt
+		at.EndedAt, at.HostKeys, at.Boot = tx.Now(), nil, nil
+		if err := tx.PutAttempt(at); err != nil {
+			return err
+		}
+		return w.e.advance(tx, &n, a, Done, "")
+	})
+}
+
+// settle decides what becomes of a deploy that failed.
+func (c *creation) settle(ctx context.Context, w *work, why error) error {
+	if interrupted(ctx) || Is(why, LeaseLost) {
+		return &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: why, Hint: "the same request goes on with it; or release it"}
+	}
+	ctx = context.WithoutCancel(ctx) // the deploy's own time may be over
+	off, cancel := context.WithTimeout(ctx, w.pool.Timeouts.orDefaults().Power)
+	defer cancel()
+	stopErr := powerOff(off, w)
+	ours := Is(why, Invalid, NotFound, Internal, Denied) || errors.Is(why, errOutOfTime)
+	if ours || stopErr != nil || c.order.Request.Node != "" {
+		if stopErr != nil {
+			why = fmt.Errorf("%w (and its power could not be read back as Off: %v)", why, stopErr)
+		}
+		return c.giveUp(ctx, w, why)
+	}
+	moved, err := c.moveAway(ctx, w, why)
+	switch {
+	case err != nil:
+		return c.giveUp(ctx, w, errors.Join(why, err))
+	case !moved:
+		return c.giveUp(ctx, w, why)
+	}
+	say(c.report, Progress{Node: w.node.ID, Step: "node", Message: fmt.Sprintf("failed: %v; moving to another node", why)})
+	return w.e.startDetached()
+}
+
+func (c *creation) giveUp(ctx context.Context, w *work, why error) error {
+	err := w.commit(ctx, func(tx Tx) error {
+		n, a, err := heldBy(tx, w.attempt.Allocation)
+		if err != nil {
+			return err
+		}
+		at := w.attempt
+		at.EndedAt, at.Boot = tx.Now(), nil
+		if err := tx.PutAttempt(at); err != nil {
+			return err
+		}
+		return w.e.advance(tx, &n, a, GiveUp, why.Error())
+	})
+	return &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: errors.Join(why, err), Hint: "see 'metalpool node events " + string(w.node.ID) + "'; the same request tries again, release gives it back"}
+}
+
+// moveAway hands the node to a clean and the allocation to another node, in one
+// transaction, after Off was read back.
+func (c *creation) moveAway(ctx context.Context, w *work, why error) (moved bool, err error) {
+	suspect := Is(why, Backend)
+	err = w.commit(ctx, func(tx Tx) error {
+		moved = false
+		n, a, err := heldBy(tx, w.attempt.Allocation)
+		if err != nil {
+			return err
+		}
+		next, err := w.e.nextNode(tx, *a)
+		if Is(err, NoCapacity) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		n.Suspect = suspect
+		if err := w.e.startCleanRecord(tx, &n, ""); err != nil {
+			return err
+		}
+		if err := w.e.advance(tx, &n, a, NodeFault, why.Error()); err != nil {
+			return err
+		}
+		a.Moves = append(a.Moves, n.ID)
+		if err := w.e.claim(tx, a, true, next, c.order.AcquireTimeout); err != nil {
+			return err
+		}
+		moved = true
+		return w.free(tx)
+	})
+	if moved && err == nil && !suspect {
+		c.silent = append(c.silent, w.node.ID)
+	}
+	return moved && err == nil, err
+}
+
+// nextNode chooses another node for an allocation that one has failed.
+func (e *Engine) nextNode(tx Tx, a Allocation) (Node, error) {
+	if len(a.Moves) >= maxMoves {
+		return Node{}, &Error{Op: "move", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("%d nodes have failed it (%s)", len(a.Moves)+1, join(append(slices.Clone(a.Moves), a.Node), ", "))}
+	}
+	if a.Request.Node != "" {
+		return Node{}, &Error{Op: "move", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("node %s was asked for by name", a.Request.Node)}
+	}
+	a.Moves = append(slices.Clone(a.Moves), a.Node)
+	return e.choose(tx, a)
+}
+
+// heldBy reads an allocation with the node that it holds.
+func heldBy(tx Tx, id AllocationID) (Node, *Allocation, error) {
+	a, err := tx.Allocation(id)
+	if err != nil {
+		return Node{}, nil, err
+	}
+	if !a.State.Owned() {
+		return Node{}, nil, &Error{Op: "deploy", Allocation: a.Name, Kind: Denied, Err: fmt.Errorf("the allocation was given up meanwhile: %s", a.State), Hint: "make a new ID for a new machine"}
+	}
+	n, err := tx.Node(a.Node)
+	return n, &a, err
+}
+
+// deployOrder is the order as it is stored: resolved, and its secrets sealed.
+func (e *Engine) deployOrder(o Order) (DeployOrder, error) {
+	d := DeployOrder{Image: o.Image, Hostname: o.Hostname, SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys, Digest: orderDigest(o, o.Image)}
+	if d.Hostname == "" {
+		d.Hostname = o.Name
+	}
+	if len(o.UserData) > 0 {
+		sealed, err := e.sealer.Seal(o.UserData)
+		if err != nil {
+			return d, err
+		}
+		d.UserData = sealed
+	}
+	return d, nil
+}
+
+func (e *Engine) sealJSON(v any) (Sealed, error) {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return e.sealer.Seal(plain)
+}
+
+// named puts the machine's name into an error that has none.
+func named(err error, name string) error {
+	if e, ok := err.(*Error); ok && e.Allocation == "" {
+		c := *e
+		c.Allocation = name
+		return &c
+	}
+	return err
+}

@@ -1,0 +1,153 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// step is one thing that an attempt has to have done. Its do converges: called
+// again after a crash at any line, it ends in the same place.
+type step struct {
+	name string
+	// ramdisk: the step needs the agent. When the agent is gone, so is what only RAM
+	// held, and the work goes back to the step that boots it.
+	ramdisk bool
+	timeout func(Timeouts) time.Duration
+	do      func(ctx context.Context, w *work) error
+}
+
+// maxBoots is how often one attempt starts the ramdisk before the node is given up.
+const maxBoots = 3
+
+// drive is the one loop behind every deploy and every clean: do the first step that
+// is not met, write that it is met, go on. What is met is read from this attempt's
+// record, never from the look of the hardware.
+func (w *work) drive(ctx context.Context, steps []step) error {
+	for {
+		s, ok := w.firstUnmet(steps)
+		if !ok {
+			return nil
+		}
+		w.say(s.name, "")
+		err := w.try(ctx, s)
+		if err == nil {
+			err = w.meet(ctx, s.name)
+		}
+		if err == nil {
+			continue
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		w.note(ctx, StepFailed, s.name, err.Error())
+		if w.bootAgain(s, err) {
+			w.say(s.name, "the agent is silent; starting the ramdisk again")
+			if err := w.unmeet(ctx, stepRamdisk); err != nil {
+				return err
+			}
+			continue
+		}
+		return err
+	}
+}
+
+// bootAgain reports whether a new start of the ramdisk may help: the agent fell
+// silent in the middle, or never came where nobody waits for the outcome.
+func (w *work) bootAgain(s step, err error) bool {
+	never := s.name == stepRamdisk && w.attempt.Job == JobClean && Is(err, Timeout)
+	silent := s.ramdisk && Is(err, Transient, Timeout)
+	return (never || silent) && w.attempt.Boots < maxBoots
+}
+
+// try does a step, again after passing faults, until its time is over.
+func (w *work) try(ctx context.Context, s step) error {
+	limit := s.timeout(w.pool.Timeouts.orDefaults())
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		err := s.do(bounded, w)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if bounded.Err() != nil {
+			kind := Timeout
+			if Is(err, Transient) {
+				kind = Transient // never an answer: not the same as a slow one
+			}
+			return &Error{Op: s.name, Node: w.node.ID, Kind: kind, Err: fmt.Errorf("not done within %s: %w", limit, err), Hint: "raise the pool's timeout for this phase if the server is just slow"}
+		}
+		if !Is(err, Transient) || s.ramdisk {
+			return err
+		}
+		w.say(s.name, "trying again: %v", err)
+		select {
+		case <-bounded.Done():
+		case <-time.After(w.e.timing.Retry):
+		}
+	}
+}
+
+func (w *work) firstUnmet(steps []step) (step, bool) {
+	for _, s := range steps {
+		if _, met := w.attempt.Met[s.name]; !met {
+			return s, true
+		}
+	}
+	return step{}, false
+}
+
+// save writes the attempt after change, keeping memory and store alike.
+func (w *work) save(ctx context.Context, change func(a *Attempt), events ...Event) error {
+	a := w.attempt
+	a.Met = maps.Clone(a.Met)
+	change(&a)
+	err := w.commit(ctx, func(tx Tx) error {
+		for _, ev := range events {
+			if err := tx.AddEvent(ev); err != nil {
+				return err
+			}
+		}
+		return tx.PutAttempt(a)
+	})
+	if err == nil {
+		w.attempt = a
+	}
+	return err
+}
+
+func (w *work) meet(ctx context.Context, name string) error {
+	return w.save(ctx, func(a *Attempt) {
+		if a.Met == nil {
+			a.Met = map[string]time.Time{}
+		}
+		a.Met[name] = time.Now().UTC()
+	}, w.event(StepMet, name, ""))
+}
+
+func (w *work) unmeet(ctx context.Context, name string) error {
+	return w.save(ctx, func(a *Attempt) { delete(a.Met, name) })
+}
+
+// wait pauses between two looks at something outside, or ends with the context.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// interrupted reports whether the work was stopped from outside, so that nobody
+// is to blame.
+func interrupted(ctx context.Context) bool {
+	return ctx.Err() != nil && !errors.Is(context.Cause(ctx), errOutOfTime)
+}
+
+// errOutOfTime is the cause of a context whose deploy took too long.
+var errOutOfTime = &Error{Op: "deploy", Kind: Timeout, Err: errors.New("the time for the whole deploy is over"), Hint: "see the node's events for where it went, or allow more with the deploy timeout"}

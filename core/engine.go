@@ -1,0 +1,129 @@
+package core
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+)
+
+// Engine takes, deploys, cleans and returns nodes. It keeps nothing that matters
+// outside the store: any other engine on the same store can go on where it died.
+type Engine struct {
+	store    Store
+	sealer   Sealer
+	backends map[string]Connector
+	deployer Deployer
+	timing   Timing
+	log      *slog.Logger
+	detach   func() error
+	process  string // who we are in leases and events: user@host/pid
+}
+
+// Config is what an engine is made of.
+type Config struct {
+	Store    Store
+	Sealer   Sealer
+	Backends map[string]Connector // by Endpoint.Backend
+	Deployer Deployer
+	Timing   Timing // zero fields take defaults
+	Log      *slog.Logger
+	// Detach starts a worker that outlives this process and finishes what is left
+	// (a clean, after `rm` has returned). Nil: the next command does.
+	Detach func() error
+}
+
+// Timing holds the periods that make leases safe. Every process on one store must
+// use the same Lease and Call.
+type Timing struct {
+	Lease time.Duration // how long a lease lasts unless renewed; 60s
+	Call  time.Duration // the longest single call to a BMC; 20s
+	Grace time.Duration // how long a dead worker's deploy waits to be adopted; 10m
+	Retry time.Duration // the pause before a failed step is tried again; 2s
+	Queue time.Duration // how often a queued caller looks again; 1s
+}
+
+func (t Timing) orDefaults() Timing {
+	set := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	set(&t.Lease, time.Minute)
+	set(&t.Call, 20*time.Second)
+	set(&t.Grace, 10*time.Minute)
+	set(&t.Retry, 2*time.Second)
+	set(&t.Queue, time.Second)
+	return t
+}
+
+func (t Timeouts) orDefaults() Timeouts {
+	set := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	set(&t.Power, 2*time.Minute)
+	set(&t.CheckIn, 20*time.Minute)
+	set(&t.Write, time.Hour)
+	set(&t.SSH, 20*time.Minute)
+	set(&t.Erase, 24*time.Hour)
+	return t
+}
+
+// New makes an engine. It starts nothing.
+func New(c Config) *Engine {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{
+		store:    c.Store,
+		sealer:   c.Sealer,
+		backends: c.Backends,
+		deployer: c.Deployer,
+		timing:   c.Timing.orDefaults(),
+		log:      c.Log,
+		detach:   c.Detach,
+		process:  fmt.Sprintf("%s/%d", DefaultOwner(), os.Getpid()),
+	}
+}
+
+// Close closes the store.
+func (e *Engine) Close() error { return e.store.Close() }
+
+// NewID makes a random name with a prefix that says what it names.
+func NewID(prefix string) string {
+	b := make([]byte, 10)
+	rand.Read(b) // never fails (crypto/rand)
+	return prefix + "-" + hex.EncodeToString(b)
+}
+
+func (e *Engine) backend(n Node) (Connector, error) {
+	b, ok := e.backends[n.Spec.BMC.Backend]
+	if !ok {
+		return nil, &Error{Op: "reach", Node: n.ID, Kind: Invalid, Err: fmt.Errorf("no backend %q in this program", n.Spec.BMC.Backend), Hint: "use a build that has it, or enroll the node again"}
+	}
+	return b, nil
+}
+
+// connect opens a conversation with a node's BMC. The caller closes it.
+func (e *Engine) connect(ctx context.Context, n Node, fence Fence) (BMC, error) {
+	b, err := e.backend(n)
+	if err != nil {
+		return nil, err
+	}
+	password, err := e.sealer.Open(n.Spec.BMC.Secret)
+	if err != nil {
+		return nil, &Error{Op: "open BMC password", Node: n.ID, Kind: Denied, Err: err, Hint: "the store's key may have changed; set the password again with 'metalpool node set'"}
+	}
+	return b.Connect(ctx, n.Spec.BMC, string(password), fence)
+}
+
+func say(report Reporter, p Progress) {
+	if report != nil {
+		report(p)
+	}
+}

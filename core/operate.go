@@ -1,0 +1,260 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Node reads one node.
+func (e *Engine) Node(ctx context.Context, id NodeID) (n Node, err error) {
+	err = e.store.View(ctx, func(tx Tx) error {
+		n, err = tx.Node(id)
+		return err
+	})
+	if Is(err, NotFound) {
+		err = &Error{Op: "find", Node: id, Kind: NotFound, Err: errors.New("no such node"), Hint: "see 'metalpool node list'"}
+	}
+	return n, err
+}
+
+// Nodes lists nodes in the order of their IDs.
+func (e *Engine) Nodes(ctx context.Context, f NodeFilter) ([]Node, error) {
+	var list []Node
+	err := e.store.View(ctx, func(tx Tx) (err error) {
+		list, err = collect(tx.Nodes(f))
+		return err
+	})
+	return list, err
+}
+
+// NodeChange is what an operator may change; nil fields stay.
+type NodeChange struct {
+	Pool        *string
+	Labels      map[string]*string // nil removes the label
+	URL         *string
+	User        *string
+	Password    *string // a secret
+	Fingerprint *string
+	CA          *string
+	Insecure    *bool
+	Address     *string
+	SSHPort     *int
+	DockerPort  *int
+	Advertise   *string
+}
+
+// SetNode changes what was declared about a node. The hardware is not touched.
+func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, err error) {
+	var secret Sealed
+	if c.Password != nil {
+		if secret, err = e.sealer.Seal([]byte(*c.Password)); err != nil {
+			return n, err
+		}
+	}
+	err = e.store.Update(ctx, func(tx Tx) error {
+		if n, err = tx.Node(id); err != nil {
+			return err
+		}
+		if c.Pool != nil && *c.Pool != n.Pool {
+			if _, err := findPool(tx, *c.Pool); err != nil {
+				return err
+			}
+			if n.State.Owned() {
+				return &Error{Op: "move to pool " + *c.Pool, Node: id, Kind: Busy, Err: fmt.Errorf("it is %s for %s", n.State, n.Allocation), Hint: "release the machine first"}
+			}
+			n.Pool = *c.Pool
+		}
+		c.apply(&n.Spec)
+		if secret != nil {
+			n.Spec.BMC.Secret = secret
+		}
+		if err := tx.PutSpec(n); err != nil {
+			return err
+		}
+		return tx.AddEvent(Event{Node: id, Type: Note, Message: "changed by the operator", By: e.process})
+	})
+	return n, err
+}
+
+func (c NodeChange) apply(s *NodeSpec) {
+	put := func(to *string, from *string) {
+		if from != nil {
+			*to = *from
+		}
+	}
+	if c.URL != nil && *c.URL != s.BMC.URL {
+		s.BMC.Links = nil
+	}
+	put(&s.BMC.URL, c.URL)
+	put(&s.BMC.User, c.User)
+	put(&s.BMC.TLS.Fingerprint, c.Fingerprint)
+	put(&s.BMC.TLS.CA, c.CA)
+	put(&s.Address, c.Address)
+	put(&s.Advertise, c.Advertise)
+	if c.Insecure != nil {
+		s.BMC.TLS.Insecure = *c.Insecure
+	}
+	if c.SSHPort != nil {
+		s.SSHPort = *c.SSHPort
+	}
+	if c.DockerPort != nil {
+		s.DockerPort = *c.DockerPort
+	}
+	s.Labels = maps.Clone(s.Labels)
+	for k, v := range c.Labels {
+		if s.Labels == nil {
+			s.Labels = map[string]string{}
+		}
+		if v == nil {
+			delete(s.Labels, k)
+		} else {
+			s.Labels[k] = *v
+		}
+	}
+}
+
+// Repair sends a Quarantined node through a clean.
+func (e *Engine) Repair(ctx context.Context, id NodeID, reason string) (Node, error) {
+	return e.toCleaning(ctx, id, Repair, reason)
+}
+
+// Resume sends a node in Maintenance through a clean.
+func (e *Engine) Resume(ctx context.Context, id NodeID, reason string) (Node, error) {
+	return e.toCleaning(ctx, id, Resume, reason)
+}
+
+func (e *Engine) toCleaning(ctx context.Context, id NodeID, on Trigger, reason string) (Node, error) {
+	n, err := e.turn(ctx, id, on, reason, func(tx Tx, n *Node) error {
+		return e.startCleanRecord(tx, n, "")
+	})
+	if err != nil {
+		return n, err
+	}
+	return n, e.startDetached()
+}
+
+// Pause takes an Available node aside.
+func (e *Engine) Pause(ctx context.Context, id NodeID, reason string) (Node, error) {
+	return e.turn(ctx, id, Pause, reason, func(Tx, *Node) error { return nil })
+}
+
+func (e *Engine) turn(ctx context.Context, id NodeID, on Trigger, reason string, also func(Tx, *Node) error) (n Node, err error) {
+	err = e.store.Update(ctx, func(tx Tx) error {
+		if n, err = tx.Node(id); err != nil {
+			return err
+		}
+		if _, err := Next(n.State, on); err != nil {
+			return withNode(err, id)
+		}
+		if err := also(tx, &n); err != nil {
+			return err
+		}
+		return e.advance(tx, &n, nil, on, reason)
+	})
+	return n, err
+}
+
+// Retire takes a node out of the inventory; its events stay.
+func (e *Engine) Retire(ctx context.Context, id NodeID, reason string) error {
+	var tagged Node
+	err := e.store.Update(ctx, func(tx Tx) error {
+		n, err := tx.Node(id)
+		if err != nil {
+			return err
+		}
+		if _, err := Next(n.State, Retire); err != nil {
+			return withNode(err, id)
+		}
+		tagged = n
+		if err := tx.DeleteNode(id); err != nil {
+			return err
+		}
+		return tx.AddEvent(Event{Node: id, Type: StateChanged, From: n.State, To: Gone, On: Retire, Message: reason, By: e.process})
+	})
+	if err != nil {
+		return err
+	}
+	// The tag is a courtesy to the next pool; a BMC that is gone keeps it.
+	ctx, cancel := context.WithTimeout(ctx, e.timing.Call)
+	defer cancel()
+	if bmc, err := e.connect(ctx, tagged, nil); err == nil {
+		defer bmc.Close()
+		if err := bmc.SetTag(ctx, ""); err != nil {
+			e.log.Warn("asset tag stays", "node", id, "error", err)
+		}
+	}
+	return nil
+}
+
+// Events lists what happened.
+func (e *Engine) Events(ctx context.Context, f EventFilter) ([]Event, error) {
+	var list []Event
+	err := e.store.View(ctx, func(tx Tx) (err error) {
+		list, err = collect(tx.Events(f))
+		return err
+	})
+	return list, err
+}
+
+// Reconcile finishes the work of dead workers: every clean, and deploys whose
+// caller did not come back. It returns one outcome per node that it worked on or
+// that still waits.
+func (e *Engine) Reconcile(ctx context.Context, o ReconcileOptions, report Reporter) ([]Outcome, error) {
+	if err := e.expireAll(ctx); err != nil {
+		return nil, err
+	}
+	nodes, err := e.Nodes(ctx, NodeFilter{States: []State{Cleaning, Deploying, Preparing}})
+	if err != nil {
+		return nil, err
+	}
+	var (
+		mu       sync.Mutex
+		outcomes = make([]Outcome, len(nodes))
+		failures []error
+		group    errgroup.Group
+	)
+	group.SetLimit(64)
+	for i, n := range nodes {
+		group.Go(func() error {
+			out, err := e.reconcileNode(ctx, n.ID, o, report)
+			out.Node, out.From = n.ID, n.State
+			if out.To == "" {
+				out.To = n.State
+			}
+			if err != nil {
+				out.Note = err.Error()
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			outcomes[i] = out
+			if err != nil && !Is(err, Busy, LeaseLost) {
+				failures = append(failures, err)
+			}
+			return nil
+		})
+	}
+	group.Wait()
+	return outcomes, errors.Join(failures...)
+}
+
+func (e *Engine) expireAll(ctx context.Context) error {
+	pools, err := e.Pools(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pools {
+		err := e.store.Update(ctx, func(tx Tx) error {
+			_, err := e.expireStale(tx, p.Name)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var namePattern = regexp.MustCompile(`^[a-z0-9A-Z]([a-z0-9A-Z-]{0,61}[a-z0-9A-Z])?$`)
+
+// validate refuses what can never be served, before anything is written.
+func validate(o Order) error {
+	bad := func(hint, format string, args ...any) error {
+		return &Error{Op: "create", Allocation: o.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	r := o.Request
+	switch {
+	case !idPattern.MatchString(string(o.ID)):
+		return bad("use 1 to 64 letters, digits, dots, dashes and underscores", "%q is not an allocation ID", o.ID)
+	case !namePattern.MatchString(o.Name):
+		return bad("use letters, digits and dashes, at most 63", "%q is not a machine name", o.Name)
+	case o.Owner == "":
+		return bad("set METALPOOL_OWNER", "the machine has no owner")
+	case r.CPUs < 0, r.Memory < 0, r.GPUs < 0:
+		return bad("leave out what does not matter", "a requirement is negative")
+	case o.SSHPort < 0, o.SSHPort > 65535:
+		return bad("use 1 to 65535, or leave it out", "%d is not a port", o.SSHPort)
+	case r.Place.Mode != "" && r.Place.Key == "":
+		return bad("say by which label, such as spread=rack", "%s needs a label", r.Place.Mode)
+	}
+	for _, d := range r.Disks {
+		if d.Count < 1 || d.Size < 0 || !slices.Contains([]DiskKind{"", HDD, SSD, NVMe}, d.Kind) {
+			return bad("write disks such as 2x480GB,ssd", "%v is no requirement of disks", d)
+		}
+	}
+	return nil
+}
+
+// resolve validates an order and fills in what the pool and the catalogue decide.
+func (e *Engine) resolve(ctx context.Context, o Order) (Order, error) {
+	if o.Owner == "" {
+		o.Owner = DefaultOwner()
+	}
+	if o.Request.Pool == "" {
+		o.Request.Pool = DefaultPool
+	}
+	if err := validate(o); err != nil {
+		return o, err
+	}
+	if len(o.Keys) == 0 {
+		return o, &Error{Op: "create", Allocation: o.Name, Kind: Invalid, Err: errors.New("no SSH key was given, so nobody could log in"), Hint: "give at least one public key"}
+	}
+	if o.Image == "" {
+		err := e.store.View(ctx, func(tx Tx) error {
+			p, err := findPool(tx, o.Request.Pool)
+			o.Image = p.DefaultImage
+			return err
+		})
+		if err != nil {
+			return o, err
+		}
+	}
+	if o.Image == "" {
+		return o, &Error{Op: "create", Allocation: o.Name, Kind: Invalid, Err: fmt.Errorf("no image was named and pool %q has no default", o.Request.Pool), Hint: "name one of 'metalpool image list', or set a default with 'metalpool pool set " + o.Request.Pool + " --image NAME'"}
+	}
+	image, err := e.findImage(ctx, o.Image)
+	if err != nil {
+		return o, named(err, o.Name)
+	}
+	if o.Request.Arch == "" {
+		o.Request.Arch = image.Arch
+	}
+	// The seed is rendered once with throw-away host keys: what is wrong with keys,
+	// host name or user data shows before a node is taken.
+	seed := Seed{InstanceID: "check", Hostname: o.Hostname, User: o.SSHUser, Keys: o.Keys, UserData: o.UserData}
+	if seed.Hostname == "" {
+		seed.Hostname = o.Name
+	}
+	if seed.User == "" {
+		seed.User = image.User
+	}
+	if _, err := e.deployer.RenderSeed(seed); err != nil {
+		return o, named(err, o.Name)
+	}
+	source, err := e.deployer.OpenImage(ctx, image)
+	if err != nil {
+		return o, named(err, o.Name)
+	}
+	return o, source.Close()
+}
+
+// findImage reads the catalogue; an unknown name is answered with the known ones.
+func (e *Engine) findImage(ctx context.Context, name string) (Image, error) {
+	var i Image
+	err := e.store.View(ctx, func(tx Tx) (err error) {
+		i, err = tx.Image(name)
+		if !Is(err, NotFound) {
+			return err
+		}
+		var known []string
+		for image, err := range tx.Images() {
+			if err != nil {
+				return err
+			}
+			known = append(known, image.Name)
+		}
+		what := "the catalogue is empty; add one with 'metalpool image add'"
+		if len(known) > 0 {
+			what = "there are: " + strings.Join(known, ", ")
+		}
+		return &Error{Op: "find image " + name, Kind: NotFound, Err: errors.New("no such image"), Hint: what}
+	})
+	return i, err
+}
+
+// Check looks whether an order could be served now, and allocates nothing.
+func (e *Engine) Check(ctx context.Context, o Order) error {
+	o, err := e.resolve(ctx, o)
+	if err != nil {
+		return err
+	}
+	return e.store.View(ctx, func(tx Tx) error {
+		a, err := existing(tx, o)
+		if err != nil || a.ID != "" {
+			return err
+		}
+		if err := e.admit(tx, o); err != nil {
+			return err
+		}
+		_, err = e.choose(tx, Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, Request: o.Request})
+		var s *Shortage
+		if errors.As(err, &s) && s.May > 0 && o.Wait > 0 {
+			return nil // it will queue
+		}
+		return err
+	})
+}
+
+// hostOf is the host of a BMC's URL, without its port.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}

@@ -1,0 +1,447 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The names of the steps, as people see them in events and progress.
+const (
+	stepOff     = "power off"
+	stepRamdisk = "boot ramdisk"
+	stepInspect = "inspect"
+	stepWrite   = "write image"
+	stepSeed    = "write seed"
+	stepBoot    = "boot"
+	stepEject   = "eject media"
+	stepSSH     = "ssh"
+	stepErase   = "erase"
+	stepPark    = "park"
+)
+
+// deploySteps put an OS on a node; cleanSteps erase it for the next owner.
+var (
+	deploySteps = []step{
+		{name: stepRamdisk, timeout: Timeouts.boot, do: bootRamdisk},
+		{name: stepInspect, timeout: Timeouts.power, do: inspect, ramdisk: true},
+		{name: stepWrite, timeout: Timeouts.write, do: writeImage, ramdisk: true},
+		{name: stepSeed, timeout: Timeouts.power, do: writeSeed, ramdisk: true},
+		{name: stepBoot, timeout: Timeouts.boot, do: bootOS},
+		{name: stepEject, timeout: Timeouts.power, do: ejectMedia},
+		{name: stepSSH, timeout: Timeouts.ssh, do: awaitSSH},
+	}
+	cleanSteps = []step{
+		{name: stepOff, timeout: Timeouts.power, do: powerOff},
+		{name: stepRamdisk, timeout: Timeouts.boot, do: bootRamdisk},
+		{name: stepErase, timeout: Timeouts.erase, do: erase, ramdisk: true},
+		{name: stepPark, timeout: Timeouts.power, do: park},
+	}
+)
+
+func (t Timeouts) power() time.Duration { return t.Power }
+func (t Timeouts) boot() time.Duration  { return 2*t.Power + t.CheckIn }
+func (t Timeouts) write() time.Duration { return t.Write }
+func (t Timeouts) ssh() time.Duration   { return t.SSH }
+func (t Timeouts) erase() time.Duration { return t.Erase }
+
+// powerOff ends whatever runs. Off is read back by the backend.
+func powerOff(ctx context.Context, w *work) error {
+	bmc, err := w.conn(ctx)
+	if err != nil {
+		return err
+	}
+	return bmc.SetPower(ctx, TurnOff)
+}
+
+// bootRamdisk starts the agent from virtual media and waits for its check-in. Each
+// call is a boot of its own, with new keys, a new token and a new URL: media that a
+// dead worker left behind leads nowhere.
+func bootRamdisk(ctx context.Context, w *work) error {
+	if w.attempt.Boots >= maxBoots {
+		return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("started %d times, and the agent never stayed", w.attempt.Boots), Hint: "look at the console; is this process reachable from the node (METALPOOL_ADVERTISE)?"}
+	}
+	limits := w.pool.Timeouts.orDefaults()
+	boot, secret, err := w.e.deployer.NewBoot(limits.CheckIn + limits.Write + limits.Erase)
+	if err != nil {
+		return err
+	}
+	plain, err := json.Marshal(secret)
+	if err != nil {
+		return err
+	}
+	if boot.Secret, err = w.e.sealer.Seal(plain); err != nil {
+		return err
+	}
+	if err := w.save(ctx, func(a *Attempt) { a.Boot = &boot }); err != nil {
+		return err
+	}
+	bmc, err := w.conn(ctx)
+	if err != nil {
+		return err
+	}
+	if err := bmc.SetPower(ctx, TurnOff); err != nil {
+		return err
+	}
+	url, err := w.e.deployer.Offer(ctx, boot, secret, BootParams{
+		Node: w.node.ID, Generation: w.lease.Generation, BMCHost: hostOf(w.node.Spec.BMC.URL),
+		Advertise: w.node.Spec.Advertise, Silence: limits.CheckIn,
+	})
+	if err != nil {
+		return err
+	}
+	w.offered = append(w.offered, boot.ID)
+	if err := bmc.InsertMedia(ctx, url); err != nil {
+		return err
+	}
+	if err := bmc.BootMediaOnce(ctx); err != nil {
+		return err
+	}
+	// Counted once the BMC took everything: a passing fault of the BMC is no boot.
+	if err := w.save(ctx, func(a *Attempt) { a.Boots++ }); err != nil {
+		return err
+	}
+	if err := bmc.SetPower(ctx, TurnOn); err != nil {
+		return err
+	}
+	w.say(stepRamdisk, "powered on, waiting for the agent")
+	waiting, cancel := context.WithTimeout(ctx, limits.CheckIn)
+	defer cancel()
+	agent, err := w.e.deployer.AwaitCheckIn(waiting, boot.ID)
+	if err != nil {
+		if ctx.Err() == nil && waiting.Err() != nil {
+			return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("the agent did not check in within %s", limits.CheckIn), Hint: "look at the console; is this process reachable from the node (METALPOOL_ADVERTISE)?"}
+		}
+		return err
+	}
+	if why := strangers(w.node.Spec.Identity, agent.Identity); why != "" {
+		return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Backend, Err: errors.New(why), Hint: "is the BMC's address that of another server? retire the node and enroll it again"}
+	}
+	return w.save(ctx, func(a *Attempt) { a.Boot.Agent = &agent })
+}
+
+// strangers says why two identities cannot be one server's; "" when they share a
+// key that tells servers apart.
+func strangers(enrolled, found Identity) string {
+	for _, key := range enrolled.Keys() {
+		if slices.Contains(found.Keys(), key) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("another server answers: enrolled as %s, found %s", strings.Join(enrolled.Keys(), " "), strings.Join(found.Keys(), " "))
+}
+
+// inspect compares what the agent finds with the inventory, and chooses the disk.
+func inspect(ctx context.Context, w *work) error {
+	agent, err := w.agent()
+	if err != nil {
+		return err
+	}
+	defer agent.Close()
+	inv, err := agent.Inventory(ctx)
+	if err != nil {
+		return err
+	}
+	if missing := missingDisks(w.node.Hardware.Disks, inv.Hardware.Disks); len(missing) > 0 {
+		return &Error{Op: stepInspect, Node: w.node.ID, Kind: Backend, Err: fmt.Errorf("disks of the inventory are missing: %s", strings.Join(missing, ", ")), Hint: "look at the server; repair it or enroll it again"}
+	}
+	image, err := w.image(ctx)
+	if err != nil {
+		return err
+	}
+	disk, err := rootDisk(inv.Hardware.Disks, image.MinDisk)
+	if err != nil {
+		return withNode(err, w.node.ID)
+	}
+	return w.save(ctx, func(a *Attempt) { a.Disk = disk.Key() })
+}
+
+// Key is what tells a disk from every other: its serial, else its WWN.
+func (d Disk) Key() string {
+	if d.Serial != "" {
+		return d.Serial
+	}
+	return d.WWN
+}
+
+func missingDisks(enrolled, found []Disk) []string {
+	var missing []string
+	for _, d := range enrolled {
+		there := slices.ContainsFunc(found, func(f Disk) bool { return f.Key() == d.Key() })
+		if d.Key() != "" && !d.Removable && !there {
+			missing = append(missing, d.Key())
+		}
+	}
+	return missing
+}
+
+// rootDisk is the smallest disk that is not removable and holds the image.
+func rootDisk(disks []Disk, need Bytes) (Disk, error) {
+	var best Disk
+	var seen []string
+	for _, d := range disks {
+		if d.Removable || d.Key() == "" {
+			continue
+		}
+		seen = append(seen, fmt.Sprintf("%s has %s", d.Key(), d.Size))
+		if d.Size >= need && (best.Size == 0 || d.Size < best.Size) {
+			best = d
+		}
+	}
+	if best.Size == 0 {
+		return best, &Error{Op: "choose root disk", Kind: Invalid, Err: fmt.Errorf("the image needs %s; %s", need, strings.Join(seen, ", ")), Hint: "ask for a larger disk, or use a smaller image"}
+	}
+	return best, nil
+}
+
+// image reads the image of the allocation's order.
+func (w *work) image(ctx context.Context) (i Image, err error) {
+	order, err := w.order(ctx)
+	if err != nil {
+		return i, err
+	}
+	return w.e.findImage(ctx, order.Image)
+}
+
+func (w *work) order(ctx context.Context) (DeployOrder, error) {
+	var order DeployOrder
+	err := w.e.store.View(ctx, func(tx Tx) error {
+		a, err := tx.Allocation(w.attempt.Allocation)
+		if err != nil {
+			return err
+		}
+		if a.Order == nil {
+			return &Error{Op: "deploy", Allocation: a.Name, Kind: Internal, Err: errors.New("the allocation has no order")}
+		}
+		order = *a.Order
+		return nil
+	})
+	return order, err
+}
+
+func writeImage(ctx context.Context, w *work) error {
+	image, err := w.image(ctx)
+	if err != nil {
+		return err
+	}
+	source, err := w.e.deployer.OpenImage(ctx, image)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	agent, err := w.agent()
+	if err != nil {
+		return err
+	}
+	defer agent.Close()
+	return agent.Write(ctx, w.command(stepWrite), WriteOrder{Disk: w.attempt.Disk, Manifest: source.Manifest()}, w.moving(stepWrite))
+}
+
+// command names one command of this attempt to the agent: the same again is a retry.
+func (w *work) command(step string) string {
+	return fmt.Sprintf("%s/%s/%d", w.attempt.ID, strings.ReplaceAll(step, " ", "-"), w.attempt.FailedErases)
+}
+
+func writeSeed(ctx context.Context, w *work) error {
+	order, err := w.order(ctx)
+	if err != nil {
+		return err
+	}
+	image, err := w.image(ctx)
+	if err != nil {
+		return err
+	}
+	seed := Seed{InstanceID: string(w.attempt.ID), Hostname: order.Hostname, User: order.SSHUser, Keys: order.Keys}
+	if seed.User == "" {
+		seed.User = image.User
+	}
+	if len(order.UserData) > 0 {
+		if seed.UserData, err = w.e.sealer.Open(order.UserData); err != nil {
+			return err
+		}
+	}
+	plain, err := w.e.sealer.Open(w.attempt.HostKeys)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(plain, &seed.HostKeys); err != nil {
+		return err
+	}
+	filesystem, err := w.e.deployer.RenderSeed(seed)
+	if err != nil {
+		return err
+	}
+	agent, err := w.agent()
+	if err != nil {
+		return err
+	}
+	defer agent.Close()
+	return agent.Seed(ctx, w.command(stepSeed), SeedOrder{Disk: w.attempt.Disk, Filesystem: filesystem})
+}
+
+// bootOS leaves the ramdisk for the OS on the disk. Where the agent is gone already,
+// for a crash hid whether it heard us, the server starts cold from its disk: that
+// ends in the same place.
+func bootOS(ctx context.Context, w *work) error {
+	agent, err := w.agent()
+	if err == nil {
+		err = agent.Boot(ctx, w.command(stepBoot), BootOrder{Disk: w.attempt.Disk, Mode: Kexec})
+		agent.Close()
+	}
+	if err == nil || !Is(err, Transient, Timeout) {
+		return err
+	}
+	bmc, err := w.conn(ctx)
+	if err != nil {
+		return err
+	}
+	if err := bmc.SetPower(ctx, TurnOff); err != nil {
+		return err
+	}
+	if err := ejectMedia(ctx, w); err != nil {
+		return err
+	}
+	return bmc.SetPower(ctx, TurnOn)
+}
+
+func ejectMedia(ctx context.Context, w *work) error {
+	bmc, err := w.conn(ctx)
+	if err != nil {
+		return err
+	}
+	if err := bmc.EjectMedia(ctx); err != nil {
+		return err
+	}
+	return bmc.ClearBoot(ctx)
+}
+
+// awaitSSH waits until the machine shows a host key of this attempt. Any other key
+// is another system, or somebody in between.
+func awaitSSH(ctx context.Context, w *work) error {
+	order, err := w.order(ctx)
+	if err != nil {
+		return err
+	}
+	at := w.access(order)
+	pause := 100 * time.Millisecond
+	for {
+		key, err := w.e.deployer.HostKey(ctx, at.Address, at.SSHPort)
+		switch {
+		case err == nil && slices.Contains(w.attempt.PublicHostKeys, key):
+			return nil
+		case err == nil:
+			err = &Error{Op: stepSSH, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("%s port %d shows another host key: %s", at.Address, at.SSHPort, key), Hint: "another system answers at this address, or the image has no cloud-init"}
+		}
+		if wait(ctx, pause) != nil {
+			return err
+		}
+		pause = min(2*pause, w.e.timing.Retry)
+	}
+}
+
+// access is how the machine will be reached: as enrolment fixed it, else where its
+// ramdisk was.
+func (w *work) access(order DeployOrder) Access {
+	spec := w.node.Spec
+	at := Access{Address: spec.Address, SSHPort: order.SSHPort, SSHUser: order.SSHUser, DockerPort: spec.DockerPort, HostKeys: w.attempt.PublicHostKeys}
+	if at.Address == "" && w.attempt.Boot != nil && w.attempt.Boot.Agent != nil {
+		at.Address = w.attempt.Boot.Agent.Peer
+	}
+	if at.SSHPort == 0 {
+		at.SSHPort = spec.SSHPort
+	}
+	if at.SSHPort == 0 {
+		at.SSHPort = 22
+	}
+	if at.DockerPort == 0 {
+		at.DockerPort = 2376
+	}
+	return at
+}
+
+// erase destroys the data of every disk and looks whether it is gone. Only an erase
+// that reached the pool's minimum on every disk counts.
+func erase(ctx context.Context, w *work) error {
+	agent, err := w.agent()
+	if err != nil {
+		return err
+	}
+	defer agent.Close()
+	var order EraseOrder
+	for _, d := range w.node.Hardware.Disks {
+		if !d.Removable && d.Key() != "" {
+			order.Disks = append(order.Disks, d.Key())
+		}
+	}
+	report, err := agent.Erase(ctx, w.command(stepErase), order, w.moving(stepErase))
+	if err == nil {
+		err = judge(report, order, w.pool.EraseMinimum)
+	}
+	if Is(err, Backend) {
+		// A failed erase is counted before it is tried again under a new command ID.
+		if err := w.save(ctx, func(a *Attempt) { a.FailedErases++ }, w.event(StepFailed, stepErase, err.Error())); err != nil {
+			return err
+		}
+		if w.attempt.FailedErases < maxErases && !errors.Is(err, errBelowMinimum) {
+			return erase(ctx, w)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return w.save(ctx, func(*Attempt) {}, w.event(Erased, stepErase, report.String()))
+}
+
+// maxErases is how many failed erases quarantine a node.
+const maxErases = 3
+
+var errBelowMinimum = errors.New("below the pool's minimum")
+
+// judge decides whether an erase is good enough. A disk that the report leaves out
+// was not erased.
+func judge(r EraseReport, o EraseOrder, minimum EraseClass) error {
+	if minimum == NotErased {
+		minimum = Clear
+	}
+	fail := func(disk string, why error) error {
+		return &Error{Op: stepErase, Kind: Backend, Err: fmt.Errorf("disk %s: %w", disk, why), Hint: "the node is kept out of the pool; replace the disk, or 'metalpool node repair'"}
+	}
+	done := map[string]bool{}
+	for _, d := range r.Disks {
+		switch {
+		case d.Err != "":
+			return fail(d.Disk, errors.New(d.Err))
+		case !d.Verified:
+			return fail(d.Disk, fmt.Errorf("%s was not verified", d.Method))
+		case d.Class.Rank() < minimum.Rank():
+			return fail(d.Disk, fmt.Errorf("%s reached %q, %w %q", d.Method, d.Class, errBelowMinimum, minimum))
+		}
+		done[d.Disk] = true
+	}
+	for _, d := range o.Disks {
+		if !done[d] {
+			return fail(d, errors.New("was not erased"))
+		}
+	}
+	return nil
+}
+
+func (r EraseReport) String() string {
+	var lines []string
+	for _, d := range r.Disks {
+		lines = append(lines, fmt.Sprintf("%s: %s by %s, verified", d.Disk, d.Class, d.Method))
+	}
+	return strings.Join(lines, "; ")
+}
+
+// park leaves the server off, with no media and no boot override.
+func park(ctx context.Context, w *work) error {
+	if err := powerOff(ctx, w); err != nil {
+		return err
+	}
+	return ejectMedia(ctx, w)
+}

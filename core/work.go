@@ -1,0 +1,196 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// work is one worker's grip on one node: its lease, and the attempt it drives. It
+// loses both the moment somebody takes a higher generation.
+type work struct {
+	e       *Engine
+	node    Node
+	pool    Pool
+	attempt Attempt
+	lease   Lease
+	report  Reporter
+
+	bmc     BMC // opened when first needed
+	offered []string
+	stop    func() // ends the renewal
+}
+
+// takeLease takes the right to work on a node. force takes it from a living holder
+// too: only release does that, and its generation then fences the old worker out.
+func (e *Engine) takeLease(tx Tx, id NodeID, force bool) (Lease, error) {
+	l, err := tx.Lease(id)
+	if err != nil {
+		return l, err
+	}
+	if !force && !l.Free(tx.Now(), e.timing.Call) {
+		left := l.Expires.Add(e.timing.Call).Sub(tx.Now()).Round(time.Second)
+		return l, &Error{Op: "work on", Node: id, Kind: Busy, Err: fmt.Errorf("%s works on it", l.Holder), Hint: fmt.Sprintf("wait; if that worker is dead its lease lapses in %s", left)}
+	}
+	before := l.Generation
+	l = Lease{Node: id, Holder: e.process + "/" + NewID("w"), Generation: before + 1, Expires: tx.Now().Add(e.timing.Lease)}
+	return l, tx.SwapLease(l, before)
+}
+
+// begin starts to renew a lease that was just taken. The context it returns ends
+// with a LeaseLost cause when the lease is gone.
+func (e *Engine) begin(ctx context.Context, n Node, p Pool, a Attempt, l Lease, report Reporter) (context.Context, *work) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := &work{e: e, node: n, pool: p, attempt: a, lease: l, report: report}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.renew(ctx, cancel)
+	}()
+	w.stop = func() {
+		cancel(nil)
+		<-done
+	}
+	return ctx, w
+}
+
+func (w *work) renew(ctx context.Context, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(w.e.timing.Lease / 4)
+	defer tick.Stop()
+	lapses := time.Now().Add(w.e.timing.Lease)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := w.e.store.Update(ctx, func(tx Tx) error {
+			if err := w.holds(tx); err != nil {
+				return err
+			}
+			l := w.lease
+			l.Expires = tx.Now().Add(w.e.timing.Lease)
+			return tx.SwapLease(l, l.Generation)
+		})
+		switch {
+		case err == nil:
+			lapses = time.Now().Add(w.e.timing.Lease)
+		case Is(err, LeaseLost):
+			cancel(err)
+			return
+		case time.Now().After(lapses):
+			cancel(&Error{Op: "renew lease", Node: w.node.ID, Kind: LeaseLost, Err: err, Hint: "another worker goes on"})
+			return
+		}
+	}
+}
+
+// holds refuses unless the lease is still ours and has not lapsed.
+func (w *work) holds(tx Tx) error {
+	l, err := tx.Lease(w.node.ID)
+	if err != nil {
+		return err
+	}
+	if l.Generation != w.lease.Generation || l.Holder != w.lease.Holder || !tx.Now().Before(l.Expires) {
+		return &Error{Op: "work on", Node: w.node.ID, Kind: LeaseLost, Err: fmt.Errorf("generation %d, ours was %d", l.Generation, w.lease.Generation), Hint: "another worker goes on; see 'metalpool node events " + string(w.node.ID) + "'"}
+	}
+	return nil
+}
+
+// fence is asked before every request that changes hardware.
+func (w *work) fence(ctx context.Context) (until time.Time, err error) {
+	err = w.e.store.View(ctx, func(tx Tx) error {
+		if err := w.holds(tx); err != nil {
+			return err
+		}
+		l, err := tx.Lease(w.node.ID)
+		// The store's clock may not be ours: only the distance counts.
+		until = time.Now().Add(l.Expires.Sub(tx.Now()))
+		return err
+	})
+	return until, err
+}
+
+// commit writes while the lease is ours, or not at all.
+func (w *work) commit(ctx context.Context, fn func(tx Tx) error) error {
+	return w.e.store.Update(ctx, func(tx Tx) error {
+		if err := w.holds(tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// end gives everything back: media, conversation and, if it is still ours, the
+// lease, so that whoever comes next need not wait for it to lapse.
+func (w *work) end() {
+	w.stop()
+	for _, boot := range w.offered {
+		w.e.deployer.Withdraw(boot)
+	}
+	if w.bmc != nil {
+		w.bmc.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), w.e.timing.Call)
+	defer cancel()
+	w.commit(ctx, w.free) // an error means that it is not ours, or lapses by itself
+}
+
+func (w *work) free(tx Tx) error {
+	return tx.SwapLease(Lease{Node: w.node.ID, Generation: w.lease.Generation, Expires: tx.Now()}, w.lease.Generation)
+}
+
+// conn is the conversation with the node's BMC, fenced by this lease.
+func (w *work) conn(ctx context.Context) (BMC, error) {
+	if w.bmc != nil {
+		return w.bmc, nil
+	}
+	bmc, err := w.e.connect(ctx, w.node, w.fence)
+	if err == nil {
+		w.bmc = bmc
+	}
+	return bmc, err
+}
+
+// agent is a new conversation with the ramdisk of this attempt's boot.
+func (w *work) agent() (Agent, error) {
+	b := w.attempt.Boot
+	if b == nil || b.Agent == nil {
+		return nil, &Error{Op: "reach agent", Node: w.node.ID, Kind: Transient, Err: fmt.Errorf("no agent has checked in")}
+	}
+	plain, err := w.e.sealer.Open(b.Secret)
+	if err != nil {
+		return nil, err
+	}
+	var secret BootSecret
+	if err := json.Unmarshal(plain, &secret); err != nil {
+		return nil, err
+	}
+	return w.e.deployer.Dial(*b, secret, w.lease.Generation)
+}
+
+// note puts a line into the story of the node and of its allocation.
+func (w *work) note(ctx context.Context, t EventType, step, message string) {
+	err := w.commit(ctx, func(tx Tx) error {
+		return tx.AddEvent(w.event(t, step, message))
+	})
+	if err != nil {
+		w.e.log.Warn("event not kept", "node", w.node.ID, "event", message, "error", err)
+	}
+}
+
+func (w *work) event(t EventType, step, message string) Event {
+	return Event{Node: w.node.ID, Allocation: w.attempt.Allocation, Attempt: w.attempt.ID, Generation: w.lease.Generation, Type: t, Step: step, Message: message, By: w.e.process}
+}
+
+func (w *work) say(step, format string, args ...any) {
+	say(w.report, Progress{Node: w.node.ID, Step: step, Message: fmt.Sprintf(format, args...)})
+}
+
+// moving reports bytes done of a step, as an agent or an image source tells them.
+func (w *work) moving(step string) func(done, total Bytes) {
+	return func(done, total Bytes) {
+		say(w.report, Progress{Node: w.node.ID, Step: step, Done: done, Total: total})
+	}
+}
