@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -21,6 +22,8 @@ type Engine struct {
 	log      *slog.Logger
 	detach   func() error
 	process  string // who we are in leases and events: user@host/pid
+
+	boots sync.Map // boot ID → *work, for what the deployer tells of agents
 }
 
 // Config is what an engine is made of.
@@ -120,6 +123,19 @@ func (e *Engine) connect(ctx context.Context, n Node, fence Fence) (BMC, error) 
 		return nil, &Error{Op: "open BMC password", Node: n.ID, Kind: Denied, Err: err, Hint: "the store's key may have changed; set the password again with 'metalpool node set'"}
 	}
 	return b.Connect(ctx, n.Spec.BMC, string(password), fence)
+}
+
+// AgentRefused puts a refused check-in into the story of the node whose boot it
+// named. The deployer reports it.
+func (e *Engine) AgentRefused(bootID, peer, why string) {
+	w, ok := e.boots.Load(bootID)
+	if !ok {
+		e.log.Warn("a check-in for no boot of ours was refused", "peer", peer, "why", why)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), e.timing.Call)
+	defer cancel()
+	w.(*work).note(ctx, AgentRefused, stepRamdisk, peer+": "+why)
 }
 
 func say(report Reporter, p Progress) {

@@ -95,6 +95,7 @@ func bootRamdisk(ctx context.Context, w *work) error {
 		return err
 	}
 	w.offered = append(w.offered, boot.ID)
+	w.e.boots.Store(boot.ID, w)
 	if err := bmc.InsertMedia(ctx, url); err != nil {
 		return err
 	}

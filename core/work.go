@@ -128,6 +128,7 @@ func (w *work) end() {
 	w.stop()
 	for _, boot := range w.offered {
 		w.e.deployer.Withdraw(boot)
+		w.e.boots.Delete(boot)
 	}
 	if w.bmc != nil {
 		w.bmc.Close()
