@@ -88,6 +88,19 @@ const (
 	QueryWait  = "wait"
 )
 
+// ValidCommandID reports whether an ID can travel in a header.
+func ValidCommandID(id string) bool {
+	if id == "" || len(id) > 200 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // MaxWait bounds QueryWait, in seconds.
 const MaxWait = 30
 
