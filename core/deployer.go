@@ -53,7 +53,10 @@ type Seed struct {
 	User       string
 	Keys       []string
 	HostKeys   []string // private, PEM
-	UserData   []byte   // the user's own, verbatim
+	// MACs are the Ethernet ports that ask DHCP, the agent's first, under the MAC as
+	// the agent did; without any, cloud-init chooses a port and an identifier.
+	MACs     []string
+	UserData []byte // the user's own, verbatim
 }
 
 // ImageSource is an image ready to be written. Close frees what it holds; chunks
