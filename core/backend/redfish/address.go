@@ -1,0 +1,80 @@
+package redfish
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// address is where a BMC is.
+type address struct {
+	base   string // https://host[:port], without user or path
+	host   string // as in base
+	key    string // host:port; names the BMC within this process
+	plain  bool   // HTTP without TLS
+	system string // path of the system meant; "" where the BMC has but one
+}
+
+// parseAddress never repeats a user or password in its error, which is why it
+// does not wrap that of url.Parse.
+func parseAddress(raw string) (address, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return address{}, errors.New("the BMC's URL cannot be read")
+	}
+	scheme := strings.ToLower(u.Scheme)
+	port := map[string]string{"https": "443", "http": "80"}[scheme]
+	switch {
+	case u.User != nil:
+		return address{}, fmt.Errorf("the BMC's URL for %s holds a user; give user and password apart from it", u.Hostname())
+	case port == "" || u.Hostname() == "":
+		return address{}, fmt.Errorf("%q is not the URL of a BMC", raw)
+	case u.RawQuery != "" || u.Fragment != "":
+		return address{}, fmt.Errorf("%q has a query or fragment", raw)
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	host := strings.ToLower(u.Host)
+	a := address{
+		base:  scheme + "://" + host,
+		host:  host,
+		key:   net.JoinHostPort(strings.ToLower(u.Hostname()), port),
+		plain: scheme == "http",
+	}
+	path := strings.TrimSuffix(u.Path, "/")
+	id, named := strings.CutPrefix(path, "/redfish/v1/Systems/")
+	switch {
+	case named && id != "" && !strings.Contains(id, "/"):
+		a.system = path
+	case path != "" && path != "/redfish" && path != "/redfish/v1":
+		return address{}, fmt.Errorf("%q has the path %s; it may name a system, as in %s/redfish/v1/Systems/1", raw, path, a.base)
+	}
+	return a, nil
+}
+
+// local is the path of a link that a BMC gave: either a path, or a URL of the BMC
+// itself. Anything else could carry the password to another host.
+func (a address) local(link string) (string, error) {
+	path := link
+	if strings.Contains(link, "://") {
+		u, err := url.Parse(link)
+		if err != nil || !strings.EqualFold(u.Host, a.host) || u.User != nil {
+			return "", foreignLink(link)
+		}
+		path = u.RequestURI()
+	}
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") {
+		return "", foreignLink(link)
+	}
+	return path, nil
+}
+
+// foreignLink is a link that leads away from the BMC that gave it.
+type foreignLink string
+
+func (l foreignLink) Error() string {
+	return fmt.Sprintf("it gave a link that leads elsewhere: %q", shorten(string(l), 80))
+}

@@ -1,0 +1,171 @@
+package redfish
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+	"github.com/stmcginnis/gofish"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// Options are the times of a Connector; zero means the default. Each wait also
+// ends with the context of the call.
+type Options struct {
+	Request time.Duration // one request, its answer's body included; 20 s
+	Poll    time.Duration // between two looks at a state that is to change; 1 s
+	Settle  time.Duration // until a change that was taken must show; 2 min
+	Doubt   time.Duration // the same where the answer said neither yes nor no; 20 s
+	Grace   time.Duration // for an operating system to shut down; 90 s
+	Retry   time.Duration // before the first repeat of a request; doubles, three times; 1 s
+}
+
+func (o Options) withDefaults() Options {
+	for _, d := range []struct {
+		value *time.Duration
+		or    time.Duration
+	}{
+		{&o.Request, 20 * time.Second},
+		{&o.Poll, time.Second},
+		{&o.Settle, 2 * time.Minute},
+		{&o.Doubt, 20 * time.Second},
+		{&o.Grace, 90 * time.Second},
+		{&o.Retry, time.Second},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.or
+		}
+	}
+	return o
+}
+
+// Connector opens conversations with Redfish BMCs. It holds nothing between them.
+type Connector struct {
+	options Options
+}
+
+var _ core.Connector = (*Connector)(nil)
+
+// New makes a Connector.
+func New(o Options) *Connector { return &Connector{options: o.withDefaults()} }
+
+// Connect makes no request. It waits until no other conversation of this process
+// holds the BMC (by host and port); a context that ends first is Busy. An endpoint
+// that can never work is Invalid.
+//
+// e.URL is https://host[:port], and where a BMC serves several systems the path of
+// the one meant: https://host/redfish/v1/Systems/2.
+func (c *Connector) Connect(ctx context.Context, e core.Endpoint, password string, fence core.Fence) (core.BMC, error) {
+	const op = "connect to BMC"
+	at, err := parseAddress(e.URL)
+	if err != nil {
+		return nil, invalid(op, err, "give its URL as https://host[:port]")
+	}
+	if at.plain && !e.TLS.Insecure {
+		return nil, invalid(op, fmt.Errorf("%s would carry the password unencrypted", at.base), "use https, or enrol it explicitly as insecure")
+	}
+	config, err := tlsConfig(e.TLS)
+	if err != nil {
+		return nil, invalid(op, fmt.Errorf("BMC %s: %w", at.base, err), "give a CA in PEM, or the certificate's SHA-256 in hex")
+	}
+	leave, err := turns.take(ctx, at.key)
+	if err != nil {
+		return nil, &core.Error{Op: op, Kind: core.Busy, Err: fmt.Errorf("BMC %s: another job of this process speaks to it: %w", at.base, err), Hint: "try again"}
+	}
+
+	b := &conversation{
+		options:  c.options,
+		at:       at,
+		scrub:    scrubber(e.User, password),
+		links:    maps.Clone(e.Links),
+		leave:    leave,
+		expected: e.TLS.Fingerprint,
+	}
+	if b.links == nil {
+		b.links = map[string]string{}
+	}
+	b.manners = mannersOf(b.links[factVendor], b.links[factModel], b.links[factFirmware])
+	b.wire = newTransport(config, c.options.Request)
+	if b.api, err = newClient(b, e.User, password, fence); err != nil {
+		b.Close()
+		return nil, invalid(op, fmt.Errorf("BMC %s: %w", at.base, err), "")
+	}
+	return b, nil
+}
+
+// newClient stacks gofish on go-retryablehttp on the gate.
+func newClient(b *conversation, user, password string, fence core.Fence) (*gofish.APIClient, error) {
+	retry := &retryablehttp.Client{
+		HTTPClient: &http.Client{
+			Transport:     &gate{next: b.wire, at: b.at, fence: fence},
+			Timeout:       b.options.Request,
+			CheckRedirect: followReads,
+		},
+		RetryMax:     3,
+		RetryWaitMin: b.options.Retry,
+		RetryWaitMax: 8 * b.options.Retry,
+		Backoff:      boundedBackoff,
+		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+			return again(methodOf(ctx), resp, err, b.manners.Busy), nil
+		},
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	// gofish begins with a GET of the service root. A conversation whose links are
+	// known has no use for it, so gofish gets an empty one and then the real wire.
+	api, err := gofish.ConnectContext(context.Background(), gofish.ClientConfig{
+		Endpoint:          b.at.base,
+		Username:          user,
+		Password:          password,
+		BasicAuth:         true, // a session that outlives its process would use up one of few
+		ReuseConnections:  true,
+		NoModifyTransport: true,
+		HTTPClient:        &http.Client{Transport: emptyRoot{}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	api.HTTPClient = &http.Client{
+		Transport:     carryMethod{&retryablehttp.RoundTripper{Client: retry}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return api, nil
+}
+
+// Fingerprint makes a TLS handshake and no request. The certificate is not
+// checked: the caller decides whether to trust it.
+func (c *Connector) Fingerprint(ctx context.Context, url string) (string, error) {
+	const op = "read BMC certificate"
+	at, err := parseAddress(url)
+	if err != nil {
+		return "", invalid(op, err, "give its URL as https://host[:port]")
+	}
+	if at.plain {
+		return "", invalid(op, fmt.Errorf("%s has no certificate", at.base), "use https")
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.options.Request)
+	defer cancel()
+	dialer := tls.Dialer{NetDialer: &net.Dialer{}, Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}} //nolint:gosec // to learn it
+	conn, err := dialer.DialContext(ctx, "tcp", at.key)
+	if err != nil {
+		return "", explain(ctx, op, at, "", scrubber("", ""), err)
+	}
+	defer conn.Close()
+	return fingerprint(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw), nil
+}
+
+func fingerprint(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}
+
+func invalid(op string, err error, hint string) error {
+	return &core.Error{Op: op, Kind: core.Invalid, Err: err, Hint: hint}
+}

@@ -1,0 +1,201 @@
+package redfish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stmcginnis/gofish"
+	"github.com/stmcginnis/gofish/schemas"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// conversation is one job's talk with a BMC. Its verbs go one after the other.
+type conversation struct {
+	options  Options
+	at       address
+	expected string              // fingerprint recorded, for the hint when another shows
+	scrub    func(string) string // takes the password out of what the BMC says
+	wire     *http.Transport
+	api      *gofish.APIClient
+	leave    func()
+
+	mu      sync.Mutex // held for a whole verb
+	closed  bool
+	links   map[string]string
+	manners manners
+}
+
+var _ core.BMC = (*conversation)(nil)
+
+func (b *conversation) Links() map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.links)
+}
+
+// Close closes the wire itself: the idle connections of a client stacked on
+// others are out of its reach.
+func (b *conversation) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.closed = true
+		b.wire.CloseIdleConnections()
+		b.leave()
+	}
+	return nil
+}
+
+// verb runs one verb where the links lead, and once more after another walk where
+// a link turned out to be gone (firmware updates rename resources). Every verb
+// converges, so the second run does what the first left undone.
+func (b *conversation) verb(ctx context.Context, op string, do func(talk) error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return &core.Error{Op: op, Kind: core.Internal, Err: fmt.Errorf("the conversation with BMC %s was closed before", b.at.base)}
+	}
+	t := talk{conversation: b, ctx: ctx, client: b.api.WithContext(ctx)}
+	var err error
+	walked := !b.knows()
+	if walked {
+		err = t.walk()
+	}
+	if err == nil {
+		err = do(t)
+	}
+	if !walked && statusOf(err) == http.StatusNotFound {
+		if err = t.walk(); err == nil {
+			err = do(t)
+		}
+	}
+	return explain(ctx, op, b.at, b.expected, b.scrub, err)
+}
+
+// talk is a conversation during one verb. Its requests end with the verb's context.
+type talk struct {
+	*conversation
+	ctx    context.Context
+	client *gofish.APIClient
+}
+
+// get reads a resource into what v points to, and returns its ETag.
+func (t talk) get(path string, v any) (etag string, err error) {
+	path, err = t.at.local(path)
+	if err != nil {
+		return "", err
+	}
+	resp, err := t.client.Get(path)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", err
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return "", &notRedfish{path: path, kind: resp.Header.Get("Content-Type"), server: resp.Header.Get("Server"), text: t.scrub(string(text)), err: err}
+	}
+	return resp.Header.Get("ETag"), nil
+}
+
+// post runs an action. A nil body sends none.
+func (t talk) post(path string, body any) error {
+	return t.send(path, func(path string) (*http.Response, error) { return t.client.Post(path, body) })
+}
+
+// patch changes a resource. Without an etag it goes without If-Match, unless the
+// BMC then asks for one.
+func (t talk) patch(path, etag string, body any) error {
+	send := func(etag string) error {
+		return t.send(path, func(path string) (*http.Response, error) {
+			if etag == "" {
+				return t.client.Patch(path, body)
+			}
+			return t.client.PatchWithHeaders(path, body, map[string]string{"If-Match": etag})
+		})
+	}
+	err := send(etag)
+	if etag != "" || statusOf(err) != http.StatusPreconditionRequired {
+		return err
+	}
+	var any json.RawMessage
+	etag, err = t.get(path, &any)
+	if err != nil {
+		return err
+	}
+	return send(etag)
+}
+
+func (t talk) send(path string, request func(path string) (*http.Response, error)) error {
+	path, err := t.at.local(path)
+	if err != nil {
+		return err
+	}
+	resp, err := request(path)
+	if err != nil {
+		return err
+	}
+	defer schemas.DeferredCleanupHTTPResponse(resp)
+	if resp.StatusCode == http.StatusAccepted {
+		if job := resp.Header.Get("Location"); job != "" {
+			schemas.DeferredCleanupHTTPResponse(resp) // the one connection is needed
+			return t.finish(job)
+		}
+	}
+	return nil
+}
+
+// wait is a pause that the end of the verb's context cuts short.
+func (t talk) wait(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-t.ctx.Done():
+		return context.Cause(t.ctx)
+	}
+}
+
+// statusOf is the HTTP status of a BMC's refusal, or 0.
+func statusOf(err error) int {
+	var answer *schemas.Error
+	if errors.As(err, &answer) {
+		return answer.HTTPReturnedStatusCode
+	}
+	return 0
+}
+
+// notRedfish is an answer that a Redfish service does not give.
+type notRedfish struct {
+	path, kind, server, text string
+	err                      error
+}
+
+func (e *notRedfish) Unwrap() error { return e.err }
+
+func (e *notRedfish) Error() string {
+	var b strings.Builder
+	b.WriteString("what answers at " + e.path + " is not Redfish: ")
+	switch {
+	case strings.TrimSpace(e.text) == "":
+		b.WriteString("an empty answer")
+	default:
+		b.WriteString(strings.TrimSpace(e.kind + " that begins with " + quote(e.text, 60)))
+	}
+	if e.server != "" {
+		b.WriteString(", from a server that calls itself " + quote(e.server, 40))
+	}
+	return b.String()
+}

@@ -1,0 +1,55 @@
+package redfish
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
+)
+
+// finish follows a job that a BMC made of a request (202 with a Location), so that
+// a failure is known with its reason and not by a state that never comes. A job
+// that is gone has nothing to tell, and one that waits for the next start must not
+// be waited for: the state that is read back decides.
+func (t talk) finish(job string) error {
+	missing := 0
+	_, _, err := t.until(t.options.Doubt, func() (bool, string, error) {
+		var task schemas.Task
+		_, err := t.get(job, &task)
+		var foreign *notRedfish
+		switch {
+		case statusOf(err) == http.StatusNotFound || statusOf(err) == http.StatusGone:
+			// Some name a job before it exists.
+			missing++
+			return missing > t.manners.LateJobPolls, "its job under way", nil
+		case errors.As(err, &foreign):
+			return true, "", nil // the answer of the request itself, which may be empty
+		case err != nil:
+			return false, "", err
+		}
+		switch task.TaskState {
+		case schemas.ExceptionTaskState, schemas.KilledTaskState, schemas.CancelledTaskState, schemas.InterruptedTaskState:
+			return false, "", &failedJob{state: string(task.TaskState), messages: task.Messages}
+		case schemas.CompletedTaskState, "":
+			return true, "", nil
+		}
+		return false, "its job " + string(task.TaskState), nil
+	})
+	return err
+}
+
+// failedJob is a job that a BMC took and then gave up.
+type failedJob struct {
+	state    string
+	messages []schemas.Message
+}
+
+func (j *failedJob) Error() string {
+	var texts []string
+	for _, m := range j.messages {
+		texts = append(texts, sentence(m.Message, m.MessageID))
+	}
+	return fmt.Sprintf("its job ended as %s: %s", j.state, strings.Join(texts, " "))
+}

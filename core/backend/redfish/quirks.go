@@ -1,0 +1,218 @@
+package redfish
+
+import (
+	"regexp"
+	"slices"
+)
+
+// manners are how a family of BMCs wants to be spoken to. The zero value is by the
+// book. They change what is sent, never what counts as done: that is read back.
+type manners struct {
+	// Busy are message IDs that mean: not taken, try again.
+	Busy []string
+	// LateJobPolls is how often a job may be looked for in vain before it exists.
+	LateJobPolls int
+
+	// OnTries is how often On is sent while it is refused; 0 is once.
+	OnTries int
+	// RestPolls is how long a server is left off within a restart, counted in
+	// Options.Poll (seconds, by default).
+	RestPolls int
+
+	// FirstSlots orders virtual media slots by name, best first; those that match
+	// none follow, and those of LastSlots come after these.
+	FirstSlots []*regexp.Regexp
+	LastSlots  *regexp.Regexp
+	// AlwaysEject ejects before an insert even where the slot shows nothing.
+	AlwaysEject bool
+	// EjectObject sends {} with an eject instead of no body.
+	EjectObject bool
+	// ImageOnly leaves Inserted and WriteProtected out of an insert.
+	ImageOnly bool
+	// InsertMore goes along with the image.
+	InsertMore map[string]any
+	// InsertTransfer sends TransferProtocolType and TransferMethod.
+	InsertTransfer bool
+	// InsertTries is how often an insert is sent while it fails and the slot does
+	// not show the image; 0 is once. InsertPolls is the wait between.
+	InsertTries, InsertPolls int
+	// OtherSlots tries the next slot where one refuses the image.
+	OtherSlots bool
+
+	// BootTarget is what the virtual CD is called as a boot source; "" is Cd, or
+	// what the allowable values have instead.
+	BootTarget string
+	// BootAt is where boot settings are written, below the system; "@Redfish.Settings"
+	// is the resource that this annotation names; "" is the system itself.
+	BootAt string
+	// BootETag sends the ETag of that resource with a change.
+	BootETag bool
+	// Mode says when the boot mode goes along.
+	Mode modeRule
+}
+
+type modeRule int
+
+const (
+	modeIfShown modeRule = iota // where the system shows one, on setting only
+	modeAlways                  // with every change of boot settings
+	modeNever
+)
+
+// quirk is one row of the table: for BMCs that match, what manners differ, and why.
+type quirk struct {
+	Name string
+	// Vendor, Model and Firmware match the system's manufacturer and model, and the
+	// manager's firmware; nil matches everything.
+	Vendor, Model, Firmware *regexp.Regexp
+	Why                     string
+	Apply                   manners
+}
+
+func re(s string) *regexp.Regexp { return regexp.MustCompile(`(?i)` + s) }
+
+// quirks is the table; of rows that match, the later ones win. What every BMC gets
+// needs no row: allowable values decide the type of a reset and the name of a boot
+// source; a restart is an off and an on; slots are looked for under system and
+// managers, DVD is as good as CD; a slot is read again before its eject, and one
+// without actions is changed by PATCH; no If-Match goes with an action; nothing but the one-time override is ever written
+// to the boot settings, since several changes of NVRAM bring some up in a menu.
+var quirks = []quirk{
+	{
+		Name: "Dell: busy", Vendor: re(`dell`),
+		Why:   "SYS518 while another job runs; a new job answers 404 at first",
+		Apply: manners{Busy: []string{"SYS518"}, LateJobPolls: 5},
+	},
+	{
+		Name: "Dell iDRAC9: media", Vendor: re(`dell`), Firmware: re(`^[3-7]\.`),
+		Why:   "media stays inserted a while after an eject, and an insert fails with 5xx meanwhile",
+		Apply: manners{AlwaysEject: true, InsertTries: 3, InsertPolls: 3},
+	},
+	{
+		Name: "Dell iDRAC10", Vendor: re(`dell`), Firmware: re(`^1\.`),
+		Why:   "only slot 1 boots; On answers 409 right after an off; Boot is read-only on the system itself",
+		Apply: manners{FirstSlots: []*regexp.Regexp{re(`^1$`)}, OnTries: 5, BootAt: "@Redfish.Settings"},
+	},
+	{
+		Name: "HPE: busy in POST", Vendor: re(`^hpe?$|hewlett`),
+		Why:   "changes are refused during POST",
+		Apply: manners{Busy: []string{"UnableToModifyDuringSystemPOST", "InvalidOperationForSystemState"}},
+	},
+	{
+		Name: "HPE: eject", Vendor: re(`^hpe?$|hewlett`),
+		Why:   "an eject without a body is refused",
+		Apply: manners{EjectObject: true},
+	},
+	{
+		Name: "HPE DL160 Gen10", Vendor: re(`^hpe?$|hewlett`), Model: re(`dl160 gen10`),
+		Why:   "refuses a Boot object with more than source and duration",
+		Apply: manners{Mode: modeNever},
+	},
+	{
+		Name: "Supermicro: media", Vendor: re(`super\s?micro`),
+		Why:   "refuses Inserted and WriteProtected; virtual media is a USB CD as a boot source",
+		Apply: manners{ImageOnly: true, BootTarget: "UsbCd"},
+	},
+	{
+		Name: "Supermicro: boot mode", Vendor: re(`super\s?micro`),
+		Why:   "falls back to legacy mode when a change does not name it",
+		Apply: manners{Mode: modeAlways},
+	},
+	{
+		Name: "Lenovo XCC: media", Vendor: re(`lenovo`),
+		Why:   "RDOC slots are for small uploads",
+		Apply: manners{FirstSlots: []*regexp.Regexp{re(`^remote`), re(`^ext`)}, LastSlots: re(`^rdoc`)},
+	},
+	{
+		Name: "Lenovo SR675 V3", Vendor: re(`lenovo`), Model: re(`sr675 v3`),
+		Why:   "hangs when it is restarted at once",
+		Apply: manners{RestPolls: 10},
+	},
+	{
+		Name: "AMI: boot settings", Vendor: re(`^ami$|american megatrends|asrock`),
+		Why:   "takes boot settings at .../SD, whole and with the ETag",
+		Apply: manners{BootAt: "SD", BootETag: true, Mode: modeAlways},
+	},
+	{
+		Name: "NVIDIA DGX: media", Vendor: re(`nvidia`), Model: re(`dgx`),
+		Why:   "an insert must name a user, though none is needed",
+		Apply: manners{InsertMore: map[string]any{"UserName": "none", "Password": "none"}},
+	},
+	{
+		Name: "Nokia: media", Vendor: re(`nokia`),
+		Why:   "an insert must name the protocol and method",
+		Apply: manners{InsertTransfer: true},
+	},
+	{
+		Name: "Cisco: media", Vendor: re(`cisco`),
+		Why:   "some of its slots take no image",
+		Apply: manners{OtherSlots: true},
+	},
+}
+
+// allBusyIDs are those of all vendors: to tell a passing refusal it need not be
+// known whose it is.
+var allBusyIDs = func() (ids []string) {
+	for _, q := range quirks {
+		ids = append(ids, q.Apply.Busy...)
+	}
+	return ids
+}()
+
+// mannersOf merges the rows that match. Where nothing is known of a BMC, it goes by
+// the book.
+func mannersOf(vendor, model, firmware string) manners {
+	var m manners
+	for _, q := range quirks {
+		if matches(q.Vendor, vendor) && matches(q.Model, model) && matches(q.Firmware, firmware) {
+			m = m.with(q.Apply)
+		}
+	}
+	return m
+}
+
+func matches(pattern *regexp.Regexp, s string) bool { return pattern == nil || pattern.MatchString(s) }
+
+// with returns m changed by what q sets.
+func (m manners) with(q manners) manners {
+	m.Busy = slices.Concat(m.Busy, q.Busy)
+	m.LateJobPolls = max(m.LateJobPolls, q.LateJobPolls)
+	m.OnTries = max(m.OnTries, q.OnTries)
+	m.RestPolls = max(m.RestPolls, q.RestPolls)
+	m.AlwaysEject = m.AlwaysEject || q.AlwaysEject
+	m.EjectObject = m.EjectObject || q.EjectObject
+	m.ImageOnly = m.ImageOnly || q.ImageOnly
+	m.InsertTransfer = m.InsertTransfer || q.InsertTransfer
+	m.InsertTries = max(m.InsertTries, q.InsertTries)
+	m.InsertPolls = max(m.InsertPolls, q.InsertPolls)
+	m.OtherSlots = m.OtherSlots || q.OtherSlots
+	m.BootTarget = firstOf(q.BootTarget, m.BootTarget)
+	m.BootAt = firstOf(q.BootAt, m.BootAt)
+	m.BootETag = m.BootETag || q.BootETag
+	if q.FirstSlots != nil {
+		m.FirstSlots = q.FirstSlots
+	}
+	if q.LastSlots != nil {
+		m.LastSlots = q.LastSlots
+	}
+	if q.InsertMore != nil {
+		m.InsertMore = q.InsertMore
+	}
+	if q.Mode != modeIfShown {
+		m.Mode = q.Mode
+	}
+	return m
+}
+
+// slotRank orders slots by name, best first.
+func (m manners) slotRank(name string) int {
+	for i, pattern := range m.FirstSlots {
+		if pattern.MatchString(name) {
+			return i
+		}
+	}
+	if m.LastSlots != nil && m.LastSlots.MatchString(name) {
+		return len(m.FirstSlots) + 1
+	}
+	return len(m.FirstSlots)
+}
