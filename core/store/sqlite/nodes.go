@@ -93,6 +93,9 @@ func (t *tx) InsertNode(n core.Node) error {
 	if err != nil {
 		return err
 	}
+	if err := t.unshared(n); err != nil {
+		return err
+	}
 	_, err = t.write(op, "INSERT INTO nodes (id, pool, state, reason, suspect, allocation, attempt, erases, since, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		string(n.ID), n.Pool, string(n.State), n.Reason, n.Suspect, string(n.Allocation), string(n.Attempt), n.Erases, stamp(n.Since), int64(n.Version))
 	if duplicate(err) {
@@ -114,6 +117,9 @@ func (t *tx) PutSpec(n core.Node) error {
 	if err != nil {
 		return err
 	}
+	if err := t.unshared(n); err != nil {
+		return err
+	}
 	rows, err := t.write(op, "UPDATE nodes SET pool = ? WHERE id = ?", n.Pool, string(n.ID))
 	if err != nil {
 		return err
@@ -130,32 +136,41 @@ func (t *tx) PutSpec(n core.Node) error {
 	return t.identify(n)
 }
 
-// identify records what no other node may share with n.
-func (t *tx) identify(n core.Node) error {
+// identifying are the texts that no other node may share with n.
+func identifying(n core.Node) []string {
 	keys := n.Spec.Identity.Keys()
 	if n.Spec.BMC.URL != "" {
 		keys = append(keys, "BMC "+n.Spec.BMC.Host())
 	}
-	for _, key := range keys {
-		_, err := t.write("store a node's identity", "INSERT INTO identities (key, node) SELECT ?, seq FROM nodes WHERE id = ?", key, string(n.ID))
-		if duplicate(err) {
-			return t.takenBy(n.ID, key)
-		}
+	return keys
+}
+
+// unshared refuses n where another node has its identity. It looks before anything
+// is written, so that a refusal leaves nothing behind though fn goes on.
+func (t *tx) unshared(n core.Node) error {
+	for _, key := range identifying(n) {
+		var other string
+		taken, err := t.read("read an identity", "SELECT n.id FROM identities k JOIN nodes n ON n.seq = k.node WHERE k.key = ? AND n.id <> ?", []any{key, string(n.ID)}, &other)
 		if err != nil {
 			return err
+		}
+		if taken {
+			what, value, _ := strings.Cut(key, " ")
+			return &core.Error{Op: "enroll", Node: n.ID, Kind: core.Exists, Err: fmt.Errorf("node %s has the same %s, %s", other, what, value),
+				Hint: "it is the same server: change that node with 'metalpool node set', or retire it first"}
 		}
 	}
 	return nil
 }
 
-func (t *tx) takenBy(id core.NodeID, key string) error {
-	var other string
-	if _, err := t.read("read an identity", "SELECT n.id FROM identities k JOIN nodes n ON n.seq = k.node WHERE k.key = ?", []any{key}, &other); err != nil {
-		return err
+// identify records what identifies n. A key that n itself has twice is one.
+func (t *tx) identify(n core.Node) error {
+	for _, key := range identifying(n) {
+		if _, err := t.write("store a node's identity", "INSERT INTO identities (key, node) SELECT ?, seq FROM nodes WHERE id = ? ON CONFLICT DO NOTHING", key, string(n.ID)); err != nil {
+			return err
+		}
 	}
-	what, value, _ := strings.Cut(key, " ")
-	return &core.Error{Op: "enroll", Node: id, Kind: core.Exists, Err: fmt.Errorf("node %s has the same %s, %s", other, what, value),
-		Hint: "it is the same server: change that node with 'metalpool node set', or retire it first"}
+	return nil
 }
 
 func documents(n core.Node) (spec, hardware string, err error) {

@@ -1,0 +1,25 @@
+package sqlite_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/sqlite"
+	"github.com/metalpool/metalpool/core/storetest"
+)
+
+func TestMain(m *testing.M) {
+	storetest.Child(open)
+	os.Exit(m.Run())
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) string { return filepath.Join(t.TempDir(), "pool.db") }, open)
+}
+
+func open(ctx context.Context, address string) (core.Store, error) {
+	return sqlite.Open(ctx, address, sqlite.Options{Create: true})
+}

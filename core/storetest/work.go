@@ -1,0 +1,151 @@
+package storetest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+func (s suite) leases(t *testing.T) {
+	store := s.make(t)
+	lease := func(id core.NodeID) core.Lease {
+		t.Helper()
+		return read(t, store, func(tx core.Tx) (core.Lease, error) { return tx.Lease(id) })
+	}
+	same(t, "nobody's", lease("n1"), core.Lease{})
+	full := filled[core.Lease](t)
+	full.Node = "n1"
+	update(t, store, func(tx core.Tx) error {
+		wantConflict(t, tx.SwapLease(full, full.Generation)) // there is none to swap
+		if err := tx.SwapLease(full, 0); err != nil {
+			return err
+		}
+		wantConflict(t, tx.SwapLease(full, 0)) // there is one
+		return nil
+	})
+	same(t, "first", lease("n1"), full)
+
+	renewed := full
+	renewed.Expires = full.Expires.Add(time.Minute)
+	update(t, store, func(tx core.Tx) error { return tx.SwapLease(renewed, full.Generation) })
+	same(t, "renewed", lease("n1"), renewed)
+
+	taken := core.Lease{Node: "n1", Holder: "another", Generation: full.Generation + 1, Expires: full.Expires}
+	update(t, store, func(tx core.Tx) error { return tx.SwapLease(taken, full.Generation) })
+	err := store.Update(t.Context(), func(tx core.Tx) error {
+		wantConflict(t, tx.SwapLease(renewed, full.Generation)) // the zombie's renewal
+		return tx.SwapLease(renewed, taken.Generation)          // and its attempt to turn back
+	})
+	if err == nil || errors.Is(err, core.ErrConflict) {
+		t.Errorf("a generation went back: %v", err)
+	}
+	same(t, "taken", lease("n1"), taken)
+
+	dropped := core.Lease{Node: "n1", Generation: taken.Generation}
+	update(t, store, func(tx core.Tx) error {
+		return errors.Join(tx.SwapLease(dropped, taken.Generation), tx.SwapLease(core.Lease{Node: "n0", Holder: "h", Generation: 1}, 0))
+	})
+	all := read(t, store, func(tx core.Tx) ([]core.Lease, error) { return drain(tx.Leases()) })
+	same(t, "list", all, []core.Lease{{Node: "n0", Holder: "h", Generation: 1}, dropped})
+}
+
+func (s suite) attempts(t *testing.T) {
+	store := s.make(t)
+	full := filled[core.Attempt](t)
+	attempt := func() core.Attempt {
+		t.Helper()
+		return read(t, store, func(tx core.Tx) (core.Attempt, error) { return tx.Attempt(full.ID) })
+	}
+	err := store.View(t.Context(), func(tx core.Tx) error {
+		_, err := tx.Attempt(full.ID)
+		return err
+	})
+	wantKind(t, err, core.NotFound)
+	update(t, store, func(tx core.Tx) error { return tx.PutAttempt(full) })
+	same(t, "read back", attempt(), full)
+	changed := core.Attempt{ID: full.ID, Node: full.Node, Job: core.JobClean, Met: map[string]time.Time{"write": full.StartedAt}}
+	update(t, store, func(tx core.Tx) error { return tx.PutAttempt(changed) })
+	same(t, "put again", attempt(), changed)
+}
+
+func (s suite) events(t *testing.T) {
+	store := s.make(t)
+	full := filled[core.Event](t)
+	var now time.Time
+	update(t, store, func(tx core.Tx) error {
+		now = tx.Now()
+		return errors.Join(
+			tx.AddEvent(core.Event{Node: "n1", Allocation: "a1", Message: "1"}),
+			tx.AddEvent(core.Event{Node: "n2", Allocation: "a1", Message: "2"}),
+			tx.AddEvent(core.Event{Message: "3"}),
+			tx.AddEvent(full),
+		)
+	})
+	if !now.Equal(now.Truncate(time.Microsecond)) || now.Location() != time.UTC {
+		t.Errorf("Now is %v, which cannot be stored exactly", now)
+	}
+	update(t, store, func(tx core.Tx) error {
+		return errors.Join(
+			tx.AddEvent(core.Event{Node: "n1", Allocation: "a2", Message: "5"}),
+			tx.AddEvent(core.Event{Node: "n1", Allocation: "a2", Message: "6"}),
+		)
+	})
+	list := func(f core.EventFilter) []core.Event {
+		t.Helper()
+		return read(t, store, func(tx core.Tx) ([]core.Event, error) { return drain(tx.Events(f)) })
+	}
+	all := list(core.EventFilter{})
+	if len(all) != 6 {
+		t.Fatalf("got %d events, want 6", len(all))
+	}
+	for i := 1; i < len(all); i++ {
+		if all[i].Seq <= all[i-1].Seq || all[i].At.Before(all[i-1].At) {
+			t.Errorf("event %d is not after event %d", all[i].Seq, all[i-1].Seq)
+		}
+	}
+	want := full
+	want.Seq, want.At = all[3].Seq, now // whatever they were
+	same(t, "read back", all[3], want)
+
+	for _, c := range []struct {
+		name   string
+		filter core.EventFilter
+		want   []core.Event
+	}{
+		{"node", core.EventFilter{Node: "n1"}, []core.Event{all[0], all[4], all[5]}},
+		{"allocation", core.EventFilter{Allocation: "a1"}, all[:2]},
+		{"both", core.EventFilter{Node: "n1", Allocation: "a1"}, all[:1]},
+		{"after", core.EventFilter{After: all[3].Seq}, all[4:]},
+		{"after the last", core.EventFilter{After: all[5].Seq}, nil},
+		{"the last two", core.EventFilter{Limit: 2}, all[4:]},
+		{"more than there are", core.EventFilter{Limit: 100}, all},
+		{"the node's last two", core.EventFilter{Node: "n1", Limit: 2}, all[4:]},
+		{"the last after", core.EventFilter{Node: "n1", After: all[0].Seq, Limit: 1}, all[5:]},
+		{"nobody's", core.EventFilter{Node: "n9"}, nil},
+	} {
+		same(t, c.name, list(c.filter), c.want)
+	}
+}
+
+func (s suite) catalogue(t *testing.T) {
+	t.Run("pools", func(t *testing.T) {
+		collection[core.Pool]{
+			name:   func(p *core.Pool) *string { return &p.Name },
+			get:    core.Tx.Pool,
+			list:   core.Tx.Pools,
+			put:    core.Tx.PutPool,
+			remove: core.Tx.DeletePool,
+		}.run(t, s.make(t))
+	})
+	t.Run("images", func(t *testing.T) {
+		collection[core.Image]{
+			name:   func(i *core.Image) *string { return &i.Name },
+			get:    core.Tx.Image,
+			list:   core.Tx.Images,
+			put:    core.Tx.PutImage,
+			remove: core.Tx.DeleteImage,
+		}.run(t, s.make(t))
+	})
+}
