@@ -1,0 +1,44 @@
+package driver
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+const (
+	// deniedAdvice is for pools behind https://, internalAdvice for what should not be.
+	deniedAdvice   = "the token is read from " + tokenVariable + " on each command and never stored"
+	internalAdvice = "this is a defect of metalpool: please report it with what 'docker-machine -D' prints"
+)
+
+var notFound = regexp.MustCompile(`(?i)not found`)
+
+// explain turns an error into the text that docker-machine prints. net/rpc carries
+// nothing else, so the text must tell all, on one line. The exit code is
+// docker-machine's own: 3 where the check before a create fails and nothing was
+// stored, else 1.
+//
+// rancher-machine takes "not found" anywhere in an error of rm for proof that the
+// machine is gone, and drops its record: a BMC's 404 would lose a server. So those
+// words are never said.
+func (d *Driver) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	switch kind := core.KindOf(err); {
+	case kind == core.Internal:
+		text += "; " + internalAdvice
+	case kind == core.Denied && strings.HasPrefix(d.URL, "https://"):
+		text += "; " + deniedAdvice
+	}
+	return errors.New(notFound.ReplaceAllString(oneLine(text), "missing"))
+}
+
+// localFault is a fault of this host's own files.
+func localFault(doing, path string, err error) error {
+	return &core.Error{Op: doing + " " + path, Kind: core.Invalid, Err: err, Hint: "see the rights of that file and its folder"}
+}

@@ -1,0 +1,45 @@
+package driver
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// The text is all that reaches the user, so each kind has its exact text here.
+func TestExplain(t *testing.T) {
+	fault := func(kind core.Kind) error {
+		return &core.Error{Op: "create", Allocation: "web-1", Node: "n1", Kind: kind, Err: errors.New("why"), Hint: "do this"}
+	}
+	d := New(nil)
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{fault(core.Internal), "create web-1 (node n1): internal: why; do this; this is a defect of metalpool: please report it with what 'docker-machine -D' prints"},
+		{fault(core.Invalid), "create web-1 (node n1): invalid: why; do this"},
+		{fault(core.NotFound), "create web-1 (node n1): missing: why; do this"},
+		{fault(core.Exists), "create web-1 (node n1): exists: why; do this"},
+		{fault(core.NoCapacity), "create web-1 (node n1): no capacity: why; do this"},
+		{fault(core.Busy), "create web-1 (node n1): busy: why; do this"},
+		{fault(core.LeaseLost), "create web-1 (node n1): lease lost: why; do this"},
+		{fault(core.Transient), "create web-1 (node n1): transient: why; do this"},
+		{fault(core.Backend), "create web-1 (node n1): backend: why; do this"},
+		{fault(core.Timeout), "create web-1 (node n1): timeout: why; do this"},
+		{fault(core.Denied), "create web-1 (node n1): denied: why; do this"},
+		{errors.Join(fault(core.Busy), errors.New("and")), "create web-1 (node n1): busy: why; do this; and"},
+	} {
+		if got := d.explain(test.err); got == nil || got.Error() != test.want {
+			t.Errorf("got  %v\nwant %s", got, test.want)
+		}
+	}
+	if err := d.explain(nil); err != nil {
+		t.Errorf("nothing became %v", err)
+	}
+	d.URL = "https://pool.example.com"
+	want := "create web-1 (node n1): denied: why; do this; the token is read from METALPOOL_TOKEN on each command and never stored"
+	if got := d.explain(fault(core.Denied)); got.Error() != want {
+		t.Errorf("got  %v\nwant %s", got, want)
+	}
+}

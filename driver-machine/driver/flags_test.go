@@ -1,0 +1,180 @@
+package driver
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/machine/libmachine/drivers"
+	"github.com/docker/machine/libmachine/mcnflag"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// The names are what users have in scripts: they never change.
+func TestFlagNames(t *testing.T) {
+	want := strings.Fields("url token owner pool node image ssh-user ssh-port labels arch cpus memory disk nic gpus place init-file wait wait-clean acquire-timeout deploy-timeout")
+	var got []string
+	for _, f := range New(nil).GetCreateFlags() {
+		name, found := strings.CutPrefix(f.String(), "metalpool-")
+		if !found {
+			t.Errorf("--%s does not begin with the driver's name", f)
+		}
+		got = append(got, name)
+		env := reflect.ValueOf(f).FieldByName("EnvVar").String()
+		if want := "METALPOOL_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")); env != want {
+			t.Errorf("--%s is read from %s, want %s", f, env, want)
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("flags\n got %v\nwant %v", got, want)
+	}
+}
+
+// What Rancher and docker-machine make of some flags is not what they are for.
+func TestFlagsAvoidTraps(t *testing.T) {
+	traps := regexp.MustCompile(`user-?data|cloud-?config|-os$`)
+	for _, f := range New(nil).GetCreateFlags() {
+		if traps.MatchString(f.String()) {
+			t.Errorf("--%s: Rancher gives this name a meaning of its own", f)
+		}
+		if _, list := f.(mcnflag.StringSliceFlag); list {
+			t.Errorf("--%s is a list, which arrives empty from the environment", f)
+		}
+		if field := reflect.ValueOf(f); field.Kind() != reflect.Struct {
+			t.Errorf("--%s is a %T, which docker-machine does not know", f, f)
+		}
+	}
+}
+
+func TestOrderFromFlags(t *testing.T) {
+	t.Setenv("METALPOOL_OWNER", "team-a")
+	file := filepath.Join(t.TempDir(), "init.yaml")
+	if err := os.WriteFile(file, []byte("#cloud-config\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := newMachine(t, newRack(), map[string]any{
+		"url": "https://pool.example.com:8443", "token": "t0k3n", "pool": "ci", "node": "n7", "image": "debian-12",
+		"ssh-user": "admin", "ssh-port": 2222, "labels": "rack=r1,gpu exists", "arch": "x86_64", "cpus": 16,
+		"memory": "64GiB", "disk": "2x480GB,ssd", "nic": "2x25G", "gpus": "2xA100", "place": "spread=rack",
+		"init-file": file, "wait": "30m", "wait-clean": true, "acquire-timeout": "1m", "deploy-timeout": "45m",
+	})
+	got, err := d.order()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(got.ID), "dm-") || len(got.ID) < 20 {
+		t.Errorf("the allocation's ID is %q", got.ID)
+	}
+	if len(got.Keys) != 1 || !strings.HasPrefix(got.Keys[0], "ssh-ed25519 ") || !strings.HasSuffix(got.Keys[0], " web-1") {
+		t.Errorf("the keys are %q", got.Keys)
+	}
+	want := core.Order{
+		ID: got.ID, Keys: got.Keys, Owner: "team-a", Name: "web-1", Image: "debian-12", SSHUser: "admin", SSHPort: 2222,
+		UserData: []byte("#cloud-config\n"), Wait: 30 * time.Minute, AcquireTimeout: time.Minute, DeployTimeout: 45 * time.Minute,
+		Request: core.Request{
+			Pool: "ci", Node: "n7", Arch: "amd64", CPUs: 16, Memory: 64 * core.GiB, GPUs: 2, GPUModel: "A100",
+			Labels: []core.Selector{{Label: "rack", Op: core.OpEqual, Values: []string{"r1"}}, {Label: "gpu", Op: core.OpExists}},
+			Disks:  []core.DiskNeed{{Count: 2, Size: 480e9, Kind: core.SSD}},
+			NICs:   []core.NICNeed{{Count: 2, Mbps: 25_000}},
+			Place:  core.Placement{Key: "rack", Mode: core.Spread},
+		},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("order\n got %+v\nwant %+v", got, want)
+	}
+	again, err := d.order()
+	if err != nil || !reflect.DeepEqual(again, got) {
+		t.Errorf("Check and Create would ask for different machines:\n%+v\n%+v, %v", got, again, err)
+	}
+	if d.URL != "https://pool.example.com:8443" || d.Token != "t0k3n" || !d.WaitClean {
+		t.Errorf("url %q, token %q, wait-clean %v", d.URL, d.Token, d.WaitClean)
+	}
+}
+
+func TestDefaultFlagsAskForAnyServer(t *testing.T) {
+	d := newMachine(t, newRack(), nil)
+	o, err := d.order()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (core.Request{Pool: core.DefaultPool}); !reflect.DeepEqual(o.Request, want) {
+		t.Errorf("request %+v, want %+v", o.Request, want)
+	}
+	if o.AcquireTimeout != 5*time.Minute || o.DeployTimeout != 2*time.Hour || o.Wait != 0 || o.UserData != nil {
+		t.Errorf("order %+v", o)
+	}
+	if o.Owner != core.DefaultOwner() {
+		t.Errorf("owner %q, want %q", o.Owner, core.DefaultOwner())
+	}
+}
+
+func TestEachMachineHasItsOwnID(t *testing.T) {
+	a, b := newMachine(t, newRack(), nil), newMachine(t, newRack(), nil)
+	if a.AllocationID == b.AllocationID {
+		t.Errorf("two machines have the ID %s", a.AllocationID)
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	dir := t.TempDir()
+	for _, test := range []struct {
+		flag  string
+		value any
+		says  []string
+	}{
+		{"labels", "rack", []string{"read labels: invalid", `"rack" is a label without a condition`, "write it like this"}},
+		{"arch", "vax", []string{"read architecture: invalid", "amd64"}},
+		{"cpus", -1, []string{"--metalpool-cpus", "-1"}},
+		{"memory", "64", []string{`"64" is not a size`, "64GiB"}},
+		{"disk", "two", []string{"read disks: invalid"}},
+		{"nic", "fast", []string{"read NICs: invalid"}},
+		{"gpus", "0", []string{"read GPUs: invalid"}},
+		{"place", "rack", []string{"read place: invalid", "spread=rack"}},
+		{"wait", "soon", []string{"--metalpool-wait", `"soon"`, "30m"}},
+		{"acquire-timeout", "5", []string{"--metalpool-acquire-timeout"}},
+		{"deploy-timeout", "-1h", []string{"--metalpool-deploy-timeout"}},
+		{"init-file", filepath.Join(dir, "none"), []string{"--metalpool-init-file", "no such file"}},
+		{"init-file", dir, []string{"--metalpool-init-file", "not a regular file"}},
+		{"url", "https://admin:s3cret@pool", []string{"read URL: invalid", "METALPOOL_TOKEN"}},
+		{"url", "https://s3cret\x7f@pool", []string{"read URL: invalid"}},
+	} {
+		err := New(newRack().open).SetConfigFromFlags(given(map[string]any{test.flag: test.value}))
+		wantText(t, err, test.says...)
+		if err != nil && strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("--metalpool-%s: the refusal tells a secret: %v", test.flag, err)
+		}
+	}
+}
+
+// A later command may be run from another directory.
+func TestPathOfThePoolIsKeptAbsolute(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{
+		"":                       "",
+		"pool.db":                filepath.Join(here, "pool.db"),
+		"/var/lib/pool.db":       "/var/lib/pool.db",
+		"sqlite:///var/pool.db":  "sqlite:///var/pool.db",
+		"https://pool.host:8443": "https://pool.host:8443",
+	} {
+		if d := newMachine(t, newRack(), map[string]any{"url": given}); d.URL != want {
+			t.Errorf("--metalpool-url %q is kept as %q, want %q", given, d.URL, want)
+		}
+	}
+}
+
+func TestConstructorTouchesNothing(t *testing.T) {
+	d := New(nil) // any use of the pool would panic
+	var _ drivers.Driver = d
+	if d.DriverName() != "metalpool" || d.GetMachineName() != "" {
+		t.Errorf("a new driver is called %q, its machine %q", d.DriverName(), d.GetMachineName())
+	}
+}

@@ -1,0 +1,46 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/docker/machine/libmachine/log"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+const (
+	releaseTimeout = 10 * time.Minute
+	// cleanTimeout is beyond the longest erase that a pool allows by default; a rack
+	// of large hard disks takes most of a day.
+	cleanTimeout = 26 * time.Hour
+)
+
+// Remove implements drivers.Driver. It goes by the allocation's ID alone, so that
+// it works after a create that failed or was killed anywhere, and again and again.
+func (d *Driver) Remove() error {
+	if d.AllocationID == "" {
+		return d.explain(&core.Error{Op: "release", Allocation: d.MachineName, Kind: core.Invalid,
+			Err:  errors.New("docker-machine's record of it holds no allocation ID"),
+			Hint: "look it up with 'metalpool machine list', release it with 'metalpool machine release', then 'docker-machine rm -f' forgets the record"})
+	}
+	limit := releaseTimeout
+	if d.WaitClean {
+		limit = cleanTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	service, err := d.pool(ctx)
+	if err != nil {
+		return d.explain(err)
+	}
+	options := core.ReleaseOptions{WaitClean: d.WaitClean, Reason: "docker-machine rm"}
+	if err := service.Release(ctx, d.AllocationID, options, newProgress(log.Info)); err != nil {
+		return d.explain(err)
+	}
+	if err := removeKeyPair(d.GetSSHKeyPath()); err != nil {
+		return d.explain(localFault("the server was given back; remove its SSH key", d.GetSSHKeyPath(), err))
+	}
+	return nil
+}
