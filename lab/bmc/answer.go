@@ -135,15 +135,15 @@ func (b *BMC) explain(m Message) []byte {
 	if len(m.Related) > 0 {
 		entry["RelatedProperties"] = m.Related
 	}
+	if !b.manners.TerseErrors { // with them, the texts are in a registry only
+		entry["Message"], entry["Severity"], entry["MessageSeverity"], entry["Resolution"] = m.Text, severity, severity, m.Resolution
+	}
 	code, text := b.manners.messageID("GeneralError"), "A general error has occurred. See ExtendedInfo for more information."
 	switch {
-	case b.manners.TerseErrors: // the texts are in a registry only
+	case b.manners.TerseErrors:
 		code, text = b.manners.ErrorCode, "See @Message.ExtendedInfo for more information."
 	case b.manners.CodeIsMessage:
 		code, text = id, m.Text
-		fallthrough
-	default:
-		entry["Message"], entry["Severity"], entry["MessageSeverity"], entry["Resolution"] = m.Text, severity, severity, m.Resolution
 	}
 	return encode(doc{"error": doc{"code": code, "message": text, "@Message.ExtendedInfo": []doc{entry}}})
 }

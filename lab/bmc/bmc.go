@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,7 +17,8 @@ type Config struct {
 	Password string
 
 	// State is what New starts with, and Save is told each change of it, in
-	// order, so that the BMC keeps its memory between runs. Save may be nil.
+	// order, so that the BMC keeps its memory between runs. Save may be nil; it
+	// does not call the BMC.
 	State State
 	Save  func(State)
 
@@ -85,7 +87,7 @@ func New(c Config) (*BMC, error) {
 	}
 	b := &BMC{config: c, manners: c.Manners, state: c.State}
 	b.traffic.record = c.Record
-	b.state.BootOrder = append([]string(nil), c.State.BootOrder...)
+	b.state.BootOrder = slices.Clone(c.State.BootOrder)
 	if b.state.Boot == (Override{}) {
 		b.state.Boot = noOverride
 	}
@@ -111,8 +113,13 @@ func (b *BMC) State() State {
 // copyState is State for callers that hold mu.
 func (b *BMC) copyState() State {
 	s := b.state
-	s.BootOrder = append([]string(nil), s.BootOrder...)
+	s.BootOrder = slices.Clone(s.BootOrder)
 	return s
+}
+
+func (s State) equal(other State) bool {
+	return s.AssetTag == other.AssetTag && s.Boot == other.Boot &&
+		s.NVRAMChanges == other.NVRAMChanges && slices.Equal(s.BootOrder, other.BootOrder)
 }
 
 // update changes the state under the lock, then saves it.
@@ -120,10 +127,11 @@ func (b *BMC) update(change func(*State)) {
 	b.saving.Lock()
 	defer b.saving.Unlock()
 	b.mu.Lock()
+	before := b.copyState()
 	change(&b.state)
 	s := b.copyState()
 	b.mu.Unlock()
-	if b.config.Save != nil {
+	if b.config.Save != nil && !s.equal(before) {
 		b.config.Save(s)
 	}
 }

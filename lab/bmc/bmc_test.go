@@ -159,6 +159,15 @@ func TestResetMovesThePower(t *testing.T) {
 	}
 }
 
+func TestThePowerButtonToggles(t *testing.T) {
+	for state, want := range map[PowerState]move{Off: turnOn, On: shutDown, PoweringOn: shutDown, PoweringOff: stay} {
+		got, cause := decide("PushPowerButton", state)
+		if got != want || (cause == PowerSettling) != (state == PoweringOff) {
+			t.Errorf("when %s: %v, cause %q", state, got, cause)
+		}
+	}
+}
+
 func TestGofishControlsPower(t *testing.T) {
 	r := newRig(t, nil)
 	r.machine.slow = true
@@ -257,6 +266,12 @@ func TestETags(t *testing.T) {
 	}
 }
 
+func TestOtherVersionsOfODataAreRefused(t *testing.T) {
+	r := newRig(t, nil)
+	r.ok("GET", r.sys(), "", "OData-Version", "4.0")
+	r.want(412, "PreconditionFailed", "GET", r.sys(), "", "OData-Version", "3.0")
+}
+
 func TestHeadHasHeadersOnly(t *testing.T) {
 	r := newRig(t, nil)
 	a := r.ok("HEAD", r.sys(), "")
@@ -270,6 +285,8 @@ func TestStateIsSavedAndComesBack(t *testing.T) {
 	r := newRig(t, nil, func(c *Config) { c.Save = func(s State) { saved = append(saved, s) } })
 	r.ok("PATCH", r.sys(), `{"AssetTag":"pool-1"}`)
 	r.ok("PATCH", r.sys(), `{"Boot":{"BootSourceOverrideTarget":"Pxe","BootSourceOverrideEnabled":"Continuous"}}`)
+	r.ok("PATCH", r.sys(), `{"AssetTag":"pool-1"}`) // no change, nothing to save
+	r.resetTo("On")
 	if len(saved) != 2 {
 		t.Fatalf("%d changes saved instead of 2", len(saved))
 	}

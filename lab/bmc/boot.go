@@ -154,7 +154,7 @@ func (m *Manners) bootParams() []param {
 
 // setBoot changes the boot settings as a PATCH asks, or says why not.
 func (b *BMC) setBoot(change map[string]any) *Message {
-	if b.manners.RefusesBootInPOST && b.inPOST() {
+	if b.manners.BootRefusedInPOST && b.inPOST() {
 		m := b.manners.message(DuringPOST)
 		return &m
 	}

@@ -23,6 +23,7 @@ func TestNextBoot(t *testing.T) {
 		{name: "set and disabled", patches: []string{`{"BootSourceOverrideTarget":"Pxe","BootSourceOverrideEnabled":"Continuous"}`, `{"BootSourceOverrideEnabled":"Disabled"}`}, first: FromDisk, second: FromDisk},
 		{name: "legacy", patches: []string{`{"BootSourceOverrideMode":"Legacy"}`}, first: FromDisk, second: FromDisk, legacy: true},
 		{name: "order", patches: []string{`{"BootOrder":["Boot0003","Boot0001"]}`}, first: FromPXE, second: FromPXE},
+		{name: "order without anything there", patches: []string{`{"BootOrder":["Boot0002"]}`}, first: FromNothing, second: FromNothing},
 		{name: "order with media", patches: []string{`{"BootOrder":["Boot0002","Boot0001"]}`}, inserted: true, first: FromMedia, second: FromMedia},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,8 +12,8 @@ const (
 
 // Machine is the server that a BMC controls. Its methods are called from many
 // goroutines and return at once: a power call is a request, and Power tells
-// later what became of it. None is called while the BMC holds a lock, so a
-// machine may call the BMC from within them.
+// later what became of it. Power calls come one at a time; BMC.NextBoot may be
+// called from within them.
 type Machine interface {
 	Power() PowerState
 

@@ -34,23 +34,25 @@ type Manners struct {
 	MaxSessions int // 0 means 16
 
 	// Power.
-	ResetTypes          []string
-	OnRefusedAfterOff   int  // how many requests for On are refused after an Off
-	ForceRestartHangs   bool // the machine stops with its power shown On, until ForceOff
-	NoIfMatchOnActions  bool // an action with If-Match answers 412
-	RefusesBootInPOST   bool // changes of the boot source are refused for Config.POST after a start
-	ShowsBootProgress   bool
+	ResetTypes         []string
+	OnRefusedAfterOff  int  // how many requests for On are refused after an Off
+	ForceRestartHangs  bool // the machine stops with its power shown On, until ForceOff
+	NoIfMatchOnActions bool // an action with If-Match answers 412
+	ShowsBootProgress  bool
+
+	// Settings.
 	AssetTagReadOnly    bool
 	BootTargets         []string
 	BootAt              string // boot settings are written at Systems/{id}/BootAt; "" means at the system
-	BootJob             bool   // a change of boot settings is a job, which is not found at first
+	BootJob             bool   // a change at BootAt is a job, which is not found at first
 	BootWholeWithETag   bool   // a change of boot settings names every field, and the ETag
-	BootMinimal         bool   // a change of boot settings may hold Enabled and Target only
-	BootEnabledRequired bool   // a change of boot settings must hold Enabled
+	BootMinimal         bool   // a change of boot settings holds Enabled and Target only
+	BootEnabledRequired bool   // a change of boot settings holds Enabled
 	BootModeForgotten   bool   // a change of boot settings without Mode makes it Legacy
+	BootRefusedInPOST   bool   // no change of boot settings for Config.POST after a start
 	MediaTarget         string // the only target that boots virtual media: "UsbCd"
 	HTTPBootURI         bool   // the boot settings have HttpBootUri
-	NVRAMChangesTaken   int    // with more changes of the boot order the next start ends in a menu; 0: any number
+	NVRAMChangesTaken   int    // more changes of the boot order than these, and the next start ends in a menu; 0: any number
 
 	// Virtual media.
 	Slots               []Slot

@@ -199,7 +199,12 @@ func (b *BMC) slotInsert(r *request) (resource, bool) {
 	const action = "VirtualMedia.InsertMedia"
 	return resource{post: func(r *request) answer {
 		m := check(r.object, b.manners.insertParams(), "",
-			func(p string) Message { return parameterUnknown(p, action) },
+			func(p string) Message {
+				if b.manners.InsertImageOnly {
+					return propertyUnknown(p)
+				}
+				return parameterUnknown(p, action)
+			},
 			func(p string) Message { return parameterMissing(p, action) })
 		if m != nil {
 			return b.fail(*m)

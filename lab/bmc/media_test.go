@@ -169,7 +169,10 @@ func TestManagerResetForgetsMediaAndSessions(t *testing.T) {
 	r := newRig(t, nil)
 	r.ok("POST", r.slotPath(0)+"/Actions/VirtualMedia.InsertMedia", insertBody(r.images.image()))
 	r.ok("POST", sessionsPath, `{"UserName":"admin","Password":"correct horse"}`)
-	r.ok("POST", r.bmc.ownManagerPath()+"/Actions/Manager.Reset", `{"ResetType":"ForceRestart"}`)
+	action := r.bmc.ownManagerPath() + "/Actions/Manager.Reset"
+	r.want(400, "PropertyValueNotInList", "POST", action, `{"ResetType":"On"}`)
+	r.want(400, "ActionParameterUnknown", "POST", action, `{"Delay":"1"}`)
+	r.ok("POST", action, `{"ResetType":"ForceRestart"}`)
 	if in, s := r.bmc.Inserted(), r.bmc.Sessions(); len(in)+len(s) != 0 {
 		t.Errorf("still inserted %v, still open %v", in, s)
 	}
