@@ -251,14 +251,7 @@ func FuzzParsers(f *testing.F) {
 func writeSelectors(selectors []Selector) string {
 	texts := make([]string, len(selectors))
 	for i, s := range selectors {
-		switch s.Op {
-		case OpExists:
-			texts[i] = s.Label + " exists"
-		case OpIn, OpNotIn:
-			texts[i] = fmt.Sprintf("%s %s (%s)", s.Label, s.Op, strings.Join(s.Values, ","))
-		default:
-			texts[i] = s.Label + string(s.Op) + s.Values[0]
-		}
+		texts[i] = s.String()
 	}
 	return strings.Join(texts, ",")
 }
