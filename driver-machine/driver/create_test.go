@@ -162,6 +162,8 @@ func TestKilledCreateIsFoundAgain(t *testing.T) {
 	r := newRack()
 	d := newMachine(t, r, nil)
 	before := later(t, d)
+	_, err := before.GetState()
+	wantText(t, err, "the pool holds no server for it", "'docker-machine rm -y web-1'")
 	if err := d.Create(); err != nil {
 		t.Fatal(err)
 	}

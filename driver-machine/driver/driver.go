@@ -10,6 +10,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strconv"
 	"sync"
@@ -137,6 +138,9 @@ func (d *Driver) machine(ctx context.Context) (core.Machine, error) {
 		return core.Machine{}, err
 	}
 	m, err := service.Machine(ctx, d.AllocationID)
+	if core.Is(err, core.NotFound) {
+		return m, &core.Error{Op: "look at", Allocation: d.MachineName, Kind: core.NotFound, Err: errors.New("the pool holds no server for it: its create did not get that far"), Hint: "'docker-machine rm -y " + d.MachineName + "' forgets the record"}
+	}
 	if err == nil && m.State == core.Deployed {
 		d.keep(m.Access)
 	}

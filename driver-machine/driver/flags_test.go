@@ -35,6 +35,27 @@ func TestFlagNames(t *testing.T) {
 	}
 }
 
+func TestManualNamesEveryFlag(t *testing.T) {
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "docker-machine.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for line := range strings.Lines(string(manual)) {
+		if row, found := strings.CutPrefix(line, "| `--"); found {
+			name, _, _ := strings.Cut(row, "`")
+			rows = append(rows, name)
+		}
+	}
+	var flags []string
+	for _, f := range New(nil).GetCreateFlags() {
+		flags = append(flags, f.String())
+	}
+	if !reflect.DeepEqual(rows, flags) {
+		t.Errorf("docs/docker-machine.md has\n%v\nand the driver\n%v", rows, flags)
+	}
+}
+
 // What Rancher and docker-machine make of some flags is not what they are for.
 func TestFlagsAvoidTraps(t *testing.T) {
 	traps := regexp.MustCompile(`user-?data|cloud-?config|-os$`)
