@@ -15,11 +15,10 @@ import (
 const (
 	// askTimeout is short: `docker-machine ls` gives a machine 10 s.
 	askTimeout = 5 * time.Second
-	// GitLab Runner kills a stop after a minute, so that an OS that does not listen
-	// has this long, and the BMC what is left.
-	shutDownTimeout = 30 * time.Second
-	turnOffTimeout  = 25 * time.Second
-	powerTimeout    = 3 * time.Minute
+	// stopTimeout is shared by the OS, which may end its work in the first half of
+	// it, and by the fallback to off: GitLab Runner kills a stop after a minute.
+	stopTimeout  = 50 * time.Second
+	powerTimeout = 3 * time.Minute
 	// bootTimeout is for servers that take ten minutes before they start their OS.
 	// docker-machine itself would give up on SSH long before.
 	bootTimeout = 25 * time.Minute
@@ -134,21 +133,14 @@ func (d *Driver) Start() error {
 	return d.explain(core.AwaitSSH(ctx, m.Access))
 }
 
-// Stop implements drivers.Driver: it asks the OS, and does not wait for long.
-func (d *Driver) Stop() error {
-	err := d.setPower(core.ShutDown, shutDownTimeout)
-	if core.Is(err, core.Timeout, core.Backend) {
-		log.Info("the OS did not shut down in time; turning the power off")
-		err = d.setPower(core.TurnOff, turnOffTimeout)
-	}
-	return d.explain(err)
-}
+// Stop implements drivers.Driver: the OS may end its work, but not take its time.
+func (d *Driver) Stop() error { return d.explain(d.setPower(core.ShutDown, stopTimeout)) }
 
-// Restart implements drivers.Driver. The OS may end its work first, which a reset
-// by the BMC would not let it.
+// Restart implements drivers.Driver. A reset by the BMC would not let the OS end
+// its work.
 func (d *Driver) Restart() error {
-	if err := d.Stop(); err != nil {
-		return err
+	if err := d.setPower(core.ShutDown, powerTimeout); err != nil {
+		return d.explain(err)
 	}
 	return d.Start()
 }
@@ -158,6 +150,7 @@ func (d *Driver) Kill() error {
 	return d.explain(d.setPower(core.TurnOff, powerTimeout))
 }
 
+// setPower gives the pool a limit by which it also ends its fallbacks.
 func (d *Driver) setPower(verb core.PowerVerb, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
