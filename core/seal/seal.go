@@ -67,7 +67,8 @@ func (k *Key) Open(s core.Sealed) ([]byte, error) {
 	if other := (*age.NoIdentityMatchError)(nil); errors.As(err, &other) {
 		return nil, &core.Error{Op: "open a secret", Kind: core.Denied, Err: fmt.Errorf("it was not sealed with key %s", k.Fingerprint()), Hint: "give the key it was sealed with, or set the secret again"}
 	}
-	return nil, &core.Error{Op: "open a secret", Kind: core.Invalid, Err: fmt.Errorf("it is damaged: %w", err), Hint: "set the secret again"}
+	// age quotes what it cannot read, which may be a secret that was never sealed.
+	return nil, &core.Error{Op: "open a secret", Kind: core.Invalid, Err: errors.New("it is damaged, or was never sealed"), Hint: "set the secret again"}
 }
 
 // Fingerprint is the start of the SHA-256 of the key's public half, in hex.
