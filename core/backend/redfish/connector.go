@@ -114,7 +114,7 @@ func newClient(b *conversation, user, password string, fence core.Fence) (*gofis
 		RetryWaitMax: 8 * b.options.Retry,
 		Backoff:      boundedBackoff,
 		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
-			return again(methodOf(ctx), resp, err, b.manners.Busy), nil
+			return again(ctx, resp, err, b.manners.Busy), nil
 		},
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}

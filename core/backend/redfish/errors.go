@@ -103,7 +103,7 @@ func diagnoseAnswer(e *schemas.Error) (kind core.Kind, what, hint string) {
 		return core.Denied, what, "check the user and password of the BMC"
 	case status == http.StatusForbidden:
 		return core.Denied, what, "the BMC's user needs the rights to configure and operate the server"
-	case saysBusy(e, allBusyIDs), status == http.StatusTooManyRequests,
+	case passing(e, allBusyIDs),
 		status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
 		return core.Transient, what, "try again"
 	}

@@ -109,7 +109,7 @@ func (t talk) insertElsewhere(refusing slot, image string, first error) error {
 		case refused:
 			continue
 		case taken:
-			useSlot(t.links, other)
+			t.links[linkMedia] = other.ID
 		}
 		return err
 	}
@@ -129,9 +129,6 @@ func (t talk) eject(current slot) error {
 
 func (t talk) sendImage(s slot, image string) error {
 	target := s.Actions.Insert.Target
-	if target == "" && s.ID == t.links[linkMedia] {
-		target = t.links[linkInsert]
-	}
 	if target == "" {
 		return t.patch(s.ID, "", map[string]any{"Image": image})
 	}
@@ -153,9 +150,6 @@ func (t talk) sendImage(s slot, image string) error {
 
 func (t talk) sendEject(s slot) error {
 	target := s.Actions.Eject.Target
-	if target == "" && s.ID == t.links[linkMedia] {
-		target = t.links[linkEject]
-	}
 	if target == "" { // some show it only while there is something to eject
 		target = strings.Replace(s.Actions.Insert.Target, "InsertMedia", "EjectMedia", 1)
 	}

@@ -2,10 +2,13 @@ package redfish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stmcginnis/gofish/schemas"
 
 	"github.com/metalpool/metalpool/core"
 )
@@ -64,15 +67,7 @@ func (t talk) turnOn() error {
 	if err != nil {
 		return err
 	}
-	for tries := t.manners.OnTries; ; tries-- {
-		err := t.reset(reset, core.PowerOn)
-		if tries <= 1 || outcomeOf(err, t.manners.Busy) != refused {
-			return err
-		}
-		if err := t.wait(t.options.Poll); err != nil {
-			return err
-		}
-	}
+	return t.reset(reset, core.PowerOn)
 }
 
 func (t talk) turnOff() error {
@@ -122,12 +117,49 @@ func (t talk) restart() error {
 
 func resetTo(resetType string) any { return map[string]string{"ResetType": resetType} }
 
-// reset sends one reset, once, and reads back.
+// reset sends one reset and reads back; again only what was refused and is still
+// needed, since BMCs refuse what is so already in the same words as what cannot be
+// now.
 func (t talk) reset(resetType string, want core.PowerState) error {
-	return t.settle(
-		func() error { return t.post(t.links[linkReset], resetTo(resetType)) },
-		t.shows(want),
-	)
+	once := t
+	once.client = t.api.WithContext(context.WithValue(t.ctx, onceKey{}, true))
+	for try := 1; ; try++ {
+		err := t.settle(
+			func() error { return once.post(t.links[linkReset], resetTo(resetType)) },
+			t.shows(want),
+		)
+		if outcomeOf(err, t.manners.Busy) != refused {
+			return err
+		}
+		state, stateErr := t.resting()
+		switch {
+		case stateErr != nil || state == want:
+			return stateErr
+		case try >= t.resetTries(err):
+			return err
+		}
+		if err := t.wait(t.options.Retry << (try - 1)); err != nil {
+			return err
+		}
+	}
+}
+
+// resetTries is how often a reset may be sent that was refused with err.
+func (t talk) resetTries(err error) int {
+	var answer *schemas.Error
+	if errors.As(err, &answer) && passing(answer, t.manners.Busy) {
+		return max(4, t.manners.ResetTries)
+	}
+	return t.manners.ResetTries
+}
+
+// resting waits while the power changes, which is a time for refusals.
+func (t talk) resting() (state core.PowerState, err error) {
+	_, _, err = t.until(t.options.Settle, func() (bool, string, error) {
+		state, err = t.power()
+		return state != core.PowerChanges, "power " + string(state), err
+	})
+	return state, err
 }
 
 func (t talk) shows(want core.PowerState) func() (bool, string, error) {

@@ -13,8 +13,9 @@ type manners struct {
 	// LateJobPolls is how often a job may be looked for in vain before it exists.
 	LateJobPolls int
 
-	// OnTries is how often On is sent while it is refused; 0 is once.
-	OnTries int
+	// ResetTries is how often a reset is sent that is refused and still needed; 0 is
+	// once.
+	ResetTries int
 	// RestPolls is how long a server is left off within a restart, counted in
 	// Options.Poll (seconds, by default).
 	RestPolls int
@@ -91,12 +92,12 @@ var quirks = []quirk{
 	{
 		Name: "Dell iDRAC10", Vendor: re(`dell`), Firmware: re(`^1\.`),
 		Why:   "only slot 1 boots; On answers 409 right after an off; Boot is read-only on the system itself",
-		Apply: manners{FirstSlots: []*regexp.Regexp{re(`^1$`)}, OnTries: 5, BootAt: "@Redfish.Settings"},
+		Apply: manners{FirstSlots: []*regexp.Regexp{re(`^1$`)}, ResetTries: 5, BootAt: "@Redfish.Settings"},
 	},
 	{
 		Name: "HPE: busy in POST", Vendor: re(`^hpe?$|hewlett`),
-		Why:   "changes are refused during POST",
-		Apply: manners{Busy: []string{"UnableToModifyDuringSystemPOST", "InvalidOperationForSystemState"}},
+		Why:   "changes are refused during POST, in the same words as a reset that changes nothing",
+		Apply: manners{ResetTries: 4, Busy: []string{"UnableToModifyDuringSystemPOST", "InvalidOperationForSystemState"}},
 	},
 	{
 		Name: "HPE: eject", Vendor: re(`^hpe?$|hewlett`),
@@ -177,7 +178,7 @@ func matches(pattern *regexp.Regexp, s string) bool { return pattern == nil || p
 func (m manners) with(q manners) manners {
 	m.Busy = slices.Concat(m.Busy, q.Busy)
 	m.LateJobPolls = max(m.LateJobPolls, q.LateJobPolls)
-	m.OnTries = max(m.OnTries, q.OnTries)
+	m.ResetTries = max(m.ResetTries, q.ResetTries)
 	m.RestPolls = max(m.RestPolls, q.RestPolls)
 	m.AlwaysEject = m.AlwaysEject || q.AlwaysEject
 	m.EjectObject = m.EjectObject || q.EjectObject

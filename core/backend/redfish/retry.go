@@ -23,6 +23,10 @@ var busyIDs = []string{"ServiceTemporarilyUnavailable", "ServiceShuttingDown", "
 
 type methodKey struct{}
 
+// onceKey marks the context of a request that the wire must not repeat, even where
+// it was not taken: its verb looks first whether it is still needed.
+type onceKey struct{}
+
 // carryMethod keeps the method of a request in its context: on a transport error
 // that is all that go-retryablehttp hands to its CheckRetry.
 type carryMethod struct{ next http.RoundTripper }
@@ -40,7 +44,8 @@ func methodOf(ctx context.Context) string {
 // anything that can pass. A request that changes something may only where it is
 // certain that it was not taken: one Reset that became two could turn on what it
 // had turned off.
-func again(method string, resp *http.Response, err error, busy []string) bool {
+func again(ctx context.Context, resp *http.Response, err error, busy []string) bool {
+	method := methodOf(ctx)
 	var ours *core.Error
 	var foreign foreignLink
 	switch {
@@ -51,6 +56,8 @@ func again(method string, resp *http.Response, err error, busy []string) bool {
 	case err != nil:
 		return reads(method) && !errors.Is(err, context.Canceled)
 	case resp.StatusCode < 400 || resp.StatusCode == http.StatusUnauthorized:
+		return false
+	case ctx.Value(onceKey{}) != nil:
 		return false
 	case resp.StatusCode == http.StatusTooManyRequests:
 		return true
@@ -82,6 +89,11 @@ func answered(resp *http.Response) *schemas.Error {
 	var e *schemas.Error
 	errors.As(schemas.ConstructError(resp.StatusCode, head), &e)
 	return e
+}
+
+// passing reports a refusal that need not last.
+func passing(e *schemas.Error, vendor []string) bool {
+	return e.HTTPReturnedStatusCode == http.StatusTooManyRequests || saysBusy(e, vendor)
 }
 
 // saysBusy looks for a message ID, whatever its registry and version:

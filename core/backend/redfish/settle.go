@@ -41,7 +41,7 @@ func outcomeOf(err error, busy []string) outcome {
 		return futile
 	case status == http.StatusRequestTimeout:
 		return unknown
-	case status >= 400 && status < 500, status == http.StatusNotImplemented, saysBusy(answer, busy):
+	case status >= 300 && status < 500, status == http.StatusNotImplemented, saysBusy(answer, busy):
 		return refused
 	}
 	return unknown

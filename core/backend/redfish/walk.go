@@ -11,11 +11,9 @@ import (
 const (
 	linkSystem  = "system"
 	linkManager = "manager"
-	linkReset   = "reset"  // target of the system's Reset action
-	linkBoot    = "boot"   // resource that boot settings are written to
-	linkMedia   = "media"  // virtual media slot for a CD
-	linkInsert  = "insert" // target of its InsertMedia action
-	linkEject   = "eject"  // target of its EjectMedia action
+	linkReset   = "reset" // target of the system's Reset action
+	linkBoot    = "boot"  // resource that boot settings are written to
+	linkMedia   = "media" // virtual media slot for a CD; its actions are read with it
 
 	factVendor   = "vendor"
 	factModel    = "model"
@@ -90,7 +88,7 @@ func (t talk) explore() (s system, others []string, err error) {
 		return system{}, nil, err
 	}
 	if len(slots) > 0 {
-		useSlot(links, slots[0])
+		links[linkMedia] = slots[0].ID
 	}
 	for key, value := range links {
 		if value == "" {
@@ -222,12 +220,6 @@ func (t talk) slots(s system, boards []manager) ([]slot, error) {
 		}
 	}
 	return nil, nil
-}
-
-func useSlot(links map[string]string, s slot) {
-	links[linkMedia] = s.ID
-	links[linkInsert] = s.Actions.Insert.Target
-	links[linkEject] = s.Actions.Eject.Target
 }
 
 // members are the links of a collection, also one that comes in pages.
