@@ -4,7 +4,6 @@ package bench
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -24,8 +23,7 @@ type Result struct {
 // Environment names the variable that holds the path of bench.json.
 const Environment = "METALPOOL_BENCH_JSON"
 
-// Record compares a value with its bound, prints the line of the table and keeps it
-// in bench.json, where a line of the same name is replaced. A missed bound is
+// Record compares a value with its bound and keeps the line in bench.json, where a line of the same name is replaced. A missed bound is
 // recorded, not hidden and not fatal: a machine that is busy is no defect.
 func Record(t *testing.T, r Result) {
 	t.Helper()
@@ -37,16 +35,12 @@ func Record(t *testing.T, r Result) {
 	default:
 		t.Fatalf("bench %s: op %q", r.Name, r.Op)
 	}
-	verdict := "ok"
-	if !r.OK {
-		verdict = "MISSED"
-	}
-	fmt.Printf("%-44s %10.3f %s %-8g %-9s %-6s against %s\n", r.Name, r.Value, r.Op, r.Bound, r.Unit, verdict, r.Against)
+	t.Logf("%s: %.3f %s (bound: %s %g, against %s)", r.Name, r.Value, r.Unit, r.Op, r.Bound, r.Against)
 	path := os.Getenv(Environment)
 	if path == "" {
 		return
 	}
-	results, err := read(path)
+	results, err := Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +54,8 @@ func Record(t *testing.T, r Result) {
 	}
 }
 
-func read(path string) ([]Result, error) {
+// Read reads bench.json; one that is not there yet is empty.
+func Read(path string) ([]Result, error) {
 	text, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
 		return nil, nil
