@@ -1,0 +1,213 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/deploy/wire"
+)
+
+// fetchers is how many chunks of one write are under way at once: one arrives
+// while another is checked and written.
+const fetchers = 2
+
+// write is an image on its way to a disk.
+type write struct {
+	disk     Disk
+	source   *source
+	manifest core.Manifest
+	buffers  *Buffers
+	ears     *ears
+	progress func(done, total core.Bytes)
+
+	done atomic.Int64 // bytes
+}
+
+func (a *agent) write(ctx context.Context, o *wire.WriteOrder, j *job) error {
+	defer j.source.close()
+	disk, err := findDisk(ctx, a.host, "write", o.Disk)
+	if err != nil {
+		return err
+	}
+	if room := disk.Info().Size; o.Manifest.Size > room {
+		return &core.Error{
+			Op: "write", Kind: core.Invalid, Err: fmt.Errorf("the image takes %s and disk %s has %s", o.Manifest.Size, nameOf(disk), room),
+			Hint: "choose a smaller image or a larger disk",
+		}
+	}
+	w := &write{disk: disk, source: j.source, manifest: o.Manifest, buffers: a.buffers, ears: a.ears, progress: j.progress}
+	return w.run(ctx)
+}
+
+// run makes the disk hold the image, and zeros wherever the image does not say
+// otherwise: what was on it before belonged to another deploy.
+func (w *write) run(ctx context.Context) error {
+	w.progress(0, w.manifest.Size)
+	for _, r := range gaps(w.manifest, int64(w.disk.Info().Size)) {
+		if err := w.disk.Zero(ctx, r.off, r.n); err != nil {
+			return w.failed(ctx, r.off, err)
+		}
+		w.add(min(r.n, max(0, int64(w.manifest.Size)-r.off)))
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	chunks := make(chan int)
+	group.Go(func() error {
+		defer close(chunks)
+		for n, digest := range w.manifest.Chunks {
+			if digest == "" {
+				continue
+			}
+			select {
+			case chunks <- n:
+			case <-groupCtx.Done():
+				return nil
+			}
+		}
+		return nil
+	})
+	for range fetchers {
+		group.Go(func() error {
+			for n := range chunks {
+				if err := w.lay(groupCtx, n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	if err := w.disk.Sync(); err != nil {
+		return w.failed(ctx, 0, err)
+	}
+	return nil
+}
+
+func (w *write) add(n int64) { w.progress(core.Bytes(w.done.Add(n)), w.manifest.Size) }
+
+// failed blames the disk, unless the work was ended.
+func (w *write) failed(ctx context.Context, off int64, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &core.Error{
+		Op: "write", Kind: core.Backend, Err: fmt.Errorf("disk %s at byte %d: %w", nameOf(w.disk), off, err),
+		Hint: "the disk may be broken; replace it",
+	}
+}
+
+// try fetches a chunk once and puts it on the disk. It holds a buffer no longer
+// than that, since others may be waiting for one.
+func (w *write) try(ctx, here context.Context, base string, n int) error {
+	buf, err := w.buffers.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.buffers.give(buf)
+
+	off, size := extent(w.manifest, n)
+	fetchCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(here, cancel)()
+	chunk, err := w.source.get(fetchCtx, base, n, size, w.manifest.Chunks[n], buf)
+	if err != nil {
+		return err
+	}
+	if _, err := w.disk.WriteAt(chunk, off); err != nil {
+		return w.failed(ctx, off, err)
+	}
+	w.add(int64(size))
+	return nil
+}
+
+// extent is where chunk n lies.
+func extent(m core.Manifest, n int) (off int64, size int) {
+	off = int64(n) * int64(m.ChunkSize)
+	return off, int(min(int64(m.ChunkSize), int64(m.Size)-off))
+}
+
+// span is a range of a disk, in bytes.
+type span struct{ off, n int64 }
+
+// gaps are what must read as zeros: the runs of chunks that are all zero, and what
+// lies behind the image.
+func gaps(m core.Manifest, disk int64) []span {
+	var found []span
+	add := func(off, n int64) {
+		if last := len(found) - 1; last >= 0 && found[last].off+found[last].n == off {
+			found[last].n += n
+		} else if n > 0 {
+			found = append(found, span{off, n})
+		}
+	}
+	for n, digest := range m.Chunks {
+		if digest == "" {
+			off, size := extent(m, n)
+			add(off, int64(size))
+		}
+	}
+	add(int64(m.Size), disk-int64(m.Size))
+	return found
+}
+
+// How often a chunk is asked for again: when it was corrupt; and when the source
+// did not answer although an engine is listening. While none is, its chunks are
+// not expected either, and the write waits for one until silence ends all.
+const (
+	maxCorrupt = 4
+	maxBroken  = 8
+)
+
+// lay puts one chunk on the disk, in as many tries as it takes.
+func (w *write) lay(ctx context.Context, n int) error {
+	const shortest = 100 * time.Millisecond
+	corrupt, broken := 0, 0
+	for pause := shortest; ; pause = min(2*pause, 5*time.Second) {
+		host, base, here := w.source.now()
+		err := w.try(ctx, here, base, n)
+		var disk *core.Error
+		switch {
+		case err == nil || errors.As(err, &disk):
+			return err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, errCorrupt):
+			corrupt++
+		case here.Err() != nil: // what broke is the past
+		default:
+			broken++
+			w.source.turn(host)
+		}
+		attended, came := w.ears.attended()
+		if corrupt >= maxCorrupt || broken >= maxBroken && attended {
+			return &core.Error{
+				Op: "write", Kind: core.Transient, Err: fmt.Errorf("chunk %d of %d cannot be had: %w", n, len(w.manifest.Chunks), err),
+				Hint: "check the image file, and that the node reaches this host's METALPOOL_PORTS",
+			}
+		}
+		again := time.NewTimer(pause)
+		if attended {
+			came = nil
+		}
+		select {
+		case <-again.C:
+		case <-came:
+		case <-here.Done():
+			broken, pause = 0, shortest
+		case <-ctx.Done():
+			again.Stop()
+			return context.Cause(ctx)
+		}
+		again.Stop()
+	}
+}
