@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/metalpool/metalpool/core"
 )
@@ -60,7 +61,8 @@ func (t *tx) Allocations(f core.AllocationFilter) iter.Seq2[core.Allocation, err
 		where.and("pool = ?")
 		args = append(args, f.Pool)
 	}
-	if f.Live {
+	// The index has only those that are live.
+	if f.Live || (len(f.States) > 0 && !slices.ContainsFunc(f.States, core.State.Ended)) {
 		where.and("live = 1")
 	}
 	args = where.states("state", f.States, args)

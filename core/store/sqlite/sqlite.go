@@ -134,18 +134,24 @@ const (
 )
 
 // place checks where the store is to be, makes the file where that was asked for,
-// and returns its absolute path.
+// and returns its one true path: whoever comes by a symbolic link must find the
+// same lock files.
 func place(path string, create bool) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", broken("open the store", err)
 	}
-	folder := filepath.Dir(path)
 	if create {
-		if err := os.MkdirAll(folder, folderMode); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
 			return "", notWritable(path, err)
 		}
 	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	} else if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(folder, filepath.Base(path))
+	}
+	folder := filepath.Dir(path)
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():

@@ -13,6 +13,10 @@ import (
 
 func TestMain(m *testing.M) {
 	storetest.Child(open)
+	if path := os.Getenv(openAs); path != "" {
+		openAndTell(path)
+		return
+	}
 	os.Exit(m.Run())
 }
 

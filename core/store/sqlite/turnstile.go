@@ -99,9 +99,8 @@ func (t *turnstile) leave() {
 func (t *turnstile) close() error { return errors.Join(t.gate.Close(), t.queue.Close()) }
 
 func (t *turnstile) tooLong(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	if !errors.Is(cause, errPatience) {
-		return cause
+	if !errors.Is(context.Cause(ctx), errPatience) {
+		return ctx.Err()
 	}
 	who := "another process"
 	if pid := lockHolder(t.gate); pid != 0 {

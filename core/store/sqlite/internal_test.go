@@ -1,0 +1,186 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+func fresh(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "pool.db"), Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// TestQueriesUseIndexes: what every acquire and release runs must not grow with
+// the store. It runs the verbs, and asks SQLite about every statement they
+// prepared.
+func TestQueriesUseIndexes(t *testing.T) {
+	s := fresh(t)
+	err := s.Update(t.Context(), func(tx core.Tx) error {
+		n := core.Node{ID: "n", Pool: "p", State: core.Available, Spec: core.NodeSpec{BMC: core.Endpoint{URL: "https://bmc"}}}
+		a := core.Allocation{ID: "a", Owner: "o", Name: "a", State: core.Allocated, Node: "n"}
+		if err := errors.Join(tx.InsertNode(n), tx.PutSpec(n), tx.InsertAllocation(a)); err != nil {
+			return err
+		}
+		for _, err := range tx.Candidates("p") {
+			if err != nil {
+				return err
+			}
+		}
+		for range tx.Nodes(core.NodeFilter{States: []core.State{core.Cleaning, core.Deploying}}) {
+		}
+		for _, f := range []core.AllocationFilter{{States: []core.State{core.Waiting}}, {Live: true}, {Owner: "o", Live: true}, {Pool: "p", Live: true}} {
+			for range tx.Allocations(f) {
+			}
+		}
+		for _, f := range []core.EventFilter{{Node: "n"}, {Allocation: "a"}, {Node: "n", Limit: 3}, {After: 7}, {Limit: 3}} {
+			for range tx.Events(f) {
+			}
+		}
+		_, node := tx.Node("n")
+		_, allocation := tx.Allocation("a")
+		_, named := tx.AllocationNamed("o", "a")
+		_, lease := tx.Lease("n")
+		return errors.Join(node, allocation, named, lease,
+			tx.SwapNode(n), tx.SwapAllocation(a), tx.SwapLease(core.Lease{Node: "n", Generation: 1}, 0), tx.SwapLease(core.Lease{Node: "n", Generation: 1}, 1),
+			tx.PutAttempt(core.Attempt{ID: "t"}), tx.AddEvent(core.Event{Node: "n"}), tx.DeleteNode("n"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := s.session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.giveBack(session)
+	explained := 0
+	for _, query := range slices.Collect(maps.Keys(session.statements)) { // explaining adds to it
+		if slices.Contains([]string{"BEGIN IMMEDIATE", commit, rollback}, query) || strings.Contains(query, "goose") || strings.Contains(query, "meta") || strings.Contains(query, "PRAGMA") || strings.Contains(query, "sqlite_schema") {
+			continue
+		}
+		explained++
+		rows, err := session.query("EXPLAIN QUERY PLAN "+query, make([]any, 20)...) // of no matter which values
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rows.Next() {
+			var id, parent, unused int
+			var step string
+			if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+				t.Fatal(err)
+			}
+			// Scans of the one row that a subquery has found, and of events by a limit.
+			if strings.Contains(step, "SCAN") && !slices.Contains([]string{"SCAN first", "SCAN last", "SCAN (subquery-1)"}, step) && !strings.Contains(query, "LIMIT") {
+				t.Errorf("%s\n  %s", query, step)
+			}
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if explained < 20 {
+		t.Errorf("only %d statements were looked at", explained)
+	}
+}
+
+// TestFullDisk: a transaction in which a statement broke is not committed, though
+// its function took no notice.
+func TestFullDisk(t *testing.T) {
+	s := fresh(t)
+	put := func(size int) error {
+		return s.Update(t.Context(), func(tx core.Tx) error {
+			if err := tx.PutPool(core.Pool{Name: "small"}); err != nil {
+				return err
+			}
+			_ = tx.PutImage(core.Image{Name: "large", Source: strings.Repeat("x", size)})
+			return nil
+		})
+	}
+	limit := func(pages int) {
+		session, err := s.session(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.giveBack(session)
+		var got int
+		if err := session.row(fmt.Sprintf("PRAGMA max_page_count = %d", pages), nil, &got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(1) // becomes the pages there are
+	err := put(1 << 20)
+	if !core.Is(err, core.Transient) || !strings.Contains(err.Error(), "free some space") || !strings.Contains(err.Error(), s.path) {
+		t.Errorf("got %v", err)
+	}
+	err = s.View(t.Context(), func(tx core.Tx) error {
+		_, err := tx.Pool("small")
+		return err
+	})
+	if !core.Is(err, core.NotFound) {
+		t.Errorf("half of it was committed: %v", err)
+	}
+	limit(1 << 20)
+	if err := put(1 << 20); err != nil {
+		t.Errorf("with space again: %v", err)
+	}
+}
+
+func TestNetworkKind(t *testing.T) {
+	for _, c := range []struct {
+		magic   int64
+		mounted string
+		want    string
+	}{
+		{unix.EXT4_SUPER_MAGIC, "", ""},
+		{unix.XFS_SUPER_MAGIC, "", ""},
+		{unix.BTRFS_SUPER_MAGIC, "", ""},
+		{unix.TMPFS_MAGIC, "", ""},
+		{unix.OVERLAYFS_SUPER_MAGIC, "", ""},
+		{0x2FC12FC1, "", ""}, // ZFS
+		{unix.NFS_SUPER_MAGIC, "", "NFS"},
+		{unix.CIFS_SUPER_MAGIC, "", "CIFS"},
+		{-11317950, "", "CIFS"}, // as 32-bit systems say it
+		{unix.SMB2_SUPER_MAGIC, "", "SMB"},
+		{unix.V9FS_MAGIC, "", "9p"},
+		{unix.CEPH_SUPER_MAGIC, "", "Ceph"},
+		{unix.FUSE_SUPER_MAGIC, "fuseblk", ""},
+		{unix.FUSE_SUPER_MAGIC, "fuse.gocryptfs", ""},
+		{unix.FUSE_SUPER_MAGIC, "fuse.sshfs", "fuse.sshfs"},
+		{unix.FUSE_SUPER_MAGIC, "virtiofs", "virtiofs"},
+		{unix.FUSE_SUPER_MAGIC, "", "a FUSE file system"},
+	} {
+		if got := networkKind(c.magic, c.mounted); got != c.want {
+			t.Errorf("%#x %s: got %q, want %q", c.magic, c.mounted, got, c.want)
+		}
+	}
+}
+
+func TestMountType(t *testing.T) {
+	var proc unix.Stat_t
+	if err := unix.Stat("/proc", &proc); err != nil {
+		t.Fatal(err)
+	}
+	if got := mountType(unix.Major(proc.Dev), unix.Minor(proc.Dev)); got != "proc" {
+		t.Errorf("/proc is %q", got)
+	}
+	if got := mountType(4095, 4095); got != "" {
+		t.Errorf("a device that is not there is %q", got)
+	}
+}
