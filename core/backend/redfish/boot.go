@@ -2,9 +2,12 @@ package redfish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
 )
 
 // BootMediaOnce writes the one-time override and reads it back.
@@ -65,9 +68,8 @@ func (t talk) writeBoot(etag string, o override, done func(boot) bool) error {
 	return t.settle(
 		func() error {
 			err := t.patch(at, etag, map[string]any{"Boot": o})
-			if o.Mode != "" && t.manners.Mode == modeIfShown && outcomeOf(err, t.manners.Busy) == refused {
-				// A BMC that shows a mode need not let it be set.
-				o.Mode = ""
+			if o.Mode != "" && t.manners.Mode == modeIfShown && refusesProperty(err) {
+				o.Mode = "" // a BMC that shows a mode need not let it be set
 				err = t.patch(at, etag, map[string]any{"Boot": o})
 			}
 			return err
@@ -78,6 +80,13 @@ func (t talk) writeBoot(etag string, o override, done func(boot) bool) error {
 			return done(s.Boot), fmt.Sprintf("boot override %s, %s", firstOf(string(s.Boot.Target), "none"), firstOf(string(s.Boot.Enabled), "unknown")), err
 		},
 	)
+}
+
+// refusesProperty reports a refusal of something in the request, by the messages of
+// the Base registry: PropertyUnknown, PropertyNotWritable, PropertyValueNotInList.
+func refusesProperty(err error) bool {
+	var answer *schemas.Error
+	return errors.As(err, &answer) && slices.ContainsFunc(messageIDs(answer), func(id string) bool { return strings.HasPrefix(id, "Property") })
 }
 
 func (t talk) bootLink() string { return firstOf(t.links[linkBoot], t.links[linkSystem]) }

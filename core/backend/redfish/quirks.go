@@ -81,18 +81,33 @@ func re(s string) *regexp.Regexp { return regexp.MustCompile(`(?i)` + s) }
 var quirks = []quirk{
 	{
 		Name: "Dell: busy", Vendor: re(`dell`),
-		Why:   "SYS518 while another job runs; a new job answers 404 at first",
-		Apply: manners{Busy: []string{"SYS518"}, LateJobPolls: 5},
+		Why:   "SYS518 while another job runs",
+		Apply: manners{Busy: []string{"SYS518"}},
+	},
+	{
+		Name: "Dell: late jobs", Vendor: re(`dell`),
+		Why:   "a job that was just made answers 404 at first",
+		Apply: manners{LateJobPolls: 5},
 	},
 	{
 		Name: "Dell iDRAC9: media", Vendor: re(`dell`), Firmware: re(`^[3-7]\.`),
-		Why:   "media stays inserted a while after an eject, and an insert fails with 5xx meanwhile",
+		Why:   "media stays in a while after an eject, and an insert fails with 5xx meanwhile",
 		Apply: manners{AlwaysEject: true, InsertTries: 3, InsertPolls: 3},
 	},
 	{
-		Name: "Dell iDRAC10", Vendor: re(`dell`), Firmware: re(`^1\.`),
-		Why:   "only slot 1 boots; On answers 409 right after an off; Boot is read-only on the system itself",
-		Apply: manners{FirstSlots: []*regexp.Regexp{re(`^1$`)}, ResetTries: 5, BootAt: "@Redfish.Settings"},
+		Name: "Dell iDRAC10: slot", Vendor: re(`dell`), Firmware: re(`^1\.`),
+		Why:   "boots from slot 1 only",
+		Apply: manners{FirstSlots: []*regexp.Regexp{re(`^1$`)}},
+	},
+	{
+		Name: "Dell iDRAC10: on after off", Vendor: re(`dell`), Firmware: re(`^1\.`),
+		Why:   "On answers 409 right after an off",
+		Apply: manners{ResetTries: 5},
+	},
+	{
+		Name: "Dell iDRAC10: boot settings", Vendor: re(`dell`), Firmware: re(`^1\.`),
+		Why:   "Boot is read-only on the system itself",
+		Apply: manners{BootAt: "@Redfish.Settings"},
 	},
 	{
 		Name: "HPE: busy in POST", Vendor: re(`^hpe?$|hewlett`),
@@ -110,9 +125,14 @@ var quirks = []quirk{
 		Apply: manners{Mode: modeNever},
 	},
 	{
-		Name: "Supermicro: media", Vendor: re(`super\s?micro`),
-		Why:   "refuses Inserted and WriteProtected; virtual media is a USB CD as a boot source",
-		Apply: manners{ImageOnly: true, BootTarget: "UsbCd"},
+		Name: "Supermicro: insert", Vendor: re(`super\s?micro`),
+		Why:   "refuses Inserted and WriteProtected",
+		Apply: manners{ImageOnly: true},
+	},
+	{
+		Name: "Supermicro: boot source", Vendor: re(`super\s?micro`),
+		Why:   "virtual media boots as a USB CD",
+		Apply: manners{BootTarget: "UsbCd"},
 	},
 	{
 		Name: "Supermicro: boot mode", Vendor: re(`super\s?micro`),

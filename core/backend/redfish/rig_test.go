@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,6 +116,7 @@ type rig struct {
 	machine   *machine
 	endpoint  core.Endpoint
 	images    [2]string
+	now       atomic.Value // func() time.Time, the BMC's clock
 	connector *redfish.Connector
 }
 
@@ -122,7 +124,12 @@ type rig struct {
 func newRig(t *testing.T, manners *bmc.Manners, adjust ...func(*bmc.Config, *machine)) *rig {
 	t.Helper()
 	m := &machine{state: bmc.Off, facts: facts}
-	config := bmc.Config{Machine: m, Manners: manners, User: user, Password: password, Record: 1000}
+	r := &rig{t: t, machine: m, connector: redfish.New(quick)}
+	r.now.Store(time.Now)
+	config := bmc.Config{
+		Machine: m, Manners: manners, User: user, Password: password, Record: 1000,
+		Now: func() time.Time { return r.now.Load().(func() time.Time)() },
+	}
 	for _, a := range adjust {
 		a(&config, m)
 	}
@@ -130,9 +137,8 @@ func newRig(t *testing.T, manners *bmc.Manners, adjust ...func(*bmc.Config, *mac
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.bmc = b
+	m.bmc, r.bmc = b, b
 	url, sum := serve(t, b)
-	r := &rig{t: t, bmc: b, machine: m, connector: redfish.New(quick)}
 	r.endpoint = core.Endpoint{Backend: "redfish", URL: url, User: user, TLS: core.TLSCheck{Fingerprint: sum}}
 	images := newImages(t)
 	r.images = [2]string{images + "/boot/a1b2.iso", images + "/boot/c3d4.iso"}
@@ -223,6 +229,22 @@ func (r *rig) wantWrites(want ...string) {
 	if got := r.writes(); !slices.Equal(got, want) {
 		r.t.Errorf("the BMC got %q, want %q", got, want)
 	}
+}
+
+// sent is an error unless the requests that begin or end so, as in "POST reset
+// /redfish/…", were answered with these statuses, in that order.
+func (r *rig) sent(what string, statuses ...int) error {
+	var got []int
+	for _, e := range r.bmc.Traffic().Recent {
+		request := fmt.Sprintf("%s %s %s", e.Method, e.Verb, e.Path)
+		if strings.HasPrefix(request, what) || strings.HasSuffix(request, what) {
+			got = append(got, e.Status)
+		}
+	}
+	if !slices.Equal(got, statuses) {
+		return fmt.Errorf("%s was answered %d, want %d", what, got, statuses)
+	}
+	return nil
 }
 
 func (r *rig) inserted() string {
