@@ -101,28 +101,18 @@ func (e *Engine) claim(tx Tx, a *Allocation, stored bool, n Node, timeout time.D
 	if timeout <= 0 {
 		timeout = 5 * time.Minute
 	}
-	n.Allocation = a.ID
-	from := n.State
-	to, err := Next(from, Claim)
+	n.Allocation, n.Attempt = a.ID, ""
+	to, err := e.move(tx, &n, Claim, "")
 	if err != nil {
-		return withNode(err, n.ID)
+		return err
 	}
 	now := tx.Now()
-	n.State, n.Reason, n.Since, n.Attempt = to, "", now, ""
-	if err := swapNode(tx, &n); err != nil {
-		return err
-	}
 	a.Node, a.State, a.Deadline, a.Reason = n.ID, to, now.Add(timeout), ""
 	if stored {
-		err = swapAllocation(tx, a)
-	} else {
-		a.CreatedAt = now
-		err = tx.InsertAllocation(*a)
+		return swapAllocation(tx, a)
 	}
-	if err != nil {
-		return err
-	}
-	return tx.AddEvent(Event{Node: n.ID, Allocation: a.ID, Type: StateChanged, From: from, To: to, On: Claim, Message: a.Owner + "/" + a.Name, By: e.process})
+	a.CreatedAt = now
+	return tx.InsertAllocation(*a)
 }
 
 // waiterTimeout is how long a waiter keeps its place without being seen.

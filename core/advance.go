@@ -2,48 +2,52 @@ package core
 
 import "fmt"
 
-// advance moves a node, and the allocation that holds it, along the tables. It is
-// the only place where a state is written; the event goes with it.
+// advance moves a node, and the allocation that holds it, along the tables.
 //
 // a is the allocation that holds n, or nil. When the node leaves the owner's side
 // it is detached; what then becomes of the allocation follows from the trigger,
-// but for NodeFault, where the caller either claims another node or ends it.
+// but for NodeFault, where the caller claims another node for it.
 func (e *Engine) advance(tx Tx, n *Node, a *Allocation, on Trigger, reason string) error {
 	if (a != nil) != n.State.Owned() || (a != nil && a.ID != n.Allocation) {
 		return &Error{Op: string(on), Node: n.ID, Kind: Internal, Err: fmt.Errorf("node is %s with allocation %q", n.State, n.Allocation)}
 	}
+	to, err := e.move(tx, n, on, reason)
+	if err != nil || a == nil {
+		return err
+	}
+	a.Reason = reason
+	switch {
+	case to.Owned():
+		a.State = to
+	case on == Release:
+		a.State, a.EndedAt = Released, tx.Now()
+	case on == Expire:
+		a.State, a.EndedAt = Expired, tx.Now()
+	case on == NodeFault:
+		return nil
+	}
+	return swapAllocation(tx, a)
+}
+
+// move writes a node's next state with its event. No other line of metalpool writes
+// a node's state. A node that leaves the owner's side leaves its allocation.
+func (e *Engine) move(tx Tx, n *Node, on Trigger, reason string) (State, error) {
 	to, err := Next(n.State, on)
 	if err != nil {
-		return withNode(err, n.ID)
+		return to, withNode(err, n.ID)
 	}
 	ev := Event{Node: n.ID, Allocation: n.Allocation, Attempt: n.Attempt, Type: StateChanged, From: n.State, To: to, On: on, Message: reason, By: e.process}
 	n.State, n.Reason, n.Since = to, reason, tx.Now()
+	if !to.Owned() {
+		n.Allocation = ""
+	}
 	if to == Available || to == Quarantined || to == Maintenance {
 		n.Suspect = false
 	}
-	if a != nil {
-		a.Reason = reason
-		switch {
-		case to.Owned():
-			a.State = to
-		case on == Release:
-			a.State, a.EndedAt = Released, tx.Now()
-		case on == Expire:
-			a.State, a.EndedAt = Expired, tx.Now()
-		}
-		if !to.Owned() {
-			n.Allocation = ""
-		}
-		if on != NodeFault {
-			if err := swapAllocation(tx, a); err != nil {
-				return err
-			}
-		}
-	}
 	if err := swapNode(tx, n); err != nil {
-		return err
+		return to, err
 	}
-	return tx.AddEvent(ev)
+	return to, tx.AddEvent(ev)
 }
 
 // swapNode and swapAllocation keep the caller's copy at the stored version, so that

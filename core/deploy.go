@@ -123,16 +123,8 @@ func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) e
 		if err != nil {
 			return err
 		}
-		old := n.ID
-		n.Allocation = ""
-		if n.State, err = Next(n.State, Release); err != nil {
-			return err
-		}
-		n.Since, n.Reason = tx.Now(), "untouched: "+why.Error()
-		if err := swapNode(tx, &n); err != nil {
-			return err
-		}
-		if err := tx.AddEvent(Event{Node: old, Allocation: a.ID, Type: StateChanged, From: Allocated, To: Available, On: Release, Message: n.Reason, By: c.e.process}); err != nil {
+		// Not by advance: the allocation does not end, it goes on with the next node.
+		if _, err := c.e.move(tx, &n, Release, "untouched: "+why.Error()); err != nil {
 			return err
 		}
 		if answered {
@@ -140,7 +132,7 @@ func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) e
 				return err
 			}
 		}
-		held.Moves = append(held.Moves, old)
+		held.Moves = append(held.Moves, n.ID)
 		return c.e.claim(tx, held, true, next, c.order.AcquireTimeout)
 	})
 	if err != nil {
