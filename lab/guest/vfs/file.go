@@ -180,6 +180,23 @@ func (f *File) writeAt(p []byte, off int64) (int, error) {
 	return copy(f.data[off:], p), nil
 }
 
+// Truncate cuts the file at size, or fills it up with zeros.
+func (f *File) Truncate(size int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if size > int64(len(f.data)) {
+		_, err := f.writeAt(make([]byte, 1), size-1)
+		return err
+	}
+	if _, err := f.writeAt(nil, size); err != nil {
+		return err
+	}
+	if f.device == "" {
+		f.data = f.data[:size]
+	}
+	return nil
+}
+
 // Close makes what was written visible, and keeps it. A second Close does nothing.
 func (f *File) Close() error {
 	f.mu.Lock()
