@@ -61,7 +61,7 @@ func (d *Deployer) Offer(ctx context.Context, b core.Boot, s core.BootSecret, p 
 	if err != nil {
 		return "", err
 	}
-	media, err := d.bootMedia(ctx, area)
+	media, err := d.bootMedia(area)
 	if err != nil {
 		return "", err
 	}
@@ -114,13 +114,12 @@ func (d *Deployer) offer(bootID string) *offer {
 // mediaName ends the media's URL: some BMCs look at the suffix.
 const mediaName = "/boot.iso"
 
-func serveMedia(m media) http.Handler {
+func serveMedia(media http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != mediaName {
 			http.NotFound(w, r)
 			return
 		}
-		w.Header().Set("Content-Type", "application/x-iso9660-image")
-		http.ServeContent(w, r, "", time.Time{}, m.reader())
+		media.ServeHTTP(w, r)
 	})
 }

@@ -5,12 +5,15 @@ package deploy
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/deploy/image"
 )
 
 // Config is what a Deployer is made of. The zero Config works.
@@ -38,10 +41,11 @@ type Config struct {
 // Deployer implements core.Deployer. It listens from the first Offer or OpenImage
 // until Close.
 type Deployer struct {
-	cfg   Config
-	ports portRange
-	plain listener // media and chunks
-	tls   listener // check-ins
+	cfg    Config
+	ports  portRange
+	images *image.Library
+	plain  listener // media and chunks
+	tls    listener // check-ins
 
 	mu     sync.Mutex
 	mounts map[string]mount  // by random path
@@ -64,8 +68,15 @@ func New(cfg Config) (*Deployer, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.CacheDir == "" {
+		base, err := os.UserCacheDir()
+		if err != nil {
+			return nil, &core.Error{Op: "find a folder for images", Kind: core.Invalid, Err: err, Hint: "set HOME or XDG_CACHE_HOME"}
+		}
+		cfg.CacheDir = filepath.Join(base, "metalpool")
+	}
 	return &Deployer{
-		cfg: cfg, ports: ports,
+		cfg: cfg, ports: ports, images: image.NewLibrary(cfg.CacheDir),
 		mounts: map[string]mount{},
 		offers: map[string]*offer{},
 		told:   map[refusal]bool{},

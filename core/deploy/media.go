@@ -2,19 +2,25 @@ package deploy
 
 import (
 	"bytes"
-	"context"
-	"io"
+	"sync"
+
+	"github.com/metalpool/metalpool/core/deploy/bootmedia"
 )
 
-// media is a boot ISO as one node gets it.
-type media struct {
-	content io.ReaderAt
-	size    int64 // in bytes
-}
-
-func (m media) reader() io.ReadSeeker { return io.NewSectionReader(m.content, 0, m.size) }
+// bootISO is the one ISO of this process; all boots get media of it.
+var bootISO = sync.OnceValues(func() (*bootmedia.ISO, error) {
+	var iso bytes.Buffer
+	if err := bootmedia.Write(&iso, bootmedia.Contents{}); err != nil {
+		return nil, err
+	}
+	return bootmedia.Open(bytes.NewReader(iso.Bytes()), int64(iso.Len()))
+})
 
 // bootMedia puts a parameter area into the boot media.
-func (d *Deployer) bootMedia(_ context.Context, area []byte) (media, error) {
-	return media{bytes.NewReader(area), int64(len(area))}, nil
+func (d *Deployer) bootMedia(area []byte) (*bootmedia.Media, error) {
+	iso, err := bootISO()
+	if err != nil {
+		return nil, err
+	}
+	return iso.Media(area)
 }

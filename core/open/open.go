@@ -1,0 +1,107 @@
+// Package open turns an address into a ready pool. It is the only place where
+// stores, backends and the deployer are put together.
+package open
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/backend/redfish"
+	"github.com/metalpool/metalpool/core/deploy"
+	"github.com/metalpool/metalpool/core/seal"
+	"github.com/metalpool/metalpool/core/store/sqlite"
+)
+
+// The environment that opening reads.
+const (
+	EnvURL       = "METALPOOL_URL"
+	EnvKey       = "METALPOOL_KEY"       // the store's key: a path, or its text
+	EnvAdvertise = "METALPOOL_ADVERTISE" // host[:port] that BMCs and agents reach us at
+	EnvPorts     = "METALPOOL_PORTS"     // "30000-30100": ports that a firewall lets through
+)
+
+// Options say how to open.
+type Options struct {
+	// Create makes the store where there is none. Adapters do not: a pool without
+	// nodes serves nobody, and a wrong path would go unnoticed.
+	Create bool
+	Token  string // for a pool behind a server
+	Log    *slog.Logger
+}
+
+// Service opens a pool for an adapter. An empty url means METALPOOL_URL, else the
+// embedded default.
+func Service(ctx context.Context, url string, o Options) (core.Service, error) {
+	e, err := Engine(ctx, url, o)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Engine opens a pool for its operator.
+func Engine(ctx context.Context, url string, o Options) (*core.Engine, error) {
+	if url == "" {
+		url = os.Getenv(EnvURL)
+	}
+	path, err := locate(url)
+	if err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Create {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, &core.Error{Op: "create pool", Kind: core.Invalid, Err: err, Hint: "choose a folder that you may write to: METALPOOL_URL=/path/pool.db"}
+		}
+	}
+	return assemble(ctx, path, o)
+}
+
+func assemble(ctx context.Context, path string, o Options) (*core.Engine, error) {
+	key, err := loadKey(path, o.Create)
+	if err != nil {
+		return nil, err
+	}
+	store, err := sqlite.Open(ctx, path, sqlite.Options{Create: o.Create, KeyFingerprint: key.Fingerprint()})
+	if err != nil {
+		return nil, err
+	}
+	var e *core.Engine
+	deployer, err := deploy.New(deploy.Config{
+		CacheDir:  filepath.Join(filepath.Dir(path), "cache"),
+		Advertise: os.Getenv(EnvAdvertise),
+		Ports:     os.Getenv(EnvPorts),
+		Log:       o.Log,
+		Refused:   func(boot, peer, why string) { e.AgentRefused(boot, peer, why) },
+	})
+	if err != nil {
+		store.Close()
+		return nil, err
+	}
+	e = core.New(core.Config{
+		Store:    store,
+		Sealer:   key,
+		Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{})},
+		Deployer: deployer,
+		Log:      o.Log,
+		Detach:   func() error { return startWorker(path) },
+	})
+	return e, nil
+}
+
+func loadKey(path string, create bool) (*seal.Key, error) {
+	file, setting := seal.FileOf(path), os.Getenv(EnvKey)
+	_, err := os.Stat(path)
+	if create && os.IsNotExist(err) {
+		return seal.LoadOrCreate(setting, file)
+	}
+	if os.IsNotExist(err) {
+		return nil, &core.Error{Op: "open pool", Kind: core.NotFound, Err: err, Hint: "enroll a node to make the pool ('metalpool node enroll'), or say where it is with METALPOOL_URL"}
+	}
+	return seal.Load(setting, file)
+}

@@ -1,0 +1,57 @@
+package open
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// locate reads METALPOOL_URL's forms and returns the path of the embedded store.
+func locate(raw string) (string, error) {
+	scheme, rest, has := strings.Cut(raw, "://")
+	switch {
+	case raw == "":
+		return defaultPath()
+	case !has:
+		return filepath.Abs(raw)
+	case scheme == "sqlite":
+		u, err := url.Parse(raw)
+		if err != nil || u.Host != "" || u.Path == "" || u.RawQuery != "" {
+			return "", badURL(raw, "a SQLite address is sqlite:///absolute/path/pool.db")
+		}
+		return filepath.Clean(u.Path), nil
+	case scheme == "https" || scheme == "postgres" || scheme == "postgresql":
+		return "", badURL(scheme+"://"+withoutSecrets(rest), "this version opens SQLite pools only: give a path")
+	}
+	return "", badURL(scheme+"://"+withoutSecrets(rest), "give a path, or sqlite:///absolute/path/pool.db")
+}
+
+func badURL(shown, hint string) error {
+	return &core.Error{Op: "open pool", Kind: core.Invalid, Err: fmt.Errorf("%q is not a pool's address here", shown), Hint: hint}
+}
+
+// withoutSecrets drops user:password@ and the query, which may hold a password.
+func withoutSecrets(rest string) string {
+	rest, _, _ = strings.Cut(rest, "?")
+	if i := strings.LastIndex(rest, "@"); i >= 0 {
+		rest = rest[i+1:]
+	}
+	return rest
+}
+
+// defaultPath is where the embedded pool lives when nothing is said.
+func defaultPath() (string, error) {
+	base := os.Getenv("XDG_DATA_HOME")
+	if !filepath.IsAbs(base) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", &core.Error{Op: "open pool", Kind: core.Invalid, Err: err, Hint: "say where the pool is: METALPOOL_URL=/path/pool.db"}
+		}
+		base = filepath.Join(home, ".local", "share")
+	}
+	return filepath.Join(base, "metalpool", "pool.db"), nil
+}

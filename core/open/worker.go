@@ -1,0 +1,110 @@
+package open
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// envWorker tells a program that it was started to finish a store's work. It holds
+// the store's path; anything else it needs it inherits.
+const envWorker = "METALPOOL_WORKER"
+
+// RunWorker does the detached worker's work where this process was started as one,
+// and reports whether it was. Every main calls it first.
+func RunWorker() bool {
+	path := os.Getenv(envWorker)
+	if path == "" {
+		return false
+	}
+	os.Unsetenv(envWorker)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	// Ctrl-C in the terminal that started us is not meant for us.
+	signal.Ignore(os.Interrupt, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := work(ctx, path, log); err != nil {
+		log.Error("worker ends", "error", err)
+	}
+	return true
+}
+
+// work runs while it is the store's only detached worker. Another one that finds
+// the lock taken leaves its work to us: so we look once more after giving it up.
+func work(ctx context.Context, path string, log *slog.Logger) error {
+	for {
+		release, alone, err := lockWorker(path)
+		if err != nil || !alone {
+			return err
+		}
+		worked, err := workOnce(ctx, path, log)
+		release()
+		if err != nil || !worked {
+			return err
+		}
+	}
+}
+
+func workOnce(ctx context.Context, path string, log *slog.Logger) (worked bool, err error) {
+	e, err := assemble(ctx, path, Options{Log: log})
+	if err != nil {
+		return false, err
+	}
+	defer e.Close()
+	nodes, err := e.Nodes(ctx, core.NodeFilter{States: []core.State{core.Cleaning, core.Deploying, core.Preparing}})
+	if err != nil || len(nodes) == 0 {
+		return false, err
+	}
+	log.Info("worker begins", "nodes", len(nodes))
+	return true, e.Work(ctx)
+}
+
+// lockWorker takes the lock that makes a worker the only one. The kernel drops it
+// with the process, however that ends.
+func lockWorker(path string) (release func(), alone bool, err error) {
+	f, err := os.OpenFile(path+".worker", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, false, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == unix.EWOULDBLOCK {
+		f.Close()
+		return nil, false, nil
+	}
+	if err != nil {
+		f.Close()
+		return nil, false, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, true, nil
+}
+
+// startWorker starts this program again as a worker, in a session of its own, so
+// that neither the end of the caller nor of its terminal ends it.
+func startWorker(path string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(path+".worker.log", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), envWorker+"="+path)
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	return cmd.Process.Release()
+}
