@@ -16,13 +16,12 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
-	"github.com/metalpool/metalpool/core/backend/redfish"
 	"github.com/metalpool/metalpool/lab/bmc"
 )
 
 func inspect(t *testing.T, e core.Endpoint) (core.Inspection, error) {
 	t.Helper()
-	b, err := redfish.New(quick).Connect(t.Context(), e, password, nil)
+	b, err := newConnector().Connect(t.Context(), e, password, nil)
 	if err != nil {
 		return core.Inspection{}, err
 	}
@@ -121,7 +120,7 @@ func TestURL(t *testing.T) {
 		{"https://root:" + strings.ReplaceAll(password, " ", "%zz") + "@10.0.0.7", "cannot be read"},
 		{"http://10.0.0.7", "unencrypted"},
 	} {
-		_, err := redfish.New(quick).Connect(t.Context(), core.Endpoint{URL: c.address, User: user}, password, nil)
+		_, err := newConnector().Connect(t.Context(), core.Endpoint{URL: c.address, User: user}, password, nil)
 		wantKind(t, err, core.Invalid, c.says)
 	}
 }
@@ -151,7 +150,7 @@ func TestNoContact(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer hung.Close()
-	b, err := redfish.New(quick).Connect(ctx, core.Endpoint{URL: hung.URL, TLS: core.TLSCheck{Insecure: true}}, "", nil)
+	b, err := newConnector().Connect(ctx, core.Endpoint{URL: hung.URL, TLS: core.TLSCheck{Insecure: true}}, "", nil)
 	must(t, "connect", err)
 	defer b.Close()
 	_, err = b.Inspect(ctx)

@@ -49,6 +49,7 @@ func diagnose(ctx context.Context, at address, expected string, err error) (kind
 	var (
 		answer    *schemas.Error
 		changed   *certificateChanged
+		stopped   *fenced
 		foreign   foreignLink
 		page      *notRedfish
 		pick      *ambiguous
@@ -58,6 +59,8 @@ func diagnose(ctx context.Context, at address, expected string, err error) (kind
 		record    tls.RecordHeaderError
 	)
 	switch {
+	case errors.As(err, &stopped):
+		return core.KindOf(stopped.err), stopped.Error(), ""
 	case errors.As(err, &changed):
 		return core.Denied, changed.Error(), "if the BMC got a new certificate, accept it with 'metalpool node set NODE --fingerprint " + changed.got + "'; else somebody is in between"
 	case untrusted(err):

@@ -50,12 +50,16 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := req.Context(), context.CancelFunc(func() {})
 	if !reads(req.Method) && g.fence != nil {
 		until, err := g.fence(ctx)
-		if err != nil {
-			closeBody(req)
-			return nil, err
-		}
-		if !until.IsZero() {
+		if err == nil && !until.IsZero() {
+			if !time.Now().Before(until) {
+				err = errNoTime
+			}
 			ctx, cancel = context.WithDeadline(ctx, until)
+		}
+		if err != nil {
+			cancel()
+			closeBody(req)
+			return nil, &fenced{err}
 		}
 	}
 	req = req.Clone(ctx)
@@ -68,6 +72,15 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp.Body = &boundedBody{body: resp.Body, left: maxBody, done: cancel}
 	return resp, nil
 }
+
+// fenced is a request that the fence did not let out.
+type fenced struct{ err error }
+
+func (f *fenced) Error() string { return "nothing was sent: " + f.err.Error() }
+func (f *fenced) Unwrap() error { return f.err }
+
+// errNoTime is Transient: who renews the lease may try again.
+var errNoTime = &core.Error{Op: "ask the lease", Kind: core.Transient, Err: errors.New("it leaves no time for a call"), Hint: "try again once it is renewed"}
 
 func closeBody(req *http.Request) {
 	if req.Body != nil {

@@ -45,6 +45,9 @@ func (t talk) inventory(s system, others []string) (core.Inspection, error) {
 		Tag:   string(s.AssetTag),
 		Power: powerState(s.PowerState),
 	}
+	if m := t.manners.SerialInSKU; m != nil && m.MatchString(string(s.SKU)) {
+		i.Identity.Serial = string(s.SKU)
+	}
 	h := &i.Hardware
 
 	processors, err := each[schemas.Processor](t, string(s.Processors))

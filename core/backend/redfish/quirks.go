@@ -8,6 +8,9 @@ import (
 // manners are how a family of BMCs wants to be spoken to. The zero value is by the
 // book. They change what is sent, never what counts as done: that is read back.
 type manners struct {
+	// SerialInSKU is the form of a SKU that is the serial number of the chassis.
+	SerialInSKU *regexp.Regexp
+
 	// Busy are message IDs that mean: not taken, try again.
 	Busy []string
 	// LateJobPolls is how often a job may be looked for in vain before it exists.
@@ -79,6 +82,11 @@ func re(s string) *regexp.Regexp { return regexp.MustCompile(`(?i)` + s) }
 // without actions is changed by PATCH; no If-Match goes with an action; nothing but the one-time override is ever written
 // to the boot settings, since several changes of NVRAM bring some up in a menu.
 var quirks = []quirk{
+	{
+		Name: "Dell: service tag", Vendor: re(`dell`),
+		Why:   "SerialNumber is the mainboard's; what firmware and people call the serial is the service tag, in SKU",
+		Apply: manners{SerialInSKU: re(`^[a-z0-9]{7}$`)},
+	},
 	{
 		Name: "Dell: busy", Vendor: re(`dell`),
 		Why:   "SYS518 while another job runs",
@@ -210,6 +218,9 @@ func (m manners) with(q manners) manners {
 	m.BootTarget = firstOf(q.BootTarget, m.BootTarget)
 	m.BootAt = firstOf(q.BootAt, m.BootAt)
 	m.BootETag = m.BootETag || q.BootETag
+	if q.SerialInSKU != nil {
+		m.SerialInSKU = q.SerialInSKU
+	}
 	if q.FirstSlots != nil {
 		m.FirstSlots = q.FirstSlots
 	}

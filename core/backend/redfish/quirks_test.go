@@ -24,6 +24,15 @@ var quirkTests = []struct {
 	adjust            func(*bmc.Config, *machine)
 	do                func(*testing.T, *rig) error
 }{
+	{name: "the serial is the service tag", row: "Dell: service tag", vendor: "idrac9",
+		adjust: func(_ *bmc.Config, m *machine) { m.facts.SKU = "7XK2QL3" },
+		do: func(t *testing.T, r *rig) error {
+			i, err := r.connect(nil).Inspect(t.Context())
+			if err == nil && i.Identity.Serial != "7XK2QL3" {
+				err = fmt.Errorf("the serial is %q", i.Identity.Serial)
+			}
+			return err
+		}},
 	{name: "a change is refused while a job runs", row: "Dell: busy", vendor: "idrac9", do: changeInPOST},
 	{name: "a job answers 404 at first", row: "Dell: late jobs", vendor: "idrac10", do: func(t *testing.T, r *rig) error {
 		return all(r.enrolled().BootMediaOnce(t.Context()), r.sent("GET read /redfish/v1/TaskService/Tasks/", 404, 200))

@@ -13,8 +13,6 @@ import (
 
 	"github.com/hashicorp/go-retryablehttp"
 	"github.com/stmcginnis/gofish/schemas"
-
-	"github.com/metalpool/metalpool/core"
 )
 
 // busyIDs are messages of the DMTF's Base registry that mean: not taken, try
@@ -46,10 +44,10 @@ func methodOf(ctx context.Context) string {
 // had turned off.
 func again(ctx context.Context, resp *http.Response, err error, busy []string) bool {
 	method := methodOf(ctx)
-	var ours *core.Error
+	var stopped *fenced
 	var foreign foreignLink
 	switch {
-	case err != nil && (errors.As(err, &ours) || errors.As(err, &foreign) || untrusted(err)):
+	case err != nil && (errors.As(err, &stopped) || errors.As(err, &foreign) || untrusted(err)):
 		return false
 	case err != nil && neverSent(err):
 		return !timedOut(err)

@@ -124,7 +124,7 @@ type rig struct {
 func newRig(t *testing.T, manners *bmc.Manners, adjust ...func(*bmc.Config, *machine)) *rig {
 	t.Helper()
 	m := &machine{state: bmc.Off, facts: facts}
-	r := &rig{t: t, machine: m, connector: redfish.New(quick)}
+	r := &rig{t: t, machine: m, connector: newConnector()}
 	r.now.Store(time.Now)
 	config := bmc.Config{
 		Machine: m, Manners: manners, User: user, Password: password, Record: 1000,
@@ -181,6 +181,8 @@ func newImages(t *testing.T) string {
 	t.Cleanup(s.Close)
 	return s.URL
 }
+
+func newConnector() *redfish.Connector { return redfish.New(quick) }
 
 // connect opens a conversation that ends with the test.
 func (r *rig) connect(fence core.Fence) core.BMC {

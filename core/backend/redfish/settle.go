@@ -23,13 +23,14 @@ const (
 
 func outcomeOf(err error, busy []string) outcome {
 	var ours *core.Error
+	var stopped *fenced
 	var foreign foreignLink
 	var job *failedJob
 	var answer *schemas.Error
 	switch {
 	case err == nil:
 		return taken
-	case errors.As(err, &ours), errors.As(err, &foreign), untrusted(err), neverSent(err):
+	case errors.As(err, &ours), errors.As(err, &stopped), errors.As(err, &foreign), untrusted(err), neverSent(err):
 		return futile
 	case errors.As(err, &job):
 		return refused
