@@ -3,7 +3,6 @@ package deploy
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -171,14 +170,14 @@ func (c *client) once(ctx context.Context, k call, into any) error {
 
 // contact tells a passing loss of contact from a refusal.
 func (c *client) contact(ctx context.Context, op string, err error) error {
-	var alert tls.AlertError
+	var alert *net.OpError
 	switch {
 	case ctx.Err() != nil:
 		return c.fail(op, core.Timeout, context.Cause(ctx), "")
 	case errors.Is(err, wire.ErrOtherCertificate):
 		return c.fail(op, core.Denied, fmt.Errorf("another program than the agent that checked in answers at %s", c.address),
 			"its ramdisk has ended; start it again")
-	case errors.As(err, &alert):
+	case errors.As(err, &alert) && alert.Op == "remote error": // how crypto/tls hands on an alert
 		return c.fail(op, core.Denied, fmt.Errorf("%s refuses our certificate: %w", c.address, err), "its ramdisk was started by another boot")
 	}
 	return &unreachableError{err}
