@@ -1,0 +1,75 @@
+package rackfile_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/rackfile"
+)
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	want := rackfile.File{Nodes: []rackfile.Node{
+		{
+			ID: "r1-n1", Pool: "gold", Labels: map[string]string{"rack": "r1", "zone": "1"}, Address: "10.0.0.1", SSHPort: 2222, DockerPort: 2376, Advertise: "10.0.2.2",
+			BMC: rackfile.BMC{URL: "https://10.1.0.1:8443", User: "root", Password: "yes", Fingerprint: "ab12"},
+		},
+		{BMC: rackfile.BMC{URL: "http://[fe80::1]", Password: "0123", Insecure: true}},
+		{BMC: rackfile.BMC{URL: "https://bmc", CA: "-----BEGIN CERTIFICATE-----\n"}},
+	}}
+	path := filepath.Join(t.TempDir(), "rack.yaml")
+	if err := want.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v: the file holds passwords", info.Mode(), err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := rackfile.Parse(f)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("read back %+v, %v", got, err)
+	}
+	e := got.Nodes[0].Enrollment()
+	if w := (core.Enrollment{ID: "r1-n1", Pool: "gold", Labels: want.Nodes[0].Labels, URL: "https://10.1.0.1:8443", User: "root", Password: "yes",
+		Fingerprint: "ab12", Address: "10.0.0.1", SSHPort: 2222, DockerPort: 2376, Advertise: "10.0.2.2"}); !reflect.DeepEqual(e, w) {
+		t.Errorf("enrollment %+v, want %+v", e, w)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	const node = "nodes:\n- id: a\n  bmc: {url: https://a, password: hunter2}\n"
+	for text, want := range map[string]string{
+		"":                                  "it lists no nodes",
+		"nodes: []":                         "it lists no nodes",
+		node + "  colour: red\n":            "line 4: field colour not found",
+		node + "- id: b\n  bmc: {uri: x}\n": "line 5: field uri not found",
+		node + "- id: b\n":                  "line 4: bmc.url is missing",
+		node + "- id: b\n  bmc: {url: a}\n": "line 4: bmc.url is not of the form https://host[:port]",
+		node + "- bmc: {url: 'https://u:hunter2@b'}\n":                      "line 4: bmc.url holds a user or a password",
+		node + "- id: a\n  bmc: {url: https://b}\n":                         "line 4: node a is listed in line 2 already",
+		node + "- id: b\n  bmc: {url: https://a}\n":                         "line 4: the BMC is that of line 2",
+		node + "- bmc: {url: https://b, insecure: true, fingerprint: ab}\n": "line 4: of bmc.ca, bmc.fingerprint and bmc.insecure only one can be",
+		node + "  ssh_port: hunter2\n":                                      "line 4: cannot unmarshal !!str into int",
+		node + "  ssh_port: 70000\n":                                        "line 2: ssh_port 70000 is not a port",
+		node + "  docker_port: -1\n":                                        "line 2: docker_port -1 is not a port",
+		node + "  address: db.example\n":                                    "line 2: address is not an IP address",
+		"nodes:\n- bmc: hunter2\n":                                          "line 2: cannot unmarshal !!str",
+		"nodes: {a: [\n":                                                    "line 1: did not find expected node content",
+		node + "---\n" + node:                                               "more than one YAML document",
+	} {
+		_, err := rackfile.Parse(strings.NewReader(text))
+		if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+		if err != nil && (strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "rackfile.")) {
+			t.Errorf("%q: the error shows too much: %v", text, err)
+		}
+	}
+}
