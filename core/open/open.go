@@ -44,10 +44,7 @@ func Service(ctx context.Context, url string, o Options) (core.Service, error) {
 
 // Engine opens a pool for its operator.
 func Engine(ctx context.Context, url string, o Options) (*core.Engine, error) {
-	if url == "" {
-		url = os.Getenv(EnvURL)
-	}
-	path, err := locate(url)
+	path, err := Locate(url)
 	if err != nil {
 		return nil, err
 	}

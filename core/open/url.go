@@ -10,6 +10,17 @@ import (
 	"github.com/metalpool/metalpool/core"
 )
 
+// Locate returns the address at which the pool that raw names is found later and
+// from any folder, for a caller that writes it down: absolute, the default spelled
+// out, and without a secret. An empty raw means METALPOOL_URL, else the embedded
+// default. Nothing is opened.
+func Locate(raw string) (string, error) {
+	if raw == "" {
+		raw = os.Getenv(EnvURL)
+	}
+	return locate(raw)
+}
+
 // locate reads METALPOOL_URL's forms and returns the path of the embedded store.
 func locate(raw string) (string, error) {
 	scheme, rest, has := strings.Cut(raw, "://")
@@ -21,7 +32,7 @@ func locate(raw string) (string, error) {
 	case scheme == "sqlite":
 		u, err := url.Parse(raw)
 		if err != nil || u.Host != "" || u.Path == "" || u.RawQuery != "" {
-			return "", badURL(raw, "a SQLite address is sqlite:///absolute/path/pool.db")
+			return "", badURL(scheme+"://"+withoutSecrets(rest), "a SQLite address is sqlite:///absolute/path/pool.db")
 		}
 		return filepath.Clean(u.Path), nil
 	case scheme == "https" || scheme == "postgres" || scheme == "postgresql":

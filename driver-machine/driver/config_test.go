@@ -21,7 +21,7 @@ func later(t *testing.T, d *Driver) *Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := New(d.open)
+	next := New(d.pools)
 	var asInterface drivers.Driver = next // as libmachine does it
 	if err := json.Unmarshal(raw, &asInterface); err != nil {
 		t.Fatal(err)
@@ -77,25 +77,20 @@ func TestGettersLeaveTheOrderAlone(t *testing.T) {
 
 func TestEnvironmentOverlaysConfig(t *testing.T) {
 	t.Setenv("METALPOOL_TOKEN", "first")
-	d := newMachine(t, newRack(), map[string]any{"url": "https://a.example.com", "token": "first", "wait-clean": false})
+	r := newRack()
+	d := newMachine(t, r, map[string]any{"url": "https://a.example.com", "token": "first", "wait-clean": false})
 	t.Setenv("METALPOOL_TOKEN", "rotated")
 	t.Setenv("METALPOOL_WAIT_CLEAN", "true")
 	t.Setenv("METALPOOL_URL", "https://b.example.com")
-	var url, token string
-	r := newRack()
-	d.open = func(_ context.Context, u, k string) (core.Service, error) {
-		url, token = u, k
-		return r, nil
-	}
 	next := later(t, d)
 	if err := next.Remove(); err != nil {
 		t.Fatal(err)
 	}
-	if token != "rotated" {
-		t.Errorf("the pool was opened with the token %q", token)
+	if r.token != "rotated" {
+		t.Errorf("the pool was opened with the token %q", r.token)
 	}
-	if url != "https://a.example.com" {
-		t.Errorf("opened %s: the machine is in the pool where it was created", url)
+	if r.url != "https://a.example.com" {
+		t.Errorf("opened %s: the machine is in the pool where it was created", r.url)
 	}
 	if r.count("release and wait") != 1 {
 		t.Errorf("calls %v: METALPOOL_WAIT_CLEAN at rm was not heard", r.calls)

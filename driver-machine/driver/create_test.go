@@ -48,7 +48,7 @@ func TestPreCreateCheckAllocatesNothing(t *testing.T) {
 	if err := d.PreCreateCheck(); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.machines) != 0 || len(r.calls) != 1 {
+	if len(r.machines) != 0 || r.count("create") != 0 {
 		t.Errorf("calls %v, machines %v", r.calls, r.machines)
 	}
 	if _, err := os.Stat(d.GetSSHKeyPath()); err == nil {
@@ -64,9 +64,10 @@ func TestPreCreateCheckAllocatesNothing(t *testing.T) {
 }
 
 func TestPoolThatDoesNotOpen(t *testing.T) {
-	d := newMachine(t, newRack(), nil)
-	d.open = func(context.Context, string, string) (core.Service, error) {
-		return nil, &core.Error{Op: "open pool", Kind: core.NotFound, Err: errors.New("no pool.db")}
+	r := newRack()
+	d := newMachine(t, r, nil)
+	r.before["open"] = func(context.Context) error {
+		return &core.Error{Op: "open pool", Kind: core.NotFound, Err: errors.New("no pool.db")}
 	}
 	_, stateErr := d.GetState()
 	_, urlErr := d.GetURL()

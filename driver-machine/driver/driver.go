@@ -25,8 +25,13 @@ import (
 // Name is the driver's name: docker-machine create -d metalpool.
 const Name = "metalpool"
 
-// Opener opens the pool that a URL names; "" is the default one.
-type Opener func(ctx context.Context, url, token string) (core.Service, error)
+// Pools is how a driver comes to a pool.
+type Pools interface {
+	// Locate returns the address that config.json may keep: it holds no secret, and
+	// names the same pool from any folder, whatever the environment is by then.
+	Locate(url string) (string, error)
+	Open(ctx context.Context, url, token string) (core.Service, error)
+}
 
 // Driver is one machine. Its exported fields are config.json, so none of them may
 // hold a secret; Rancher knows them by the flags' names in lowerCamelCase. SSHUser
@@ -63,9 +68,9 @@ type Driver struct {
 	// DockerPort is where the machine's engine is reached; 0 is the usual port.
 	DockerPort int
 
-	open Opener
-	now  func() time.Time
-	key  *keyPair // made once, so that Check and Create ask for the same machine
+	pools Pools
+	now   func() time.Time
+	key   *keyPair // made once, so that Check and Create ask for the same machine
 
 	mu      sync.Mutex
 	service core.Service // opened by the first call that needs it
@@ -74,8 +79,8 @@ type Driver struct {
 
 // New returns a driver that has touched nothing: docker-machine makes some only to
 // ask for their flags.
-func New(open Opener) *Driver {
-	return &Driver{BaseDriver: &drivers.BaseDriver{}, open: open, now: time.Now}
+func New(pools Pools) *Driver {
+	return &Driver{BaseDriver: &drivers.BaseDriver{}, pools: pools, now: time.Now}
 }
 
 // DriverName implements drivers.Driver.
@@ -122,7 +127,7 @@ func (d *Driver) pool(ctx context.Context) (core.Service, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.service == nil {
-		service, err := d.open(ctx, d.URL, d.Token)
+		service, err := d.pools.Open(ctx, d.URL, d.Token)
 		if err != nil {
 			return nil, err
 		}

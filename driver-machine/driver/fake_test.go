@@ -2,6 +2,7 @@ package driver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ type rack struct {
 	power    core.PowerState
 	access   core.Access
 	calls    []string
+	url      string // the last one that was opened
+	token    string
 	before   map[string]func(context.Context) error
 	say      []core.Progress // said by Create
 }
@@ -153,7 +156,20 @@ func (r *rack) SetPower(ctx context.Context, id core.AllocationID, verb core.Pow
 
 func (r *rack) Close() error { return r.enter(context.Background(), "close") }
 
-func (r *rack) open(context.Context, string, string) (core.Service, error) { return r, nil }
+// Locate and Open make the rack the only pool there is.
+func (r *rack) Locate(url string) (string, error) {
+	if strings.Contains(url, "@") {
+		return "", &core.Error{Op: "open pool", Kind: core.Invalid, Err: errors.New("it holds a password")}
+	}
+	return cmp.Or(url, "/default/pool.db"), nil
+}
+
+func (r *rack) Open(ctx context.Context, url, token string) (core.Service, error) {
+	r.mu.Lock()
+	r.url, r.token = url, token
+	r.mu.Unlock()
+	return r, r.enter(ctx, "open")
+}
 
 // given are flags as docker-machine sends them: every flag, by its default where
 // it was not given.
@@ -179,7 +195,7 @@ func given(values map[string]any) rpcdriver.RPCFlags {
 // store path of its own.
 func newMachine(t *testing.T, r *rack, flags map[string]any) *Driver {
 	t.Helper()
-	d := New(r.open)
+	d := New(r)
 	d.MachineName, d.StorePath = "web-1", t.TempDir()
 	if err := os.MkdirAll(filepath.Join(d.StorePath, "machines", "web-1"), 0o700); err != nil {
 		t.Fatal(err)

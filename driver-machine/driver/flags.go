@@ -1,10 +1,7 @@
 package driver
 
 import (
-	"errors"
-	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/docker/machine/libmachine/drivers"
@@ -64,7 +61,7 @@ func (d *Driver) GetCreateFlags() []mcnflag.Flag { return createFlags }
 // reaches for nothing.
 func (d *Driver) SetConfigFromFlags(flags drivers.DriverOptions) error {
 	value := func(name string) string { return strings.TrimSpace(flags.String("metalpool-" + name)) }
-	address, err := lastingURL(value("url"))
+	address, err := d.pools.Locate(value("url"))
 	if err != nil {
 		return d.explain(err)
 	}
@@ -85,26 +82,6 @@ func (d *Driver) SetConfigFromFlags(flags drivers.DriverOptions) error {
 	d.key = nil
 	_, err = d.order()
 	return d.explain(err)
-}
-
-// lastingURL is the URL as config.json may keep it: the same pool from whichever
-// directory a later command is run, and without a secret.
-func lastingURL(s string) (string, error) {
-	if s == "" {
-		return "", nil
-	}
-	if !strings.Contains(s, "://") {
-		return filepath.Abs(s)
-	}
-	u, err := url.Parse(s)
-	if err != nil {
-		// The parser's own error repeats the URL, and so a password in it.
-		return "", &core.Error{Op: "read URL", Kind: core.Invalid, Err: errors.New("--metalpool-url is no URL"), Hint: "give a path, or a URL such as https://pool.example.com:8443"}
-	}
-	if u.User != nil {
-		return "", &core.Error{Op: "read URL", Kind: core.Invalid, Err: errors.New("--metalpool-url holds a user or password, which docker-machine would store"), Hint: "leave it out, and give the token in " + tokenVariable}
-	}
-	return s, nil
 }
 
 // tokenWillBeMissed reports whether the token was given in a way that later
