@@ -165,7 +165,7 @@ func gaps(m core.Manifest, disk int64) []span {
 // not expected either, and the write waits for one until silence ends all.
 const (
 	maxCorrupt = 4
-	maxBroken  = 8
+	maxBroken  = 10
 )
 
 // lay puts one chunk on the disk, in as many tries as it takes.
