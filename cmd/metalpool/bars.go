@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// bars are one line per node on a terminal.
+type bars struct {
+	container *mpb.Progress
+}
+
+func newBars(ctx context.Context, out io.Writer) *bars {
+	return &bars{mpb.NewWithContext(ctx, mpb.WithOutput(out), mpb.WithAutoRefresh(), mpb.WithRefreshRate(120*time.Millisecond))}
+}
+
+// above writes a line that stays, above the bars.
+func (b *bars) above(line string) {
+	_, _ = fmt.Fprintln(b.container, line) // the terminal is gone: nobody reads it
+}
+
+// stop removes the bars and waits until the last was drawn.
+func (b *bars) stop() {
+	b.container.Shutdown()
+}
+
+// bar is one node's line. mpb draws from its own goroutine.
+type bar struct {
+	mu      sync.Mutex
+	moment  core.Progress
+	message string
+	began   time.Time
+	line    *mpb.Bar
+}
+
+func (b *bars) add(node string) *bar {
+	r := &bar{}
+	shape := mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding(" ").Rbound("]").Build()
+	filler := mpb.BarFillerFunc(func(w io.Writer, stat decor.Statistics) error {
+		r.mu.Lock()
+		measured, message := r.moment.Total > 0, r.message
+		r.mu.Unlock()
+		if measured {
+			stat.RequestedWidth = 30
+			return shape.Fill(w, stat)
+		}
+		_, err := io.WriteString(w, clip(oneLine(message), stat.AvailableWidth))
+		return err
+	})
+	// Total 0 keeps mpb from ever taking the bar for complete.
+	r.line = b.container.MustAdd(0, filler, mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return r.head(node) })),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return r.tail() })))
+	return r
+}
+
+func (r *bar) set(moment core.Progress, message string, began time.Time) {
+	r.mu.Lock()
+	r.moment, r.message, r.began = moment, message, began
+	r.mu.Unlock()
+	r.line.SetTotal(int64(moment.Total), false)
+	r.line.SetCurrent(int64(moment.Done))
+}
+
+func (r *bar) head(node string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fmt.Sprintf("  %-16s  %-14s  %6s  ", node, oneLine(r.moment.Step), elapsed(time.Since(r.began)))
+}
+
+func (r *bar) tail() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.moment.Total <= 0 {
+		return ""
+	}
+	rate := ""
+	if spent := time.Since(r.began); spent > time.Second {
+		rate = fmt.Sprintf("  % .0f/s", decor.SizeB1024(float64(r.moment.Done)/spent.Seconds()))
+	}
+	return fmt.Sprintf(" %3.0f%%  % .1f of % .1f%s", float64(r.moment.Done)/float64(r.moment.Total)*100,
+		decor.SizeB1024(r.moment.Done), decor.SizeB1024(r.moment.Total), rate)
+}
+
+// elapsed is a running time: it may not dance while it is looked at.
+func elapsed(d time.Duration) string {
+	return d.Truncate(time.Second).String()
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// The ways to end. A remote command of `machine ssh` passes its own through.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError is a command line that cannot be right, whatever the pool looks like.
+type usageError struct {
+	err  error
+	help string // the command whose --help tells more
+}
+
+func (e *usageError) Error() string {
+	// Cobra's suggestions come on lines of their own.
+	text := strings.Join(strings.Fields(e.err.Error()), " ")
+	if e.help == "" {
+		return text
+	}
+	return text + "; see '" + e.help + " --help'"
+}
+
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...)}
+}
+
+// asUsage marks what a parser of flags refused.
+func asUsage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{err: err}
+}
+
+// withHelp names the command whose help explains a usage error, unless the error
+// says already how to write it.
+func withHelp(err error, cmd *cobra.Command) error {
+	var usage *usageError
+	if errors.As(err, &usage) && cmd != nil && !strings.Contains(usage.err.Error(), "; ") {
+		usage.help = cmd.CommandPath()
+	}
+	return err
+}
+
+// errorText keeps the lines of errors that were joined, and nothing else by which a
+// server's own words could steer a terminal.
+func errorText(err error) string {
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = oneLine(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n  ")
+}
+
+// remoteExit is the exit status of a program that ran on a machine, or of ssh
+// itself. It spoke for itself.
+type remoteExit int
+
+func (e remoteExit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// complain prints an error, once, and returns the status to exit with.
+func complain(stderr io.Writer, err error) int {
+	var (
+		usage  *usageError
+		remote remoteExit
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &remote):
+		return int(remote)
+	}
+	fmt.Fprintf(stderr, "metalpool: %s\n", errorText(err))
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}

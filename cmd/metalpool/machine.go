@@ -1,0 +1,329 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/open"
+)
+
+func machineCommand(a *app) *cobra.Command {
+	return noun("machine", "Take servers with an OS, use them, give them back",
+		machineCreateCommand(a), machineListCommand(a), machineShowCommand(a), machineSSHCommand(a),
+		machineLogsCommand(a), machinePowerCommand(a), machineReleaseCommand(a))
+}
+
+// ownerFlag says whose machine a bare name means.
+type ownerFlag struct{ owner string }
+
+func (o *ownerFlag) add(cmd *cobra.Command, usage string) {
+	cmd.Flags().StringVar(&o.owner, "owner", "", usage+" (METALPOOL_OWNER; default: user@host)")
+}
+
+func (o *ownerFlag) name() string { return cmp.Or(o.owner, core.DefaultOwner()) }
+
+// machine finds what a word on the command line means: a machine's name, its owner
+// and name, or an allocation's ID.
+func (o *ownerFlag) machine(ctx context.Context, e *core.Engine, word string) (core.Machine, error) {
+	owner, name := o.name(), word
+	if i := strings.LastIndex(word, "/"); i >= 0 {
+		owner, name = word[:i], word[i+1:]
+	}
+	m, err := e.MachineNamed(ctx, owner, name)
+	if !core.Is(err, core.NotFound) || name != word {
+		return m, err
+	}
+	if m, byID := e.Machine(ctx, core.AllocationID(word)); !core.Is(byID, core.NotFound) {
+		return m, byID
+	}
+	return m, o.strangers(ctx, e, word, err)
+}
+
+// strangers adds to an error who else has a machine of that name.
+func (o *ownerFlag) strangers(ctx context.Context, e *core.Engine, name string, err error) error {
+	machines, listed := e.Machines(ctx, core.AllocationFilter{Live: true})
+	if listed != nil {
+		return err
+	}
+	var others []string
+	for _, m := range machines {
+		if m.Name == name {
+			others = append(others, holder{m}.label())
+		}
+	}
+	if len(others) == 0 {
+		return err
+	}
+	return &core.Error{Op: "find machine", Allocation: name, Kind: core.NotFound, Err: fmt.Errorf("%s has no machine of this name", o.name()), Hint: "did you mean " + strings.Join(others, " or ") + "?"}
+}
+
+func machineListCommand(a *app) *cobra.Command {
+	var (
+		owner, pool string
+		states      statesFlag
+		all         bool
+		o           outputFlag
+	)
+	known := []core.State{core.Waiting, core.Allocated, core.Deploying, core.Deployed, core.Failed, core.Released, core.Expired}
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List machines, everybody's",
+		Example: `  metalpool machine list
+  metalpool machine list --owner ci --state Failed`,
+		Args: exactly(),
+		RunE: a.onPool(func(ctx context.Context, e *core.Engine, _ []string) error {
+			machines, err := e.Machines(ctx, core.AllocationFilter{Owner: owner, Pool: pool, States: states.asked, Live: !all && len(states.asked) == 0})
+			if err != nil {
+				return err
+			}
+			if o.json() {
+				return a.printJSON(list(machines))
+			}
+			if len(machines) == 0 {
+				a.note("no machines%s", either(owner+pool == "" && len(states.asked) == 0, "; take one with 'metalpool machine create'", " that fit"))
+				return nil
+			}
+			return a.machineTable(machines)
+		}),
+	}
+	f := cmd.Flags()
+	f.StringVar(&owner, "owner", "", "only those of this `owner`")
+	f.StringVar(&pool, "pool", "", "only those of this `pool`")
+	f.BoolVar(&all, "all", false, "also those that were given back")
+	o.add(cmd)
+	completeWith(cmd, "pool", a, poolNames)
+	states.add(cmd, known, "only those in these `states`, such as Failed,Released")
+	return cmd
+}
+
+func (a *app) machineTable(machines []core.Machine) error {
+	t := a.table("MACHINE", "STATE", "NODE", "ADDRESS", "USER", "IMAGE", "POOL", "AGE", "ID", "WHY")
+	now := time.Now()
+	for _, m := range machines {
+		t.row(holder{m}.label(), string(m.State), string(m.Node), address(m.Access), m.Access.SSHUser, m.Image, m.Pool,
+			age(now, m.CreatedAt), string(m.ID), either(m.State == core.Deployed, "", m.Reason))
+	}
+	return t.print(a.out)
+}
+
+// address is where a machine's SSH is, with the port unless it is 22.
+func address(at core.Access) string {
+	if at.Address == "" || at.SSHPort == 0 || at.SSHPort == 22 {
+		return at.Address
+	}
+	return net.JoinHostPort(at.Address, strconv.Itoa(at.SSHPort))
+}
+
+func machineShowCommand(a *app) *cobra.Command {
+	var (
+		owner ownerFlag
+		o     outputFlag
+	)
+	cmd := &cobra.Command{
+		Use:               "show MACHINE",
+		Short:             "Show one machine: how to reach it, and where its time went",
+		Long:              "Show tells about one machine. " + machineWords,
+		Example:           "  metalpool machine show web-1",
+		Args:              exactly("MACHINE"),
+		ValidArgsFunction: a.completeArgs(machineNames),
+		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+			m, err := owner.machine(ctx, e, args[0])
+			if err != nil {
+				return err
+			}
+			return a.showMachine(ctx, e, m, o)
+		}),
+	}
+	owner.add(cmd, "whose machine a name means")
+	o.add(cmd)
+	return cmd
+}
+
+const machineWords = "MACHINE is the name of one of yours, OWNER/NAME for somebody else's, or an ID."
+
+func (a *app) showMachine(ctx context.Context, e *core.Engine, m core.Machine, o outputFlag) error {
+	events, err := e.Events(ctx, core.EventFilter{Allocation: m.ID})
+	if err != nil {
+		return err
+	}
+	spent := phases(events)
+	if o.json() {
+		return a.printJSON(machineView{m, spent})
+	}
+	s := a.sheet()
+	s.line("Machine", holder{m}.label())
+	s.line("ID", string(m.ID))
+	s.line("State", string(m.State))
+	s.line("Why", m.Reason)
+	s.line("Node", string(m.Node))
+	s.line("Pool", m.Pool)
+	s.line("Image", m.Image)
+	if m.Access.Address != "" {
+		s.line("SSH", words(m.Access.SSHUser, "at", address(m.Access)))
+		s.line("Docker", net.JoinHostPort(m.Access.Address, strconv.Itoa(m.Access.DockerPort)))
+	}
+	for _, key := range m.Access.HostKeys {
+		s.line("Host key", key)
+	}
+	for _, moved := range m.Moves {
+		s.line("Failed nodes", string(moved))
+	}
+	s.line("Created", stamp(m.CreatedAt))
+	s.line("Ended", stamp(m.EndedAt))
+	if err := s.print(a.out); err != nil || len(spent) == 0 {
+		return err
+	}
+	t := newTable(isTerminal(a.out), terminalWidth(a.out))
+	t.row("PHASE", "NODE", "BEGAN", "TOOK")
+	for _, p := range spent {
+		t.row(p.Name+either(p.Failed, " (failed)", ""), string(p.Node), stamp(p.Began), took(p.took()))
+	}
+	if _, err := fmt.Fprintln(a.out); err != nil {
+		return err
+	}
+	return t.print(a.out)
+}
+
+func machineLogsCommand(a *app) *cobra.Command {
+	var (
+		owner ownerFlag
+		flags eventsFlags
+	)
+	cmd := &cobra.Command{
+		Use:               "logs MACHINE",
+		Short:             "Tell what happened to a machine, on whichever nodes",
+		Long:              "Logs tells a machine's events, those of its clean included. " + machineWords,
+		Example:           "  metalpool machine logs web-1 -f",
+		Args:              exactly("MACHINE"),
+		ValidArgsFunction: a.completeArgs(machineNames),
+		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+			m, err := owner.machine(ctx, e, args[0])
+			if err != nil {
+				return err
+			}
+			return a.tell(ctx, e, core.EventFilter{Allocation: m.ID}, flags)
+		}),
+	}
+	owner.add(cmd, "whose machine a name means")
+	flags.add(cmd)
+	return cmd
+}
+
+func machinePowerCommand(a *app) *cobra.Command {
+	verbs := []string{string(core.TurnOn), string(core.TurnOff), string(core.ShutDown), string(core.PowerRestart)}
+	var owner ownerFlag
+	cmd := &cobra.Command{
+		Use:   "power MACHINE [on|off|shutdown|restart]",
+		Short: "Read a machine's power, or turn it",
+		Long: `Without a verb, power prints what the BMC says now. off is at once; shutdown asks
+the OS, and falls back to off when it does not listen. ` + machineWords,
+		Example: "  metalpool machine power web-1\n  metalpool machine power web-1 restart",
+		Args:    exactly("MACHINE", "[VERB]"),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 0 {
+				return a.find(cmd, machineNames), cobra.ShellCompDirectiveNoFileComp
+			}
+			return verbs, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: a.run(func(ctx context.Context, args []string) error {
+			verb := ""
+			if len(args) == 2 {
+				if verb = args[1]; !slices.Contains(verbs, verb) {
+					return usagef("%q is none of %s", verb, strings.Join(verbs, ", "))
+				}
+			}
+			return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error {
+				m, err := owner.machine(ctx, e, args[0])
+				if err != nil {
+					return err
+				}
+				return a.power(ctx, e, m.ID, core.PowerVerb(verb))
+			})
+		}),
+	}
+	owner.add(cmd, "whose machine a name means")
+	return cmd
+}
+
+// power turns the power, where there is a verb, and prints what the BMC says then.
+func (a *app) power(ctx context.Context, e *core.Engine, id core.AllocationID, verb core.PowerVerb) error {
+	if verb != "" {
+		if err := e.SetPower(ctx, id, verb); err != nil {
+			return err
+		}
+	}
+	state, err := e.Power(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(a.out, state)
+	return err
+}
+
+func machineReleaseCommand(a *app) *cobra.Command {
+	var (
+		owner   ownerFlag
+		options core.ReleaseOptions
+	)
+	cmd := &cobra.Command{
+		Use:     "release MACHINE...",
+		Aliases: []string{"rm"},
+		Short:   "Give machines back: they are switched off, and erased",
+		Long: `Release gives machines up, whatever state they are in. It returns once the server
+was switched off and read back as off; it is erased by a worker in the background,
+or with --wait before release returns. ` + machineWords,
+		Example:           "  metalpool machine release web-1 web-2\n  metalpool machine release web-1 --wait",
+		Args:              some("MACHINE"),
+		ValidArgsFunction: a.completeArgs(machineNames),
+		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+			p := a.progress(ctx)
+			defer p.stop()
+			return each(ctx, a, changeParallel, "released", args, func(ctx context.Context, word string) error {
+				m, err := owner.machine(ctx, e, word)
+				if err != nil {
+					return err
+				}
+				if err := e.Release(ctx, m.ID, options, p.report); err != nil {
+					return err
+				}
+				return a.sayReleased(ctx, e, m, options.WaitClean, p)
+			})
+		}),
+	}
+	owner.add(cmd, "whose machine a name means")
+	cmd.Flags().BoolVar(&options.WaitClean, "wait", false, "until the node is erased, and Available or Quarantined")
+	cmd.Flags().StringVar(&options.Reason, "reason", "", "`why`, for the events")
+	return cmd
+}
+
+// sayReleased tells what became of the node.
+func (a *app) sayReleased(ctx context.Context, e *core.Engine, m core.Machine, waited bool, p *progress) error {
+	if m.Node == "" || m.State.Ended() && !waited {
+		p.line("%s is released", m.Name)
+		return nil
+	}
+	n, err := e.Node(ctx, m.Node)
+	switch {
+	case core.Is(err, core.NotFound):
+		p.line("%s is released; %s was retired", m.Name, m.Node)
+		return nil
+	case err != nil:
+		return err
+	}
+	p.line("%s is released; %s is %s", m.Name, n.ID, words(string(n.State), either(n.State == core.Quarantined, "("+n.Reason+")", "")))
+	if waited && n.State == core.Quarantined {
+		return errors.New("the node was quarantined; see 'metalpool node show " + string(n.ID) + "'")
+	}
+	return nil
+}

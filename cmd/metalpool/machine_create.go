@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/open"
+)
+
+// maxUserData is more than any cloud-init reads; a file beyond it is the wrong file.
+const maxUserData = 16 << 20
+
+// createFlags are the texts of an order, with the names and the meaning that the
+// flags of the docker-machine driver have.
+type createFlags struct {
+	owner                               ownerFlag
+	id, pool, node, image, sshUser      string
+	hostname, labels, arch, memory      string
+	disk, nic, gpus, place              string
+	wait, acquireTimeout, deployTimeout string
+	initFile                            string
+	keys                                []string
+	cpus, sshPort                       int
+	output                              outputFlag
+}
+
+func machineCreateCommand(a *app) *cobra.Command {
+	var flags createFlags
+	cmd := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Take a server, put an OS and your keys on it",
+		Long: `Create takes a node that fits, deploys the image to it, and returns when it answers
+SSH with the host key that was made for it. A node that fails by its own fault is
+set aside, and another one is taken.
+
+When create was interrupted or failed, the same command again goes on with it, and
+'metalpool machine release NAME' gives it up.`,
+		Example: `  metalpool machine create web-1
+  metalpool machine create db-1 --cpus 32 --memory 256GiB --disk 2x1.6TB,nvme --place spread=rack
+  metalpool machine create ci-1 --image debian --init-file setup.yaml --wait 30m`,
+		Args: exactly("NAME"),
+		RunE: a.run(func(ctx context.Context, args []string) error {
+			order, err := flags.order(a, args[0])
+			if err != nil {
+				return err
+			}
+			return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error {
+				return a.create(ctx, e, order, flags.output)
+			})
+		}),
+	}
+	f := cmd.Flags()
+	flags.owner.add(cmd, "who owns the machine")
+	f.StringVar(&flags.id, "id", "", "the allocation's `ID`; the same again is the same request (default: a new one)")
+	f.StringVar(&flags.pool, "pool", core.DefaultPool, "`pool` to take a server from")
+	f.StringVar(&flags.node, "node", "", "take exactly this `node`")
+	f.StringVar(&flags.image, "image", "", "OS `image` to put on it (default: the pool's)")
+	f.StringArrayVar(&flags.keys, "key", nil, "`file` with public SSH keys that may log in; may be repeated (default: ~/.ssh/*.pub)")
+	f.StringVar(&flags.initFile, "init-file", "", "`file` of cloud-init user data for the first boot; - is standard input")
+	f.StringVar(&flags.hostname, "hostname", "", "its host `name` (default: NAME)")
+	f.StringVar(&flags.sshUser, "ssh-user", "", "`user` to log in as (default: the image's)")
+	f.IntVar(&flags.sshPort, "ssh-port", 0, "`port` of SSH (default: the node's)")
+	f.StringVar(&flags.labels, "labels", "", "labels that the node must have: `rack=r1,tier!=test,gpu exists,zone in (a,b)`")
+	f.StringVar(&flags.arch, "arch", "", "`architecture`: amd64 or arm64 (default: the image's)")
+	f.IntVar(&flags.cpus, "cpus", 0, "logical CPUs, at least so `many`")
+	f.StringVar(&flags.memory, "memory", "", "memory, at least: `64GiB`")
+	f.StringVar(&flags.disk, "disk", "", "disks, at least: `2x480GB,ssd+4x8TB,hdd`")
+	f.StringVar(&flags.nic, "nic", "", "network ports, at least: `2x25G+1G`")
+	f.StringVar(&flags.gpus, "gpus", "", "GPUs, at least: 2, or `2xA100`")
+	f.StringVar(&flags.place, "place", "", "next to your other machines: `spread=rack`, or together=zone")
+	f.StringVar(&flags.wait, "wait", "", "how long to queue while all matching nodes are taken: `30m`")
+	f.StringVar(&flags.acquireTimeout, "acquire-timeout", "5m", "how `long` a node may be held before its deploy begins")
+	f.StringVar(&flags.deployTimeout, "deploy-timeout", "2h", "how `long` the deploy may take, other nodes after a failed one included")
+	flags.output.add(cmd)
+	completeWith(cmd, "pool", a, poolNames)
+	completeWith(cmd, "image", a, imageNames)
+	completeWith(cmd, "node", a, nodeIDs)
+	complete(cmd, "arch", "amd64", "arm64")
+	return cmd
+}
+
+// order reads the flags. What cannot be read is a usage error, before any node is
+// looked at.
+func (f *createFlags) order(a *app, name string) (core.Order, error) {
+	o := core.Order{
+		ID: core.AllocationID(f.id), Owner: f.owner.name(), Name: name, Image: f.image, Hostname: f.hostname,
+		SSHUser: f.sshUser, SSHPort: f.sshPort,
+		Request: core.Request{Pool: f.pool, Node: core.NodeID(f.node), CPUs: f.cpus},
+	}
+	if f.id == "" {
+		o.ID = core.AllocationID(core.NewID("m"))
+	}
+	r := &o.Request
+	for _, read := range []func() error{
+		func() (err error) { r.Labels, err = core.ParseSelectors(f.labels); return },
+		func() (err error) { r.Arch, err = core.ParseArch(f.arch); return },
+		func() (err error) {
+			if f.memory != "" {
+				r.Memory, err = core.ParseBytes(f.memory)
+			}
+			return
+		},
+		func() (err error) { r.Disks, err = core.ParseDisks(f.disk); return },
+		func() (err error) { r.NICs, err = core.ParseNICs(f.nic); return },
+		func() (err error) { r.GPUs, r.GPUModel, err = core.ParseGPUs(f.gpus); return },
+		func() (err error) { r.Place, err = core.ParsePlacement(f.place); return },
+		func() (err error) { o.Wait, err = core.ParseDuration("--wait", f.wait); return },
+		func() (err error) {
+			o.AcquireTimeout, err = core.ParseDuration("--acquire-timeout", f.acquireTimeout)
+			return
+		},
+		func() (err error) {
+			o.DeployTimeout, err = core.ParseDuration("--deploy-timeout", f.deployTimeout)
+			return
+		},
+		func() (err error) { o.UserData, err = readUserData(a.in, f.initFile); return },
+		func() (err error) { o.Keys, err = readKeys(f.keys); return },
+	} {
+		if err := read(); err != nil {
+			return o, asUsage(err)
+		}
+	}
+	return o, nil
+}
+
+// readUserData reads --init-file. It is a secret as far as we know.
+func readUserData(stdin io.Reader, file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	source := stdin
+	if file != "-" {
+		opened, err := os.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("--init-file: %w", err)
+		}
+		defer opened.Close()
+		source = opened
+	}
+	data, err := io.ReadAll(io.LimitReader(source, maxUserData+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("--init-file: %w", err)
+	case len(data) > maxUserData:
+		return nil, fmt.Errorf("--init-file %s: it is larger than %s, which no cloud-init takes", file, core.Bytes(maxUserData))
+	case len(bytes.TrimSpace(data)) == 0:
+		return nil, fmt.Errorf("--init-file %s: it is empty", file)
+	}
+	return data, nil
+}
+
+// readKeys reads the public keys of --key, by default the user's own.
+func readKeys(files []string) ([]string, error) {
+	if len(files) == 0 {
+		home, err := os.UserHomeDir()
+		if err == nil {
+			files, err = filepath.Glob(filepath.Join(home, ".ssh", "*.pub"))
+		}
+		if err != nil || len(files) == 0 {
+			return nil, errors.New("which SSH key may log in? give --key FILE.pub; there is none in ~/.ssh")
+		}
+	}
+	var keys []string
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("--key: %w", err)
+		}
+		if bytes.Contains(data, []byte("PRIVATE KEY")) {
+			return nil, fmt.Errorf("--key %s: this is a private key, which stays with you; give its public half, %s.pub", file, file)
+		}
+		for line := range strings.Lines(string(data)) {
+			line = strings.TrimSpace(line)
+			if line != "" && !strings.HasPrefix(line, "#") {
+				keys = append(keys, line)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("--key: there is no key in %s", strings.Join(files, ", "))
+	}
+	return keys, nil
+}
+
+func (a *app) create(ctx context.Context, e *core.Engine, order core.Order, o outputFlag) error {
+	began := time.Now()
+	p := a.progress(ctx)
+	m, err := e.Create(ctx, order, p.report)
+	p.stop()
+	if err != nil {
+		if !core.Is(err, core.Exists) {
+			a.sayHeld(context.WithoutCancel(ctx), e, order)
+		}
+		return err
+	}
+	if o.json() {
+		return a.showMachine(ctx, e, m, o)
+	}
+	if err := a.machineTable([]core.Machine{m}); err != nil {
+		return err
+	}
+	a.note("%s is ready after %s; log in: metalpool machine ssh %s", m.Name, took(time.Since(began)), m.Name)
+	return nil
+}
+
+// sayHeld tells of a node that a failed create still holds. Nothing else would: it
+// has no record but the pool's.
+func (a *app) sayHeld(ctx context.Context, e *core.Engine, order core.Order) {
+	ctx, cancel := context.WithTimeout(ctx, completionTime)
+	defer cancel()
+	m, err := e.MachineNamed(ctx, order.Owner, order.Name)
+	if err != nil || m.Node == "" {
+		return
+	}
+	a.note("%s holds %s (%s, %s). The same command goes on with it; to give it up: metalpool machine release %s", m.Name, m.Node, m.State, m.ID, m.Name)
+}

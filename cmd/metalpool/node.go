@@ -1,0 +1,192 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+func nodeCommand(a *app) *cobra.Command {
+	return noun("node", "Enroll servers, see how they are, take them aside",
+		nodeEnrollCommand(a), nodeListCommand(a), nodeShowCommand(a), nodeSetCommand(a),
+		nodeRepairCommand(a), nodeMaintenanceCommand(a), nodeRetireCommand(a), nodeEventsCommand(a))
+}
+
+func nodeListCommand(a *app) *cobra.Command {
+	var (
+		filter nodeFilter
+		o      outputFlag
+	)
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List nodes, with what they are and whose they are",
+		Example: `  metalpool node list --state Quarantined
+  metalpool node list --label 'rack=r1,gpu exists' -o json`,
+		Args: exactly(),
+		RunE: a.onPool(func(ctx context.Context, e *core.Engine, _ []string) error {
+			nodes, err := filter.nodes(ctx, e)
+			if err != nil {
+				return err
+			}
+			holders, err := machinesByNode(ctx, e)
+			if err != nil {
+				return err
+			}
+			if o.json() {
+				views := make([]nodeView, len(nodes))
+				for i, n := range nodes {
+					views[i] = viewNode(n, holders[n.ID])
+				}
+				return a.printJSON(views)
+			}
+			if len(nodes) == 0 {
+				a.note("no nodes%s", either(filter.some(), " that fit", "; enroll some with 'metalpool node enroll'"))
+				return nil
+			}
+			t := a.table("NODE", "STATE", "POOL", "MACHINE", "CPUS", "MEMORY", "DISKS", "ERASED", "SINCE", "WHY")
+			now := time.Now()
+			for _, n := range nodes {
+				t.row(string(n.ID), string(n.State), n.Pool, holders[n.ID].label(), count(n.Hardware.CPUs), sizeText(n.Hardware.Memory),
+					diskSummary(n.Hardware.Disks), fmt.Sprintf("%dx", n.Erases), age(now, n.Since), whyNode(n))
+			}
+			return t.print(a.out)
+		}),
+	}
+	filter.add(cmd, a)
+	o.add(cmd)
+	return cmd
+}
+
+// whyNode is what an operator should know of a node besides its state.
+func whyNode(n core.Node) string {
+	var parts []string
+	if n.Suspect {
+		parts = append(parts, "suspect")
+	}
+	if n.Reason != "" && n.State != core.Available {
+		parts = append(parts, n.Reason)
+	}
+	if n.Spec.Unreachable != "" {
+		parts = append(parts, "unreachable "+n.Spec.Unreachable)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// machinesByNode finds who holds which node.
+func machinesByNode(ctx context.Context, e *core.Engine) (map[core.NodeID]holder, error) {
+	machines, err := e.Machines(ctx, core.AllocationFilter{Live: true})
+	if err != nil {
+		return nil, err
+	}
+	holders := make(map[core.NodeID]holder, len(machines))
+	for _, m := range machines {
+		if m.Node != "" {
+			holders[m.Node] = holder{m}
+		}
+	}
+	return holders, nil
+}
+
+// holder is the machine that a node is, or nothing.
+type holder struct{ core.Machine }
+
+// label is what every command takes as the machine's name.
+func (h holder) label() string {
+	if h.ID == "" {
+		return ""
+	}
+	return h.Owner + "/" + h.Name
+}
+
+func nodeShowCommand(a *app) *cobra.Command {
+	var o outputFlag
+	cmd := &cobra.Command{
+		Use:               "show NODE",
+		Short:             "Show one node: its hardware, its BMC, whose it is, what happened last",
+		Example:           "  metalpool node show r1-n7",
+		Args:              exactly("NODE"),
+		ValidArgsFunction: a.completeArgs(nodeIDs),
+		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+			n, err := e.Node(ctx, core.NodeID(args[0]))
+			if err != nil {
+				return err
+			}
+			var h holder
+			if n.Allocation != "" {
+				if h.Machine, err = e.Machine(ctx, n.Allocation); err != nil {
+					return err
+				}
+			}
+			if o.json() {
+				return a.printJSON(viewNode(n, h))
+			}
+			events, err := e.Events(ctx, core.EventFilter{Node: n.ID, Limit: 8})
+			if err != nil {
+				return err
+			}
+			if err := describeNode(a, n, h).print(a.out); err != nil {
+				return err
+			}
+			return a.story(events)
+		}),
+	}
+	o.add(cmd)
+	return cmd
+}
+
+func describeNode(a *app, n core.Node, h holder) *sheet {
+	s := a.sheet()
+	hw, spec := n.Hardware, n.Spec
+	s.line("Node", string(n.ID))
+	s.line("State", fmt.Sprintf("%s since %s (%s)", n.State, stamp(n.Since), age(time.Now(), n.Since)))
+	s.line("Why", whyNode(n))
+	s.line("Pool", n.Pool)
+	if h.ID != "" {
+		s.line("Machine", fmt.Sprintf("%s (%s)", h.label(), h.ID))
+	}
+	s.line("Labels", labelText(spec.Labels))
+	s.line("Server", strings.TrimSpace(hw.Manufacturer+" "+hw.Model))
+	s.line("Serial", spec.Identity.Serial)
+	s.line("UUID", spec.Identity.UUID)
+	s.line("CPUs", strings.TrimSpace(count(hw.CPUs)+" "+hw.Arch))
+	s.line("Memory", sizeText(hw.Memory))
+	for _, d := range hw.Disks {
+		removable := either(d.Removable, "removable", "")
+		s.line("Disk", words(cmp.Or(d.Serial, d.WWN), sizeText(d.Size), string(d.Kind), d.Model, removable, d.Path))
+	}
+	for _, nic := range hw.NICs {
+		s.line("NIC", words(nic.MAC, speed(nic.Mbps), either(nic.LinkUp, "up", "down"), nic.Address))
+	}
+	for _, g := range hw.GPUs {
+		s.line("GPU", g.Model)
+	}
+	s.line("BIOS", hw.BIOS)
+	s.line("BMC", words(publicURL(spec.BMC.URL), either(spec.BMC.User != "", "as "+spec.BMC.User, ""), "("+spec.BMC.Backend+")"))
+	s.line("Certificate", checkText(spec.BMC.TLS))
+	s.line("Address", spec.Address)
+	s.line("SSH port", count(spec.SSHPort))
+	s.line("Docker port", count(spec.DockerPort))
+	s.line("Advertise", spec.Advertise)
+	s.line("Erased", plural(n.Erases, "time"))
+	return s
+}
+
+// checkText says how the BMC's certificate is checked.
+func checkText(c core.TLSCheck) string {
+	switch {
+	case c.Insecure:
+		return "not checked (--insecure)"
+	case c.CA != "":
+		return "by a CA of its own"
+	case c.Fingerprint != "":
+		return "sha256 " + c.Fingerprint
+	}
+	return ""
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"reflect"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/open"
+)
+
+// setFlags are what `node set` may change.
+type setFlags struct {
+	labels              []string
+	pool, bmc, user     string
+	newPassword         bool
+	password            passwordFlag
+	fingerprint, caFile string
+	insecure            bool
+	address, advertise  string
+	sshPort, dockerPort int
+}
+
+func nodeSetCommand(a *app) *cobra.Command {
+	var flags setFlags
+	cmd := &cobra.Command{
+		Use:   "set NODE",
+		Short: "Change what was declared about a node",
+		Long: `Set changes what the operator declared about a node: labels, pool, how its BMC and
+its machine are reached. The server is not touched.
+
+A BMC whose certificate changed is refused until its new fingerprint is set. An
+empty value takes a setting back.`,
+		Example: `  metalpool node set r1-n7 --label rack=r1 --label gpu-
+  metalpool node set r1-n7 --fingerprint 3b5f…
+  metalpool node set r1-n7 --user operator --password`,
+		Args:              exactly("NODE"),
+		ValidArgsFunction: a.completeArgs(nodeIDs),
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&flags.labels, "label", nil, "`name=value`, or name- to remove it; may be repeated")
+	f.StringVar(&flags.pool, "pool", "", "move it to this `pool`")
+	f.StringVar(&flags.bmc, "bmc", "", "`address` of the BMC: https://host[:port]")
+	f.StringVar(&flags.user, "user", "", "BMC's `user`")
+	f.BoolVar(&flags.newPassword, "password", false, "change the BMC's password, which is asked for or read as --password-file says")
+	flags.password.add(cmd)
+	f.StringVar(&flags.fingerprint, "fingerprint", "", "the BMC's certificate must have this SHA-256 (`hex`)")
+	f.StringVar(&flags.caFile, "ca", "", "check the BMC's certificate by the CAs in this `file` (PEM)")
+	f.BoolVar(&flags.insecure, "insecure", false, "do not check the BMC's certificate")
+	f.StringVar(&flags.address, "address", "", "`address` that the machine has")
+	f.IntVar(&flags.sshPort, "ssh-port", 0, "`port` of the machine's SSH")
+	f.IntVar(&flags.dockerPort, "docker-port", 0, "`port` of the machine's Docker Engine")
+	f.StringVar(&flags.advertise, "advertise", "", "`address` at which this server reaches us")
+	completeWith(cmd, "pool", a, poolNames)
+	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
+		change, err := flags.change(ctx, a, cmd, args[0])
+		if err != nil {
+			return err
+		}
+		return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error {
+			_, err := e.SetNode(ctx, core.NodeID(args[0]), change)
+			return err
+		})
+	})
+	return cmd
+}
+
+// change is what was on the command line, and nothing else.
+func (s *setFlags) change(ctx context.Context, a *app, cmd *cobra.Command, node string) (core.NodeChange, error) {
+	c := core.NodeChange{
+		Pool: given(cmd, "pool", s.pool), URL: given(cmd, "bmc", s.bmc), User: given(cmd, "user", s.user),
+		Fingerprint: given(cmd, "fingerprint", s.fingerprint), Insecure: given(cmd, "insecure", s.insecure),
+		Address: given(cmd, "address", s.address), Advertise: given(cmd, "advertise", s.advertise),
+		SSHPort: given(cmd, "ssh-port", s.sshPort), DockerPort: given(cmd, "docker-port", s.dockerPort),
+	}
+	var err error
+	if c.Labels, err = parseLabelChanges(s.labels); err != nil {
+		return c, err
+	}
+	if c.URL != nil {
+		if err := checkBMC(s.bmc); err != nil {
+			return c, err
+		}
+	}
+	pem, err := readCA(s.caFile)
+	if err != nil {
+		return c, err
+	}
+	c.CA = given(cmd, "ca", pem)
+	if s.newPassword || s.password.file != "" {
+		secret, err := s.password.read(ctx, a, "New password of "+node+"'s BMC")
+		if err != nil {
+			return c, err
+		}
+		c.Password = &secret
+	}
+	if reflect.DeepEqual(c, core.NodeChange{}) {
+		return c, usagef("nothing to change; say what with a flag, such as --label rack=r1")
+	}
+	return c, nil
+}
+
+// given is the value of a flag that was on the command line, or nil.
+func given[T any](cmd *cobra.Command, flag string, value T) *T {
+	if !cmd.Flags().Changed(flag) {
+		return nil
+	}
+	return &value
+}
+
+// parseLabelChanges reads name=value, and name- for what goes.
+func parseLabelChanges(texts []string) (map[string]*string, error) {
+	var changes map[string]*string
+	for _, text := range texts {
+		if changes == nil {
+			changes = map[string]*string{}
+		}
+		name, value, ok := strings.Cut(text, "=")
+		switch gone, isGone := strings.CutSuffix(text, "-"); {
+		case ok && name != "" && value != "":
+			changes[name] = &value
+		case !ok && isGone && gone != "":
+			changes[gone] = nil
+		default:
+			return nil, usagef("--label %q is neither name=value nor name-", text)
+		}
+	}
+	return changes, nil
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// outputFlag is -o: a table for people, or JSON for programs.
+type outputFlag struct{ format string }
+
+func (o *outputFlag) add(cmd *cobra.Command) {
+	cmd.Flags().VarP(o, "output", "o", "`table` for people, or json for programs")
+	complete(cmd, "output", "table", "json")
+}
+
+// Set implements pflag.Value.
+func (o *outputFlag) Set(s string) error {
+	if s != "table" && s != "json" {
+		return fmt.Errorf("%q is neither table nor json", s)
+	}
+	o.format = s
+	return nil
+}
+
+func (o *outputFlag) String() string { return o.format }
+
+// Type implements pflag.Value.
+func (o *outputFlag) Type() string { return "format" }
+
+func (o *outputFlag) json() bool { return o.format == "json" }
+
+// printJSON writes a document. Field names are stable: programs read them.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// printLine writes one JSON document per line, for what has no end.
+func (a *app) printLine(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// list returns a slice that JSON shows as [] and never as null.
+func list[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
+}
+
+// table lays out columns. On a terminal its lines end at the terminal's edge.
+type table struct {
+	b     strings.Builder
+	w     *tabwriter.Writer
+	color bool
+	width int // of the terminal; 0: no limit
+}
+
+func (a *app) table(header ...string) *table {
+	t := newTable(isTerminal(a.out), terminalWidth(a.out))
+	t.row(header...)
+	return t
+}
+
+func newTable(color bool, width int) *table {
+	t := &table{color: color && os.Getenv("NO_COLOR") == "", width: width}
+	t.w = tabwriter.NewWriter(&t.b, 0, 0, 2, ' ', 0)
+	return t
+}
+
+// row adds a line. A tab or a line break in a cell would break the columns.
+func (t *table) row(cells ...string) {
+	shown := make([]string, len(cells))
+	for i, cell := range cells {
+		if shown[i] = oneLine(cell); shown[i] == "" {
+			shown[i] = "-"
+		}
+	}
+	fmt.Fprintln(t.w, strings.Join(shown, "\t"))
+}
+
+// lines returns the table's lines.
+func (t *table) lines() []string {
+	t.w.Flush() // into memory
+	lines := strings.Split(strings.TrimSuffix(t.b.String(), "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = clip(strings.TrimRight(line, " "), t.width)
+		if t.color {
+			lines[i] = paint(lines[i], i == 0)
+		}
+	}
+	return lines
+}
+
+func (t *table) print(w io.Writer) error {
+	_, err := io.WriteString(w, strings.Join(t.lines(), "\n")+"\n")
+	return err
+}
+
+// oneLine makes text fit into a cell: no line breaks, no tabs, and none of the
+// control characters with which a server's own words could steer a terminal.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 }), " ")
+}
+
+// clip ends a line at the terminal's edge.
+func clip(line string, width int) string {
+	runes := []rune(line)
+	if width <= 0 || len(runes) <= width {
+		return line
+	}
+	return string(runes[:width-1]) + "…"
+}
+
+// isTerminal reports whether people look at w.
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// terminalWidth is 0 where there is no terminal.
+func terminalWidth(w any) int {
+	width, _ := terminalSize(w)
+	return width
+}
+
+func terminalSize(w any) (width, height int) {
+	if !isTerminal(w) {
+		return 0, 0
+	}
+	width, height, err := term.GetSize(int(w.(*os.File).Fd()))
+	if err != nil {
+		return 0, 0
+	}
+	return width, height
+}

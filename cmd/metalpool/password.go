@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// envPassword holds the password of the BMCs. A flag would show in `ps`.
+const envPassword = "METALPOOL_BMC_PASSWORD"
+
+// maxPassword is longer than any BMC takes; a file beyond it is the wrong file.
+const maxPassword = 4096
+
+// passwordFlag is where a password comes from.
+type passwordFlag struct{ file string }
+
+func (p *passwordFlag) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.file, "password-file", "", "`file` with the BMC's password, - is standard input (default: "+envPassword+", else asked for on a terminal)")
+}
+
+// read returns the password from where the operator put it.
+func (p *passwordFlag) read(ctx context.Context, a *app, prompt string) (string, error) {
+	password, ok, err := p.given(a)
+	switch {
+	case err != nil || ok:
+		return password, err
+	case !terminalInput(a.in):
+		return "", usagef("no password for the BMC; give --password-file FILE, or - for standard input, or set %s", envPassword)
+	}
+	return a.ask(ctx, prompt)
+}
+
+// given is read without asking anybody; ok is false where there is none.
+func (p *passwordFlag) given(a *app) (password string, ok bool, err error) {
+	switch p.file {
+	case "":
+		password, ok = os.LookupEnv(envPassword)
+		return password, ok, nil
+	case "-":
+		password, err = readPassword(a.in, "standard input")
+	default:
+		var file *os.File
+		if file, err = os.Open(p.file); err != nil {
+			return "", false, usagef("--password-file: %w", err)
+		}
+		defer file.Close()
+		password, err = readPassword(file, p.file)
+	}
+	return password, err == nil, err
+}
+
+// readPassword takes the first line. More than one is refused: a file with user and
+// password, or a private key, would fail later and less clearly.
+func readPassword(r io.Reader, name string) (string, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxPassword+1))
+	if err != nil {
+		return "", usagef("read password from %s: %w", name, err)
+	}
+	line, rest, _ := strings.Cut(string(data), "\n")
+	line = strings.TrimSuffix(line, "\r")
+	switch {
+	case len(data) > maxPassword:
+		return "", usagef("%s is longer than a password", name)
+	case strings.TrimSpace(rest) != "":
+		return "", usagef("%s has more than one line; put the password alone into it", name)
+	case line == "":
+		return "", usagef("%s holds no password", name)
+	}
+	return line, nil
+}
+
+func terminalInput(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// ask prompts on the terminal without echo. Ctrl-C leaves the terminal as it was.
+func (a *app) ask(ctx context.Context, prompt string) (string, error) {
+	file := a.in.(*os.File)
+	before, err := term.GetState(int(file.Fd()))
+	if err != nil {
+		return "", fmt.Errorf("ask for password: %w", err)
+	}
+	fmt.Fprintf(a.err, "%s: ", prompt)
+	type answer struct {
+		text []byte
+		err  error
+	}
+	answers := make(chan answer, 1) // so that an answer after Ctrl-C blocks nobody
+	go func() {
+		text, err := term.ReadPassword(int(file.Fd()))
+		answers <- answer{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(a.err)
+		return "", errors.Join(context.Cause(ctx), term.Restore(int(file.Fd()), before))
+	case got := <-answers:
+		fmt.Fprintln(a.err)
+		switch {
+		case errors.Is(got.err, io.EOF):
+			return "", usagef("no password was typed")
+		case got.err != nil:
+			return "", fmt.Errorf("ask for password: %w", got.err)
+		case len(got.text) == 0:
+			return "", usagef("no password was typed")
+		}
+		return string(got.text), nil
+	}
+}

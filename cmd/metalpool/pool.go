@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+func poolCommand(a *app) *cobra.Command {
+	return noun("pool", "Policies: default image, how thoroughly to erase, quota, timeouts",
+		poolListCommand(a), poolShowCommand(a), poolSetCommand(a), poolRemoveCommand(a))
+}
+
+func poolListCommand(a *app) *cobra.Command {
+	var o outputFlag
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List pools, with how many nodes are free",
+		Example: "  metalpool pool list",
+		Args:    exactly(),
+		RunE: a.onPool(func(ctx context.Context, e *core.Engine, _ []string) error {
+			pools, err := e.Pools(ctx)
+			if err != nil {
+				return err
+			}
+			views, err := viewPools(ctx, e, pools)
+			if err != nil {
+				return err
+			}
+			if o.json() {
+				return a.printJSON(views)
+			}
+			t := a.table("POOL", "NODES", "AVAILABLE", "MACHINES", "IMAGE", "ERASE", "QUOTA")
+			for _, v := range views {
+				t.row(v.Name, number(v.Nodes), number(v.Available), number(v.Machines), v.DefaultImage, string(v.EraseMinimum), count(v.Quota))
+			}
+			return t.print(a.out)
+		}),
+	}
+	o.add(cmd)
+	return cmd
+}
+
+// viewPools counts what is in each pool.
+func viewPools(ctx context.Context, e *core.Engine, pools []core.Pool) ([]poolView, error) {
+	nodes, err := e.Nodes(ctx, core.NodeFilter{})
+	if err != nil {
+		return nil, err
+	}
+	views := make([]poolView, len(pools))
+	at := map[string]*poolView{}
+	for i, p := range pools {
+		views[i] = poolView{
+			Name: p.Name, DefaultImage: p.DefaultImage, EraseMinimum: p.EraseMinimum, Quota: p.Quota,
+			Timeouts: viewTimeouts(p.Timeouts),
+		}
+		if p.EraseMinimum == core.NotErased {
+			views[i].EraseMinimum = core.Clear
+		}
+		at[p.Name] = &views[i]
+	}
+	for _, n := range nodes {
+		v := at[n.Pool]
+		if v == nil {
+			continue
+		}
+		v.Nodes++
+		switch {
+		case n.State == core.Available:
+			v.Available++
+		case n.State.Owned():
+			v.Machines++
+		}
+	}
+	return views, nil
+}
+
+func poolShowCommand(a *app) *cobra.Command {
+	var o outputFlag
+	cmd := &cobra.Command{
+		Use:               "show POOL",
+		Short:             "Show one pool's policy",
+		Example:           "  metalpool pool show default",
+		Args:              exactly("POOL"),
+		ValidArgsFunction: a.completeArgs(poolNames),
+		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+			return a.showPool(ctx, e, args[0], o)
+		}),
+	}
+	o.add(cmd)
+	return cmd
+}
+
+func (a *app) showPool(ctx context.Context, e *core.Engine, name string, o outputFlag) error {
+	p, err := e.Pool(ctx, name)
+	if err != nil {
+		return err
+	}
+	views, err := viewPools(ctx, e, []core.Pool{p})
+	if err != nil {
+		return err
+	}
+	v := views[0]
+	if o.json() {
+		return a.printJSON(v)
+	}
+	s := a.sheet()
+	s.line("Pool", v.Name)
+	s.line("Nodes", plural(v.Nodes, "node")+", "+number(v.Available)+" available")
+	s.line("Machines", number(v.Machines))
+	s.line("Image", v.DefaultImage)
+	s.line("Erase", "at least "+string(v.EraseMinimum))
+	s.line("Quota", either(v.Quota == 0, "none", plural(v.Quota, "machine")+" per owner"))
+	for _, row := range timeoutRows(&p.Timeouts) {
+		if *row.value != 0 {
+			s.line("Timeouts", row.name+" "+row.value.String())
+		}
+	}
+	return s.print(a.out)
+}
+
+func poolSetCommand(a *app) *cobra.Command {
+	var (
+		image    string
+		erase    string
+		quota    int
+		timeouts map[string]string
+		o        outputFlag
+	)
+	cmd := &cobra.Command{
+		Use:   "set POOL",
+		Short: "Declare a pool, or change its policy",
+		Long: `Set declares a pool, or changes what its flags name; the rest stays. An empty
+value or 0 takes a setting back.
+
+Timeouts are those of one phase: power, check-in, write, ssh, erase. A server whose
+self-test takes long needs a longer check-in.`,
+		Example: `  metalpool pool set default --image debian
+  metalpool pool set ci --image debian --quota 8 --erase-minimum purge --timeout check-in=40m`,
+		Args:              exactly("POOL"),
+		ValidArgsFunction: a.completeArgs(poolNames),
+	}
+	f := cmd.Flags()
+	f.StringVar(&image, "image", "", "`image` of machines that name none")
+	f.StringVar(&erase, "erase-minimum", "", "how thoroughly every disk must be erased: `class` clear or purge (NIST SP 800-88)")
+	f.IntVar(&quota, "quota", 0, "`machines` that one owner may hold at once; 0 is no limit")
+	f.StringToStringVar(&timeouts, "timeout", nil, "`phase=time`, such as check-in=40m,erase=48h")
+	o.add(cmd)
+	completeWith(cmd, "image", a, imageNames)
+	complete(cmd, "erase-minimum", string(core.Clear), string(core.Purge))
+	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
+		change := func(p *core.Pool) error {
+			if f.Changed("image") {
+				p.DefaultImage = image
+			}
+			if f.Changed("erase-minimum") {
+				p.EraseMinimum = core.EraseClass(strings.ToLower(erase))
+			}
+			if f.Changed("quota") {
+				p.Quota = quota
+			}
+			return setTimeouts(&p.Timeouts, timeouts)
+		}
+		if err := change(&core.Pool{}); err != nil {
+			return err
+		}
+		return a.with(ctx, create, func(ctx context.Context, e *core.Engine) error {
+			p, err := e.Pool(ctx, args[0])
+			if core.Is(err, core.NotFound) {
+				p, err = core.Pool{Name: args[0]}, nil
+			}
+			if err == nil {
+				err = change(&p)
+			}
+			if err == nil {
+				err = e.SetPool(ctx, p)
+			}
+			if err != nil {
+				return err
+			}
+			return a.showPool(ctx, e, p.Name, o)
+		})
+	})
+	return cmd
+}
+
+func poolRemoveCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:               "remove POOL",
+		Aliases:           []string{"rm"},
+		Short:             "Remove a pool that has no nodes",
+		Example:           "  metalpool pool remove ci",
+		Args:              exactly("POOL"),
+		ValidArgsFunction: a.completeArgs(poolNames),
+		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+			return e.RemovePool(ctx, args[0])
+		}),
+	}
+}
+
+// timeoutRow is one phase that --timeout names.
+type timeoutRow struct {
+	name  string
+	value *time.Duration
+}
+
+func timeoutRows(t *core.Timeouts) []timeoutRow {
+	return []timeoutRow{{"power", &t.Power}, {"check-in", &t.CheckIn}, {"write", &t.Write}, {"ssh", &t.SSH}, {"erase", &t.Erase}}
+}
+
+func setTimeouts(t *core.Timeouts, texts map[string]string) error {
+	rows := timeoutRows(t)
+	for _, phase := range slices.Sorted(maps.Keys(texts)) {
+		i := slices.IndexFunc(rows, func(r timeoutRow) bool { return r.name == phase })
+		if i < 0 {
+			return usagef("--timeout: %q is no phase; there are: power, check-in, write, ssh, erase", phase)
+		}
+		d, err := core.ParseDuration("timeout of "+phase, texts[phase])
+		if err != nil {
+			return asUsage(err)
+		}
+		*rows[i].value = d
+	}
+	return nil
+}
+
+func viewTimeouts(t core.Timeouts) timeoutsView {
+	text := func(d time.Duration) string { return either(d == 0, "", d.String()) }
+	return timeoutsView{text(t.Power), text(t.CheckIn), text(t.Write), text(t.SSH), text(t.Erase)}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/open"
+)
+
+// app is what all commands of one run share.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	url      string
+	running  bool // cobra accepted the command line
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "metalpool",
+		Short: "Bare-metal servers, as easy to take and to give back as cloud VMs",
+		Long: `metalpool keeps a pool of bare-metal servers. A server that is taken boots, gets
+its OS and your keys, and answers SSH; given back, it is erased, verified, and
+ready for the next one.
+
+Which pool is meant is said by --metalpool-url or METALPOOL_URL: the path of a
+pool.db.`,
+		Example: `  metalpool lab up --nodes 6                              a rack to rehearse on
+  metalpool node enroll --bmc https://10.0.0.7 --user root
+  metalpool image add debian --source debian.qcow2 --user debian
+  metalpool machine create web-1 --image debian`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs, // so that showHelp sees a wrong word
+		RunE:          showHelp,
+		Version:       thisVersion(),
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
+	root.PersistentFlags().StringVar(&a.url, "metalpool-url", "", "`url` of the pool: a path, or sqlite:///path/pool.db (METALPOOL_URL)")
+	root.AddGroup(
+		&cobra.Group{ID: groupPool, Title: "The pool:"},
+		&cobra.Group{ID: groupMachines, Title: "Machines:"},
+		&cobra.Group{ID: groupRehearse, Title: "To rehearse:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add(groupPool, nodeCommand(a), poolCommand(a), imageCommand(a), watchCommand(a), reconcileCommand(a), checkCommand(a))
+	add(groupMachines, machineCommand(a))
+	root.AddCommand(versionCommand(a))
+	root.SetHelpCommand(helpCommand(root))
+	return root
+}
+
+const (
+	groupPool     = "pool"
+	groupMachines = "machines"
+	groupRehearse = "rehearse"
+)
+
+// usageTemplate drops the line that a noun alone would have: it does nothing by
+// itself.
+func usageTemplate(cobras string) string {
+	return strings.Replace(cobras, "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1)
+}
+
+// noun is a command that only holds others. Alone it shows its help; a word that
+// it does not know is refused, where cobra would print the help and exit 0.
+func noun(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		RunE:  showHelp,
+	}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
+func showHelp(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	return unknownVerb(cmd, args[0])
+}
+
+func unknownVerb(cmd *cobra.Command, word string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return usagef("unknown command %q for %q; did you mean %s?", word, cmd.CommandPath(), strings.Join(near, " or "))
+	}
+	return usagef("unknown command %q for %q", word, cmd.CommandPath())
+}
+
+// helpCommand is cobra's, but refuses what it has no help for.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			switch {
+			case err != nil:
+				return asUsage(err)
+			case len(rest) > 0:
+				return unknownVerb(cmd, rest[0])
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+	}
+}
+
+// work is what a command does with the pool.
+type work func(ctx context.Context, e *core.Engine) error
+
+// onPool is a command that reads the pool that is there, and needs nothing of its
+// flags checked before.
+func (a *app) onPool(do func(ctx context.Context, e *core.Engine, args []string) error) func(*cobra.Command, []string) error {
+	return a.run(func(ctx context.Context, args []string) error {
+		return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error { return do(ctx, e, args) })
+	})
+}
+
+// run is every command's beginning: from here on errors are no longer cobra's.
+func (a *app) run(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.running = true
+		return interrupted(cmd.Context(), do(cmd.Context(), args))
+	}
+}
+
+// create is for commands that make the pool where there is none.
+var create = open.Options{Create: true}
+
+// with opens the pool for as long as do works. What is wrong with the command line
+// is found before: it must not make a pool.
+func (a *app) with(ctx context.Context, o open.Options, do work) error {
+	e, err := a.open(ctx, o)
+	if err != nil {
+		return err
+	}
+	err = do(ctx, e)
+	if closing := e.Close(); closing != nil {
+		err = errors.Join(err, closing)
+	}
+	return err
+}
+
+func (a *app) open(ctx context.Context, o open.Options) (*core.Engine, error) {
+	return open.Engine(ctx, a.url, o)
+}
+
+// interrupted says that it was Ctrl-C, where the error alone would blame somebody.
+func interrupted(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("interrupted: %w", err)
+}
+
+// note tells people something that is not data.
+func (a *app) note(format string, args ...any) {
+	fmt.Fprintf(a.err, format+"\n", args...)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"net/url"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// The views are what programs get: core's own types hold sealed secrets, and what
+// is stored may change where what is printed must not.
+
+type nodeView struct {
+	ID          core.NodeID       `json:"id"`
+	Pool        string            `json:"pool"`
+	State       core.State        `json:"state"`
+	Since       time.Time         `json:"since"`
+	Reason      string            `json:"reason,omitempty"`
+	Suspect     bool              `json:"suspect,omitempty"`
+	Unreachable string            `json:"unreachable,omitempty"`
+	Machine     *holderView       `json:"machine,omitempty"`
+	Erases      int               `json:"erases"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Address     string            `json:"address,omitempty"`
+	SSHPort     int               `json:"ssh_port,omitempty"`
+	DockerPort  int               `json:"docker_port,omitempty"`
+	Advertise   string            `json:"advertise,omitempty"`
+	BMC         bmcView           `json:"bmc"`
+	Identity    core.Identity     `json:"identity"`
+	Hardware    core.Hardware     `json:"hardware"`
+}
+
+type holderView struct {
+	ID    core.AllocationID `json:"id"`
+	Owner string            `json:"owner"`
+	Name  string            `json:"name"`
+}
+
+type bmcView struct {
+	Backend     string `json:"backend"`
+	URL         string `json:"url"`
+	User        string `json:"user,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+	CA          string `json:"ca,omitempty"`
+	Insecure    bool   `json:"insecure,omitempty"`
+}
+
+func viewNode(n core.Node, h holder) nodeView {
+	v := nodeView{
+		ID: n.ID, Pool: n.Pool, State: n.State, Since: n.Since, Reason: n.Reason, Suspect: n.Suspect,
+		Unreachable: n.Spec.Unreachable, Erases: n.Erases, Labels: n.Spec.Labels,
+		Address: n.Spec.Address, SSHPort: n.Spec.SSHPort, DockerPort: n.Spec.DockerPort, Advertise: n.Spec.Advertise,
+		Identity: n.Spec.Identity, Hardware: n.Hardware,
+		BMC: bmcView{
+			Backend: n.Spec.BMC.Backend, URL: publicURL(n.Spec.BMC.URL), User: n.Spec.BMC.User,
+			Fingerprint: n.Spec.BMC.TLS.Fingerprint, CA: n.Spec.BMC.TLS.CA, Insecure: n.Spec.BMC.TLS.Insecure,
+		},
+	}
+	if h.ID != "" {
+		v.Machine = &holderView{h.ID, h.Owner, h.Name}
+	}
+	return v
+}
+
+type poolView struct {
+	Name         string          `json:"name"`
+	DefaultImage string          `json:"default_image,omitempty"`
+	EraseMinimum core.EraseClass `json:"erase_minimum"`
+	Quota        int             `json:"quota,omitempty"`
+	Timeouts     timeoutsView    `json:"timeouts"` // only those that differ from the default
+	Nodes        int             `json:"nodes"`
+	Available    int             `json:"available"`
+	Machines     int             `json:"machines"`
+}
+
+// timeoutsView has the names that --timeout takes.
+type timeoutsView struct {
+	Power   string `json:"power,omitempty"`
+	CheckIn string `json:"check-in,omitempty"`
+	Write   string `json:"write,omitempty"`
+	SSH     string `json:"ssh,omitempty"`
+	Erase   string `json:"erase,omitempty"`
+}
+
+type machineView struct {
+	core.Machine
+	Phases []phase `json:"phases,omitempty"`
+}
+
+// publicURL drops a password that somebody put into an address.
+func publicURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.User == nil && u.RawQuery == "" {
+		return raw
+	}
+	u.User = nil
+	if u.RawQuery != "" {
+		u.RawQuery = "…" // a signed URL is a key
+	}
+	return u.String()
+}
+
+// viewImage is the image without what its source's address may hold.
+func viewImage(i core.Image) core.Image {
+	i.Source = publicURL(i.Source)
+	return i
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/open"
+)
+
+func watchCommand(a *app) *cobra.Command {
+	var (
+		filter nodeFilter
+		once   bool
+		every  time.Duration
+		o      outputFlag
+	)
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "Watch the rack: a live table of its nodes",
+		Long: `Watch shows every node with its state, its machine, and the last step of the work
+under way. On a terminal the table is drawn anew in place until Ctrl-C; elsewhere
+there is a line for each node, and then one for each change.`,
+		Example: `  metalpool watch
+  metalpool watch --state Cleaning,Deploying
+  metalpool watch -o json | jq -c 'select(.state == "Quarantined")'`,
+		Args: exactly(),
+		RunE: a.run(func(ctx context.Context, _ []string) error {
+			if every < minInterval {
+				return usagef("--interval %s would keep the pool busy with looking; give %s or more", every, minInterval)
+			}
+			return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error {
+				w := &watch{engine: e, filter: filter, steps: map[core.NodeID]string{}}
+				if once {
+					rows, err := w.look(ctx)
+					if err != nil {
+						return err
+					}
+					return a.watchOnce(rows, o)
+				}
+				if isTerminal(a.out) && !o.json() {
+					screen := newScreen(a.out)
+					defer screen.leave()
+					return w.run(ctx, every, screen.draw)
+				}
+				return w.run(ctx, every, a.lines(o))
+			})
+		}),
+	}
+	filter.add(cmd, a)
+	cmd.Flags().BoolVar(&once, "once", false, "show the table once")
+	cmd.Flags().DurationVar(&every, "interval", time.Second, "look every so `often`")
+	o.add(cmd)
+	return cmd
+}
+
+// watchRow is one node as watch shows it.
+type watchRow struct {
+	Node    core.NodeID `json:"node"`
+	State   core.State  `json:"state"`
+	Machine string      `json:"machine,omitempty"`
+	Step    string      `json:"step,omitempty"`
+	Since   time.Time   `json:"since"`
+	Reason  string      `json:"reason,omitempty"`
+}
+
+// watch reads the rack again and again, and each event once.
+type watch struct {
+	engine *core.Engine
+	filter nodeFilter
+	steps  map[core.NodeID]string // the last step of the work under way
+	seen   int64                  // the last event read; 0: none yet
+}
+
+// minInterval is as often as a person can read.
+const minInterval = 100 * time.Millisecond
+
+// run looks again and again until Ctrl-C, which is how to stop watching.
+func (w *watch) run(ctx context.Context, every time.Duration, show func([]watchRow) error) error {
+	for {
+		rows, err := w.look(ctx)
+		if err != nil {
+			return nilIfDone(ctx, err)
+		}
+		if err := show(rows); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(every):
+		}
+	}
+}
+
+func (w *watch) look(ctx context.Context) ([]watchRow, error) {
+	nodes, err := w.filter.nodes(ctx, w.engine)
+	if err != nil {
+		return nil, err
+	}
+	holders, err := machinesByNode(ctx, w.engine)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.follow(ctx, nodes); err != nil {
+		return nil, err
+	}
+	rows := make([]watchRow, len(nodes))
+	for i, n := range nodes {
+		rows[i] = watchRow{Node: n.ID, State: n.State, Machine: holders[n.ID].label(), Since: n.Since, Reason: whyNode(n)}
+		if n.State.Working() {
+			rows[i].Step = w.steps[n.ID]
+		}
+	}
+	return rows, nil
+}
+
+// follow reads the events since the last look. The first look reads only those of
+// nodes at work: a pool's whole history may be long.
+func (w *watch) follow(ctx context.Context, nodes []core.Node) error {
+	if w.seen == 0 {
+		for _, n := range nodes {
+			if !n.State.Working() {
+				continue
+			}
+			events, err := w.engine.Events(ctx, core.EventFilter{Node: n.ID, Limit: 20})
+			if err != nil {
+				return err
+			}
+			w.take(events)
+		}
+		last, err := w.engine.Events(ctx, core.EventFilter{Limit: 1})
+		if err == nil && len(last) == 1 && w.seen == 0 {
+			w.seen = last[0].Seq
+		}
+		return err
+	}
+	events, err := w.engine.Events(ctx, core.EventFilter{After: w.seen})
+	w.take(events)
+	return err
+}
+
+func (w *watch) take(events []core.Event) {
+	for _, ev := range events {
+		w.seen = max(w.seen, ev.Seq)
+		switch ev.Type {
+		case core.StateChanged:
+			delete(w.steps, ev.Node)
+		case core.StepMet, core.StepFailed:
+			w.steps[ev.Node] = eventText(ev)
+		}
+	}
+}
+
+func (a *app) watchOnce(rows []watchRow, o outputFlag) error {
+	if o.json() {
+		return a.printJSON(rows)
+	}
+	t := a.table(watchHeader...)
+	for _, r := range rows {
+		t.row(r.cells(time.Now())...)
+	}
+	return t.print(a.out)
+}
+
+var watchHeader = []string{"NODE", "STATE", "MACHINE", "SINCE", "STEP", "WHY"}
+
+func (r watchRow) cells(now time.Time) []string {
+	return []string{string(r.Node), string(r.State), r.Machine, age(now, r.Since), r.Step, r.Reason}
+}
+
+// lines shows what changed since it was called last, a line each.
+func (a *app) lines(o outputFlag) func([]watchRow) error {
+	before := map[core.NodeID]watchRow{}
+	return func(rows []watchRow) error {
+		for _, r := range rows {
+			if before[r.Node] == r {
+				continue
+			}
+			before[r.Node] = r
+			if err := a.watchLine(r, o); err != nil {
+				return err
+			}
+		}
+		for id, old := range before {
+			if !slices.ContainsFunc(rows, func(r watchRow) bool { return r.Node == id }) {
+				delete(before, id)
+				gone := watchRow{Node: id, State: core.Gone, Since: time.Now(), Reason: "was " + string(old.State)}
+				if err := a.watchLine(gone, o); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+}
+
+func (a *app) watchLine(r watchRow, o outputFlag) error {
+	if o.json() {
+		return a.printLine(r)
+	}
+	_, err := fmt.Fprintln(a.out, oneLine(fmt.Sprintf("%s  %-16s  %-11s  %s", clock(time.Now()), r.Node, r.State, words(r.Machine, either(r.Step != "", "["+r.Step+"]", ""), r.Reason))))
+	return err
+}
