@@ -17,13 +17,13 @@ const followEvery = 500 * time.Millisecond
 // eventsFlags are those of `node events` and `machine logs`.
 type eventsFlags struct {
 	follow bool
-	limit  int
+	limit  uint
 	output outputFlag
 }
 
 func (f *eventsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with what happens next, until Ctrl-C")
-	cmd.Flags().IntVarP(&f.limit, "limit", "n", 100, "at most so many `events`, the last ones; 0 is all")
+	cmd.Flags().UintVarP(&f.limit, "limit", "n", 100, "at most so many `events`, the last ones; 0 is all")
 	f.output.add(cmd)
 }
 
@@ -50,10 +50,7 @@ func nodeEventsCommand(a *app) *cobra.Command {
 
 // tell prints events, and with -f those to come.
 func (a *app) tell(ctx context.Context, e *core.Engine, filter core.EventFilter, flags eventsFlags) error {
-	if flags.limit < 0 {
-		return usagef("--limit %d is negative; 0 is all", flags.limit)
-	}
-	filter.Limit = flags.limit
+	filter.Limit = int(flags.limit)
 	events, err := e.Events(ctx, filter)
 	if err != nil {
 		return err
@@ -132,7 +129,7 @@ func eventText(ev core.Event) string {
 	switch ev.Type {
 	case core.StateChanged:
 		if ev.From == "" || ev.From == core.Unborn {
-			return string(ev.To)
+			return words("→", string(ev.To), either(ev.On == "", "", "("+string(ev.On)+")"))
 		}
 		return fmt.Sprintf("%s → %s (%s)", ev.From, ev.To, ev.On)
 	case core.StepMet:

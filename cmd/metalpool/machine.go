@@ -159,7 +159,7 @@ func (a *app) showMachine(ctx context.Context, e *core.Engine, m core.Machine, o
 	}
 	spent := phases(events)
 	if o.json() {
-		return a.printJSON(machineView{m, spent})
+		return a.printJSON(machineView{m, list(spent)})
 	}
 	s := a.sheet()
 	s.line("Machine", holder{m}.label())

@@ -50,11 +50,11 @@ func nodeListCommand(a *app) *cobra.Command {
 				a.note("no nodes%s", either(filter.some(), " that fit", "; enroll some with 'metalpool node enroll'"))
 				return nil
 			}
-			t := a.table("NODE", "STATE", "POOL", "MACHINE", "CPUS", "MEMORY", "DISKS", "ERASED", "SINCE", "WHY")
+			t := a.table("NODE", "STATE", "POOL", "MACHINE", "CPUS", "MEMORY", "DISKS", "ERASES", "SINCE", "WHY")
 			now := time.Now()
 			for _, n := range nodes {
 				t.row(string(n.ID), string(n.State), n.Pool, holders[n.ID].label(), count(n.Hardware.CPUs), sizeText(n.Hardware.Memory),
-					diskSummary(n.Hardware.Disks), fmt.Sprintf("%dx", n.Erases), age(now, n.Since), whyNode(n))
+					diskSummary(n.Hardware.Disks), number(n.Erases), age(now, n.Since), whyNode(n))
 			}
 			return t.print(a.out)
 		}),
@@ -134,6 +134,9 @@ func nodeShowCommand(a *app) *cobra.Command {
 			if err := describeNode(a, n, h).print(a.out); err != nil {
 				return err
 			}
+			if _, err := fmt.Fprintln(a.out); err != nil {
+				return err
+			}
 			return a.story(events)
 		}),
 	}
@@ -159,7 +162,7 @@ func describeNode(a *app, n core.Node, h holder) *sheet {
 	s.line("Memory", sizeText(hw.Memory))
 	for _, d := range hw.Disks {
 		removable := either(d.Removable, "removable", "")
-		s.line("Disk", words(cmp.Or(d.Serial, d.WWN), sizeText(d.Size), string(d.Kind), d.Model, removable, d.Path))
+		s.line("Disk", words(cmp.Or(d.Serial, d.WWN), diskSize(d.Size), string(d.Kind), d.Model, removable, d.Path))
 	}
 	for _, nic := range hw.NICs {
 		s.line("NIC", words(nic.MAC, speed(nic.Mbps), either(nic.LinkUp, "up", "down"), nic.Address))

@@ -186,7 +186,7 @@ func (a *app) enroll(ctx context.Context, e *core.Engine, servers []core.Enrollm
 	err := each(ctx, a, flags.parallel, "enrolled", servers, func(ctx context.Context, s core.Enrollment) error {
 		n, err := e.Enroll(ctx, s, p.report)
 		if err != nil {
-			return fmt.Errorf("%s: %w", publicURL(s.URL), err)
+			return named(err, publicURL(s.URL))
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -209,6 +209,14 @@ func (a *app) enroll(ctx context.Context, e *core.Engine, servers []core.Enrollm
 	}
 	a.sayNext(added)
 	return err
+}
+
+// named says whose error it is, where the error does not.
+func named(err error, thing string) error {
+	if strings.Contains(err.Error(), thing) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", thing, err)
 }
 
 func (a *app) sayEnrolled(n core.Node) error {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
@@ -109,10 +111,19 @@ func (t *table) print(w io.Writer) error {
 	return err
 }
 
-// oneLine makes text fit into a cell: no line breaks, no tabs, and none of the
-// control characters with which a server's own words could steer a terminal.
+// steering is what a terminal takes for colours and other orders.
+var steering = regexp.MustCompile("\x1b\\[[0-9;?]*[ -/]*[@-~]")
+
+// oneLine makes text fit into a cell: no line breaks, no tabs, and nothing with
+// which a server's own words could steer a terminal.
 func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 }), " ")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, steering.ReplaceAllString(s, ""))
+	return strings.Join(strings.Fields(s), " ")
 }
 
 // clip ends a line at the terminal's edge.

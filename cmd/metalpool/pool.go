@@ -113,14 +113,14 @@ func (a *app) showPool(ctx context.Context, e *core.Engine, name string, o outpu
 	}
 	s := a.sheet()
 	s.line("Pool", v.Name)
-	s.line("Nodes", plural(v.Nodes, "node")+", "+number(v.Available)+" available")
+	s.line("Nodes", number(v.Nodes)+", "+number(v.Available)+" available")
 	s.line("Machines", number(v.Machines))
 	s.line("Image", v.DefaultImage)
 	s.line("Erase", "at least "+string(v.EraseMinimum))
 	s.line("Quota", either(v.Quota == 0, "none", plural(v.Quota, "machine")+" per owner"))
 	for _, row := range timeoutRows(&p.Timeouts) {
 		if *row.value != 0 {
-			s.line("Timeouts", row.name+" "+row.value.String())
+			s.line("Timeouts", row.name+" "+span(*row.value))
 		}
 	}
 	return s.print(a.out)
@@ -232,6 +232,5 @@ func setTimeouts(t *core.Timeouts, texts map[string]string) error {
 }
 
 func viewTimeouts(t core.Timeouts) timeoutsView {
-	text := func(d time.Duration) string { return either(d == 0, "", d.String()) }
-	return timeoutsView{text(t.Power), text(t.CheckIn), text(t.Write), text(t.SSH), text(t.Erase)}
+	return timeoutsView{span(t.Power), span(t.CheckIn), span(t.Write), span(t.SSH), span(t.Erase)}
 }

@@ -84,7 +84,7 @@ type timeoutsView struct {
 
 type machineView struct {
 	core.Machine
-	Phases []phase `json:"phases,omitempty"`
+	Phases []phase `json:"phases"`
 }
 
 // publicURL drops a password that somebody put into an address.

@@ -203,6 +203,7 @@ func (a *app) watchLine(r watchRow, o outputFlag) error {
 	if o.json() {
 		return a.printLine(r)
 	}
-	_, err := fmt.Fprintln(a.out, oneLine(fmt.Sprintf("%s  %-16s  %-11s  %s", clock(time.Now()), r.Node, r.State, words(r.Machine, either(r.Step != "", "["+r.Step+"]", ""), r.Reason))))
+	what := words(r.Machine, either(r.Step != "", "["+r.Step+"]", ""), r.Reason)
+	_, err := fmt.Fprintf(a.out, "%s  %-16s  %-11s  %s\n", clock(time.Now()), r.Node, r.State, oneLine(what))
 	return err
 }

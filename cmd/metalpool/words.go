@@ -42,6 +42,20 @@ func took(d time.Duration) string {
 	}
 }
 
+// span is a length of time as it is given: "40m", where Go says "40m0s". 0 is empty.
+func span(d time.Duration) string {
+	text := d.String()
+	switch {
+	case d == 0:
+		return ""
+	case strings.HasSuffix(text, "h0m0s"):
+		return strings.TrimSuffix(text, "0m0s")
+	case strings.HasSuffix(text, "m0s"):
+		return strings.TrimSuffix(text, "0s")
+	}
+	return text
+}
+
 // clock is a time where seconds matter and the day is known or shown apart.
 func clock(t time.Time) string { return t.Local().Format("15:04:05") }
 
@@ -62,7 +76,20 @@ func labelText(labels map[string]string) string {
 	return strings.Join(parts, ",")
 }
 
-// diskSummary counts disks of one size and kind together: "2x480 GB ssd, 8 TB hdd".
+// diskSize is a size as disks are sold: "1.92 TB".
+func diskSize(b core.Bytes) string {
+	for _, unit := range []struct {
+		name string
+		size float64
+	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}} {
+		if n := float64(b) / unit.size; n >= 1 {
+			return strconv.FormatFloat(n, 'g', 3, 64) + " " + unit.name
+		}
+	}
+	return sizeText(b)
+}
+
+// diskSummary counts disks of one size and kind together: "2x 480 GB ssd, 8 TB hdd".
 func diskSummary(disks []core.Disk) string {
 	var kinds []string
 	count := map[string]int{}
@@ -70,7 +97,7 @@ func diskSummary(disks []core.Disk) string {
 		if d.Removable {
 			continue
 		}
-		kind := strings.TrimSpace(d.Size.String() + " " + string(d.Kind))
+		kind := words(diskSize(d.Size), string(d.Kind))
 		if count[kind] == 0 {
 			kinds = append(kinds, kind)
 		}
@@ -78,7 +105,7 @@ func diskSummary(disks []core.Disk) string {
 	}
 	for i, kind := range kinds {
 		if n := count[kind]; n > 1 {
-			kinds[i] = fmt.Sprintf("%dx%s", n, kind)
+			kinds[i] = fmt.Sprintf("%dx %s", n, kind)
 		}
 	}
 	return strings.Join(kinds, ", ")

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/open"
+	"github.com/metalpool/metalpool/core/seal"
+	"github.com/metalpool/metalpool/core/store/sqlite"
+	"github.com/metalpool/metalpool/lab/bmc"
+)
+
+func TestMain(m *testing.M) {
+	// A command under test starts its own program as a worker: that is us.
+	if open.RunWorker() {
+		return
+	}
+	testscript.Main(m, map[string]func(){"metalpool": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "scripts"),
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("METALPOOL_URL", filepath.Join(env.WorkDir, "pool.db"))
+			env.Setenv("METALPOOL_OWNER", "alice@desk")
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"fill":  fillScript,
+			"break": breakPool,
+			"serve": serveBMCs,
+		},
+	})
+}
+
+// exits runs a command and wants that exit status: exits 2 metalpool node show
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS PROGRAM [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// fillScript makes the filled pool the script's.
+func fillScript(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(fill(context.Background(), ts.Getenv("METALPOOL_URL")))
+}
+
+// breakPool gives a node an owner that does not exist: what no run may ever do.
+func breakPool(ts *testscript.TestScript, _ bool, _ []string) {
+	ctx, path := context.Background(), ts.Getenv("METALPOOL_URL")
+	key, err := seal.Load("", seal.FileOf(path))
+	ts.Check(err)
+	store, err := sqlite.Open(ctx, path, sqlite.Options{KeyFingerprint: key.Fingerprint()})
+	ts.Check(err)
+	defer store.Close()
+	ts.Check(store.Update(ctx, func(tx core.Tx) error {
+		n, err := tx.Node("r1-n1")
+		if err != nil {
+			return err
+		}
+		n.Allocation = "m-ghost"
+		return tx.SwapNode(n)
+	}))
+}
+
+// serveBMCs puts servers behind real BMCs on loopback: serve 3. Their addresses are
+// $BMC1, $BMC2, …, and their ports $PORT1, …
+func serveBMCs(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for i := 1; i <= n; i++ {
+		url := serveBMC(ts, i)
+		_, port, err := net.SplitHostPort(url[len("https://"):])
+		ts.Check(err)
+		ts.Setenv(fmt.Sprintf("BMC%d", i), url)
+		ts.Setenv(fmt.Sprintf("PORT%d", i), port)
+	}
+	ts.Setenv(envPassword, bmcPassword)
+}
+
+func serveBMC(ts *testscript.TestScript, i int) string {
+	s := &server{facts: bmc.Facts{
+		Serial: fmt.Sprintf("SN%04d", i), UUID: fmt.Sprintf("4c4c4544-0042-4810-8051-b7c04f4d%04d", i), Model: "R670", Manufacturer: "Dell Inc.",
+		Processors: []bmc.Processor{{Model: "EPYC 9354", Cores: 32, Threads: 64}}, DIMMs: []bmc.DIMM{{MiB: 65536}},
+		Drives: []bmc.Drive{{Model: "PM9A3", Serial: fmt.Sprintf("S%d", i), Bytes: 1_920_383_410_176, Protocol: "NVMe"}},
+		NICs:   []bmc.NIC{{MAC: fmt.Sprintf("b4:96:91:00:00:%02d", i), Mbps: 25000}},
+	}}
+	b, err := bmc.New(bmc.Config{Machine: s, User: "root", Password: bmcPassword})
+	ts.Check(err)
+	certificate, key, err := bmc.NewCertificate("bmc.test", net.IPv4(127, 0, 0, 1))
+	ts.Check(err)
+	pair, err := tls.X509KeyPair(certificate, key)
+	ts.Check(err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	served := bmc.Serve(b, listener, pair)
+	ts.Defer(func() { served.Close() })
+	return served.URL()
+}
+
+// server is hardware that turns on and off, and never boots anything.
+type server struct {
+	mu    sync.Mutex
+	on    bool
+	facts bmc.Facts
+}
+
+func (s *server) turn(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.on = on
+}
+
+func (s *server) Power() bmc.PowerState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.on {
+		return bmc.On
+	}
+	return bmc.Off
+}
+func (s *server) PowerOn()         { s.turn(true) }
+func (s *server) PowerOff(bool)    { s.turn(false) }
+func (s *server) Restart(bool)     { s.turn(true) }
+func (s *server) Facts() bmc.Facts { return s.facts }
