@@ -19,6 +19,7 @@ const enrollParallel = 16
 // enrollFlags are what `node enroll` is told.
 type enrollFlags struct {
 	bmcs     []string
+	from     string
 	user     string
 	password passwordFlag
 	pool     string
@@ -32,7 +33,7 @@ type enrollFlags struct {
 func nodeEnrollCommand(a *app) *cobra.Command {
 	var flags enrollFlags
 	cmd := &cobra.Command{
-		Use:   "enroll [NODE] --bmc URL",
+		Use:   "enroll [NODE] {--bmc URL | --from FILE}",
 		Short: "Add servers to a pool",
 		Long: `Enroll reads what a server is made of from its BMC and adds it to the pool. It
 does not touch the server. A node that was enrolled is Quarantined, and says which
@@ -41,10 +42,14 @@ disks an erase would destroy; --erase says yes to that at once.
 Without NODE a node is named after its serial number. A range in the address
 enrolls many at once; NODE may then hold a range of as many numbers.
 
+A file lists servers that differ in more than their number; what it leaves out of a
+server, the flags say.
+
 The BMC's certificate is checked by --ca, by --fingerprint, or by the fingerprint
 that it shows now, which is recorded.`,
 		Example: `  metalpool node enroll r1-n7 --bmc https://10.0.0.7 --user root --label rack=r1
-  metalpool node enroll 'r1-n[01-40]' --bmc 'https://10.0.0.[1-40]' --user root --password-file bmc.txt`,
+  metalpool node enroll 'r1-n[01-40]' --bmc 'https://10.0.0.[1-40]' --user root --password-file bmc.txt
+  metalpool node enroll --from rack.yaml --erase`,
 		Args: optional("NODE"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
 			servers, err := flags.servers(ctx, a, args)
@@ -58,6 +63,7 @@ that it shows now, which is recorded.`,
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&flags.bmcs, "bmc", nil, "`address` of a BMC: https://host[:port]; with a range: 'https://10.0.0.[1-40]'")
+	f.StringVar(&flags.from, "from", "", "`file` that lists a rack's servers (YAML), - is standard input; with NODE: only that one")
 	f.StringVar(&flags.user, "user", "root", "BMC's `user`")
 	flags.password.add(cmd)
 	f.StringVar(&flags.pool, "pool", "", "put them into this `pool` (default \""+core.DefaultPool+"\")")
@@ -73,7 +79,6 @@ that it shows now, which is recorded.`,
 	f.BoolVar(&flags.node.TakeOver, "take-over", false, "even if the asset tag names another pool")
 	f.IntVar(&flags.parallel, "parallel", enrollParallel, "ask so many `BMCs` at once")
 	flags.output.add(cmd)
-	cmd.MarkFlagsMutuallyExclusive("ca", "fingerprint", "insecure")
 	completeWith(cmd, "pool", a, poolNames)
 	return cmd
 }
@@ -84,11 +89,20 @@ func (f *enrollFlags) servers(ctx context.Context, a *app, args []string) ([]cor
 	if err != nil {
 		return nil, err
 	}
-	if f.parallel < 1 {
+	switch {
+	case f.parallel < 1:
 		return nil, usagef("--parallel %d asks nobody", f.parallel)
+	case f.from != "" && len(f.bmcs) > 0:
+		return nil, usagef("give --bmc or --from, not both")
+	}
+	if err := oneCheck(f.caFile, f.node.Fingerprint, f.node.Insecure); err != nil {
+		return nil, err
+	}
+	if f.from != "" {
+		return f.fromFile(ctx, a, args, labels)
 	}
 	if len(f.bmcs) == 0 {
-		return nil, usagef("which server? give --bmc https://host")
+		return nil, usagef("which server? give --bmc https://host, or --from FILE")
 	}
 	one := f.node
 	one.User, one.Pool, one.Labels = f.user, f.pool, labels
@@ -162,6 +176,14 @@ func parseLabels(texts []string) (map[string]string, error) {
 		labels[name] = value
 	}
 	return labels, nil
+}
+
+// oneCheck refuses more than one way to check a certificate.
+func oneCheck(caFile, fingerprint string, insecure bool) error {
+	if insecure && caFile+fingerprint != "" || caFile != "" && fingerprint != "" {
+		return usagef("give one of --ca, --fingerprint and --insecure")
+	}
+	return nil
 }
 
 func readCA(file string) (string, error) {
