@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -16,10 +15,12 @@ import (
 // bars are one line per node on a terminal.
 type bars struct {
 	container *mpb.Progress
+	all       []*bar
 }
 
-func newBars(ctx context.Context, out io.Writer) *bars {
-	return &bars{mpb.NewWithContext(ctx, mpb.WithOutput(out), mpb.WithAutoRefresh(), mpb.WithRefreshRate(120*time.Millisecond))}
+// newBars draws until stop: after Ctrl-C, too, for then the work is wound up.
+func newBars(out io.Writer) *bars {
+	return &bars{container: mpb.New(mpb.WithOutput(out), mpb.WithAutoRefresh(), mpb.WithRefreshRate(120*time.Millisecond))}
 }
 
 // above writes a line that stays, above the bars.
@@ -29,7 +30,10 @@ func (b *bars) above(line string) {
 
 // stop removes the bars and waits until the last was drawn.
 func (b *bars) stop() {
-	b.container.Shutdown()
+	for _, r := range b.all {
+		r.line.Abort(true)
+	}
+	b.container.Wait()
 }
 
 // bar is one node's line. mpb draws from its own goroutine.
@@ -56,9 +60,10 @@ func (b *bars) add(node string) *bar {
 		return err
 	})
 	// Total 0 keeps mpb from ever taking the bar for complete.
-	r.line = b.container.MustAdd(0, filler, mpb.BarRemoveOnComplete(),
+	r.line = b.container.MustAdd(0, filler,
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return r.head(node) })),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return r.tail() })))
+	b.all = append(b.all, r)
 	return r
 }
 
@@ -73,7 +78,12 @@ func (r *bar) set(moment core.Progress, message string, began time.Time) {
 func (r *bar) head(node string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return fmt.Sprintf("  %-16s  %-14s  %6s  ", node, oneLine(r.moment.Step), elapsed(time.Since(r.began)))
+	return stepLine(node, r.moment.Step, elapsed(time.Since(r.began))) + "  "
+}
+
+// stepLine begins the line of a step, under way or over.
+func stepLine(node, step, time string) string {
+	return fmt.Sprintf("  %-16s  %-14s  %6s", node, oneLine(step), time)
 }
 
 func (r *bar) tail() string {

@@ -55,7 +55,7 @@ image needs cloud-init. Most of the cloud images that distributions publish fit.
 }
 
 func (a *app) addImage(ctx context.Context, e *core.Engine, image core.Image, o outputFlag) error {
-	p := a.progress(ctx)
+	p := a.progress()
 	added, err := e.AddImage(ctx, image, func(done, total core.Bytes) {
 		p.report(core.Progress{Node: core.NodeID(image.Name), Step: "read", Done: done, Total: total})
 	})

@@ -287,7 +287,7 @@ or with --wait before release returns. ` + machineWords,
 		Args:              some("MACHINE"),
 		ValidArgsFunction: a.completeArgs(machineNames),
 		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
-			p := a.progress(ctx)
+			p := a.progress()
 			defer p.stop()
 			return each(ctx, a, changeParallel, "released", args, func(ctx context.Context, word string) error {
 				m, err := owner.machine(ctx, e, word)

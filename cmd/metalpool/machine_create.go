@@ -194,7 +194,7 @@ func readKeys(files []string) ([]string, error) {
 
 func (a *app) create(ctx context.Context, e *core.Engine, order core.Order, o outputFlag) error {
 	began := time.Now()
-	p := a.progress(ctx)
+	p := a.progress()
 	m, err := e.Create(ctx, order, p.report)
 	p.stop()
 	if err != nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -12,17 +14,23 @@ import (
 const changeParallel = 16
 
 func nodeRepairCommand(a *app) *cobra.Command {
-	return nodeVerb(a, "repair", "repaired", "Put Quarantined nodes back to use: erase all their disks",
-		"  metalpool node repair r1-n7 --reason 'disk replaced'",
+	var wait waitFlag
+	cmd := nodeVerb(a, "repair", "repaired", "Put Quarantined nodes back to use: erase all their disks",
+		"  metalpool node repair r1-n7 --reason 'disk replaced'", &wait,
 		func(ctx context.Context, e *core.Engine, id core.NodeID, reason string) error {
 			return a.sayState(e.Repair(ctx, id, reason))
 		})
+	wait.add(cmd)
+	return cmd
 }
 
 func nodeMaintenanceCommand(a *app) *cobra.Command {
-	var off bool
+	var (
+		off  bool
+		wait waitFlag
+	)
 	cmd := nodeVerb(a, "maintenance", "moved", "Take Available nodes aside, or put them back",
-		"  metalpool node maintenance r1-n7 --reason 'new memory'\n  metalpool node maintenance r1-n7 --off",
+		"  metalpool node maintenance r1-n7 --reason 'new memory'\n  metalpool node maintenance r1-n7 --off", &wait,
 		func(ctx context.Context, e *core.Engine, id core.NodeID, reason string) error {
 			if off {
 				return a.sayState(e.Resume(ctx, id, reason))
@@ -30,12 +38,13 @@ func nodeMaintenanceCommand(a *app) *cobra.Command {
 			return a.sayState(e.Pause(ctx, id, reason))
 		})
 	cmd.Flags().BoolVar(&off, "off", false, "put them back; all their disks are erased, since nobody knows what was done to them")
+	wait.add(cmd)
 	return cmd
 }
 
 func nodeRetireCommand(a *app) *cobra.Command {
 	return nodeVerb(a, "retire", "retired", "Take nodes out of the pool for good",
-		"  metalpool node retire r1-n7 --reason 'sold'",
+		"  metalpool node retire r1-n7 --reason 'sold'", &waitFlag{},
 		func(ctx context.Context, e *core.Engine, id core.NodeID, reason string) error {
 			if err := e.Retire(ctx, id, reason); err != nil {
 				return err
@@ -46,7 +55,7 @@ func nodeRetireCommand(a *app) *cobra.Command {
 }
 
 // nodeVerb is a command that does one thing to each of several nodes.
-func nodeVerb(a *app, verb, done, short, example string, do func(context.Context, *core.Engine, core.NodeID, string) error) *cobra.Command {
+func nodeVerb(a *app, verb, done, short, example string, wait *waitFlag, do func(context.Context, *core.Engine, core.NodeID, string) error) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use:               verb + " NODE...",
@@ -55,9 +64,24 @@ func nodeVerb(a *app, verb, done, short, example string, do func(context.Context
 		Args:              some("NODE"),
 		ValidArgsFunction: a.completeArgs(nodeIDs),
 		RunE: a.onPool(func(ctx context.Context, e *core.Engine, ids []string) error {
-			return each(ctx, a, changeParallel, done, ids, func(ctx context.Context, id string) error {
-				return do(ctx, e, core.NodeID(id), reason)
+			var (
+				mu    sync.Mutex
+				moved []core.NodeID
+			)
+			err := each(ctx, a, changeParallel, done, ids, func(ctx context.Context, word string) error {
+				id := core.NodeID(word)
+				err := do(ctx, e, id, reason)
+				if err == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					moved = append(moved, id)
+				}
+				return err
 			})
+			if wait.wait {
+				err = errors.Join(err, a.awaitRest(ctx, e, moved))
+			}
+			return err
 		}),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "`why`, for the node's events")

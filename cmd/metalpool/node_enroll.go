@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -27,6 +28,7 @@ type enrollFlags struct {
 	node     core.Enrollment // the flags that are its fields
 	caFile   string
 	parallel int
+	wait     waitFlag
 	output   outputFlag
 }
 
@@ -78,6 +80,7 @@ that it shows now, which is recorded.`,
 	f.BoolVar(&flags.node.Erase, "erase", false, "put them to use: erase all their disks now")
 	f.BoolVar(&flags.node.TakeOver, "take-over", false, "even if the asset tag names another pool")
 	f.IntVar(&flags.parallel, "parallel", enrollParallel, "ask so many `BMCs` at once")
+	flags.wait.add(cmd)
 	flags.output.add(cmd)
 	completeWith(cmd, "pool", a, poolNames)
 	return cmd
@@ -204,7 +207,7 @@ func (a *app) enroll(ctx context.Context, e *core.Engine, servers []core.Enrollm
 		mu    sync.Mutex
 		added []core.Node
 	)
-	p := a.progress(ctx)
+	p := a.progress()
 	err := each(ctx, a, flags.parallel, "enrolled", servers, func(ctx context.Context, s core.Enrollment) error {
 		n, err := e.Enroll(ctx, s, p.report)
 		if err != nil {
@@ -220,16 +223,37 @@ func (a *app) enroll(ctx context.Context, e *core.Engine, servers []core.Enrollm
 	})
 	p.stop()
 	slices.SortFunc(added, func(x, y core.Node) int { return strings.Compare(string(x.ID), string(y.ID)) })
+	if flags.wait.wait {
+		err = errors.Join(err, a.awaitErases(ctx, e, added))
+	}
 	if flags.output.json() {
 		views := make([]nodeView, len(added))
 		for i, n := range added {
 			views[i] = viewNode(n, holder{})
 		}
-		if printed := a.printJSON(views); err == nil {
-			err = printed
-		}
+		err = errors.Join(err, a.printJSON(views))
 	}
 	a.sayNext(added)
+	return err
+}
+
+// awaitErases waits for those that are being erased, and keeps how they ended.
+func (a *app) awaitErases(ctx context.Context, e *core.Engine, added []core.Node) error {
+	var ids []core.NodeID
+	for _, n := range added {
+		if n.State.Working() {
+			ids = append(ids, n.ID)
+		}
+	}
+	err := a.awaitRest(ctx, e, ids)
+	for i, n := range added {
+		if !n.State.Working() {
+			continue
+		}
+		if now, read := e.Node(ctx, n.ID); read == nil {
+			added[i] = now
+		}
+	}
 	return err
 }
 

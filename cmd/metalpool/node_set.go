@@ -89,6 +89,10 @@ func (s *setFlags) change(ctx context.Context, a *app, cmd *cobra.Command, node 
 		return c, err
 	}
 	c.CA = given(cmd, "ca", pem)
+	if err := oneCheck(s.caFile, s.fingerprint, s.insecure); err != nil {
+		return c, err
+	}
+	s.onlyCheck(&c)
 	if s.newPassword || s.password.file != "" {
 		secret, err := s.password.read(ctx, a, "New password of "+node+"'s BMC")
 		if err != nil {
@@ -100,6 +104,21 @@ func (s *setFlags) change(ctx context.Context, a *app, cmd *cobra.Command, node 
 		return c, usagef("nothing to change; say what with a flag, such as --label rack=r1")
 	}
 	return c, nil
+}
+
+// onlyCheck takes the other ways to check the BMC's certificate back where one is
+// set: a recorded fingerprint would go before them.
+func (s *setFlags) onlyCheck(c *core.NodeChange) {
+	var none string
+	var no bool
+	switch {
+	case s.fingerprint != "":
+		c.CA, c.Insecure = &none, &no
+	case s.caFile != "":
+		c.Fingerprint, c.Insecure = &none, &no
+	case s.insecure:
+		c.Fingerprint, c.CA = &none, &none
+	}
 }
 
 // given is the value of a flag that was on the command line, or nil.

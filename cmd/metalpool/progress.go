@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -34,10 +33,10 @@ type track struct {
 // percentStep is how coarse plain lines tell of a long step: logs keep each.
 const percentStep = 20
 
-func (a *app) progress(ctx context.Context) *progress {
+func (a *app) progress() *progress {
 	p := &progress{out: a.err, nodes: map[core.NodeID]*track{}, now: time.Now}
 	if isTerminal(a.err) {
-		p.bars = newBars(ctx, a.err)
+		p.bars = newBars(a.err)
 	}
 	return p
 }
@@ -89,7 +88,7 @@ func (p *progress) finish(node core.NodeID, t *track) {
 	if p.bars == nil || t.step == "" {
 		return
 	}
-	p.bars.above(fmt.Sprintf("  %-16s  %-14s  %s", node, oneLine(t.step), took(p.now().Sub(t.began))))
+	p.bars.above(stepLine(string(node), t.step, took(p.now().Sub(t.began))))
 }
 
 func (p *progress) plain(node core.NodeID, text string) {

@@ -25,7 +25,7 @@ work in the background.`,
 		Example: "  metalpool reconcile\n  metalpool reconcile --abandon-deploys",
 		Args:    exactly(),
 		RunE: a.onPool(func(ctx context.Context, e *core.Engine, _ []string) error {
-			p := a.progress(ctx)
+			p := a.progress()
 			outcomes, err := e.Reconcile(ctx, options, p.report)
 			p.stop()
 			if o.json() {
