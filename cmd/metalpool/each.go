@@ -9,9 +9,9 @@ import (
 )
 
 // each does the same to several things, at most parallel of them at once. One that
-// fails does not stop the rest: its error goes to stderr, and the error returned
-// counts them. Where there is one thing only, its error is returned as it is.
-func each[T any](ctx context.Context, a *app, parallel int, verb string, things []T, do func(context.Context, T) error) error {
+// fails does not stop the rest: fail is told of it, and the error returned counts
+// them. Where there is one thing only, its error is returned as it is.
+func each[T any](ctx context.Context, fail func(error), parallel int, verb string, things []T, do func(context.Context, T) error) error {
 	if len(things) == 1 {
 		return do(ctx, things[0])
 	}
@@ -32,7 +32,7 @@ func each[T any](ctx context.Context, a *app, parallel int, verb string, things 
 			if err != nil {
 				failed++
 				if ctx.Err() == nil {
-					complain(a.err, err)
+					fail(err)
 				}
 			}
 			return nil

@@ -55,6 +55,8 @@ func withHelp(err error, cmd *cobra.Command) error {
 	return err
 }
 
+func complaint(err error) string { return "metalpool: " + errorText(err) }
+
 // errorText keeps the lines of errors that were joined, and nothing else by which a
 // server's own words could steer a terminal.
 func errorText(err error) string {
@@ -67,17 +69,20 @@ func errorText(err error) string {
 	return strings.Join(lines, "\n  ")
 }
 
-// remoteExit is the exit status of a program that ran on a machine, or of ssh
+// remoteError is the exit status of a program that ran on a machine, or of ssh
 // itself. It spoke for itself.
-type remoteExit int
+type remoteError int
 
-func (e remoteExit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+func (e remoteError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// fail tells of one failure among several.
+func (a *app) fail(err error) { complain(a.err, err) }
 
 // complain prints an error, once, and returns the status to exit with.
 func complain(stderr io.Writer, err error) int {
 	var (
 		usage  *usageError
-		remote remoteExit
+		remote remoteError
 	)
 	switch {
 	case err == nil:
@@ -85,7 +90,7 @@ func complain(stderr io.Writer, err error) int {
 	case errors.As(err, &remote):
 		return int(remote)
 	}
-	fmt.Fprintf(stderr, "metalpool: %s\n", errorText(err))
+	fmt.Fprintln(stderr, complaint(err))
 	if errors.As(err, &usage) {
 		return exitUsage
 	}

@@ -289,7 +289,7 @@ or with --wait before release returns. ` + machineWords,
 		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
 			p := a.progress()
 			defer p.stop()
-			return each(ctx, a, changeParallel, "released", args, func(ctx context.Context, word string) error {
+			return each(ctx, p.fail, changeParallel, "released", args, func(ctx context.Context, word string) error {
 				m, err := owner.machine(ctx, e, word)
 				if err != nil {
 					return err

@@ -77,7 +77,7 @@ func (a *app) ssh(ctx context.Context, m core.Machine, identity string, command 
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		// A signal has no status of its own; a shell would say 128 and more.
-		return remoteExit(max(exit.ExitCode(), exitFailed))
+		return remoteError(max(exit.ExitCode(), exitFailed))
 	}
 	return err
 }

@@ -68,7 +68,7 @@ func nodeVerb(a *app, verb, done, short, example string, wait *waitFlag, do func
 				mu    sync.Mutex
 				moved []core.NodeID
 			)
-			err := each(ctx, a, changeParallel, done, ids, func(ctx context.Context, word string) error {
+			err := each(ctx, a.fail, changeParallel, done, ids, func(ctx context.Context, word string) error {
 				id := core.NodeID(word)
 				err := do(ctx, e, id, reason)
 				if err == nil {

@@ -208,7 +208,7 @@ func (a *app) enroll(ctx context.Context, e *core.Engine, servers []core.Enrollm
 		added []core.Node
 	)
 	p := a.progress()
-	err := each(ctx, a, flags.parallel, "enrolled", servers, func(ctx context.Context, s core.Enrollment) error {
+	err := each(ctx, p.fail, flags.parallel, "enrolled", servers, func(ctx context.Context, s core.Enrollment) error {
 		n, err := e.Enroll(ctx, s, p.report)
 		if err != nil {
 			return named(err, publicURL(s.URL))
@@ -219,7 +219,7 @@ func (a *app) enroll(ctx context.Context, e *core.Engine, servers []core.Enrollm
 		if flags.output.json() {
 			return nil
 		}
-		return a.sayEnrolled(n)
+		return p.data(a.out, enrolledLine(n))
 	})
 	p.stop()
 	slices.SortFunc(added, func(x, y core.Node) int { return strings.Compare(string(x.ID), string(y.ID)) })
@@ -265,12 +265,12 @@ func named(err error, thing string) error {
 	return fmt.Errorf("%s: %w", thing, err)
 }
 
-func (a *app) sayEnrolled(n core.Node) error {
+// enrolledLine says what was found.
+func enrolledLine(n core.Node) string {
 	hw := n.Hardware
-	_, err := fmt.Fprintf(a.out, "%s  %s  %s\n", n.ID, n.State, oneLine(strings.Join(slices.DeleteFunc([]string{
-		words(hw.Manufacturer, hw.Model), plural(hw.CPUs, "CPU"), sizeText(hw.Memory), diskSummary(hw.Disks),
-	}, func(s string) bool { return s == "" }), ", ")))
-	return err
+	found := slices.DeleteFunc([]string{words(hw.Manufacturer, hw.Model), either(hw.CPUs == 0, "", plural(hw.CPUs, "CPU")), sizeText(hw.Memory), diskSummary(hw.Disks)},
+		func(s string) bool { return s == "" })
+	return fmt.Sprintf("%s  %s  %s", n.ID, n.State, oneLine(strings.Join(found, ", ")))
 }
 
 // sayNext tells what to type once nodes are Quarantined for want of a word.

@@ -97,14 +97,25 @@ func (p *progress) plain(node core.NodeID, text string) {
 
 // line prints a line for people between or above what moves.
 func (p *progress) line(format string, args ...any) {
+	_ = p.print(p.out, oneLine(fmt.Sprintf(format, args...))) // nobody reads stderr: nobody misses it
+}
+
+// fail tells of one failure among several.
+func (p *progress) fail(err error) { _ = p.print(p.out, complaint(err)) }
+
+// data prints a line of data to stdout. Where that is the terminal on which the
+// bars are, it has to go above them.
+func (p *progress) data(stdout io.Writer, line string) error { return p.print(stdout, line) }
+
+func (p *progress) print(to io.Writer, text string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	text := oneLine(fmt.Sprintf(format, args...))
-	if p.bars != nil && !p.closed {
+	if p.bars != nil && !p.closed && (to == p.out || isTerminal(to)) {
 		p.bars.above(text)
-		return
+		return nil
 	}
-	fmt.Fprintln(p.out, text)
+	_, err := fmt.Fprintln(to, text)
+	return err
 }
 
 // stop takes the bars away. What is reported later is not shown.

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/diskfs/go-diskfs"
+	"github.com/diskfs/go-diskfs/partition/gpt"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/metalpool/metalpool/core"
@@ -44,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"fill":  fillScript,
 			"break": breakPool,
 			"serve": serveBMCs,
+			"disk":  makeDisk,
 		},
 	})
 }
@@ -88,6 +91,14 @@ func breakPool(ts *testscript.TestScript, _ bool, _ []string) {
 		n.Allocation = "m-ghost"
 		return tx.SwapNode(n)
 	}))
+}
+
+// makeDisk writes an image of a whole disk: disk FILE
+func makeDisk(ts *testscript.TestScript, _ bool, args []string) {
+	d, err := diskfs.Create(ts.MkAbs(args[0]), 32<<20, diskfs.SectorSizeDefault)
+	ts.Check(err)
+	ts.Check(d.Partition(&gpt.Table{Partitions: []*gpt.Partition{{Index: 1, Start: 2048, End: 32767, Type: gpt.LinuxFilesystem, Name: "root"}}}))
+	ts.Check(d.Close())
 }
 
 // serveBMCs puts servers behind real BMCs on loopback: serve 3. Their addresses are
