@@ -81,7 +81,7 @@ func (a *app) tell(ctx context.Context, e *core.Engine, filter core.EventFilter,
 		case <-time.After(followEvery):
 		}
 		if events, err = e.Events(ctx, filter); err != nil {
-			return nilIfDone(ctx, err)
+			return unlessDone(ctx, err)
 		}
 	}
 }
@@ -94,12 +94,12 @@ func (a *app) tellOne(ev core.Event, o outputFlag) error {
 	return err
 }
 
-// nilIfDone forgets an error that comes from being told to stop.
-func nilIfDone(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+// unlessDone forgets an error that comes from being told to stop.
+func unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // story lays out events that are all there.

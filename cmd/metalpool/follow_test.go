@@ -72,7 +72,7 @@ func TestEventsFollow(t *testing.T) {
 	machine.until("Deploying → Deployed")
 	all.until(`"node":"r1-n3"`, "power off")
 
-	if got := command(t, "", "node", "maintenance", "r1-n1", "--reason", "new memory"); got.code != exitOK {
+	if got := command(t, "node", "maintenance", "r1-n1", "--reason", "new memory"); got.code != exitOK {
 		t.Fatal(got.stderr)
 	}
 	plain.until("Available → Maintenance (pause): new memory")
@@ -99,7 +99,7 @@ func TestWatchLines(t *testing.T) {
 	json.until(`"node":"r1-n1"`, `"state":"Available"`)
 
 	for _, args := range [][]string{{"node", "maintenance", "r1-n1", "--reason", "new memory"}, {"node", "retire", "r1-n4"}} {
-		if got := command(t, "", args...); got.code != exitOK {
+		if got := command(t, args...); got.code != exitOK {
 			t.Fatal(got.stderr)
 		}
 	}

@@ -52,7 +52,7 @@ func TestOutput(t *testing.T) {
 	onFilledPool(t)
 	for name, args := range views {
 		t.Run(name, func(t *testing.T) {
-			got := command(t, "", args...)
+			got := command(t, args...)
 			if got.code != exitOK {
 				t.Fatalf("metalpool %s exited with %d: %s", strings.Join(args, " "), got.code, got.stderr)
 			}
@@ -97,7 +97,7 @@ func TestNoSecretLeaks(t *testing.T) {
 	sealed := regexp.MustCompile(base64.StdEncoding.EncodeToString([]byte("age-encryption.org/v1"))[:24])
 	for name, args := range views {
 		for _, format := range []string{"table", "json"} {
-			got := command(t, "", append(args, "-o", format)...)
+			got := command(t, append(args, "-o", format)...)
 			all := got.stdout + got.stderr
 			for _, secret := range []string{bmcPassword, "hunter2", "age-encryption", "token@", "signature=abc", "user_data", `"secret"`} {
 				if strings.Contains(all, secret) {

@@ -161,10 +161,10 @@ type result struct {
 }
 
 // command runs one command line in this process.
-func command(t testing.TB, stdin string, args ...string) result {
+func command(t testing.TB, args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
-	err := Run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	err := Run(t.Context(), args, strings.NewReader(""), &out, &errs)
 	code := complain(&errs, err)
 	return result{out.String(), errs.String(), code}
 }

@@ -129,7 +129,7 @@ func serveBMC(ts *testscript.TestScript, i int) string {
 	ts.Check(err)
 	pair, err := tls.X509KeyPair(certificate, key)
 	ts.Check(err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	ts.Check(err)
 	served := bmc.Serve(b, listener, pair)
 	ts.Defer(func() { served.Close() })

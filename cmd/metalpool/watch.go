@@ -84,7 +84,7 @@ func (w *watch) run(ctx context.Context, every time.Duration, show func([]watchR
 	for {
 		rows, err := w.look(ctx)
 		if err != nil {
-			return nilIfDone(ctx, err)
+			return unlessDone(ctx, err)
 		}
 		if err := show(rows); err != nil {
 			return err
