@@ -53,6 +53,7 @@ func Run(t *testing.T, fresh Fresh, open Open) {
 		{"Misuse", suite.misuse},
 		{"Pictures", suite.pictures},
 		{"Reopen", suite.reopen},
+		{"LikeTheModel", suite.likeTheModel},
 		{"RacingGoroutines", suite.racingGoroutines},
 		{"RacingProcesses", suite.racingProcesses},
 		{"KilledProcesses", suite.killedProcesses},
