@@ -28,6 +28,24 @@ func fresh(t *testing.T) *Store {
 	return s
 }
 
+// TestSettings: every connection has them, not only the first.
+func TestSettings(t *testing.T) {
+	s := fresh(t)
+	for range 3 {
+		session, err := s.session(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.giveBack(session)
+		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "30000"} {
+			var got string
+			if err := session.row("PRAGMA "+pragma, nil, &got); err != nil || got != want {
+				t.Errorf("%s is %q, %v; want %q", pragma, got, err, want)
+			}
+		}
+	}
+}
+
 // TestQueriesUseIndexes: what every acquire and release runs must not grow with
 // the store. It runs the verbs, and asks SQLite about every statement they
 // prepared.

@@ -32,9 +32,12 @@ type Options struct {
 	KeyFingerprint string
 	// Now is the clock; default time.Now.
 	Now func() time.Time
-	// Patience is how long a writer waits for its turn; default 30 s.
+	// Patience is how long a writer waits for its turn; default 30 s. A context ends
+	// that wait too, but not one for a program that knows nothing of the turn.
 	Patience time.Duration
 }
+
+const defaultPatience = 30 * time.Second
 
 // Store is a core.Store.
 type Store struct {
@@ -65,7 +68,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 		o.Now = time.Now
 	}
 	if o.Patience == 0 {
-		o.Patience = 30 * time.Second
+		o.Patience = defaultPatience
 	}
 	path, err := place(path, o.Create)
 	if err != nil {
