@@ -55,15 +55,22 @@ func (t *turnstile) enter(ctx context.Context) error {
 		<-t.turn
 		return t.tooLong(ctx)
 	}
-	if t.pass(unix.LOCK_NB) == nil {
+	// Mostly nobody is there; then no goroutine is needed.
+	first := flock(t.queue, unix.LOCK_EX|unix.LOCK_NB) == nil
+	if first && flock(t.gate, unix.LOCK_EX|unix.LOCK_NB) == nil {
+		// Unlocking an open file cannot fail.
+		_ = flock(t.queue, unix.LOCK_UN)
 		return nil
 	}
 	passed := make(chan error, 1)
-	go func() { passed <- t.pass(0) }()
+	go func() { passed <- t.wait(first) }()
 	select {
 	case err := <-passed:
 		if err != nil {
 			<-t.turn
+			if errors.Is(err, os.ErrClosed) {
+				return errClosed
+			}
 			return broken("lock the store", err)
 		}
 		return nil
@@ -81,17 +88,20 @@ func (t *turnstile) enter(ctx context.Context) error {
 	}
 }
 
-// pass takes both locks in turn and keeps the gate's.
-func (t *turnstile) pass(how int) error {
-	if err := flock(t.queue, unix.LOCK_EX|how); err != nil {
-		return err
+// wait takes both locks, the queue's unless we are first in it already, and keeps
+// the gate's.
+func (t *turnstile) wait(first bool) error {
+	if !first {
+		if err := flock(t.queue, unix.LOCK_EX); err != nil {
+			return err
+		}
 	}
-	err := flock(t.gate, unix.LOCK_EX|how)
+	err := flock(t.gate, unix.LOCK_EX)
 	return errors.Join(err, flock(t.queue, unix.LOCK_UN))
 }
 
 func (t *turnstile) leave() {
-	// Unlocking an open file cannot fail; a closed one has let go already.
+	// A file that was closed meanwhile has let go already.
 	_ = flock(t.gate, unix.LOCK_UN)
 	<-t.turn
 }
