@@ -3,9 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 
@@ -40,12 +40,12 @@ func (pools) Open(ctx context.Context, url, token string) (core.Service, error) 
 	return open.Service(ctx, url, open.Options{Token: token, Log: slog.New(slog.NewTextHandler(debugLog{}, nil))})
 }
 
-// debugLog is what docker-machine shows with -D.
+// debugLog is what docker-machine shows with -D. It stops reading at a line of 64
+// KiB, so that none comes near.
 type debugLog struct{}
 
-var _ io.Writer = debugLog{}
-
 func (debugLog) Write(line []byte) (int, error) {
-	log.Debug(string(line[:len(line)-1]))
+	const most = 8 << 10
+	log.Debug(string(bytes.TrimSpace(line[:min(len(line), most)])))
 	return len(line), nil
 }
