@@ -8,11 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"time"
 )
-
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // Acquire takes a node for an allocation, without touching its hardware, waiting in
 // the queue for up to o.Wait. The same ID again is the same answer.

@@ -52,7 +52,7 @@ func (e *Engine) SetPool(ctx context.Context, p Pool) error {
 		return &Error{Op: "set pool " + p.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
 	switch {
-	case !namePattern.MatchString(p.Name):
+	case !namePattern().MatchString(p.Name):
 		return bad("use letters, digits and dashes, at most 63", "%q cannot name a pool", p.Name)
 	case p.EraseMinimum != NotErased && p.EraseMinimum.Rank() == 0:
 		return bad("use clear or purge", "%q is no erase class", p.EraseMinimum)
@@ -87,7 +87,7 @@ func (e *Engine) RemovePool(ctx context.Context, name string) error {
 // AddImage examines an image file and puts it into the catalogue. The same name with
 // the same content is the same image; with another it is refused.
 func (e *Engine) AddImage(ctx context.Context, i Image, progress func(done, total Bytes)) (Image, error) {
-	if !idPattern.MatchString(i.Name) {
+	if !idPattern().MatchString(i.Name) {
 		return i, &Error{Op: "add image", Kind: Invalid, Err: fmt.Errorf("%q cannot name an image", i.Name), Hint: "use letters, digits, dots, dashes and underscores, at most 64"}
 	}
 	i, err := e.deployer.Examine(ctx, i, progress)

@@ -32,7 +32,7 @@ func (e *Engine) Enroll(ctx context.Context, in Enrollment, report Reporter) (No
 	if n.ID == "" {
 		n.ID = nodeName(found.Identity)
 	}
-	if !namePattern.MatchString(string(n.ID)) {
+	if !namePattern().MatchString(string(n.ID)) {
 		return n, &Error{Op: "enroll", Node: n.ID, Kind: Invalid, Err: fmt.Errorf("%q cannot name a node", n.ID), Hint: "name it with letters, digits and dashes, at most 63"}
 	}
 	if len(found.Identity.Keys()) == 0 {

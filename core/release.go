@@ -8,7 +8,7 @@ import (
 
 // Release gives a machine up; see Service.
 func (e *Engine) Release(ctx context.Context, id AllocationID, o ReleaseOptions, report Reporter) error {
-	if !idPattern.MatchString(string(id)) {
+	if !idPattern().MatchString(string(id)) {
 		return &Error{Op: "release", Allocation: string(id), Kind: Invalid, Err: errors.New("not an allocation ID"), Hint: "see 'metalpool machine list'"}
 	}
 	if o.Reason == "" {

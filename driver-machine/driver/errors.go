@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/metalpool/metalpool/core"
 )
@@ -14,7 +15,8 @@ const (
 	internalAdvice = "this is a defect of metalpool: please report it with what 'docker-machine -D' prints"
 )
 
-var notFound = regexp.MustCompile(`(?i)not found`)
+// Compiled when first needed: `ls` starts a plugin for every machine.
+var notFound = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)not found`) })
 
 // explain turns an error into the text that docker-machine prints. net/rpc carries
 // nothing else, so the text must tell all, on one line. The exit code is
@@ -35,7 +37,7 @@ func (d *Driver) explain(err error) error {
 	case kind == core.Denied && strings.HasPrefix(d.URL, "https://"):
 		text += "; " + deniedAdvice
 	}
-	return errors.New(notFound.ReplaceAllString(oneLine(text), "missing"))
+	return errors.New(notFound().ReplaceAllString(oneLine(text), "missing"))
 }
 
 // localFault is a fault of this host's own files.
