@@ -289,3 +289,62 @@ func TestAnEraseThatFails(t *testing.T) {
 		})
 	}
 }
+
+// TestAllOfADeployer lays down an image of the catalogue with a seed of its own
+// making: both come from the process that talks to the agent.
+func TestAllOfADeployer(t *testing.T) {
+	d, _ := newDeployer(t)
+	var _ core.Deployer = d
+	m := newMachine(t, filedisk.Faults{}, 64*mib)
+	fill(t, m.disks[0])
+	_, a, ended := checkedIn(t, d, m)
+
+	data := newImage(t, 30*mib+512).data
+	path := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	image, err := d.Examine(t.Context(), core.Image{Name: "debian", Source: path, Format: "raw", Arch: "amd64", User: "debian"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := d.OpenImage(t.Context(), image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = source.Close() }()
+	private, _, err := d.NewHostKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, key, err := d.NewHostKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := d.RenderSeed(core.Seed{InstanceID: "a1", Hostname: "web-1", User: "debian", Keys: key[:1], HostKeys: private})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if err := a.Write(t.Context(), "w", core.WriteOrder{Disk: "S0", Manifest: source.Manifest()}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(read(t, m.disks[0], 0, int64(len(data))), data) {
+		t.Error("the disk does not hold the image")
+	}
+	if err := a.Seed(t.Context(), "s", core.SeedOrder{Disk: "S0", Filesystem: seed}); err != nil {
+		t.Fatal(err)
+	}
+	table, err := gpt.Read(m.disks[0], 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := table.Partitions()[len(table.Partitions())-1]
+	if got := read(t, m.disks[0], last.First*512, int64(len(seed))); last.Name != agent.SeedPartition || !bytes.Equal(got, seed) {
+		t.Errorf("the seed is not in partition %+v", last)
+	}
+	if err := a.Boot(t.Context(), "b", core.BootOrder{Disk: "S0", Mode: core.Reboot}); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, ended, nil)
+}
