@@ -111,7 +111,7 @@ func newAgent(ctx context.Context, cfg Config) (*agent, error) {
 	}
 	a.log = a.log.With("node", cfg.Params.Node, "boot", cfg.Params.Boot)
 	if a.listener == nil {
-		if a.listener, err = net.Listen("tcp", ":0"); err != nil {
+		if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", ":0"); err != nil {
 			return fail("its port", err)
 		}
 	}
@@ -119,8 +119,11 @@ func newAgent(ctx context.Context, cfg Config) (*agent, error) {
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	a.ears = newEars(cfg.Params.Silence)
 	a.board = &board{ctx: a.ctx, worker: a, jobs: map[string]*job{}}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true) // a long poll has a connection of its own
 	a.server = &http.Server{
 		Handler:           a.routes(),
+		Protocols:         protocols,
 		ReadHeaderTimeout: 15 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),

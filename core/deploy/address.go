@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -12,13 +13,13 @@ import (
 
 // ownAddress is the host by which peer reaches us: an override, else what the
 // route to it starts from.
-func ownAddress(peer string, overrides ...string) (string, error) {
+func ownAddress(ctx context.Context, peer string, overrides ...string) (string, error) {
 	for _, o := range overrides {
 		if o != "" {
 			return o, nil
 		}
 	}
-	address, err := routeTo(peer)
+	address, err := routeTo(ctx, peer)
 	if err != nil {
 		return "", &core.Error{
 			Op: "find our address for " + peer, Kind: core.Transient, Err: err,
@@ -30,11 +31,11 @@ func ownAddress(peer string, overrides ...string) (string, error) {
 
 // routeTo asks the kernel which address it would send from. Connecting a UDP
 // socket sends nothing.
-func routeTo(peer string) (netip.Addr, error) {
+func routeTo(ctx context.Context, peer string) (netip.Addr, error) {
 	if peer == "" {
 		return netip.Addr{}, errors.New("no host is known")
 	}
-	conn, err := net.Dial("udp", net.JoinHostPort(peer, "9"))
+	conn, err := (&net.Dialer{}).DialContext(ctx, "udp", net.JoinHostPort(peer, "9"))
 	if err != nil {
 		return netip.Addr{}, err
 	}

@@ -42,11 +42,11 @@ func (d *Deployer) Offer(ctx context.Context, b core.Boot, s core.BootSecret, p 
 	if !d.cfg.Now().Before(b.Expires) {
 		return fail(core.Invalid, errors.New("the boot has expired; make a new one"))
 	}
-	host, err := ownAddress(p.BMCHost, p.Advertise, d.cfg.Advertise)
+	host, err := ownAddress(ctx, p.BMCHost, p.Advertise, d.cfg.Advertise)
 	if err != nil {
 		return "", err
 	}
-	checkInPort, err := d.openCheckIn()
+	checkInPort, err := d.openCheckIn(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -66,7 +66,7 @@ func (d *Deployer) Offer(ctx context.Context, b core.Boot, s core.BootSecret, p 
 		return "", err
 	}
 
-	port, path, unmount, err := d.serve(serveMedia(media), b.Expires)
+	port, path, unmount, err := d.serve(ctx, serveMedia(media), b.Expires)
 	if err != nil {
 		return "", err
 	}

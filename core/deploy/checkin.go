@@ -75,12 +75,12 @@ func (d *Deployer) refuse(bootID, peer, why string) {
 	}
 }
 
-func (d *Deployer) openCheckIn() (port int, err error) {
+func (d *Deployer) openCheckIn(ctx context.Context) (port int, err error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+wire.CheckInPath, d.checkIn)
 	server := d.httpServer(mux)
 	config := &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: d.certificateOf}
-	return d.tls.open(d.cfg.Bind, d.ports, server, func(inner net.Listener) net.Listener { return tls.NewListener(inner, config) })
+	return d.tls.open(ctx, d.cfg.Bind, d.ports, server, func(inner net.Listener) net.Listener { return tls.NewListener(inner, config) })
 }
 
 // certificateOf shows each agent the certificate of its own boot. A boot that was

@@ -192,7 +192,7 @@ type cutter struct {
 
 func newCutter(t *testing.T, to string) *cutter {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func newCutter(t *testing.T, to string) *cutter {
 			if err != nil {
 				return
 			}
-			far, err := net.Dial("tcp", to)
+			far, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", to)
 			if err != nil {
 				_ = near.Close()
 				continue

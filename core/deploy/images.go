@@ -24,7 +24,7 @@ func (d *Deployer) OpenImage(ctx context.Context, i core.Image) (core.ImageSourc
 	if err != nil {
 		return nil, err
 	}
-	port, path, unmount, err := d.serve(opened, time.Time{})
+	port, path, unmount, err := d.serve(ctx, opened, time.Time{})
 	if err != nil {
 		opened.Close()
 		return nil, err

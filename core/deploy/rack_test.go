@@ -169,7 +169,7 @@ func get(t *testing.T, url string) (status int, body []byte) {
 // run starts an agent; its end arrives on the channel.
 func run(t *testing.T, p wire.Params, m *machine) (ended <-chan error, cut context.CancelFunc) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

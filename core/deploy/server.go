@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -26,7 +27,7 @@ type listener struct {
 }
 
 // open listens unless it does already, and returns the port.
-func (l *listener) open(bind string, ports portRange, s *http.Server, wrap func(net.Listener) net.Listener) (int, error) {
+func (l *listener) open(ctx context.Context, bind string, ports portRange, s *http.Server, wrap func(net.Listener) net.Listener) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -35,7 +36,7 @@ func (l *listener) open(bind string, ports portRange, s *http.Server, wrap func(
 	if l.server != nil {
 		return l.port, nil
 	}
-	inner, err := listen(bind, ports)
+	inner, err := listen(ctx, bind, ports)
 	if err != nil {
 		return 0, err
 	}
@@ -55,10 +56,11 @@ func (l *listener) close() error {
 }
 
 // listen takes the first free port of the range: several processes may share it.
-func listen(bind string, ports portRange) (net.Listener, error) {
+func listen(ctx context.Context, bind string, ports portRange) (net.Listener, error) {
+	var config net.ListenConfig
 	var last error
 	for port := ports.first; port <= ports.last; port++ {
-		inner, err := net.Listen("tcp", net.JoinHostPort(bind, strconv.Itoa(port)))
+		inner, err := config.Listen(ctx, "tcp", net.JoinHostPort(bind, strconv.Itoa(port)))
 		if err == nil {
 			return inner, nil
 		}
@@ -72,8 +74,11 @@ func listen(bind string, ports portRange) (net.Listener, error) {
 }
 
 func (d *Deployer) httpServer(h http.Handler) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true) // what BMCs and agents speak; the other costs memory per server
 	return &http.Server{
 		Handler:           h,
+		Protocols:         protocols,
 		ReadHeaderTimeout: 15 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
@@ -91,8 +96,8 @@ type mount struct {
 // see in its requests, at port. After unmount, or from expires on, 410 Gone is
 // answered. BMCs fetch over plain HTTP, and agents check a digest, so the path's
 // secrecy only keeps out the merely curious.
-func (d *Deployer) serve(h http.Handler, expires time.Time) (port int, path string, unmount func(), err error) {
-	port, err = d.plain.open(d.cfg.Bind, d.ports, d.httpServer(http.HandlerFunc(d.serveMount)), func(l net.Listener) net.Listener { return l })
+func (d *Deployer) serve(ctx context.Context, h http.Handler, expires time.Time) (port int, path string, unmount func(), err error) {
+	port, err = d.plain.open(ctx, d.cfg.Bind, d.ports, d.httpServer(http.HandlerFunc(d.serveMount)), func(l net.Listener) net.Listener { return l })
 	if err != nil {
 		return 0, "", nil, err
 	}
