@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/metalpool/metalpool/core"
@@ -109,6 +110,9 @@ func (c *client) persist(ctx context.Context, k call, into any) error {
 		if since.IsZero() {
 			since = time.Now()
 		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			lost = min(lost, refusedFor)
+		}
 		if out := time.Since(since); out > lost {
 			return c.fail(k.op, core.Transient, fmt.Errorf("%s has not answered for %s: %w", c.address, out.Round(time.Second), broken.err),
 				"look at the server's power and network")
@@ -120,6 +124,10 @@ func (c *client) persist(ctx context.Context, k call, into any) error {
 		}
 	}
 }
+
+// refusedFor is how long an agent is called whose host says that nobody listens.
+// It does not come back: a new one would have another certificate.
+const refusedFor = 10 * time.Second
 
 // unreachableError is a request that may or may not have arrived.
 type unreachableError struct{ err error }
@@ -175,7 +183,7 @@ func (c *client) contact(ctx context.Context, op string, err error) error {
 	case ctx.Err() != nil:
 		return c.fail(op, core.Timeout, context.Cause(ctx), "")
 	case errors.Is(err, wire.ErrOtherCertificate):
-		return c.fail(op, core.Denied, fmt.Errorf("another program than the agent that checked in answers at %s", c.address),
+		return c.fail(op, core.Transient, fmt.Errorf("another program than the agent that checked in answers at %s", c.address),
 			"its ramdisk has ended; start it again")
 	case errors.As(err, &alert) && alert.Op == "remote error": // how crypto/tls hands on an alert
 		return c.fail(op, core.Denied, fmt.Errorf("%s refuses our certificate: %w", c.address, err), "its ramdisk was started by another boot")

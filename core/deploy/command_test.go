@@ -283,7 +283,7 @@ func TestAnAgentThatIsGone(t *testing.T) {
 	}
 	s.boot.Agent.Address = second.Address
 	_, err = dial(t, d, s, 5).Inventory(t.Context())
-	wants(t, err, core.Denied, "another program than the agent that checked in")
+	wants(t, err, core.Transient, "another program than the agent that checked in")
 	// Nor does it listen to another boot's key.
 	s.boot.Agent = &second
 	_, err = dial(t, d, s, 5).Inventory(t.Context())
