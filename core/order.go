@@ -89,6 +89,9 @@ func (e *Engine) resolve(ctx context.Context, o Order) (Order, error) {
 	if seed.User == "" {
 		seed.User = image.User
 	}
+	if seed.HostKeys, _, err = e.deployer.NewHostKeys(); err != nil {
+		return o, named(err, o.Name)
+	}
 	if _, err := e.deployer.RenderSeed(seed); err != nil {
 		return o, named(err, o.Name)
 	}
