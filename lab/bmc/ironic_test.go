@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,8 +24,9 @@ import (
 // wrote, turn power, set the boot device, and boot from virtual media.
 func TestIronicDrivesTheBMCs(t *testing.T) {
 	ironic := startIronic(t)
-	// Not Lenovo: this Ironic takes the first slot of the list, where XCC shows RDOC1.
-	for _, name := range []string{"openbmc", "idrac9", "ilo6", "supermicro-x12", "gigabyte"} {
+	// Not Lenovo, nor Supermicro: this Ironic takes the first slot of the list, where XCC
+	// shows RDOC1, and leaves out BootSourceOverrideEnabled, which an X12 asks for.
+	for _, name := range []string{"openbmc", "idrac9", "ilo6", "gigabyte"} {
 		t.Run(name, func(t *testing.T) { drive(t, ironic, name) })
 	}
 }
@@ -82,8 +84,8 @@ func drive(t *testing.T, ironic *ironicAPI, manners string) {
 	ironic.call(t, "PUT", path+"/states/provision", 202, map[string]any{"target": "active"})
 	ironic.await(t, path, "provision_state", "active")
 	b := r.machine.lastBoot(t)
-	if b.Source != FromMedia || b.URL == "" {
-		t.Fatalf("a deploy from virtual media booted %v from %q", b.Source, b.URL)
+	if b.Source != FromMedia || b.Media == nil {
+		t.Fatalf("a deploy from virtual media booted %v", b.Source)
 	}
 	ironic.call(t, "PUT", path+"/states/provision", 202, map[string]any{"target": "deleted"})
 	ironic.await(t, path, "provision_state", "available")
@@ -138,7 +140,7 @@ sync_power_state_interval = 0
 dhcp_provider = none
 [deploy]
 http_root = %[1]s/http
-http_url = http://127.0.0.1:%[2]d
+http_url = %[3]s
 [redfish]
 use_swift = false
 [pxe]
@@ -159,8 +161,11 @@ func startIronic(t *testing.T) *ironicAPI {
 		}
 	}
 	port := freePort(t)
+	// Ironic publishes the media in a folder, and leaves it to others to serve that.
+	published := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(dir, "http"))))
+	t.Cleanup(published.Close)
 	config := filepath.Join(dir, "ironic.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, ironicConfig, dir, port), 0o644); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, ironicConfig, dir, port, published.URL), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command(dbsync, "--config-file", config, "create_schema").CombinedOutput(); err != nil {
