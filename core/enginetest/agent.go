@@ -1,0 +1,124 @@
+package enginetest
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// agent is a conversation with the ramdisk that one boot started.
+type agent struct {
+	host       *Host
+	boot       core.Boot
+	secret     core.BootSecret
+	generation uint64
+}
+
+// call finds the server on which the boot runs, and refuses whom the agent refuses.
+func (a *agent) call(op string, effect func(s *Server) error) error {
+	return a.host.freezer.call("agent "+op, time.Time{}, func() error {
+		a.host.rack.mu.Lock()
+		defer a.host.rack.mu.Unlock()
+		for _, s := range a.host.rack.servers {
+			r := s.ramdisk
+			if r == nil || r.boot != a.boot.ID {
+				continue
+			}
+			if r.token != a.secret.Token || string(a.boot.Agent.Certificate) != "certificate of "+r.boot {
+				return fault(op, core.Denied, "another key")
+			}
+			if a.generation < r.generation {
+				return fault(op, core.LeaseLost, "generation %d is over, it is %d now", a.generation, r.generation)
+			}
+			r.generation = a.generation
+			return effect(s)
+		}
+		return errGone
+	})
+}
+
+// command is call, where the same ID again has the same outcome.
+func (a *agent) command(op, id string, effect func(s *Server) (core.EraseReport, error)) (report core.EraseReport, err error) {
+	err = a.call(op, func(s *Server) error {
+		if before, again := s.ramdisk.done[id]; again {
+			report = before.report
+			return before.err
+		}
+		r := s.ramdisk
+		// Only what the server answered is an outcome: a call that was lost is none.
+		err := s.act(op, func() (err error) {
+			report, err = effect(s)
+			r.done[id] = outcome{report, err}
+			return err
+		})
+		return err
+	})
+	return report, err
+}
+
+func (a *agent) Inventory(context.Context) (i core.Inventory, err error) {
+	err = a.call("inventory", func(s *Server) error {
+		return s.act("inventory", func() error {
+			i = core.Inventory{Identity: s.identity, Hardware: s.hardware, Attempt: a.boot.ID}
+			return nil
+		})
+	})
+	return i, err
+}
+
+func (a *agent) Write(_ context.Context, id string, o core.WriteOrder, progress func(done, total core.Bytes)) error {
+	_, err := a.command("write", id, func(s *Server) (core.EraseReport, error) {
+		progress(1, 1)
+		s.disks[o.Disk] = Disk{Image: o.Manifest.Path}
+		return core.EraseReport{}, nil
+	})
+	return err
+}
+
+func (a *agent) Seed(_ context.Context, id string, o core.SeedOrder) error {
+	_, err := a.command("seed", id, func(s *Server) (core.EraseReport, error) {
+		var seed core.Seed
+		if err := json.Unmarshal(o.Filesystem, &seed); err != nil {
+			return core.EraseReport{}, err
+		}
+		d := s.disks[o.Disk]
+		d.Seed = &seed
+		s.disks[o.Disk] = d
+		return core.EraseReport{}, nil
+	})
+	return err
+}
+
+func (a *agent) Erase(_ context.Context, id string, o core.EraseOrder, progress func(done, total core.Bytes)) (core.EraseReport, error) {
+	return a.command("erase", id, func(s *Server) (report core.EraseReport, err error) {
+		for _, disk := range o.Disks {
+			if !slices.ContainsFunc(s.hardware.Disks, func(d core.Disk) bool { return d.Key() == disk }) {
+				return report, fault("erase", core.Backend, "disk %s is missing", disk)
+			}
+		}
+		// Whatever is built in is erased, ordered or not.
+		for _, d := range s.hardware.Disks {
+			if d.Removable {
+				continue
+			}
+			progress(1, 1)
+			s.disks[d.Key()] = Disk{}
+			report.Disks = append(report.Disks, core.DiskErase{Disk: d.Key(), Method: "discard", Class: core.Clear, Verified: true})
+		}
+		s.erases++
+		return report, nil
+	})
+}
+
+func (a *agent) Boot(_ context.Context, id string, _ core.BootOrder) error {
+	_, err := a.command("kexec", id, func(s *Server) (core.EraseReport, error) {
+		s.bootDisk()
+		return core.EraseReport{}, nil
+	})
+	return err
+}
+
+func (a *agent) Close() error { return nil }

@@ -1,0 +1,292 @@
+// Package enginetest is a rack in memory for tests of the engine: servers that keep
+// their power, media and disks, and hosts on which engines run, freeze in the middle
+// of a call, and wake up later. Everything has state, so that a test looks at what
+// became of the servers and not at which calls were made.
+//
+// Nothing here knows the engine. What a disk holds is text that says whose it is.
+package enginetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// Rack is a set of servers. It outlives the hosts that work on it.
+type Rack struct {
+	// POST is how long a server takes from power on to its first program.
+	POST time.Duration
+
+	mu      sync.Mutex
+	servers map[string]*Server // by the host of the BMC's URL
+	offers  map[string]*offer  // by media URL
+}
+
+// NewRack makes a rack of servers named n1, n2, … with two disks each.
+func NewRack(servers int) *Rack {
+	r := &Rack{servers: map[string]*Server{}, offers: map[string]*offer{}}
+	for i := 1; i <= servers; i++ {
+		r.Add(core.NodeID(fmt.Sprintf("n%d", i)))
+	}
+	return r
+}
+
+// Add puts one more server into the rack.
+func (r *Rack) Add(id core.NodeID) *Server {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := len(r.servers) + 1
+	s := &Server{
+		rack: r, ID: id, Address: fmt.Sprintf("10.0.0.%d", i), power: core.PowerOff,
+		disks:    map[string]Disk{},
+		identity: core.Identity{UUID: fmt.Sprintf("5ca1ab1e-0000-4000-8000-%012d", i), Serial: fmt.Sprintf("SN-%s", id)},
+		hardware: core.Hardware{Arch: "amd64", CPUs: 16, Memory: 64 * core.GiB, NICs: []core.NIC{{MAC: fmt.Sprintf("02:00:00:00:00:%02x", i), Mbps: 25000}}},
+	}
+	for _, disk := range []string{"a", "b"} {
+		serial := fmt.Sprintf("%s-%s", id, disk)
+		s.disks[serial] = Disk{}
+		s.hardware.Disks = append(s.hardware.Disks, core.Disk{Serial: serial, Kind: core.SSD, Size: 480e9})
+	}
+	r.servers[string(id)+".bmc"] = s
+	return s
+}
+
+// Server finds a server by its name.
+func (r *Rack) Server(id core.NodeID) *Server {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.servers[string(id)+".bmc"]
+}
+
+// Servers lists all, by name.
+func (r *Rack) Servers() []*Server {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []*Server
+	for _, s := range r.servers {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b *Server) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return all
+}
+
+// Disk is what one disk holds; the zero Disk is erased.
+type Disk struct {
+	Image string
+	Seed  *core.Seed
+}
+
+// Server is one server with its BMC.
+type Server struct {
+	ID      core.NodeID
+	Address string // of its OS
+	rack    *Rack
+
+	// What follows belongs to the rack's lock.
+	identity core.Identity
+	hardware core.Hardware
+	power    core.PowerState
+	starts   int // counts power on, so that a start that was cut short never comes
+	media    string
+	once     bool
+	tag      string
+	password string
+	disks    map[string]Disk
+	ramdisk  *ramdisk
+	system   *core.Seed // the OS that runs, as its seed made it
+	faults   []*Fault
+	erases   int
+}
+
+// BMC is the address of the server's controller.
+func (s *Server) BMC() string { return "https://" + string(s.ID) + ".bmc" }
+
+// Snapshot is a server at one moment.
+type Snapshot struct {
+	Power   core.PowerState
+	Media   string
+	Once    bool
+	Tag     string
+	Disks   map[string]Disk
+	System  *core.Seed
+	Ramdisk bool
+	Erases  int // erases of all its disks
+}
+
+// Look takes a snapshot.
+func (s *Server) Look() Snapshot {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	disks := map[string]Disk{}
+	for serial, d := range s.disks {
+		disks[serial] = d
+	}
+	return Snapshot{Power: s.power, Media: s.media, Once: s.once, Tag: s.tag, Disks: disks, System: s.system, Ramdisk: s.ramdisk != nil, Erases: s.erases}
+}
+
+// Change alters what the server is made of or tells about itself.
+func (s *Server) Change(fn func(id *core.Identity, h *core.Hardware)) {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	fn(&s.identity, &s.hardware)
+	for _, d := range s.hardware.Disks {
+		if _, there := s.disks[d.Key()]; !there {
+			s.disks[d.Key()] = Disk{}
+		}
+	}
+}
+
+// SetPassword makes the BMC refuse every other one; "" accepts all.
+func (s *Server) SetPassword(password string) {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	s.password = password
+}
+
+// Fault makes calls of one operation fail.
+type Fault struct {
+	Op    string // "power", "set power", "insert", "check-in", "write", "erase", …
+	Err   error
+	Times int  // how many calls fail; negative: all
+	After bool // the call fails after it took effect
+	// Unless is asked, where it is set, before a call fails; true lets it pass.
+	Unless func() bool
+}
+
+// Fail adds a fault.
+func (s *Server) Fail(f Fault) {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	s.faults = append(s.faults, &f)
+}
+
+// Heal removes every fault.
+func (s *Server) Heal() {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	s.faults = nil
+}
+
+// act does one operation on the server unless a fault stops it. The rack is locked.
+func (s *Server) act(op string, effect func() error) error {
+	for _, f := range s.faults {
+		if f.Op != op || f.Times == 0 || (f.Unless != nil && f.Unless()) {
+			continue
+		}
+		f.Times--
+		if f.After {
+			if err := effect(); err != nil {
+				return err
+			}
+		}
+		return f.Err
+	}
+	return effect()
+}
+
+// faulty reports whether something that the server does by itself fails.
+func (s *Server) faulty(op string) bool {
+	return s.act(op, func() error { return nil }) != nil
+}
+
+func (s *Server) turnOff() {
+	s.power, s.ramdisk, s.system = core.PowerOff, nil, nil
+	s.starts++
+}
+
+func (s *Server) turnOn() {
+	if s.power == core.PowerOn {
+		return
+	}
+	s.power = core.PowerOn
+	s.starts++
+	start := s.starts
+	time.AfterFunc(s.rack.POST, func() {
+		s.rack.mu.Lock()
+		defer s.rack.mu.Unlock()
+		if s.starts == start {
+			s.boot()
+		}
+	})
+}
+
+// boot starts what the override names and, as firmware does, the disk where that
+// leads nowhere.
+func (s *Server) boot() {
+	media := s.once
+	s.once = false
+	if media && s.bootMedia() {
+		return
+	}
+	s.bootDisk()
+}
+
+func (s *Server) bootMedia() bool {
+	o := s.rack.offers[s.media]
+	if o == nil || o.host.Down() || s.faulty("fetch media") {
+		return false
+	}
+	s.ramdisk = &ramdisk{boot: o.boot.ID, token: o.secret.Token, generation: o.params.Generation, done: map[string]outcome{}}
+	if s.faulty("check-in") {
+		return true
+	}
+	select {
+	case o.checkIn <- core.AgentEndpoint{Address: s.Address + ":9000", Certificate: []byte("certificate of " + o.boot.ID), Identity: s.identity, Peer: s.Address}:
+	default: // it has checked in before
+	}
+	return true
+}
+
+func (s *Server) bootDisk() {
+	s.ramdisk = nil
+	if s.faulty("boot disk") {
+		return
+	}
+	for _, d := range s.hardware.Disks {
+		if content := s.disks[d.Key()]; content.Image != "" && content.Seed != nil {
+			s.system = content.Seed
+			return
+		}
+	}
+}
+
+// offer is boot media that a host serves.
+type offer struct {
+	host    *Host
+	boot    core.Boot
+	secret  core.BootSecret
+	params  core.BootParams
+	checkIn chan core.AgentEndpoint
+}
+
+// ramdisk is the agent's memory.
+type ramdisk struct {
+	boot, token string
+	generation  uint64
+	done        map[string]outcome // by command
+}
+
+type outcome struct {
+	report core.EraseReport
+	err    error
+}
+
+// PublicKey is the public half of a private host key made by a Host.
+func PublicKey(private string) string {
+	return "ssh-ed25519 " + strings.TrimPrefix(private, "PRIVATE HOST KEY ")
+}
+
+func fault(op string, kind core.Kind, format string, args ...any) error {
+	return &core.Error{Op: op, Kind: kind, Err: fmt.Errorf(format, args...)}
+}
+
+// Unreachable is what a BMC answers that does not answer.
+var Unreachable = &core.Error{Op: "reach BMC", Kind: core.Transient, Err: errors.New("no route to host")}
+
+// Broken is the answer of a BMC or an agent whose server is at fault.
+var Broken = &core.Error{Op: "ask the server", Kind: core.Backend, Err: errors.New("the hardware is broken")}

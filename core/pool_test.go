@@ -1,0 +1,299 @@
+package core_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
+	"github.com/metalpool/metalpool/core/store/sqlite"
+)
+
+// timing makes the lease's arithmetic easy to follow in a story. Its periods pass
+// only in a bubble of testing/synctest, where they cost nothing.
+var timing = core.Timing{Lease: 60 * time.Second, Call: 20 * time.Second, Grace: 10 * time.Minute, Retry: 2 * time.Second, Queue: time.Second}
+
+// pool is a rack with a store, for engines to work on.
+type pool struct {
+	t     *testing.T
+	rack  *enginetest.Rack
+	store core.Store
+	path  string
+}
+
+// newPool enrolls and erases every server of a new rack. It runs in a bubble.
+func newPool(t *testing.T, servers int) *pool {
+	t.Helper()
+	p := bareRack(t, servers)
+	e, _ := p.engine()
+	for _, s := range p.rack.Servers() {
+		if _, err := e.Enroll(t.Context(), core.Enrollment{ID: s.ID, URL: s.BMC(), User: "root", Password: "calvin", Erase: true}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.reconcile()
+	p.sound()
+	return p
+}
+
+// bareRack has a store with an image, and no node yet.
+func bareRack(t *testing.T, servers int) *pool {
+	t.Helper()
+	p := &pool{t: t, rack: enginetest.NewRack(servers), path: filepath.Join(memoryFolder(t), "pool.db")}
+	p.rack.POST = 30 * time.Second
+	p.store = p.open()
+	e, _ := p.engine()
+	if _, err := e.AddImage(t.Context(), core.Image{Name: "debian", Source: "/debian.img", Arch: "amd64", User: "debian"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian"}); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// open opens the pool's store once more, as another process does.
+func (p *pool) open() core.Store {
+	p.t.Helper()
+	store, err := sqlite.Open(p.t.Context(), p.path, sqlite.Options{Create: true})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			p.t.Error(err)
+		}
+	})
+	return store
+}
+
+// memoryFolder is a folder that is gone with the test, in memory where there is
+// such a place: a sweep commits tens of thousands of times.
+func memoryFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("/dev/shm", "metalpool-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(folder); err != nil {
+			t.Error(err)
+		}
+	})
+	return folder
+}
+
+// engine starts an engine in a process of its own.
+func (p *pool) engine() (*core.Engine, *enginetest.Host) {
+	host := p.rack.Host()
+	return p.engineOn(host, p.store, cloak{}, nil), host
+}
+
+func (p *pool) engineOn(host *enginetest.Host, store core.Store, sealer core.Sealer, log *slog.Logger) *core.Engine {
+	return core.New(core.Config{
+		Store: host.Store(store), Sealer: sealer, Deployer: host, Timing: timing, Log: log,
+		Backends: map[string]core.Connector{"redfish": host},
+	})
+}
+
+// cloak is a quick sealer: sealed text is not found where plain text is looked for.
+type cloak struct{}
+
+func (cloak) Seal(plain []byte) (core.Sealed, error) { return mask(plain), nil }
+func (cloak) Open(s core.Sealed) ([]byte, error)     { return mask(s), nil }
+func (cloak) Fingerprint() string                    { return "cloak" }
+
+func mask(text []byte) []byte {
+	masked := make([]byte, len(text))
+	for i, b := range text {
+		masked[i] = b ^ 0x55
+	}
+	return masked
+}
+
+// order is a complete order of a machine.
+func order(id, name string) core.Order {
+	return core.Order{ID: core.AllocationID(id), Owner: "ann", Name: name, Keys: []string{"ssh-ed25519 AAAA ann"}}
+}
+
+// reconcile lets another process finish all that is left, however long it takes.
+func (p *pool) reconcile() {
+	p.t.Helper()
+	e, _ := p.engine()
+	for range 20 {
+		_, err := e.Reconcile(p.t.Context(), core.ReconcileOptions{}, nil)
+		if err != nil {
+			p.t.Logf("reconcile: %v", err)
+		}
+		if len(p.nodes(core.Cleaning, core.Deploying, core.Preparing)) == 0 {
+			return
+		}
+		time.Sleep(time.Minute) // of the bubble
+	}
+	p.t.Fatalf("still at work after 20 minutes: %v\n%s", p.states(), p.story())
+}
+
+func (p *pool) nodes(states ...core.State) []core.Node {
+	p.t.Helper()
+	e := core.New(core.Config{Store: p.store})
+	nodes, err := e.Nodes(context.WithoutCancel(p.t.Context()), core.NodeFilter{States: states})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return nodes
+}
+
+func (p *pool) node(id core.NodeID) core.Node {
+	p.t.Helper()
+	for _, n := range p.nodes() {
+		if n.ID == id {
+			return n
+		}
+	}
+	p.t.Fatalf("no node %s", id)
+	return core.Node{}
+}
+
+func (p *pool) states() map[core.NodeID]core.State {
+	states := map[core.NodeID]core.State{}
+	for _, n := range p.nodes() {
+		states[n.ID] = n.State
+	}
+	return states
+}
+
+// wantStates checks the states of nodes, each as "n1 Available".
+func (p *pool) wantStates(want ...string) {
+	p.t.Helper()
+	var have []string
+	for id, state := range p.states() {
+		have = append(have, fmt.Sprintf("%s %s", id, state))
+	}
+	slices.Sort(have)
+	if !slices.Equal(have, want) {
+		p.t.Errorf("nodes are %q, want %q\n%s", have, want, p.story())
+	}
+}
+
+func (p *pool) machine(id core.AllocationID) core.Machine {
+	p.t.Helper()
+	m, err := core.New(core.Config{Store: p.store}).Machine(context.WithoutCancel(p.t.Context()), id)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return m
+}
+
+// story is every event, for a failure's reader.
+func (p *pool) story() string {
+	events, err := core.New(core.Config{Store: p.store}).Events(context.WithoutCancel(p.t.Context()), core.EventFilter{})
+	if err != nil {
+		return err.Error()
+	}
+	var lines strings.Builder
+	for _, ev := range events {
+		fmt.Fprintf(&lines, "%3d %s %-3s %-10s gen %d %s: %s→%s %s %s %s\n", ev.Seq, ev.At.Format("15:04:05"), ev.Node, ev.Allocation, ev.Generation, ev.Type, ev.From, ev.To, ev.On, ev.Step, ev.Message)
+	}
+	return lines.String()
+}
+
+// sound checks the invariants in the store, and the store against the servers:
+// nobody's data is on a node that may be claimed, what runs on a node is what the
+// store says, and no system of a released machine runs anywhere.
+func (p *pool) sound() {
+	p.t.Helper()
+	for _, problem := range p.problems() {
+		p.t.Error(problem)
+	}
+	if p.t.Failed() {
+		p.t.Log("\n" + p.story())
+	}
+}
+
+func (p *pool) problems() []string {
+	ctx := context.WithoutCancel(p.t.Context())
+	violations, err := core.New(core.Config{Store: p.store}).Verify(ctx)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var found []string
+	for _, v := range violations {
+		found = append(found, fmt.Sprintf("%s: node %s, allocation %s %s", v.Invariant, v.Node, v.Allocation, v.What))
+	}
+	for _, n := range p.nodes() {
+		s := p.rack.Server(n.ID)
+		if s == nil {
+			continue
+		}
+		now := s.Look()
+		bad := func(format string, args ...any) {
+			found = append(found, fmt.Sprintf("node %s is %s: ", n.ID, n.State)+fmt.Sprintf(format, args...))
+		}
+		if n.State == core.Available || n.State == core.Allocated {
+			for _, serial := range slices.Sorted(maps.Keys(now.Disks)) {
+				if d := now.Disks[serial]; d != (enginetest.Disk{}) {
+					bad("disk %s holds %s of %+v", serial, d.Image, d.Seed)
+				}
+			}
+			if now.Power != core.PowerOff || now.Media != "" || now.Once {
+				bad("it was left with power %s, media %q, boot once %t", now.Power, now.Media, now.Once)
+			}
+		}
+		if n.State == core.Deployed && (now.System == nil || now.System.InstanceID != string(n.Attempt)) {
+			bad("attempt %s is not what runs: %+v", n.Attempt, now.System)
+		}
+		if n.State == core.Deployed && (now.Media != "" || now.Once) {
+			bad("media %q, boot once %t", now.Media, now.Once)
+		}
+		if now.System != nil && !n.State.Owned() && !n.State.Working() {
+			bad("a system runs on it: %+v", now.System)
+		}
+	}
+	leases := []core.Lease{}
+	err = p.store.View(ctx, func(tx core.Tx) error {
+		for l, err := range tx.Leases() {
+			if err != nil {
+				return err
+			}
+			leases = append(leases, l)
+		}
+		return nil
+	})
+	if err != nil {
+		found = append(found, err.Error())
+	}
+	for _, l := range leases {
+		if l.Holder != "" && !slices.ContainsFunc(p.nodes(core.Cleaning, core.Deploying), func(n core.Node) bool { return n.ID == l.Node }) && time.Now().Before(l.Expires) {
+			found = append(found, fmt.Sprintf("node %s is at rest and leased to %s", l.Node, l.Holder))
+		}
+	}
+	return found
+}
+
+// logs is a logger whose lines a test reads.
+type logs struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}

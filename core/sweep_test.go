@@ -1,0 +1,202 @@
+package core_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
+)
+
+// The crash sweep. For every n, an engine freezes in its n-th call: before the call
+// took effect, or after, or with the call on its way. Nothing of it runs on, no defer,
+// no renewal of its lease. Another process goes on; then the frozen one wakes up, at
+// its worst moment, and does what it still believes to be its work.
+
+// crashScenario is what is going on when the engine freezes.
+type crashScenario struct {
+	name    string
+	servers int
+	prepare func(p *pool)
+	act     func(e *core.Engine, p *pool) error
+	// rest is where the nodes are once all is over.
+	rest []string
+}
+
+var crashScenarios = []crashScenario{
+	{
+		name: "create", servers: 2,
+		prepare: func(*pool) {},
+		act: func(e *core.Engine, p *pool) error {
+			_, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil)
+			return err
+		},
+		rest: []string{"n1 Available", "n2 Available"},
+	},
+	{
+		name: "rm", servers: 1,
+		prepare: func(p *pool) {
+			e, _ := p.engine()
+			if _, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil); err != nil {
+				p.t.Fatal(err)
+			}
+		},
+		act: func(e *core.Engine, p *pool) error {
+			return e.Release(p.t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil)
+		},
+		rest: []string{"n1 Available"},
+	},
+	{
+		name: "move", servers: 2,
+		// Whichever node is taken first fails the write, and is suspect ever after.
+		prepare: func(p *pool) {
+			broken := 0
+			for _, s := range p.rack.Servers() {
+				s.Fail(enginetest.Fault{Op: "write", Err: enginetest.Broken, Times: -1, Unless: func() bool {
+					broken++
+					return broken > 1
+				}})
+			}
+		},
+		act: func(e *core.Engine, p *pool) error {
+			_, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil)
+			return err
+		},
+	},
+}
+
+// recoveries are how others go on.
+var recoveries = []struct {
+	name string
+	run  func(e *core.Engine, p *pool) error
+}{
+	{"the same create", func(e *core.Engine, p *pool) error {
+		_, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil)
+		if core.Is(err, core.Exists) && p.machine("a-1").State.Ended() {
+			return nil // it was released before the crash
+		}
+		return err
+	}},
+	{"release", func(e *core.Engine, p *pool) error {
+		return e.Release(p.t.Context(), "a-1", core.ReleaseOptions{}, nil)
+	}},
+	{"reconcile", func(e *core.Engine, p *pool) error {
+		p.reconcile()
+		return nil
+	}},
+}
+
+// thaws are when the frozen engine wakes up; 0 is when the others are through.
+var thaws = []struct {
+	name  string
+	after time.Duration
+}{
+	{"at the end", 0},
+	{"within its lease", 5 * time.Second},
+	{"after its lease", 65 * time.Second},
+	{"in the middle of the takeover", 95 * time.Second},
+}
+
+func TestCrashSweep(t *testing.T) {
+	for _, scenario := range crashScenarios {
+		for _, recovery := range recoveries {
+			for _, thaw := range thaws {
+				t.Run(scenario.name+"/"+recovery.name+"/thaw "+thaw.name, func(t *testing.T) {
+					t.Parallel()
+					calls := 0
+					for more := true; more && !t.Failed(); {
+						calls++
+						for _, when := range []enginetest.When{enginetest.Before, enginetest.Late, enginetest.After} {
+							synctest.Test(t, func(t *testing.T) {
+								c := crash{t: t, at: calls, when: when, thaw: thaw.after}
+								more = c.run(scenario, recovery.run)
+							})
+						}
+					}
+					if calls < 20 {
+						t.Errorf("swept only %d calls", calls)
+					}
+				})
+			}
+		}
+	}
+}
+
+// crash is one story of the sweep.
+type crash struct {
+	t    *testing.T
+	at   int
+	when enginetest.When
+	thaw time.Duration
+}
+
+// run reports whether the engine froze at all.
+func (c crash) run(s crashScenario, recover func(e *core.Engine, p *pool) error) (froze bool) {
+	p := newPool(c.t, s.servers)
+	s.prepare(p)
+	victim, host := p.engine()
+	host.Freeze(c.at, c.when)
+	ended := make(chan error, 1)
+	go func() { ended <- s.act(victim, p) }()
+	select {
+	case <-host.Frozen():
+	case err := <-ended:
+		if err != nil {
+			c.t.Errorf("without a crash: %v", err)
+		}
+		return false
+	}
+	defer func() {
+		if c.t.Failed() {
+			calls := host.Calls()
+			c.t.Logf("frozen %s call %d, %q, of %q\n%s", c.when, c.at, calls[c.at-1], calls, p.story())
+		}
+	}()
+	thawed := make(chan struct{})
+	if c.thaw > 0 {
+		time.AfterFunc(c.thaw, func() {
+			host.Thaw()
+			close(thawed)
+		})
+	}
+	other, _ := p.engine()
+	if err := recover(other, p); err != nil {
+		c.t.Errorf("recovery: %v", err)
+	}
+	c.check(p, "after the recovery")
+	if c.thaw > 0 {
+		<-thawed
+	} else {
+		host.Thaw()
+	}
+	err := <-ended
+	c.check(p, fmt.Sprintf("after the frozen engine went on to its end (%v)", err))
+	p.reconcile()
+	c.check(p, "after the last of its work was reconciled")
+	last, _ := p.engine()
+	if err := last.Release(c.t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil); err != nil {
+		c.t.Errorf("the last release: %v", err)
+	}
+	p.reconcile()
+	// Nothing is still on its way after the longest time that a call may take.
+	time.Sleep(timing.Lease)
+	c.check(p, "at the end")
+	if s.rest != nil {
+		p.wantStates(s.rest...)
+	} else if len(p.nodes(core.Available, core.Quarantined)) != s.servers {
+		c.t.Errorf("at the end: %v", p.states())
+	}
+	if m := p.machine("a-1"); !m.State.Ended() {
+		c.t.Errorf("the machine is %s at the end", m.State)
+	}
+	return true
+}
+
+func (c crash) check(p *pool, moment string) {
+	c.t.Helper()
+	for _, problem := range p.problems() {
+		c.t.Errorf("%s: %s", moment, problem)
+	}
+}
