@@ -25,7 +25,7 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 		}
 		var s *Shortage
 		if !errors.As(err, &s) || s.May == 0 {
-			return a, e.leaveQueue(ctx, o.ID, err) // no node of this pool will ever fit
+			return a, e.leaveQueue(ctx, o.ID, err) // no node of this pool is going to fit
 		}
 		left := o.Wait - time.Since(began)
 		if left <= 0 {
@@ -50,40 +50,25 @@ func (e *Engine) acquireOnce(ctx context.Context, o Order, queue bool) (a Alloca
 	var missed error
 	err = e.store.Update(ctx, func(tx Tx) error {
 		missed = nil
-		if a, err = existing(tx, o); err != nil {
-			return err
-		}
-		if a.ID != "" && a.State != Waiting {
-			return nil
-		}
-		stored := a.ID != ""
-		if !stored {
-			if err := e.admit(tx, o); err != nil {
-				return err
+		stored, n, err := e.look(tx, o, &a)
+		if Is(err, NoCapacity, Exists, Denied) {
+			expired, expireErr := e.expireStale(tx, a.ID)
+			if expireErr != nil {
+				return expireErr
 			}
-			a = Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, State: Waiting, Request: o.Request}
+			if expired > 0 {
+				stored, n, err = e.look(tx, o, &a)
+			}
 		}
-		n, err := e.choose(tx, a)
-		if Is(err, NoCapacity) {
+		switch {
+		case Is(err, NoCapacity) && queue:
 			missed = err
-			if expired, err := e.expireStale(tx, o.Request.Pool); err != nil {
-				return err
-			} else if expired > 0 {
-				n, err = e.choose(tx, a)
-				if err == nil {
-					missed = nil
-				} else if !Is(err, NoCapacity) {
-					return err
-				}
-			}
-		} else if err != nil {
-			return err
-		}
-		if missed != nil {
-			if !queue {
-				return nil
-			}
 			return e.enqueue(tx, a, stored)
+		case Is(err, NoCapacity):
+			missed = err // what has expired stays so
+			return nil
+		case err != nil || a.State != Waiting:
+			return err
 		}
 		return e.claim(tx, &a, stored, n, o.AcquireTimeout)
 	})
@@ -91,6 +76,26 @@ func (e *Engine) acquireOnce(ctx context.Context, o Order, queue bool) (a Alloca
 		err = missed
 	}
 	return a, err
+}
+
+// look finds what the order stands for already or, where a is Waiting, the node that
+// it may claim now.
+func (e *Engine) look(tx Tx, o Order, a *Allocation) (stored bool, n Node, err error) {
+	if *a, err = existing(tx, o); err != nil {
+		return false, n, err
+	}
+	stored = a.ID != ""
+	if stored && a.State != Waiting {
+		return stored, n, nil
+	}
+	if !stored {
+		if err := e.admit(tx, o); err != nil {
+			return false, n, err
+		}
+		*a = Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, State: Waiting, Request: o.Request}
+	}
+	n, err = e.choose(tx, *a)
+	return stored, n, err
 }
 
 // claim gives the node to the allocation in the same transaction that looked.
@@ -127,8 +132,8 @@ func (e *Engine) enqueue(tx Tx, a Allocation, stored bool) error {
 	return tx.AddEvent(Event{Allocation: a.ID, Type: StateChanged, To: Waiting, Message: a.Owner + "/" + a.Name + " queues", By: e.process})
 }
 
-// leaveQueue gives the place in the queue up and returns why. The ID stays unused
-// but for this: the same ID may queue again, so the row only expires.
+// leaveQueue gives the order's own place in the queue up and returns why. One that
+// was found under another ID is its maker's to leave.
 func (e *Engine) leaveQueue(ctx context.Context, id AllocationID, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.timing.Call)
 	defer cancel()
@@ -140,7 +145,10 @@ func (e *Engine) leaveQueue(ctx context.Context, id AllocationID, why error) err
 		a.Deadline = tx.Now()
 		return e.expire(tx, a)
 	})
-	return errors.Join(why, err)
+	if err != nil {
+		e.log.Warn("the place in the queue was not given up; it lapses", "allocation", id, "error", err)
+	}
+	return why
 }
 
 // existing finds what the order's ID, or its owner and name, already stand for. A
@@ -175,7 +183,7 @@ func existing(tx Tx, o Order) (Allocation, error) {
 		return refuse(Exists, "choose another name, or "+release,
 			"%s/%s is there as %s (%s) with another request: %s", o.Owner, o.Name, a.ID, a.State, diff)
 	}
-	if a.State == Deploying || a.State == Failed || a.State == Allocated {
+	if a.State != Deployed {
 		return a, nil // adopted: the caller lost its first answer
 	}
 	return refuse(Exists, "import it by its ID, choose another name, or "+release,

@@ -26,6 +26,9 @@ func (e *Engine) advance(tx Tx, n *Node, a *Allocation, on Trigger, reason strin
 	case on == NodeFault:
 		return nil
 	}
+	if a.State.Ended() && a.Order != nil {
+		a.Order.UserData = nil // its row stays for ever, its secret need not
+	}
 	return swapAllocation(tx, a)
 }
 

@@ -76,13 +76,16 @@ type Attempt struct {
 	EndedAt    time.Time    `json:"ended_at,omitzero"`
 	// Met are the steps that are done, with the time.
 	Met map[string]time.Time `json:"met,omitempty"`
-	// Boot is the ramdisk boot that this attempt uses now; Boots counts them.
+	// Boot is the ramdisk boot that this attempt uses now; Boots counts them, those of
+	// workers that died too.
 	Boot  *Boot `json:"boot,omitempty"`
 	Boots int   `json:"boots,omitempty"`
 	// Disk is the root disk that was chosen, by serial or WWN.
 	Disk string `json:"disk,omitempty"`
 	// FailedErases counts erases that failed, not workers that died.
 	FailedErases int `json:"failed_erases,omitempty"`
+	// Quiet is when the last call of a worker that was fenced out alive has ended.
+	Quiet time.Time `json:"quiet,omitzero"`
 	// HostKeys are the private SSH host keys that we made; gone once Deployed.
 	HostKeys Sealed `json:"host_keys,omitempty"`
 	// PublicHostKeys are their public halves, authorized_keys format.

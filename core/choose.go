@@ -40,7 +40,24 @@ func (e *Engine) choose(tx Tx, a Allocation) (Node, error) {
 }
 
 // refusal says why an Available node is not for this allocation; "" takes it.
-func refusal(n Node, a Allocation, ahead []Allocation, p places) string {
+func refusal(n Node, a Allocation, ahead []waiter, p places) string {
+	if why := unsuited(n, a, p); why != "" {
+		return why
+	}
+	for _, w := range ahead {
+		if unsuited(n, w.Allocation, w.places) == "" {
+			return "is for " + w.Name + queuedFirst
+		}
+	}
+	return ""
+}
+
+// queuedFirst ends the reason that passes.
+const queuedFirst = ", which queued first"
+
+// unsuited says why an Available node would not do for an allocation, whoever else
+// wants it.
+func unsuited(n Node, a Allocation, p places) string {
 	if why := Mismatch(n, a.Request); why != "" {
 		return why
 	}
@@ -52,25 +69,32 @@ func refusal(n Node, a Allocation, ahead []Allocation, p places) string {
 	if p.mode == Together && len(p.counts) > 0 && p.counts[n.Spec.Labels[p.key]] == 0 {
 		return fmt.Sprintf("is in another %s than the rest of its group", p.key)
 	}
-	for _, w := range ahead {
-		if Mismatch(n, w.Request) == "" {
-			return fmt.Sprintf("is for %s, which queued first", w.Name)
-		}
-	}
 	return ""
+}
+
+// waiter is an allocation in the queue, and where its group is.
+type waiter struct {
+	Allocation
+	places places
 }
 
 // queueAhead lists the waiting allocations that came before a and whose waiters
 // are alive.
-func queueAhead(tx Tx, a Allocation) ([]Allocation, error) {
-	var ahead []Allocation
+func queueAhead(tx Tx, a Allocation) ([]waiter, error) {
+	var ahead []waiter
 	for w, err := range tx.Allocations(AllocationFilter{Pool: a.Request.Pool, States: []State{Waiting}}) {
 		if err != nil {
 			return nil, err
 		}
 		first := a.CreatedAt.IsZero() || w.CreatedAt.Before(a.CreatedAt) || (w.CreatedAt.Equal(a.CreatedAt) && w.ID < a.ID)
 		if w.ID != a.ID && first && w.Deadline.After(tx.Now()) {
-			ahead = append(ahead, w)
+			ahead = append(ahead, waiter{Allocation: w})
+		}
+	}
+	for i := range ahead {
+		var err error
+		if ahead[i].places, err = groupPlaces(tx, ahead[i].Allocation); err != nil {
+			return nil, err
 		}
 	}
 	return ahead, nil
@@ -113,7 +137,7 @@ func groupPlaces(tx Tx, a Allocation) (places, error) {
 }
 
 // noCapacity explains, node by node, why nothing could be claimed.
-func (e *Engine) noCapacity(tx Tx, a Allocation, ahead []Allocation, p places) error {
+func (e *Engine) noCapacity(tx Tx, a Allocation, ahead []waiter, p places) error {
 	total, soon := 0, 0
 	states := map[State]int{}
 	reasons := map[string][]NodeID{}
@@ -125,6 +149,9 @@ func (e *Engine) noCapacity(tx Tx, a Allocation, ahead []Allocation, p places) e
 		if n.State == Available {
 			why := refusal(n, a, ahead, p)
 			reasons[why] = append(reasons[why], n.ID)
+			if strings.HasSuffix(why, queuedFirst) {
+				soon++ // that one may leave the queue, or get another node
+			}
 			continue
 		}
 		if Mismatch(n, a.Request) != "" {
@@ -190,15 +217,15 @@ func nameNodes(ids []NodeID) string {
 	return fmt.Sprintf("%s and %d more", join(ids[:2], ", "), len(ids)-2)
 }
 
-// expireStale lets go of allocations that were never deployed in time. It is run
-// where somebody misses a node.
-func (e *Engine) expireStale(tx Tx, pool string) (int, error) {
+// expireStale lets go of allocations that were never deployed in time, but for spared,
+// whose caller is here. It is run where somebody may be refused on their account.
+func (e *Engine) expireStale(tx Tx, spared AllocationID) (int, error) {
 	var stale []Allocation
-	for a, err := range tx.Allocations(AllocationFilter{Pool: pool, States: []State{Allocated, Waiting}}) {
+	for a, err := range tx.Allocations(AllocationFilter{States: []State{Allocated, Waiting}}) {
 		if err != nil {
 			return 0, err
 		}
-		if !a.Deadline.IsZero() && tx.Now().After(a.Deadline) {
+		if a.ID != spared && !a.Deadline.IsZero() && tx.Now().After(a.Deadline) {
 			stale = append(stale, a)
 		}
 	}

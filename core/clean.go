@@ -7,8 +7,20 @@ import (
 )
 
 // startCleanRecord gives a node a new attempt at a clean, in the transaction that
-// moves it to Cleaning. by is the allocation that let go of it, if one did.
+// moves it to Cleaning. by is the allocation that let go of it, if one did. What was
+// under way on the node ends here.
 func (e *Engine) startCleanRecord(tx Tx, n *Node, by AllocationID) error {
+	if n.Attempt != "" {
+		before, err := tx.Attempt(n.Attempt)
+		if err != nil {
+			return err
+		}
+		if before.EndedAt.IsZero() {
+			if err := endAttempt(tx, before); err != nil {
+				return err
+			}
+		}
+	}
 	at := Attempt{ID: AttemptID(NewID("c")), Node: n.ID, Allocation: by, Job: JobClean, StartedAt: tx.Now()}
 	n.Attempt = at.ID
 	return tx.PutAttempt(at)
@@ -24,7 +36,10 @@ func (w *work) clean(ctx context.Context) error {
 	if interrupted(ctx) || Is(err, LeaseLost) {
 		return err
 	}
-	if Is(err, Transient) && w.attempt.Boots < maxBoots {
+	if Is(err, Busy) {
+		return err // the store would not take it; the node did nothing wrong
+	}
+	if Is(err, Transient) && w.boots < maxBoots {
 		// Nobody answered: that may be our own network. Others may reach it.
 		w.note(context.WithoutCancel(ctx), Note, stepOff, "unreachable from "+w.e.process+": "+err.Error())
 		return err
@@ -38,21 +53,18 @@ func (w *work) cleaned(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := w.endAttempt(tx); err != nil {
-			return err
-		}
 		n.Erases++
 		if n.Suspect {
-			return w.e.advance(tx, &n, nil, DoneSuspect, "suspect: "+n.Reason)
+			return w.finish(tx, &n, nil, DoneSuspect, "suspect: "+n.Reason)
 		}
-		return w.e.advance(tx, &n, nil, Done, "")
+		return w.finish(tx, &n, nil, Done, "")
 	})
 }
 
 // quarantine keeps a node out that could not be cleaned. It is switched off first
 // where it still listens.
 func (w *work) quarantine(ctx context.Context, why error) error {
-	off, cancel := context.WithTimeout(ctx, w.e.timing.Call)
+	off, cancel := context.WithTimeout(ctx, 2*w.e.timing.Call) // the first may pass in waiting; see park
 	defer cancel()
 	if err := park(off, w); err != nil {
 		why = fmt.Errorf("%w (and it could not be switched off: %v)", why, err)
@@ -62,16 +74,26 @@ func (w *work) quarantine(ctx context.Context, why error) error {
 		if err != nil {
 			return err
 		}
-		if err := w.endAttempt(tx); err != nil {
-			return err
-		}
-		return w.e.advance(tx, &n, nil, GiveUp, why.Error())
+		return w.finish(tx, &n, nil, GiveUp, why.Error())
 	})
 }
 
-func (w *work) endAttempt(tx Tx) error {
-	at := w.attempt
-	at.EndedAt, at.Boot = tx.Now(), nil
+// finish ends an attempt: its record, the state of the node, and the lease, all in
+// one transaction, so that no node at rest stays leased to a worker that died.
+func (w *work) finish(tx Tx, n *Node, a *Allocation, on Trigger, reason string) error {
+	if err := endAttempt(tx, w.attempt); err != nil {
+		return err
+	}
+	if err := w.e.advance(tx, n, a, on, reason); err != nil {
+		return err
+	}
+	return w.free(tx)
+}
+
+// endAttempt writes the last of an attempt's record. Its secrets go: the keys of
+// its boot and of its host open nothing any more that we want opened.
+func endAttempt(tx Tx, at Attempt) error {
+	at.EndedAt, at.Boot, at.HostKeys = tx.Now(), nil, nil
 	return tx.PutAttempt(at)
 }
 
@@ -146,9 +168,5 @@ func (c *creation) abandon(ctx context.Context, w *work) error {
 	if err := powerOff(ctx, w); err != nil {
 		return err
 	}
-	err := c.giveUp(ctx, w, errors.New("its worker died and its caller did not come back"))
-	if e, ok := errors.AsType[*Error](err); ok && e.Kind == LeaseLost {
-		return err
-	}
-	return nil
+	return c.giveUp(ctx, w, errors.New("its worker died and its caller did not come back"))
 }

@@ -69,6 +69,9 @@ func (c *creation) onNode(ctx context.Context, a Allocation) error {
 		return err
 	}
 	ctx, w, err := c.startDeploy(ctx, a)
+	if errors.Is(err, errBroughtFurther) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -135,8 +138,17 @@ func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) e
 		held.Moves = append(held.Moves, n.ID)
 		return c.e.claim(tx, held, true, next, c.order.AcquireTimeout)
 	})
+	if errors.Is(err, ErrConflict) {
+		return nil // another call of the same create has brought it further
+	}
+	if interrupted(ctx) {
+		return why // the same request goes on with it
+	}
 	if err != nil {
-		return errors.Join(why, c.e.releaseUntouched(ctx, a.ID, why, answered))
+		if err := c.e.releaseUntouched(ctx, a, why, answered); err != nil {
+			return fmt.Errorf("%w (and it could not be released: %v)", why, err)
+		}
+		return why
 	}
 	if !answered {
 		c.silent = append(c.silent, a.Node)
@@ -146,10 +158,10 @@ func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) e
 
 // releaseUntouched ends an allocation that found no node it could reach. The node
 // goes back; where its own BMC refused, it is kept out.
-func (e *Engine) releaseUntouched(ctx context.Context, id AllocationID, why error, answered bool) error {
+func (e *Engine) releaseUntouched(ctx context.Context, tried Allocation, why error, answered bool) error {
 	return e.store.Update(context.WithoutCancel(ctx), func(tx Tx) error {
-		a, err := tx.Allocation(id)
-		if err != nil || a.State != Allocated {
+		a, err := tx.Allocation(tried.ID)
+		if err != nil || a.State != Allocated || a.Node != tried.Node {
 			return err
 		}
 		n, err := tx.Node(a.Node)
@@ -189,6 +201,10 @@ func (c *creation) answered(ctx context.Context, id NodeID) error {
 	return nil
 }
 
+// errBroughtFurther says that another call of the same create has deployed the
+// machine, or moved it, while this one waited for its turn.
+var errBroughtFurther = errors.New("another call has brought the machine further")
+
 // startDeploy commits Deploying with a lease before the hardware is touched: anew,
 // or going on with the attempt of a worker that died.
 func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Context, *work, error) {
@@ -217,6 +233,9 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 			var held *Allocation
 			if n, held, err = heldBy(tx, a.ID); err != nil {
 				return err
+			}
+			if held.State == Deployed || held.Node != a.Node {
+				return errBroughtFurther
 			}
 			if p, err = findPool(tx, n.Pool); err != nil {
 				return err
@@ -247,8 +266,8 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 			say(c.report, Progress{Node: n.ID, Step: "lease", Message: err.Error()})
 		}
 		busy = err
-		if err := wait(ctx, e.timing.Queue); err != nil {
-			return ctx, nil, errors.Join(busy, err)
+		if wait(ctx, e.timing.Queue) != nil {
+			return ctx, nil, busy
 		}
 	}
 	if err != nil {
@@ -258,8 +277,7 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 	return work, w, nil
 }
 
-// deployed commits the end: how the machine is reached is kept, the private host
-// keys are not.
+// deployed commits the end: how the machine is reached is kept, its secrets are not.
 func (w *work) deployed(ctx context.Context) error {
 	return w.commit(ctx, func(tx Tx) error {
 		n, a, err := heldBy(tx, w.attempt.Allocation)
@@ -274,12 +292,8 @@ func (w *work) deployed(ctx context.Context) error {
 		if a.Access.SSHUser == "" {
 			a.Access.SSHUser = image.User
 		}
-		at := w.attempt
-		at.EndedAt, at.HostKeys, at.Boot = tx.Now(), nil, nil
-		if err := tx.PutAttempt(at); err != nil {
-			return err
-		}
-		return w.e.advance(tx, &n, a, Done, "")
+		a.Order.UserData = nil // it is on the disk; nobody needs it here any more
+		return w.finish(tx, &n, a, Done, "")
 	})
 }
 
@@ -292,38 +306,48 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 	off, cancel := context.WithTimeout(ctx, w.pool.Timeouts.orDefaults().Power)
 	defer cancel()
 	stopErr := powerOff(off, w)
-	ours := Is(why, Invalid, NotFound, Internal, Denied) || errors.Is(why, errOutOfTime)
+	if Is(stopErr, LeaseLost) {
+		return stopErr
+	}
+	ours := Is(why, Invalid, NotFound, Internal, Denied, Busy) || errors.Is(why, errOutOfTime)
 	if ours || stopErr != nil || c.order.Request.Node != "" {
 		if stopErr != nil {
 			why = fmt.Errorf("%w (and its power could not be read back as Off: %v)", why, stopErr)
 		}
-		return c.giveUp(ctx, w, why)
+		return c.failed(ctx, w, why)
 	}
 	moved, err := c.moveAway(ctx, w, why)
 	switch {
+	case Is(err, LeaseLost):
+		return err
 	case err != nil:
-		return c.giveUp(ctx, w, errors.Join(why, err))
+		return c.failed(ctx, w, fmt.Errorf("%w (and no other node could be taken: %v)", why, err))
 	case !moved:
-		return c.giveUp(ctx, w, why)
+		return c.failed(ctx, w, why)
 	}
 	say(c.report, Progress{Node: w.node.ID, Step: "node", Message: fmt.Sprintf("failed: %v; moving to another node", why)})
-	return w.e.startDetached()
+	w.e.startDetached()
+	return nil
 }
 
+// failed gives up and says so to the caller.
+func (c *creation) failed(ctx context.Context, w *work, why error) error {
+	err := c.giveUp(ctx, w, why)
+	if err != nil {
+		return err
+	}
+	return &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: why, Hint: "see 'metalpool node events " + string(w.node.ID) + "'; the same request tries again, release gives it back"}
+}
+
+// giveUp commits Failed.
 func (c *creation) giveUp(ctx context.Context, w *work, why error) error {
-	err := w.commit(ctx, func(tx Tx) error {
+	return w.commit(ctx, func(tx Tx) error {
 		n, a, err := heldBy(tx, w.attempt.Allocation)
 		if err != nil {
 			return err
 		}
-		at := w.attempt
-		at.EndedAt, at.Boot = tx.Now(), nil
-		if err := tx.PutAttempt(at); err != nil {
-			return err
-		}
-		return w.e.advance(tx, &n, a, GiveUp, why.Error())
+		return w.finish(tx, &n, a, GiveUp, why.Error())
 	})
-	return &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: errors.Join(why, err), Hint: "see 'metalpool node events " + string(w.node.ID) + "'; the same request tries again, release gives it back"}
 }
 
 // moveAway hands the node to a clean and the allocation to another node, in one

@@ -19,7 +19,8 @@ type step struct {
 	do      func(ctx context.Context, w *work) error
 }
 
-// maxBoots is how often one attempt starts the ramdisk before the node is given up.
+// maxBoots is how often one worker starts the ramdisk in vain before the node is
+// given up. Workers that died do not count.
 const maxBoots = 3
 
 // drive is the one loop behind every deploy and every clean: do the first step that
@@ -59,7 +60,7 @@ func (w *work) drive(ctx context.Context, steps []step) error {
 func (w *work) bootAgain(s step, err error) bool {
 	never := s.name == stepRamdisk && w.attempt.Job == JobClean && Is(err, Timeout)
 	silent := s.ramdisk && Is(err, Transient, Timeout)
-	return (never || silent) && w.attempt.Boots < maxBoots
+	return (never || silent) && w.boots < maxBoots
 }
 
 // try does a step, again after passing faults, until its time is over.

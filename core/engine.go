@@ -23,7 +23,8 @@ type Engine struct {
 	detach   func() error
 	process  string // who we are in leases and events: user@host/pid
 
-	boots sync.Map // boot ID → *work, for what the deployer tells of agents
+	boots   sync.Map // boot ID → *work, for what the deployer tells of agents
+	workers sync.Map // NodeID → *work, for a release that takes its lease
 }
 
 // Config is what an engine is made of.
@@ -120,7 +121,7 @@ func (e *Engine) connect(ctx context.Context, n Node, fence Fence) (BMC, error) 
 	}
 	password, err := e.sealer.Open(n.Spec.BMC.Secret)
 	if err != nil {
-		return nil, &Error{Op: "open BMC password", Node: n.ID, Kind: Denied, Err: err, Hint: "the store's key may have changed; set the password again with 'metalpool node set'"}
+		return nil, &Error{Op: "open BMC password", Node: n.ID, Kind: Internal, Err: err, Hint: "the store's key may have changed; set the password again with 'metalpool node set'"}
 	}
 	return b.Connect(ctx, n.Spec.BMC, string(password), fence)
 }

@@ -51,7 +51,7 @@ func (e *Engine) Enroll(ctx context.Context, in Enrollment, report Reporter) (No
 		}
 	}
 	if in.Erase {
-		return n, e.startDetached()
+		e.startDetached()
 	}
 	return n, nil
 }

@@ -135,7 +135,8 @@ func (e *Engine) toCleaning(ctx context.Context, id NodeID, on Trigger, reason s
 	if err != nil {
 		return n, err
 	}
-	return n, e.startDetached()
+	e.startDetached()
+	return n, nil
 }
 
 // Pause takes an Available node aside.
@@ -243,18 +244,8 @@ func (e *Engine) Reconcile(ctx context.Context, o ReconcileOptions, report Repor
 }
 
 func (e *Engine) expireAll(ctx context.Context) error {
-	pools, err := e.Pools(ctx)
-	if err != nil {
+	return e.store.Update(ctx, func(tx Tx) error {
+		_, err := e.expireStale(tx, "")
 		return err
-	}
-	for _, p := range pools {
-		err := e.store.Update(ctx, func(tx Tx) error {
-			_, err := e.expireStale(tx, p.Name)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }

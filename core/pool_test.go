@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/metalpool/metalpool/core"
@@ -59,6 +60,42 @@ func bareRack(t *testing.T, servers int) *pool {
 	if err := e.SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian"}); err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+// preset is a pool at rest, to begin many stories from.
+type preset struct {
+	store []byte
+	rack  *enginetest.Rack
+}
+
+// makePreset makes a pool and lets prepare bring it where the stories begin.
+func makePreset(t *testing.T, servers int, prepare func(p *pool)) (made preset) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, servers)
+		prepare(p)
+		if err := p.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		store, err := os.ReadFile(p.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = preset{store, p.rack}
+	})
+	return made
+}
+
+// pool is a pool in the preset's state. It runs in a bubble.
+func (m preset) pool(t *testing.T) *pool {
+	t.Helper()
+	time.Sleep(time.Hour) // a bubble begins at the same time as that of the preset did
+	p := &pool{t: t, rack: m.rack.Clone(), path: filepath.Join(memoryFolder(t), "pool.db")}
+	if err := os.WriteFile(p.path, m.store, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.store = p.open()
 	return p
 }
 
@@ -126,11 +163,12 @@ func order(id, name string) core.Order {
 	return core.Order{ID: core.AllocationID(id), Owner: "ann", Name: name, Keys: []string{"ssh-ed25519 AAAA ann"}}
 }
 
-// reconcile lets another process finish all that is left, however long it takes.
+// reconcile lets another process finish all that is left, however long it takes. A
+// worker that is alive and waits for a server that never starts takes an hour.
 func (p *pool) reconcile() {
 	p.t.Helper()
 	e, _ := p.engine()
-	for range 20 {
+	for range 120 {
 		_, err := e.Reconcile(p.t.Context(), core.ReconcileOptions{}, nil)
 		if err != nil {
 			p.t.Logf("reconcile: %v", err)
@@ -140,7 +178,7 @@ func (p *pool) reconcile() {
 		}
 		time.Sleep(time.Minute) // of the bubble
 	}
-	p.t.Fatalf("still at work after 20 minutes: %v\n%s", p.states(), p.story())
+	p.t.Fatalf("still at work after two hours: %v\n%s", p.states(), p.story())
 }
 
 func (p *pool) nodes(states ...core.State) []core.Node {

@@ -14,93 +14,126 @@ func (e *Engine) Release(ctx context.Context, id AllocationID, o ReleaseOptions,
 	if o.Reason == "" {
 		o.Reason = "released by " + e.process
 	}
-	var (
-		n      Node
-		p      Pool
-		l      Lease
-		at     Attempt
-		driven bool // the clean is ours to start
-	)
-	err := e.store.Update(ctx, func(tx Tx) error {
-		driven = false
+	// A lease is taken by force once. If somebody else then takes it from us, that is
+	// the same release again, and one of the two is enough.
+	for force := true; ; force = false {
+		r, err := e.letGo(ctx, id, o.Reason, force)
+		switch {
+		case err == nil && r.off && o.WaitClean:
+			return e.awaitClean(ctx, id, report)
+		case err == nil && r.off:
+			if r.cleaning {
+				e.startDetached()
+			}
+			return nil
+		case err == nil:
+			e.depose(r.lease)
+			err = e.switchOff(ctx, r, o.WaitClean, report)
+		case !r.cleaning:
+			return err
+		}
+		if err == nil {
+			continue
+		}
+		if !Is(err, Busy, LeaseLost) || wait(ctx, e.timing.Queue) != nil {
+			return &Error{Op: "release", Allocation: string(id), Node: r.node.ID, Kind: KindOf(err), Err: fmt.Errorf("released, and the node is Cleaning, but its power was not read back as Off: %w", err), Hint: "the pool goes on with it; run the same again, or 'metalpool reconcile'"}
+		}
+	}
+}
+
+// letting is how far an allocation has been let go of.
+type letting struct {
+	cleaning bool // its node is being cleaned on its account
+	off      bool // and is Off, or nothing of the allocation runs anywhere
+
+	node    Node
+	pool    Pool
+	attempt Attempt
+	lease   Lease // ours, to read Off back under; where not off
+}
+
+// letGo commits that the allocation has ended, and takes the lease on a node that is
+// to be switched off, from whoever has it. Where an earlier release has come as far as
+// that, its lease is taken only where force says so; else Busy.
+func (e *Engine) letGo(ctx context.Context, id AllocationID, reason string, force bool) (r letting, err error) {
+	err = e.store.Update(ctx, func(tx Tx) error {
+		r = letting{off: true}
+		forced := true
 		a, err := tx.Allocation(id)
 		switch {
 		case Is(err, NotFound):
-			return e.bury(tx, id, o.Reason)
+			return e.bury(tx, id, reason)
 		case err != nil:
 			return err
 		case a.State == Waiting:
-			a.State, a.EndedAt, a.Reason = Released, tx.Now(), o.Reason
+			a.State, a.EndedAt, a.Reason = Released, tx.Now(), reason
 			if err := swapAllocation(tx, &a); err != nil {
 				return err
 			}
-			return tx.AddEvent(Event{Allocation: id, Type: StateChanged, From: Waiting, To: Released, On: Release, Message: o.Reason, By: e.process})
+			return tx.AddEvent(Event{Allocation: id, Type: StateChanged, From: Waiting, To: Released, On: Release, Message: reason, By: e.process})
 		case a.State == Allocated:
 			n, err := tx.Node(a.Node)
 			if err != nil {
 				return err
 			}
-			return e.advance(tx, &n, &a, Release, o.Reason)
+			return e.advance(tx, &n, &a, Release, reason)
 		case a.State.Ended():
 			// A release that died before it read Off back is gone on with.
-			n, at, driven, err = e.unfinishedRelease(tx, a)
-			if err != nil || !driven {
+			forced = force
+			if r.node, r.attempt, r.cleaning, err = releasedBy(tx, a); err != nil || !r.cleaning {
 				return err
 			}
-			if l, err = e.takeLease(tx, n.ID, false); Is(err, Busy) {
-				driven = false
+			if _, r.off = r.attempt.Met[stepOff]; r.off {
 				return nil
 			}
 		default:
-			if n, err = tx.Node(a.Node); err != nil {
+			r.cleaning, r.off = true, false
+			if r.node, err = tx.Node(a.Node); err != nil {
 				return err
 			}
-			if l, err = e.takeLease(tx, n.ID, true); err != nil {
+			if err := e.startCleanRecord(tx, &r.node, a.ID); err != nil {
 				return err
 			}
-			if err := e.startCleanRecord(tx, &n, a.ID); err != nil {
+			if err := e.advance(tx, &r.node, &a, Release, reason); err != nil {
 				return err
 			}
-			if err := e.advance(tx, &n, &a, Release, o.Reason); err != nil {
+			if r.attempt, err = tx.Attempt(r.node.Attempt); err != nil {
 				return err
 			}
-			at, err = tx.Attempt(n.Attempt)
-			driven = true
 		}
-		if err != nil {
+		if r.pool, err = findPool(tx, r.node.Pool); err != nil {
 			return err
 		}
-		p, err = findPool(tx, n.Pool)
-		return err
+		return e.takeToSwitchOff(tx, &r, forced)
 	})
+	return r, err
+}
+
+// takeToSwitchOff takes the node's lease, from a living worker too where force says
+// so. A call of that worker may still be on its way: the clean outlasts it.
+func (e *Engine) takeToSwitchOff(tx Tx, r *letting, force bool) error {
+	before, err := tx.Lease(r.node.ID)
 	if err != nil {
 		return err
 	}
-	if driven {
-		if err := e.switchOff(ctx, n, p, at, l, o.WaitClean, report); err != nil {
-			return &Error{Op: "release", Allocation: string(id), Node: n.ID, Kind: KindOf(err), Err: fmt.Errorf("released, and the node is Cleaning, but its power was not read back as Off: %w", err), Hint: "the pool goes on with it; run the same again, or 'metalpool reconcile'"}
-		}
+	if r.lease, err = e.takeLease(tx, r.node.ID, force); err != nil || before.Free(tx.Now(), 0) {
+		return err
 	}
-	if o.WaitClean {
-		return e.awaitClean(ctx, id, report)
-	}
-	return e.startDetached()
+	r.attempt.Quiet = tx.Now().Add(e.timing.Call)
+	return tx.PutAttempt(r.attempt)
 }
 
 // switchOff reads Off back before Release returns and, where the caller waits,
 // drives the clean to its end.
-func (e *Engine) switchOff(ctx context.Context, n Node, p Pool, at Attempt, l Lease, clean bool, report Reporter) error {
-	ctx, w := e.begin(ctx, n, p, at, l, report)
+func (e *Engine) switchOff(ctx context.Context, r letting, clean bool, report Reporter) error {
+	ctx, w := e.begin(ctx, r.node, r.pool, r.attempt, r.lease, report)
 	defer w.end()
 	if clean {
 		return w.clean(ctx)
 	}
 	err := w.drive(ctx, cleanSteps[:1])
-	if err != nil {
-		// What follows is the pool's business, not the caller's.
-		if detachErr := e.startDetached(); detachErr != nil {
-			err = errors.Join(err, detachErr)
-		}
+	if err != nil && !Is(err, LeaseLost) {
+		e.startDetached() // what follows is the pool's business, not the caller's
 	}
 	return err
 }
@@ -115,52 +148,41 @@ func (e *Engine) bury(tx Tx, id AllocationID, reason string) error {
 	return tx.AddEvent(Event{Allocation: id, Type: StateChanged, To: Released, On: Release, Message: a.Reason, By: e.process})
 }
 
-// unfinishedRelease finds the clean of an ended allocation whose Off was never read
-// back.
-func (e *Engine) unfinishedRelease(tx Tx, a Allocation) (Node, Attempt, bool, error) {
+// releasedBy finds the clean that follows the release of an allocation, while it is
+// under way.
+func releasedBy(tx Tx, a Allocation) (n Node, at Attempt, cleaning bool, err error) {
 	if a.Node == "" {
-		return Node{}, Attempt{}, false, nil
+		return n, at, false, nil
 	}
-	n, err := tx.Node(a.Node)
+	n, err = tx.Node(a.Node)
 	if Is(err, NotFound) {
-		return n, Attempt{}, false, nil // retired since
+		return n, at, false, nil // retired since
 	}
 	if err != nil || n.State != Cleaning {
-		return n, Attempt{}, false, err
-	}
-	at, err := tx.Attempt(n.Attempt)
-	if err != nil || at.Allocation != a.ID {
 		return n, at, false, err
 	}
-	_, off := at.Met[stepOff]
-	return n, at, !off, nil
+	at, err = tx.Attempt(n.Attempt)
+	return n, at, err == nil && at.Allocation == a.ID, err
 }
 
 // awaitClean waits until the node that an allocation let go of is at rest.
 func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporter) error {
 	for {
-		var n Node
+		var (
+			n        Node
+			cleaning bool
+		)
 		err := e.store.View(ctx, func(tx Tx) error {
 			a, err := tx.Allocation(id)
-			if err != nil || a.Node == "" {
-				return err
-			}
-			if n, err = tx.Node(a.Node); Is(err, NotFound) {
-				n, err = Node{}, nil
-			}
-			if err != nil || n.State != Cleaning {
-				return err
-			}
-			at, err := tx.Attempt(n.Attempt)
-			if err == nil && at.Allocation != id {
-				n = Node{} // somebody else's clean by now
+			if err == nil {
+				n, _, cleaning, err = releasedBy(tx, a)
 			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if n.State != Cleaning {
+		if !cleaning {
 			if n.State == Quarantined {
 				say(report, Progress{Node: n.ID, Step: "clean", Message: "quarantined: " + n.Reason})
 			}
@@ -177,12 +199,11 @@ func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporte
 
 // startDetached asks for a worker that outlives us. Without one the next command
 // on the store finishes what is left.
-func (e *Engine) startDetached() error {
+func (e *Engine) startDetached() {
 	if e.detach == nil {
-		return nil
+		return
 	}
 	if err := e.detach(); err != nil {
 		e.log.Warn("no worker could be started; the next command goes on", "error", err)
 	}
-	return nil
 }

@@ -39,7 +39,7 @@ var (
 		{name: stepOff, timeout: Timeouts.power, do: powerOff},
 		{name: stepRamdisk, timeout: Timeouts.boot, do: bootRamdisk},
 		{name: stepErase, timeout: Timeouts.erase, do: erase, ramdisk: true},
-		{name: stepPark, timeout: Timeouts.power, do: park},
+		{name: stepPark, timeout: Timeouts.boot, do: park},
 	}
 )
 
@@ -62,8 +62,8 @@ func powerOff(ctx context.Context, w *work) error {
 // call is a boot of its own, with new keys, a new token and a new URL: media that a
 // dead worker left behind leads nowhere.
 func bootRamdisk(ctx context.Context, w *work) error {
-	if w.attempt.Boots >= maxBoots {
-		return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("started %d times, and the agent never stayed", w.attempt.Boots), Hint: "look at the console; is this process reachable from the node (METALPOOL_ADVERTISE)?"}
+	if w.boots >= maxBoots {
+		return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("started %d times, and the agent never stayed", w.boots), Hint: "look at the console; is this process reachable from the node (METALPOOL_ADVERTISE)?"}
 	}
 	limits := w.pool.Timeouts.orDefaults()
 	boot, secret, err := w.e.deployer.NewBoot(limits.CheckIn + limits.Write + limits.Erase)
@@ -77,7 +77,8 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	if boot.Secret, err = w.e.sealer.Seal(plain); err != nil {
 		return err
 	}
-	if err := w.save(ctx, func(a *Attempt) { a.Boot = &boot }); err != nil {
+	offered := boot
+	if err := w.save(ctx, func(a *Attempt) { a.Boot = &offered }); err != nil {
 		return err
 	}
 	bmc, err := w.conn(ctx)
@@ -103,6 +104,7 @@ func bootRamdisk(ctx context.Context, w *work) error {
 		return err
 	}
 	// Counted once the BMC took everything: a passing fault of the BMC is no boot.
+	w.boots++
 	if err := w.save(ctx, func(a *Attempt) { a.Boots++ }); err != nil {
 		return err
 	}
@@ -122,7 +124,8 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	if why := strangers(w.node.Spec.Identity, agent.Identity); why != "" {
 		return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Backend, Err: errors.New(why), Hint: "is the BMC's address that of another server? retire the node and enroll it again"}
 	}
-	return w.save(ctx, func(a *Attempt) { a.Boot.Agent = &agent })
+	boot.Agent = &agent
+	return w.save(ctx, func(a *Attempt) { a.Boot = &boot })
 }
 
 // strangers says why two identities cannot be one server's; "" when they share a
@@ -423,6 +426,9 @@ func judge(r EraseReport, o EraseOrder, minimum EraseClass) error {
 		}
 		done[d.Disk] = true
 	}
+	if len(done) == 0 {
+		return fail("(none)", errors.New("the agent saw no disk, so nothing says that the data is gone"))
+	}
 	for _, d := range o.Disks {
 		if !done[d] {
 			return fail(d, errors.New("was not erased"))
@@ -439,8 +445,13 @@ func (r EraseReport) String() string {
 	return strings.Join(lines, "; ")
 }
 
-// park leaves the server off, with no media and no boot override.
+// park leaves the server off, with no media and no boot override. Where a living
+// worker was fenced out, its last call may still be on its way: what is said to the
+// BMC after that is what stays.
 func park(ctx context.Context, w *work) error {
+	if err := wait(ctx, time.Until(w.attempt.Quiet)); err != nil {
+		return err
+	}
 	if err := powerOff(ctx, w); err != nil {
 		return err
 	}

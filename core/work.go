@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -15,10 +16,13 @@ type work struct {
 	pool    Pool
 	attempt Attempt
 	lease   Lease
+	about   Event // what its events have in common; others read it too
 	report  Reporter
 
 	bmc     BMC // opened when first needed
 	offered []string
+	boots   int // ramdisks that this worker has started
+	cancel  context.CancelCauseFunc
 	stop    func() // ends the renewal
 }
 
@@ -38,11 +42,21 @@ func (e *Engine) takeLease(tx Tx, id NodeID, force bool) (Lease, error) {
 	return l, tx.SwapLease(l, before)
 }
 
+// depose stops a worker of this process at once whose lease was taken by force; one
+// elsewhere finds out when it renews its lease, or asks its fence.
+func (e *Engine) depose(l Lease) {
+	if old, ok := e.workers.Load(l.Node); ok && old.(*work).lease.Generation < l.Generation {
+		old.(*work).cancel(&Error{Op: "work on", Node: l.Node, Kind: LeaseLost, Err: errors.New("the machine was released"), Hint: "nothing; the release goes on with the node"})
+	}
+}
+
 // begin starts to renew a lease that was just taken. The context it returns ends
 // with a LeaseLost cause when the lease is gone.
 func (e *Engine) begin(ctx context.Context, n Node, p Pool, a Attempt, l Lease, report Reporter) (context.Context, *work) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &work{e: e, node: n, pool: p, attempt: a, lease: l, report: report}
+	w := &work{e: e, node: n, pool: p, attempt: a, lease: l, report: report, cancel: cancel}
+	w.about = Event{Node: n.ID, Allocation: a.Allocation, Attempt: a.ID, Generation: l.Generation, By: e.process}
+	e.workers.Store(n.ID, w)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -105,8 +119,10 @@ func (w *work) fence(ctx context.Context) (until time.Time, err error) {
 			return err
 		}
 		l, err := tx.Lease(w.node.ID)
-		// The store's clock may not be ours: only the distance counts.
-		until = time.Now().Add(l.Expires.Sub(tx.Now()))
+		// The store's clock may not be ours: only the distance counts. No call lasts
+		// longer than Call, so that whoever takes a lease by force knows when the last
+		// call under the old one has ended.
+		until = time.Now().Add(min(l.Expires.Sub(tx.Now()), w.e.timing.Call))
 		return err
 	})
 	return until, err
@@ -126,6 +142,7 @@ func (w *work) commit(ctx context.Context, fn func(tx Tx) error) error {
 // lease, so that whoever comes next need not wait for it to lapse.
 func (w *work) end() {
 	w.stop()
+	w.e.workers.CompareAndDelete(w.node.ID, w)
 	for _, boot := range w.offered {
 		w.e.deployer.Withdraw(boot)
 		w.e.boots.Delete(boot)
@@ -182,7 +199,9 @@ func (w *work) note(ctx context.Context, t EventType, step, message string) {
 }
 
 func (w *work) event(t EventType, step, message string) Event {
-	return Event{Node: w.node.ID, Allocation: w.attempt.Allocation, Attempt: w.attempt.ID, Generation: w.lease.Generation, Type: t, Step: step, Message: message, By: w.e.process}
+	ev := w.about
+	ev.Type, ev.Step, ev.Message = t, step, message
+	return ev
 }
 
 func (w *work) say(step, format string, args ...any) {

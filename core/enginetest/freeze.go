@@ -12,7 +12,7 @@ const (
 	// Before the call took effect: until the host thaws nothing was sent.
 	Before When = iota
 	// Late is a call that is on its way when the host freezes, and lands at the last
-	// moment that its deadline allows. Other calls than those to a BMC are as Before.
+	// moment that its deadline allows. A call without a deadline is as Before.
 	Late
 	// After it took effect, and before the caller knew.
 	After

@@ -9,6 +9,7 @@ package enginetest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -25,11 +26,12 @@ type Rack struct {
 	mu      sync.Mutex
 	servers map[string]*Server // by the host of the BMC's URL
 	offers  map[string]*offer  // by media URL
+	hits    map[string]int     // faults that struck, by operation
 }
 
 // NewRack makes a rack of servers named n1, n2, … with two disks each.
 func NewRack(servers int) *Rack {
-	r := &Rack{servers: map[string]*Server{}, offers: map[string]*offer{}}
+	r := &Rack{servers: map[string]*Server{}, offers: map[string]*offer{}, hits: map[string]int{}}
 	for i := 1; i <= servers; i++ {
 		r.Add(core.NodeID(fmt.Sprintf("n%d", i)))
 	}
@@ -54,6 +56,26 @@ func (r *Rack) Add(id core.NodeID) *Server {
 	}
 	r.servers[string(id)+".bmc"] = s
 	return s
+}
+
+// Clone is another rack in the same state. Nothing is under way on a rack that is
+// cloned.
+func (r *Rack) Clone() *Rack {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := &Rack{POST: r.POST, servers: map[string]*Server{}, offers: map[string]*offer{}, hits: maps.Clone(r.hits)}
+	for bmc, s := range r.servers {
+		twin := *s
+		twin.rack, twin.disks = c, maps.Clone(s.disks)
+		twin.hardware.Disks = slices.Clone(s.hardware.Disks)
+		twin.faults = nil
+		for _, f := range s.faults {
+			same := *f
+			twin.faults = append(twin.faults, &same)
+		}
+		c.servers[bmc] = &twin
+	}
+	return c
 }
 
 // Server finds a server by its name.
@@ -102,6 +124,10 @@ type Server struct {
 	faults   []*Fault
 	erases   int
 }
+
+// Hits counts how often faults of an operation have struck on this rack. It is for a
+// Fault's Unless, while the rack is locked.
+func (r *Rack) Hits(op string) int { return r.hits[op] }
 
 // BMC is the address of the server's controller.
 func (s *Server) BMC() string { return "https://" + string(s.ID) + ".bmc" }
@@ -155,7 +181,7 @@ type Fault struct {
 	Times int  // how many calls fail; negative: all
 	After bool // the call fails after it took effect
 	// Unless is asked, where it is set, before a call fails; true lets it pass.
-	Unless func() bool
+	Unless func(r *Rack) bool
 }
 
 // Fail adds a fault.
@@ -175,10 +201,11 @@ func (s *Server) Heal() {
 // act does one operation on the server unless a fault stops it. The rack is locked.
 func (s *Server) act(op string, effect func() error) error {
 	for _, f := range s.faults {
-		if f.Op != op || f.Times == 0 || (f.Unless != nil && f.Unless()) {
+		if f.Op != op || f.Times == 0 || (f.Unless != nil && f.Unless(s.rack)) {
 			continue
 		}
 		f.Times--
+		s.rack.hits[op]++
 		if f.After {
 			if err := effect(); err != nil {
 				return err
