@@ -67,6 +67,7 @@ func bareRack(t *testing.T, servers int) *pool {
 type preset struct {
 	store []byte
 	rack  *enginetest.Rack
+	calls int // that one story makes, where that was counted
 }
 
 // makePreset makes a pool and lets prepare bring it where the stories begin.
@@ -82,7 +83,7 @@ func makePreset(t *testing.T, servers int, prepare func(p *pool)) (made preset) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		made = preset{store, p.rack}
+		made = preset{store: store, rack: p.rack}
 	})
 	return made
 }
