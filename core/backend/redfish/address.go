@@ -62,19 +62,19 @@ func (a address) local(link string) (string, error) {
 	if strings.Contains(link, "://") {
 		u, err := url.Parse(link)
 		if err != nil || !strings.EqualFold(u.Host, a.host) || u.User != nil {
-			return "", foreignLink(link)
+			return "", foreignLinkError(link)
 		}
 		path = u.RequestURI()
 	}
 	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") {
-		return "", foreignLink(link)
+		return "", foreignLinkError(link)
 	}
 	return path, nil
 }
 
-// foreignLink is a link that leads away from the BMC that gave it.
-type foreignLink string
+// foreignLinkError is a link that leads away from the BMC that gave it.
+type foreignLinkError string
 
-func (l foreignLink) Error() string {
+func (l foreignLinkError) Error() string {
 	return fmt.Sprintf("it gave a link that leads elsewhere: %q", shorten(string(l), 80))
 }

@@ -82,12 +82,11 @@ func (c *Connector) Connect(ctx context.Context, e core.Endpoint, password strin
 	}
 
 	b := &conversation{
-		options:  c.options,
-		at:       at,
-		scrub:    scrubber(e.User, password),
-		links:    maps.Clone(e.Links),
-		leave:    leave,
-		expected: e.TLS.Fingerprint,
+		options: c.options,
+		at:      at,
+		scrub:   scrubber(e.User, password),
+		links:   maps.Clone(e.Links),
+		leave:   leave,
 	}
 	if b.links == nil {
 		b.links = map[string]string{}
@@ -155,7 +154,7 @@ func (c *Connector) Fingerprint(ctx context.Context, url string) (string, error)
 	dialer := tls.Dialer{NetDialer: &net.Dialer{}, Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}} //nolint:gosec // to learn it
 	conn, err := dialer.DialContext(ctx, "tcp", at.key)
 	if err != nil {
-		return "", explain(ctx, op, at, "", scrubber("", ""), err)
+		return "", explain(ctx, op, at, scrubber("", ""), err)
 	}
 	defer conn.Close()
 	return fingerprint(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw), nil

@@ -33,10 +33,11 @@ func TestTrust(t *testing.T) {
 	r := newRig(t, nil)
 	other := newRig(t, nil)
 	ca := func(r *rig) string {
-		conn, err := tls.Dial("tcp", strings.TrimPrefix(r.endpoint.URL, "https://"), &tls.Config{InsecureSkipVerify: true})
+		dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}
+		conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(r.endpoint.URL, "https://"))
 		must(t, "dial", err)
 		defer conn.Close()
-		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: conn.ConnectionState().PeerCertificates[0].Raw}))
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw}))
 	}
 	right, wrong := r.endpoint.TLS.Fingerprint, other.endpoint.TLS.Fingerprint
 	for _, c := range []struct {
@@ -102,7 +103,7 @@ func TestFingerprint(t *testing.T) {
 
 // closedPort is an address of this host where nobody listens.
 func closedPort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, "listen", err)
 	defer l.Close()
 	return l.Addr().String()

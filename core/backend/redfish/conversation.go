@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,13 +19,12 @@ import (
 
 // conversation is one job's talk with a BMC. Its verbs go one after the other.
 type conversation struct {
-	options  Options
-	at       address
-	expected string              // fingerprint recorded, for the hint when another shows
-	scrub    func(string) string // takes the password out of what the BMC says
-	wire     *http.Transport
-	api      *gofish.APIClient
-	leave    func()
+	options Options
+	at      address
+	scrub   func(string) string // takes the password out of what the BMC says
+	wire    *http.Transport
+	api     *gofish.APIClient
+	leave   func()
 
 	mu      sync.Mutex // held for a whole verb
 	closed  bool
@@ -78,7 +76,7 @@ func (b *conversation) verb(ctx context.Context, op string, do func(talk) error)
 			err = do(t)
 		}
 	}
-	return explain(ctx, op, b.at, b.expected, b.scrub, err)
+	return explain(ctx, op, b.at, b.scrub, err)
 }
 
 // talk is a conversation during one verb. Its requests end with the verb's context.
@@ -104,7 +102,7 @@ func (t talk) get(path string, v any) (etag string, err error) {
 		return "", err
 	}
 	if err := json.Unmarshal(text, v); err != nil {
-		return "", &notRedfish{path: path, kind: resp.Header.Get("Content-Type"), server: resp.Header.Get("Server"), text: t.scrub(string(text)), err: err}
+		return "", &notRedfishError{path: path, kind: resp.Header.Get("Content-Type"), server: resp.Header.Get("Server"), text: t.scrub(string(text)), err: err}
 	}
 	return resp.Header.Get("ETag"), nil
 }
@@ -129,8 +127,8 @@ func (t talk) patch(path, etag string, body any) error {
 	if etag != "" || statusOf(err) != http.StatusPreconditionRequired {
 		return err
 	}
-	var any json.RawMessage
-	etag, err = t.get(path, &any)
+	var whole json.RawMessage
+	etag, err = t.get(path, &whole)
 	if err != nil {
 		return err
 	}
@@ -146,14 +144,14 @@ func (t talk) send(path string, request func(path string) (*http.Response, error
 	if err != nil {
 		return err
 	}
-	defer schemas.DeferredCleanupHTTPResponse(resp)
-	if resp.StatusCode == http.StatusAccepted {
-		if job := resp.Header.Get("Location"); job != "" {
-			schemas.DeferredCleanupHTTPResponse(resp) // the one connection is needed
-			return t.finish(job)
-		}
+	// What it says of a success is not needed: the state is read back. Read to its
+	// end, it gives the connection free.
+	_, err = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	if job := resp.Header.Get("Location"); job != "" && resp.StatusCode == http.StatusAccepted {
+		return t.finish(job)
 	}
-	return nil
+	return err
 }
 
 // wait is a pause that the end of the verb's context cuts short.
@@ -175,27 +173,4 @@ func statusOf(err error) int {
 		return answer.HTTPReturnedStatusCode
 	}
 	return 0
-}
-
-// notRedfish is an answer that a Redfish service does not give.
-type notRedfish struct {
-	path, kind, server, text string
-	err                      error
-}
-
-func (e *notRedfish) Unwrap() error { return e.err }
-
-func (e *notRedfish) Error() string {
-	var b strings.Builder
-	b.WriteString("what answers at " + e.path + " is not Redfish: ")
-	switch {
-	case strings.TrimSpace(e.text) == "":
-		b.WriteString("an empty answer")
-	default:
-		b.WriteString(strings.TrimSpace(e.kind + " that begins with " + quote(e.text, 60)))
-	}
-	if e.server != "" {
-		b.WriteString(", from a server that calls itself " + quote(e.server, 40))
-	}
-	return b.String()
 }

@@ -20,7 +20,7 @@ import (
 
 // explain is the one place that turns what went wrong with a BMC into a core.Error.
 // An error that is one already, such as the fence's, is kept.
-func explain(ctx context.Context, op string, at address, expected string, scrub func(string) string, err error) error {
+func explain(ctx context.Context, op string, at address, scrub func(string) string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -28,34 +28,34 @@ func explain(ctx context.Context, op string, at address, expected string, scrub 
 	if errors.As(err, &ours) {
 		return ours
 	}
-	kind, what, hint := diagnose(ctx, at, expected, err)
-	return &core.Error{Op: op, Kind: kind, Hint: hint, Err: &cause{text: "BMC " + at.base + ": " + shorten(scrub(what), longest), err: err}}
+	kind, what, hint := diagnose(ctx, at, err)
+	return &core.Error{Op: op, Kind: kind, Hint: hint, Err: &causeError{text: "BMC " + at.base + ": " + shorten(scrub(what), longest), err: err}}
 }
 
 // longest is how much of a BMC's own words an error holds. The cut comes after the
 // scrub: half a password is no longer found.
 const longest = 400
 
-// cause has the text that people read, and keeps the chain for errors.Is.
-type cause struct {
+// causeError has the text that people read, and keeps the chain for errors.Is.
+type causeError struct {
 	text string
 	err  error
 }
 
-func (c *cause) Error() string { return c.text }
-func (c *cause) Unwrap() error { return c.err }
+func (c *causeError) Error() string { return c.text }
+func (c *causeError) Unwrap() error { return c.err }
 
-func diagnose(ctx context.Context, at address, expected string, err error) (kind core.Kind, what, hint string) {
+func diagnose(ctx context.Context, at address, err error) (kind core.Kind, what, hint string) {
 	var (
 		answer    *schemas.Error
-		changed   *certificateChanged
-		stopped   *fenced
-		foreign   foreignLink
-		page      *notRedfish
-		pick      *ambiguous
-		missing   *missing
-		job       *failedJob
-		unsettled *unsettled
+		changed   *certificateError
+		stopped   *fencedError
+		foreign   foreignLinkError
+		page      *notRedfishError
+		pick      *ambiguousError
+		missing   *missingError
+		job       *failedJobError
+		unsettled *unsettledError
 		record    tls.RecordHeaderError
 	)
 	switch {
@@ -155,7 +155,7 @@ func bare(err error) string {
 // untrusted reports a certificate that did not pass.
 func untrusted(err error) bool {
 	var (
-		changed *certificateChanged
+		changed *certificateError
 		verify  *tls.CertificateVerificationError
 	)
 	return errors.As(err, &changed) || errors.As(err, &verify)
@@ -190,16 +190,38 @@ func quote(s string, most int) string {
 	return strconv.Quote(shorten(strings.Join(strings.Fields(s), " "), most))
 }
 
-// missing is something that a verb needs and this BMC does not have.
-type missing struct{ what string }
+// missingError is something that a verb needs and this BMC does not have.
+type missingError struct{ what string }
 
-func (m *missing) Error() string { return "it has no " + m.what }
+func (m *missingError) Error() string { return "it has no " + m.what }
 
-// ambiguous is a BMC with several systems, none of which is the obvious one.
-type ambiguous struct{ systems []string }
+// ambiguousError is a BMC with several systems, none of which is the obvious one.
+type ambiguousError struct{ systems []string }
 
-func (a *ambiguous) Error() string {
+func (a *ambiguousError) Error() string {
 	return fmt.Sprintf("it serves %d systems and none is the obvious one: %s", len(a.systems), strings.Join(a.systems, ", "))
 }
 
-func (a *ambiguous) example() string { return a.systems[0] }
+func (a *ambiguousError) example() string { return a.systems[0] }
+
+// notRedfishError is an answer that a Redfish service does not give.
+type notRedfishError struct {
+	path, kind, server, text string
+	err                      error
+}
+
+func (e *notRedfishError) Unwrap() error { return e.err }
+
+func (e *notRedfishError) Error() string {
+	var b strings.Builder
+	b.WriteString("what answers at " + e.path + " is not Redfish: ")
+	if strings.TrimSpace(e.text) == "" {
+		b.WriteString("an empty answer")
+	} else {
+		b.WriteString(strings.TrimSpace(e.kind + " that begins with " + quote(e.text, 60)))
+	}
+	if e.server != "" {
+		b.WriteString(", from a server that calls itself " + quote(e.server, 40))
+	}
+	return b.String()
+}

@@ -45,7 +45,7 @@ type gate struct {
 func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !strings.EqualFold(req.URL.Host, g.at.host) || req.URL.User != nil {
 		closeBody(req)
-		return nil, foreignLink(req.URL.Redacted())
+		return nil, foreignLinkError(req.URL.Redacted())
 	}
 	ctx, cancel := req.Context(), context.CancelFunc(func() {})
 	if !reads(req.Method) && g.fence != nil {
@@ -59,7 +59,7 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil {
 			cancel()
 			closeBody(req)
-			return nil, &fenced{err}
+			return nil, &fencedError{err}
 		}
 	}
 	req = req.Clone(ctx)
@@ -73,11 +73,11 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// fenced is a request that the fence did not let out.
-type fenced struct{ err error }
+// fencedError is a request that the fence did not let out.
+type fencedError struct{ err error }
 
-func (f *fenced) Error() string { return "nothing was sent: " + f.err.Error() }
-func (f *fenced) Unwrap() error { return f.err }
+func (f *fencedError) Error() string { return "nothing was sent: " + f.err.Error() }
+func (f *fencedError) Unwrap() error { return f.err }
 
 // errNoTime is Transient: who renews the lease may try again.
 var errNoTime = &core.Error{Op: "ask the lease", Kind: core.Transient, Err: errors.New("it leaves no time for a call"), Hint: "try again once it is renewed"}

@@ -106,7 +106,7 @@ func read[T any, PT schemas.GenericSchemaObjectPointer[T]](t talk, links []strin
 // onlyFatal drops errors that concern one part of the inventory only: something
 // that is listed and not there, or an answer that cannot be read.
 func onlyFatal(err error) error {
-	var page *notRedfish
+	var page *notRedfishError
 	switch status := statusOf(err); {
 	case status == 401 || status == 403:
 		return err

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -68,10 +69,10 @@ func (o odd) serve(t *testing.T) core.Endpoint {
 			return
 		}
 		if status, text, ok := strings.Cut(body, " "); ok && len(status) == 3 {
-			var code int
-			fmt.Sscan(status, &code)
-			w.WriteHeader(code)
-			body = text
+			if code, err := strconv.Atoi(status); err == nil {
+				w.WriteHeader(code)
+				body = text
+			}
 		}
 		fmt.Fprint(w, body)
 	}))

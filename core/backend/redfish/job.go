@@ -18,7 +18,7 @@ func (t talk) finish(job string) error {
 	_, _, err := t.until(t.options.Doubt, func() (bool, string, error) {
 		var task schemas.Task
 		_, err := t.get(job, &task)
-		var foreign *notRedfish
+		var foreign *notRedfishError
 		switch {
 		case statusOf(err) == http.StatusNotFound || statusOf(err) == http.StatusGone:
 			// Some name a job before it exists.
@@ -31,7 +31,7 @@ func (t talk) finish(job string) error {
 		}
 		switch task.TaskState {
 		case schemas.ExceptionTaskState, schemas.KilledTaskState, schemas.CancelledTaskState, schemas.InterruptedTaskState:
-			return false, "", &failedJob{state: string(task.TaskState), messages: task.Messages}
+			return false, "", &failedJobError{state: string(task.TaskState), messages: task.Messages}
 		case schemas.CompletedTaskState, "":
 			return true, "", nil
 		}
@@ -40,13 +40,13 @@ func (t talk) finish(job string) error {
 	return err
 }
 
-// failedJob is a job that a BMC took and then gave up.
-type failedJob struct {
+// failedJobError is a job that a BMC took and then gave up.
+type failedJobError struct {
 	state    string
 	messages []schemas.Message
 }
 
-func (j *failedJob) Error() string {
+func (j *failedJobError) Error() string {
 	var texts []string
 	for _, m := range j.messages {
 		texts = append(texts, sentence(m.Message, m.MessageID))

@@ -39,7 +39,7 @@ func (b *conversation) EjectMedia(ctx context.Context) error {
 func (t talk) slot() (slot, error) {
 	link := t.links[linkMedia]
 	if link == "" {
-		return slot{}, &missing{"virtual media slot that takes a CD"}
+		return slot{}, &missingError{"virtual media slot that takes a CD"}
 	}
 	return t.slotAt(link)
 }

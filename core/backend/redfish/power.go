@@ -181,5 +181,5 @@ func (t talk) resetType(wanted ...string) (string, error) {
 			return w, nil
 		}
 	}
-	return "", &missing{fmt.Sprintf("reset %s; it has %s", strings.Join(wanted, " or "), strings.Join(allowed, ", "))}
+	return "", &missingError{fmt.Sprintf("reset %s; it has %s", strings.Join(wanted, " or "), strings.Join(allowed, ", "))}
 }

@@ -128,7 +128,7 @@ var quirkTests = []struct {
 	{name: "the asset tag is read-only", vendor: "gigabyte", do: func(t *testing.T, r *rig) error {
 		err := r.enrolled().SetTag(t.Context(), "pool-1")
 		if !errors.Is(err, core.ErrTagUnsupported) || !strings.Contains(err.Error(), "PropertyNotWritable") {
-			return fmt.Errorf("setting the tag gave %v", err)
+			return fmt.Errorf("setting the tag: %w", err)
 		}
 		return nil
 	}},

@@ -44,8 +44,8 @@ func methodOf(ctx context.Context) string {
 // had turned off.
 func again(ctx context.Context, resp *http.Response, err error, busy []string) bool {
 	method := methodOf(ctx)
-	var stopped *fenced
-	var foreign foreignLink
+	var stopped *fencedError
+	var foreign foreignLinkError
 	switch {
 	case err != nil && (errors.As(err, &stopped) || errors.As(err, &foreign) || untrusted(err)):
 		return false

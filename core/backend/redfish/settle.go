@@ -23,9 +23,9 @@ const (
 
 func outcomeOf(err error, busy []string) outcome {
 	var ours *core.Error
-	var stopped *fenced
-	var foreign foreignLink
-	var job *failedJob
+	var stopped *fencedError
+	var foreign foreignLinkError
+	var job *failedJobError
 	var answer *schemas.Error
 	switch {
 	case err == nil:
@@ -72,7 +72,7 @@ func (t talk) settle(act func() error, look func() (ok bool, seen string, err er
 	case lookErr != nil:
 		return lookErr
 	}
-	return &unsettled{seen: seen, after: limit}
+	return &unsettledError{seen: seen, after: limit}
 }
 
 // until looks at once and then every poll. ok is false, without an error, where the
@@ -83,7 +83,7 @@ func (t talk) until(limit time.Duration, look func() (ok bool, seen string, err 
 		ok, now, err := look()
 		if err != nil {
 			if seen != "" && t.ctx.Err() != nil {
-				err = &unsettled{seen: seen, err: context.Cause(t.ctx)}
+				err = &unsettledError{seen: seen, err: context.Cause(t.ctx)}
 			}
 			return seen, false, err
 		}
@@ -92,21 +92,21 @@ func (t talk) until(limit time.Duration, look func() (ok bool, seen string, err 
 			return seen, ok, nil
 		}
 		if err := t.wait(t.options.Poll); err != nil {
-			return seen, false, &unsettled{seen: seen, err: err}
+			return seen, false, &unsettledError{seen: seen, err: err}
 		}
 	}
 }
 
-// unsettled is a state that does not become what was asked though the BMC said yes.
-type unsettled struct {
+// unsettledError is a state that does not become what was asked though the BMC said yes.
+type unsettledError struct {
 	seen  string
 	after time.Duration // waited in full; 0 where err came first
 	err   error         // of the context
 }
 
-func (e *unsettled) Unwrap() error { return e.err }
+func (e *unsettledError) Unwrap() error { return e.err }
 
-func (e *unsettled) Error() string {
+func (e *unsettledError) Error() string {
 	if e.err != nil {
 		return "it still shows " + e.seen + ": " + e.err.Error()
 	}

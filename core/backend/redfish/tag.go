@@ -26,13 +26,13 @@ func (b *conversation) SetTag(ctx context.Context, tag string) error {
 			},
 		)
 		var answer *schemas.Error
-		var kept *unsettled
+		var kept *unsettledError
 		switch {
 		case errors.As(err, &kept) && kept.err == nil,
 			errors.As(err, &answer) && outcomeOf(err, t.manners.Busy) == refused && !saysBusy(answer, t.manners.Busy):
-			_, what, _ := diagnose(ctx, t.at, "", err)
+			_, what, _ := diagnose(ctx, t.at, err)
 			return &core.Error{Op: op, Kind: core.Backend, Hint: core.ErrTagUnsupported.Hint,
-				Err: &cause{text: "BMC " + t.at.base + ": " + shorten(t.scrub(what), longest), err: core.ErrTagUnsupported}}
+				Err: &causeError{text: "BMC " + t.at.base + ": " + shorten(t.scrub(what), longest), err: core.ErrTagUnsupported}}
 		}
 		return err
 	})

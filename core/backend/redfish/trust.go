@@ -30,7 +30,7 @@ func tlsConfig(check core.TLSCheck) (*tls.Config, error) {
 		config.VerifyConnection = func(state tls.ConnectionState) error {
 			got := sha256.Sum256(state.PeerCertificates[0].Raw)
 			if subtle.ConstantTimeCompare(got[:], want) != 1 {
-				return &certificateChanged{want: hex.EncodeToString(want), got: hex.EncodeToString(got[:])}
+				return &certificateError{want: hex.EncodeToString(want), got: hex.EncodeToString(got[:])}
 			}
 			return nil
 		}
@@ -45,9 +45,9 @@ func tlsConfig(check core.TLSCheck) (*tls.Config, error) {
 	return config, nil
 }
 
-// certificateChanged is a certificate that is not the one recorded.
-type certificateChanged struct{ want, got string }
+// certificateError is a certificate that is not the one recorded.
+type certificateError struct{ want, got string }
 
-func (e *certificateChanged) Error() string {
+func (e *certificateError) Error() string {
 	return fmt.Sprintf("its certificate has changed: its SHA-256 was %s and is %s", e.want, e.got)
 }

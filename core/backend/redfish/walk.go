@@ -45,7 +45,7 @@ func (t talk) explore() (s system, others []string, err error) {
 		return system{}, nil, err
 	}
 	if r.Systems == "" {
-		return system{}, nil, &missing{"collection of systems: its service root names none"}
+		return system{}, nil, &missingError{"collection of systems: its service root names none"}
 	}
 	s, others, err = t.findSystem(string(r.Systems))
 	if err != nil {
@@ -149,7 +149,7 @@ func chooseSystem(systems []system) (system, error) {
 	}
 	switch len(left) {
 	case 0:
-		return system{}, &missing{"system"}
+		return system{}, &missingError{"system"}
 	case 1:
 		return left[0], nil
 	}
@@ -157,7 +157,7 @@ func chooseSystem(systems []system) (system, error) {
 	for i, s := range left {
 		names[i] = s.ID
 	}
-	return system{}, &ambiguous{systems: names}
+	return system{}, &ambiguousError{systems: names}
 }
 
 // resetTypes are the allowable ones; a BMC that keeps them in another resource is
