@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/backend/redfish"
 	"github.com/metalpool/metalpool/lab/bmc"
 )
 
@@ -219,8 +220,8 @@ func TestNotABMC(t *testing.T) {
 		}), []string{"it has no system"}},
 		{"the password, echoed", func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprintf(w, `{"error":{"message":"bad header %s for %s"}}`, r.Header.Get("Authorization"), password)
-		}, []string{"bad header Basic *** for ***"}},
+			fmt.Fprintf(w, `{"error":{"message":"bad\u001b[2J header %s for %s"}}`, r.Header.Get("Authorization"), password)
+		}, []string{"bad [2J header Basic *** for ***"}},
 		{"no server of any kind", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -268,10 +269,15 @@ func TestRedirects(t *testing.T) {
 // TestFenceDeadline: a call that hangs ends when the lease does.
 func TestFenceDeadline(t *testing.T) {
 	r := newRig(t, nil)
+	options := quick
+	options.Request = time.Hour
+	r.connector = redfish.New(options)
 	r.enrolled().Close()
 	r.fault(bmc.Fault{On: bmc.Insert, Kind: bmc.Hang, Count: bmc.Forever})
 	b := r.connect(func(context.Context) (time.Time, error) { return time.Now().Add(50 * time.Millisecond), nil })
-	wantKind(t, b.InsertMedia(t.Context(), r.images[0]), core.Transient, "no answer")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	wantKind(t, b.InsertMedia(ctx, r.images[0]), core.Transient, "no answer")
 	if hits := r.bmc.Faults().List()[0].Hits; hits != 1 {
 		t.Errorf("the insert was sent %d times", hits)
 	}

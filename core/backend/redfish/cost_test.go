@@ -84,6 +84,7 @@ func TestDeployFitsEightRequests(t *testing.T) {
 func TestConversationsLeaveNothing(t *testing.T) {
 	r := newRig(t, nil)
 	r.enrolled().Close()
+	most := 0
 	for i := range 1000 {
 		b, err := r.connector.Connect(t.Context(), r.endpoint, password, nil)
 		must(t, "connect", err)
@@ -96,6 +97,10 @@ func TestConversationsLeaveNothing(t *testing.T) {
 		}
 		cancel()
 		must(t, "close", b.Close())
+		most = max(most, r.bmc.Traffic().Open)
+	}
+	if most > 100 {
+		t.Errorf("up to %d connections were open though each conversation was closed", most)
 	}
 	eventually(t, func() (bool, string) {
 		n := r.bmc.Traffic().Open

@@ -2,7 +2,9 @@ package redfish_test
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -214,6 +216,36 @@ func TestPowerIsWaitedFor(t *testing.T) {
 		t.Errorf("the machine was told %q, want %q", r.machine.log(), want)
 	}
 	r.wantWrites(slices.Repeat([]string{"POST reset 204"}, 4)...)
+}
+
+// TestDoubtIsWaitedFor: after an answer that says neither yes nor no, what was taken
+// may still take a while to show.
+func TestDoubtIsWaitedFor(t *testing.T) {
+	r := newRig(t, nil, func(_ *bmc.Config, m *machine) { m.slow = 5 })
+	options := quick
+	options.Doubt = options.Settle
+	r.connector = redfish.New(options)
+	b := r.enrolled()
+	r.fault(bmc.Fault{On: bmc.Reset, Kind: bmc.Fail, After: true})
+	must(t, "on", b.SetPower(t.Context(), core.TurnOn))
+	r.wantWrites("POST reset 500")
+}
+
+// TestAnotherImage: that something is in the slot does not make it the image.
+func TestAnotherImage(t *testing.T) {
+	r := newRig(t, nil)
+	options := quick
+	options.Settle = 20 * time.Millisecond
+	r.connector = redfish.New(options)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		other := strings.ReplaceAll(string(body), r.images[0], r.images[1])
+		req.Body = io.NopCloser(strings.NewReader(other))
+		r.bmc.ServeHTTP(w, req)
+	}))
+	defer s.Close()
+	r.endpoint.URL, r.endpoint.TLS = s.URL, core.TLSCheck{Insecure: true}
+	wantKind(t, r.enrolled().InsertMedia(t.Context(), r.images[0]), core.Backend, "the slot with c3d4.iso")
 }
 
 // TestPowerEndsWithContext: what never comes is waited for until the context ends,

@@ -20,14 +20,13 @@ const maxBody = 8 << 20
 // dialTimeout is short: TCP itself repeats a lost packet within it.
 const dialTimeout = 10 * time.Second
 
-// newTransport is the wire of one conversation: one connection, kept while the
-// conversation lasts. Proxies of the environment are for the web, not for BMCs.
+// newTransport is the wire of one conversation: one connection, since requests go
+// one after the other. Proxies of the environment are for the web, not for BMCs.
 func newTransport(config *tls.Config, request time.Duration) *http.Transport {
 	return &http.Transport{
 		TLSClientConfig:     config,
 		DialContext:         (&net.Dialer{Timeout: min(dialTimeout, request)}).DialContext,
 		TLSHandshakeTimeout: min(dialTimeout, request),
-		MaxConnsPerHost:     1,
 		// Some BMCs send gzip that they cannot make; see gate.
 		DisableCompression: true,
 		// Not Close's business alone: a process may be stopped between two verbs.

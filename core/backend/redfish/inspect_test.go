@@ -92,8 +92,9 @@ func members(paths ...string) string {
 // dgx is a server next to the board of its GPUs, as DGX and GB200 show it, with
 // parts that cannot be read.
 var dgx = odd{
-	"":         `{"Systems":{"@odata.id":"/redfish/v1/Systems"},"Managers":{"@odata.id":"/redfish/v1/Managers"}}`,
-	"/Systems": members("/Systems/HGX_Baseboard_0", "/Systems/DGX"),
+	"":           `{"Systems":{"@odata.id":"/redfish/v1/Systems"},"Managers":{"@odata.id":"/redfish/v1/Managers"}}`,
+	"/Systems":   `{"Members":[{"@odata.id":"/redfish/v1/Systems/HGX_Baseboard_0"}],"Members@odata.nextLink":"/redfish/v1/Systems/2"}`,
+	"/Systems/2": members("/Systems/DGX"),
 	"/Systems/HGX_Baseboard_0": `{"@odata.id":"/redfish/v1/Systems/HGX_Baseboard_0","Actions":{"#ComputerSystem.Reset":{"target":"/wrong"}},
 		"Processors":{"@odata.id":"/redfish/v1/Systems/HGX_Baseboard_0/Processors"}}`,
 	"/Systems/HGX_Baseboard_0/Processors":        members("/Systems/HGX_Baseboard_0/Processors/GPU_0", "/Systems/HGX_Baseboard_0/Processors/GPU_1", "/Systems/HGX_Baseboard_0/Processors/FPGA_0"),

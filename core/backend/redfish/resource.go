@@ -20,7 +20,7 @@ type root struct {
 
 type collection struct {
 	Members schemas.Links
-	Next    schemas.Link `json:"Members@odata.nextLink"`
+	Next    text `json:"Members@odata.nextLink"`
 }
 
 type action struct {
