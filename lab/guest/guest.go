@@ -71,6 +71,7 @@ func Boot(c Config) (*Guest, error) {
 	if err := g.initialise(); err != nil {
 		return nil, err
 	}
+	g.config.Seed = seed.Files{} // it may be large, and is on the disk
 	if g.keys, err = g.hostKeys(); err != nil {
 		return nil, err
 	}

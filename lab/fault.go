@@ -1,0 +1,125 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// FaultKind is what goes wrong with a machine. What goes wrong with its BMC is a
+// bmc.Fault.
+type FaultKind string
+
+const (
+	PowerStuck   FaultKind = "power-stuck"   // a request for power is taken and nothing happens
+	MediaHang    FaultKind = "media-hang"    // a boot from virtual media gets nowhere
+	DiskHang     FaultKind = "disk-hang"     // a boot from the disk gets nowhere
+	AgentSilent  FaultKind = "agent-silent"  // the agent is gone at the Nth write to a disk; the power stays on
+	EraseSilent  FaultKind = "erase-silent"  // the agent is gone when an erase begins
+	AgentTwice   FaultKind = "agent-twice"   // another machine calls with a copy of the boot's token
+	OldToken     FaultKind = "old-token"     // the agent was started with what an earlier boot was told
+	OtherMachine FaultKind = "other-machine" // the agent finds another serial number and UUID
+	DiskMissing  FaultKind = "disk-missing"  // the agent does not find the last disk
+	WriteError   FaultKind = "write-error"   // the Nth write to a disk fails
+	EraseError   FaultKind = "erase-error"   // an erase fails
+	EraseLie     FaultKind = "erase-lie"     // an erase says that it was done, and was not
+	HostKey      FaultKind = "host-key"      // SSH shows a host key that nobody gave it
+)
+
+// FaultKinds lists them all.
+func FaultKinds() []FaultKind {
+	return []FaultKind{PowerStuck, MediaHang, DiskHang, AgentSilent, EraseSilent, AgentTwice, OldToken, OtherMachine, DiskMissing, WriteError, EraseError, EraseLie, HostKey}
+}
+
+// Forever, as a Count, lets a fault hit until it is cleared.
+const Forever = -1
+
+// Fault says which of the events of its kind go wrong: requests, boots, writes or
+// erases, counted from when it was added.
+type Fault struct {
+	ID    int       `json:"id,omitempty"` // given by Faults.Add
+	Kind  FaultKind `json:"kind"`
+	Nth   int       `json:"nth,omitempty"`   // the first that is hit, from 1; default 1
+	Count int       `json:"count,omitempty"` // how many are hit from there on; default 1
+	Hits  int       `json:"hits,omitempty"`  // so far; ignored by Add
+}
+
+// Faults are the faults of one machine. The zero value has none. It is safe for
+// concurrent use.
+type Faults struct {
+	mu   sync.Mutex
+	last int
+	list []*planted
+}
+
+type planted struct {
+	Fault
+	seen int
+}
+
+// Add plants a fault and returns its ID. The error says what is wrong with it.
+func (fs *Faults) Add(f Fault) (int, error) {
+	if f.Nth == 0 {
+		f.Nth = 1
+	}
+	if f.Count == 0 {
+		f.Count = 1
+	}
+	switch {
+	case !slices.Contains(FaultKinds(), f.Kind):
+		var known []string
+		for _, k := range FaultKinds() {
+			known = append(known, string(k))
+		}
+		return 0, fmt.Errorf("add fault: kind %q: there is only %s", f.Kind, strings.Join(known, ", "))
+	case f.Nth < 0 || f.Count < Forever:
+		return 0, fmt.Errorf("add fault: nth %d, count %d: events are counted from 1; a count of %d means for ever", f.Nth, f.Count, Forever)
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.last++
+	f.ID, f.Hits = fs.last, 0
+	fs.list = append(fs.list, &planted{Fault: f})
+	return f.ID, nil
+}
+
+// List returns the faults, also those that are spent, in the order of Add.
+func (fs *Faults) List() []Fault {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	list := make([]Fault, len(fs.list))
+	for i, p := range fs.list {
+		list[i] = p.Fault
+	}
+	return list
+}
+
+// Clear removes the faults with these IDs, or all if none is given. What hangs
+// already goes on hanging, until the power is turned off.
+func (fs *Faults) Clear(ids ...int) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.list = slices.DeleteFunc(fs.list, func(p *planted) bool { return len(ids) == 0 || slices.Contains(ids, p.ID) })
+}
+
+// hit counts an event of a kind and reports whether it goes wrong.
+func (fs *Faults) hit(kind FaultKind) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	hit := false
+	for _, p := range fs.list {
+		if p.Kind != kind {
+			continue
+		}
+		p.seen++
+		if !hit && p.seen >= p.Nth && (p.Count == Forever || p.Hits < p.Count) {
+			p.Hits++
+			hit = true
+		}
+	}
+	return hit
+}
+
+var errMedium = errors.New("medium error (a fault of the lab)")

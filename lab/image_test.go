@@ -1,0 +1,58 @@
+package lab_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/diskfs/go-diskfs"
+	"github.com/diskfs/go-diskfs/backend/file"
+	"github.com/diskfs/go-diskfs/filesystem/fat16"
+	"github.com/diskfs/go-diskfs/partition/gpt"
+
+	"github.com/metalpool/metalpool/lab"
+)
+
+func TestWriteImageIsAlwaysTheSame(t *testing.T) {
+	var one, two bytes.Buffer
+	try(t, lab.WriteImage(&one), lab.WriteImage(&two))
+	if one.Len() != lab.ImageSize || !bytes.Equal(one.Bytes(), two.Bytes()) {
+		t.Errorf("two images of %d and %d bytes differ", one.Len(), two.Len())
+	}
+	zero := bytes.Count(one.Bytes(), []byte{0})
+	if zero < lab.ImageSize/2 || zero > lab.ImageSize*99/100 {
+		t.Errorf("%d of %d bytes are zero", zero, lab.ImageSize)
+	}
+}
+
+// The image is what others take for a disk: a library that we did not use to make
+// the file system finds the loader in it.
+func TestWriteImageIsADisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "image.raw")
+	f, err := os.Create(path)
+	try(t, err)
+	try(t, lab.WriteImage(f), f.Close())
+	d, err := diskfs.Open(path, diskfs.WithOpenMode(diskfs.ReadOnly))
+	try(t, err)
+	defer d.Close()
+	table, err := d.GetPartitionTable()
+	try(t, err)
+	partitions := table.GetPartitions()
+	if len(partitions) != 2 || partitions[0].(*gpt.Partition).Type != gpt.EFISystemPartition {
+		t.Fatalf("partitions %+v", partitions)
+	}
+	image, err := os.Open(path)
+	try(t, err)
+	defer image.Close()
+	esp, err := fat16.Read(file.New(image, true), partitions[0].GetSize(), partitions[0].GetStart(), 512)
+	try(t, err)
+	if label := esp.Label(); label != "ESP" {
+		t.Errorf("the file system is called %q", label)
+	}
+	loader, err := esp.ReadFile("EFI/BOOT/BOOTX64.EFI")
+	try(t, err)
+	if len(loader) != 256<<10 || bytes.Count(loader, []byte{0}) > 4096 {
+		t.Errorf("a loader of %d bytes", len(loader))
+	}
+}

@@ -1,0 +1,370 @@
+package lab
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/metalpool/metalpool/agent"
+	"github.com/metalpool/metalpool/agent/filedisk"
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/deploy/wire"
+	"github.com/metalpool/metalpool/core/rackfile"
+	"github.com/metalpool/metalpool/lab/bmc"
+	"github.com/metalpool/metalpool/lab/guest"
+)
+
+// card is what a node is for as long as the lab's folder is kept. It holds secrets.
+type card struct {
+	ID         core.NodeID       `json:"id"`
+	Address    string            `json:"address"`
+	Vendor     string            `json:"vendor"` // name of the BMC's manners
+	Shape      int               `json:"shape"`
+	Parts      parts             `json:"parts"`
+	Labels     map[string]string `json:"labels"`
+	BMCPort    int               `json:"bmc_port"`
+	SSHPort    int               `json:"ssh_port"`
+	DockerPort int               `json:"docker_port"`
+
+	User        string `json:"user"`
+	Password    string `json:"password"`
+	Certificate string `json:"certificate"` // PEM
+	Key         string `json:"key"`         // PEM
+}
+
+// memory is what a node keeps without power.
+type memory struct {
+	On  bool      `json:"on"`
+	BMC bmc.State `json:"bmc"`
+}
+
+// Node is one simulated server: its power, its disks and what runs on it. It is the
+// Machine of its BMC. It is safe for concurrent use.
+type Node struct {
+	card    card
+	shape   shape
+	drives  []core.Disk
+	dir     string
+	now     func() time.Time
+	log     *slog.Logger
+	buffers *agent.Buffers
+	post    time.Duration
+	manners *bmc.Manners
+	power   *power
+	faults  Faults
+
+	keeping sync.Mutex
+	kept    memory
+
+	mu     sync.Mutex
+	bmc    *bmc.BMC
+	server *bmc.Server // nil while the cord is pulled
+	guest  *guest.Guest
+	phase  string
+	told   *wire.Params // what the last boot of the ramdisk was told
+}
+
+func newNode(c card, l *Lab) (*Node, error) {
+	if c.Shape < 0 || c.Shape >= len(shapes) {
+		return nil, fmt.Errorf("node %s is of a shape that this lab does not know", c.ID)
+	}
+	manners, err := bmc.Named(c.Vendor)
+	if err != nil {
+		return nil, fmt.Errorf("node %s: %w", c.ID, err)
+	}
+	n := &Node{
+		card: c, shape: shapes[c.Shape], dir: filepath.Join(l.config.Dir, "nodes", string(c.ID)), now: l.config.Now,
+		log: l.config.Log.With("node", c.ID), buffers: l.buffers, post: l.times.POST, manners: manners, phase: "off",
+	}
+	n.drives = n.shape.drives(c.Parts, n.dir)
+	if err := os.MkdirAll(n.dir, 0o700); err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(n.memoryFile())
+	if err == nil {
+		err = json.Unmarshal(text, &n.kept)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read what node %s remembers: %w", c.ID, err)
+	}
+	n.power = newPower(l.times, n, func(on bool) { n.keep(func(m *memory) { m.On = on }) })
+	return n, nil
+}
+
+func (n *Node) memoryFile() string { return filepath.Join(n.dir, "state.json") }
+
+// keep changes what the node remembers, and writes it down. That it cannot be
+// written costs a node its memory at the lab's next start, and nothing else.
+func (n *Node) keep(change func(*memory)) {
+	n.keeping.Lock()
+	defer n.keeping.Unlock()
+	before := n.kept
+	change(&n.kept)
+	text, err := json.Marshal(n.kept)
+	old, _ := json.Marshal(before)
+	if err == nil && string(old) == string(text) {
+		return
+	}
+	if err == nil {
+		err = replaceFile(n.memoryFile(), text)
+	}
+	if err != nil {
+		n.log.Error("what the node remembers is not kept", "err", err)
+	}
+}
+
+// replaceFile writes a file whole or not at all, as far as a killed process goes. It
+// does not wait for the disk: a rack may lose a second of its memory to a power cut.
+func replaceFile(path string, text []byte) error {
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// plug makes the BMC and lets it listen.
+func (n *Node) plug() error {
+	pair, err := tls.X509KeyPair([]byte(n.card.Certificate), []byte(n.card.Key))
+	if err != nil {
+		return fmt.Errorf("the certificate of the BMC of %s cannot be read", n.card.ID)
+	}
+	n.keeping.Lock()
+	state := n.kept.BMC
+	n.keeping.Unlock()
+	b, err := bmc.New(bmc.Config{
+		Machine: n, Manners: n.manners, User: n.card.User, Password: n.card.Password,
+		State: state, Save: func(s bmc.State) { n.keep(func(m *memory) { m.BMC = s }) },
+		POST: max(n.post, time.Millisecond), Now: n.now, Record: 100,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(n.card.Address, strconv.Itoa(n.card.BMCPort)))
+	if err != nil {
+		return fmt.Errorf("the BMC of %s cannot listen: %w", n.card.ID, err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.bmc != nil {
+		for _, f := range n.bmc.Faults().List() {
+			f.Hits = 0
+			if _, err := b.Faults().Add(f); err != nil {
+				return errors.Join(err, listener.Close())
+			}
+		}
+	}
+	n.bmc, n.server = b, bmc.Serve(b, listener, pair)
+	return nil
+}
+
+// Unplug pulls the power cord: machine and BMC are gone at once, with all that they
+// only held in memory.
+func (n *Node) Unplug() error {
+	n.mu.Lock()
+	server := n.server
+	n.server = nil
+	n.mu.Unlock()
+	if server == nil {
+		return nil
+	}
+	err := server.Close()
+	n.power.cut()
+	n.say("unplugged")
+	return err
+}
+
+// Plug puts the cord back. The machine stays off.
+func (n *Node) Plug() error {
+	n.mu.Lock()
+	plugged := n.server != nil
+	n.mu.Unlock()
+	if plugged {
+		return nil
+	}
+	n.say("off")
+	return n.plug()
+}
+
+// close ends the node; what was on comes back on at the lab's next start.
+func (n *Node) close() error {
+	n.mu.Lock()
+	server := n.server
+	n.server = nil
+	n.mu.Unlock()
+	var err error
+	if server != nil {
+		err = server.Close()
+	}
+	n.power.close()
+	return err
+}
+
+// ID is the node's name.
+func (n *Node) ID() core.NodeID { return n.card.ID }
+
+// Address is the IP of its BMC and of its OS.
+func (n *Node) Address() string { return n.card.Address }
+
+// Disks are the node's disks; Path is the file that each one is.
+func (n *Node) Disks() []core.Disk { return slices.Clone(n.drives) }
+
+// Faults are those of the machine.
+func (n *Node) Faults() *Faults { return &n.faults }
+
+// BMC is the node's controller. Unplug and Plug replace it.
+func (n *Node) BMC() *bmc.BMC {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.bmc
+}
+
+// Power implements bmc.Machine.
+func (n *Node) Power() bmc.PowerState { return n.power.now() }
+
+// PowerOn implements bmc.Machine.
+func (n *Node) PowerOn() {
+	if !n.faults.hit(PowerStuck) {
+		n.power.on()
+	}
+}
+
+// PowerOff implements bmc.Machine.
+func (n *Node) PowerOff(graceful bool) {
+	if n.faults.hit(PowerStuck) {
+		return
+	}
+	if graceful {
+		n.power.ask(n.power.off)
+		return
+	}
+	n.power.off()
+}
+
+// Restart implements bmc.Machine.
+func (n *Node) Restart(graceful bool) {
+	if n.faults.hit(PowerStuck) {
+		return
+	}
+	if graceful {
+		n.power.ask(n.power.restart)
+		return
+	}
+	n.power.restart()
+}
+
+// Facts implements bmc.Machine.
+func (n *Node) Facts() bmc.Facts { return n.shape.facts(n.card.Parts, n.drives) }
+
+// say sets what the node is doing, for people.
+func (n *Node) say(phase string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.phase = phase
+	n.log.Debug("phase", "phase", phase)
+}
+
+// openDisk opens one disk.
+func (n *Node) openDisk(i int, faults filedisk.Faults) (*filedisk.Disk, error) {
+	return filedisk.Open(n.drives[i].Path, n.drives[i], faults)
+}
+
+// entry is the node in a rack file.
+func (n *Node) entry() rackfile.Node {
+	return rackfile.Node{
+		ID: n.card.ID, Labels: n.card.Labels, Address: n.card.Address, SSHPort: n.card.SSHPort, DockerPort: n.card.DockerPort,
+		BMC: rackfile.BMC{
+			URL:  "https://" + net.JoinHostPort(n.card.Address, strconv.Itoa(n.card.BMCPort)),
+			User: n.card.User, Password: n.card.Password, Fingerprint: fingerprint(n.card.Certificate),
+		},
+	}
+}
+
+// Status is what a node is doing.
+type Status struct {
+	ID      core.NodeID    `json:"id"`
+	Vendor  string         `json:"vendor"`
+	Model   string         `json:"model"`
+	Address string         `json:"address"`
+	BMC     string         `json:"bmc"` // URL
+	Power   bmc.PowerState `json:"power"`
+	Phase   string         `json:"phase"` // for people
+	Media   []string       `json:"media,omitempty"`
+	Traffic bmc.Traffic    `json:"traffic"`
+	SSH     guest.Stats    `json:"ssh"` // of the OS that runs
+	Faults  NodeFaults     `json:"faults"`
+}
+
+// NodeFaults are the faults of a node's two halves.
+type NodeFaults struct {
+	BMC     []bmc.Fault `json:"bmc,omitempty"`
+	Machine []Fault     `json:"machine,omitempty"`
+}
+
+// Status tells what the node is doing. Media's URLs are secrets, so of them only the
+// slots are told.
+func (n *Node) Status() Status {
+	b := n.BMC()
+	s := Status{
+		ID: n.card.ID, Vendor: n.card.Vendor, Model: b.Manners().Model, Address: n.card.Address, BMC: n.entry().BMC.URL,
+		Power: n.Power(), Traffic: b.Traffic(), Faults: NodeFaults{BMC: b.Faults().List(), Machine: n.faults.List()},
+	}
+	for slot := range b.Inserted() {
+		s.Media = append(s.Media, slot)
+	}
+	slices.Sort(s.Media)
+	n.mu.Lock()
+	s.Phase = n.phase
+	g := n.guest
+	n.mu.Unlock()
+	if g != nil {
+		s.SSH = g.Stats()
+	}
+	if s.Power == bmc.Off && s.Phase != "unplugged" {
+		s.Phase = "off"
+	}
+	return s
+}
+
+// listens implements system.
+func (n *Node) listens() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.guest != nil
+}
+
+// halt implements system.
+func (n *Node) halt() {
+	n.mu.Lock()
+	g := n.guest
+	n.guest = nil
+	n.mu.Unlock()
+	if g != nil {
+		if err := g.Shutdown(); err != nil {
+			n.log.Warn("the simulated system did not end well", "err", err)
+		}
+	}
+}
+
+// boot implements system: it boots what the BMC says.
+func (n *Node) boot(ctx context.Context) outcome {
+	n.say("firmware")
+	switch b := n.BMC().NextBoot(); b.Source {
+	case bmc.FromNothing:
+		n.say("in the firmware's menu")
+		return stays
+	case bmc.FromMedia:
+		return n.bootMedia(ctx, b.Media)
+	default: // from the network nobody answers, and the disk comes next
+		return n.bootDisk(ctx)
+	}
+}

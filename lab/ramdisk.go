@@ -1,0 +1,241 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/metalpool/metalpool/agent"
+	"github.com/metalpool/metalpool/agent/filedisk"
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/deploy/bootmedia"
+	"github.com/metalpool/metalpool/core/deploy/wire"
+)
+
+// bootMedia starts the agent with the parameters in the media, of which only the
+// header and the parameter area are read: a real ramdisk needs the rest to run, and
+// this one is compiled in.
+func (n *Node) bootMedia(ctx context.Context, media io.ReaderAt) outcome {
+	if n.faults.hit(MediaHang) {
+		n.say("hangs while it boots from virtual media (a fault)")
+		return stays
+	}
+	area, err := bootmedia.ReadParams(media)
+	if err != nil {
+		n.log.Warn("the virtual media does not boot", "err", err)
+		return n.bootDisk(ctx) // as firmware goes on to the next device
+	}
+	params, err := wire.DecodeParams(area)
+	if err != nil {
+		n.say("the ramdisk stopped: " + err.Error())
+		return stays
+	}
+	n.say("ramdisk starts")
+	if !wait(ctx, n.power.times.Ramdisk) {
+		return stays
+	}
+	return n.runAgent(ctx, n.believes(params))
+}
+
+// believes returns what the agent is started with: what this boot was told, unless a
+// fault starts it with what an earlier one was.
+func (n *Node) believes(params wire.Params) wire.Params {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	earlier := n.told
+	n.told = &params
+	if earlier != nil && n.faults.hit(OldToken) {
+		return *earlier
+	}
+	return params
+}
+
+// errVanished ends an agent that a fault silences.
+var errVanished = errors.New("the agent vanished (a fault)")
+
+// runAgent runs the agent until it leaves for the OS, powers off, or is cut off.
+func (n *Node) runAgent(ctx context.Context, params wire.Params) outcome {
+	ctx, vanish := context.WithCancelCause(ctx)
+	defer vanish(nil)
+	h := &host{n: n, ctx: ctx, vanish: vanish, other: n.faults.hit(OtherMachine)}
+	defer h.close()
+	if err := h.openDisks(); err != nil {
+		n.say("the ramdisk found no disks: " + err.Error())
+		return stays
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(n.card.Address, "0"))
+	if err != nil {
+		n.say("the ramdisk has no network: " + err.Error())
+		return stays
+	}
+	if n.faults.hit(AgentTwice) {
+		called := make(chan struct{})
+		listener = &bell{Listener: listener, called: called}
+		n.power.work.Go(func() { n.runTwin(ctx, params, called) })
+	}
+	n.say("agent runs")
+	err = agent.Run(ctx, agent.Config{
+		Params: params, Host: h, Listener: listener, Address: listener.Addr().String(), Buffers: n.buffers, Log: n.log,
+	})
+	switch {
+	case errors.Is(context.Cause(ctx), errVanished):
+		n.say("the agent is silent (a fault)")
+		return stays
+	case ctx.Err() != nil:
+		return stays
+	case h.off:
+		n.say(fmt.Sprintf("powered off by the agent: %v", err))
+		return turnsOff
+	case err != nil:
+		n.say(fmt.Sprintf("the agent failed: %v", err))
+		return stays
+	case h.left == core.Kexec:
+		h.close()
+		return n.bootDisk(ctx)
+	}
+	return restarts
+}
+
+// runTwin is another machine that got hold of the same parameters, once the engine
+// has called the first. It has no disks, and its power is not this node's.
+func (n *Node) runTwin(ctx context.Context, params wire.Params, called <-chan struct{}) {
+	select {
+	case <-called:
+	case <-ctx.Done():
+		return
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(n.card.Address, "0"))
+	if err != nil {
+		n.log.Warn("the twin has no network", "err", err)
+		return
+	}
+	twin := &host{n: n, ctx: ctx, vanish: func(error) {}}
+	err = agent.Run(ctx, agent.Config{Params: params, Host: twin, Listener: listener, Address: listener.Addr().String(), Buffers: n.buffers, Log: n.log})
+	n.log.Info("the twin ended", "err", err)
+}
+
+// bell rings when somebody connects.
+type bell struct {
+	net.Listener
+	called chan struct{}
+	once   sync.Once
+}
+
+func (b *bell) Accept() (net.Conn, error) {
+	c, err := b.Listener.Accept()
+	if err == nil {
+		b.once.Do(func() { close(b.called) })
+	}
+	return c, err
+}
+
+// host is the machine as its agent sees it.
+type host struct {
+	n      *Node
+	ctx    context.Context
+	vanish func(error)
+	other  bool // a fault: it looks like another machine
+	disks  []agent.Disk
+	files  []*filedisk.Disk
+
+	// Set by the agent, and read once it has returned.
+	off  bool
+	left core.BootMode
+
+	once sync.Once
+}
+
+func (h *host) openDisks() error {
+	drives := h.n.drives
+	if len(drives) > 0 && h.n.faults.hit(DiskMissing) {
+		drives = drives[:len(drives)-1]
+	}
+	for i := range drives {
+		d, err := h.n.openDisk(i, filedisk.Faults{Write: h.onWrite, Erase: h.onErase})
+		if err != nil {
+			return err
+		}
+		h.files = append(h.files, d)
+		h.disks = append(h.disks, d)
+	}
+	return nil
+}
+
+func (h *host) close() {
+	h.once.Do(func() {
+		for _, d := range h.files {
+			if err := d.Close(); err != nil {
+				h.n.log.Warn("a disk was not closed", "err", err)
+			}
+		}
+	})
+}
+
+// hang silences the agent and holds whoever asked until it is gone.
+func (h *host) hang() error {
+	h.vanish(errVanished)
+	<-h.ctx.Done()
+	return context.Cause(h.ctx)
+}
+
+func (h *host) onWrite(int64, int) error {
+	if h.n.faults.hit(AgentSilent) {
+		return h.hang()
+	}
+	if h.n.faults.hit(WriteError) {
+		return errMedium
+	}
+	return nil
+}
+
+func (h *host) onErase(ctx context.Context, erase func() error) error {
+	switch {
+	case h.n.faults.hit(EraseSilent):
+		return h.hang()
+	case h.n.faults.hit(EraseError):
+		return errMedium
+	case h.n.faults.hit(EraseLie):
+		return nil
+	}
+	return erase()
+}
+
+// Inventory implements agent.Host.
+func (h *host) Inventory(context.Context) (core.Inventory, error) {
+	p := h.n.card.Parts
+	macs := slices.Clone(p.MACs)
+	slices.Sort(macs)
+	id := core.Identity{UUID: p.UUID, Serial: p.Serial, MACs: macs}
+	if h.other {
+		id.Serial = "X" + strings.TrimPrefix(id.Serial, "L")
+		id.UUID = strings.Repeat("1", 8) + id.UUID[8:]
+	}
+	var drives []core.Disk
+	for _, d := range h.files {
+		drives = append(drives, d.Info())
+	}
+	return core.Inventory{Identity: id, Hardware: h.n.shape.hardware(p, drives, h.n.card.Address)}, nil
+}
+
+// Disks implements agent.Host.
+func (h *host) Disks(context.Context) ([]agent.Disk, error) { return h.disks, nil }
+
+// Boot implements agent.Host. A disk without a system is refused, as kexec and
+// firmware would.
+func (h *host) Boot(_ context.Context, d agent.Disk, mode core.BootMode) (func() error, error) {
+	if _, err := findSystem(d); err != nil {
+		return nil, err
+	}
+	return func() error { h.left = mode; return nil }, nil
+}
+
+// PowerOff implements agent.Host. The power goes when the agent has returned.
+func (h *host) PowerOff() error {
+	h.off = true
+	return nil
+}
