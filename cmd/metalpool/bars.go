@@ -31,7 +31,7 @@ func (b *bars) above(line string) {
 // stop removes the bars and waits until the last was drawn.
 func (b *bars) stop() {
 	for _, r := range b.all {
-		r.line.Abort(true)
+		r.remove()
 	}
 	b.container.Wait()
 }
@@ -66,6 +66,9 @@ func (b *bars) add(node string) *bar {
 	b.all = append(b.all, r)
 	return r
 }
+
+// remove may be called more than once.
+func (r *bar) remove() { r.line.Abort(true) }
 
 func (r *bar) set(moment core.Progress, message string, began time.Time) {
 	r.mu.Lock()

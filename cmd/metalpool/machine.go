@@ -111,6 +111,9 @@ func (a *app) machineTable(machines []core.Machine) error {
 	t := a.table("MACHINE", "STATE", "NODE", "ADDRESS", "USER", "IMAGE", "POOL", "AGE", "ID", "WHY")
 	now := time.Now()
 	for _, m := range machines {
+		if m.State.Ended() {
+			m.Access = core.Access{} // by now it may be another machine's
+		}
 		t.row(holder{m}.label(), string(m.State), string(m.Node), address(m.Access), m.Access.SSHUser, m.Image, m.Pool,
 			age(now, m.CreatedAt), string(m.ID), either(m.State == core.Deployed, "", m.Reason))
 	}
@@ -316,12 +319,12 @@ func (a *app) sayReleased(ctx context.Context, e *core.Engine, m core.Machine, w
 	n, err := e.Node(ctx, m.Node)
 	switch {
 	case core.Is(err, core.NotFound):
-		p.line("%s is released; %s was retired", m.Name, m.Node)
+		p.done(m.Node, "%s is released; %s was retired", m.Name, m.Node)
 		return nil
 	case err != nil:
 		return err
 	}
-	p.line("%s is released; %s is %s", m.Name, n.ID, words(string(n.State), either(n.State == core.Quarantined, "("+n.Reason+")", "")))
+	p.done(n.ID, "%s is released; %s is %s", m.Name, n.ID, words(string(n.State), either(n.State == core.Quarantined, "("+n.Reason+")", "")))
 	if waited && n.State == core.Quarantined {
 		return errors.New("the node was quarantined; see 'metalpool node show " + string(n.ID) + "'")
 	}

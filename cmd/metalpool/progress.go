@@ -100,6 +100,20 @@ func (p *progress) line(format string, args ...any) {
 	_ = p.print(p.out, oneLine(fmt.Sprintf(format, args...))) // nobody reads stderr: nobody misses it
 }
 
+// done says how the work on a node ended; nothing moves there any more.
+func (p *progress) done(node core.NodeID, format string, args ...any) {
+	p.mu.Lock()
+	if t := p.nodes[node]; t != nil && !p.closed {
+		p.finish(node, t)
+		if t.bar != nil {
+			t.bar.remove()
+		}
+		delete(p.nodes, node)
+	}
+	p.mu.Unlock()
+	p.line(format, args...)
+}
+
 // fail tells of one failure among several.
 func (p *progress) fail(err error) { _ = p.print(p.out, complaint(err)) }
 

@@ -57,6 +57,7 @@ pool.db.`,
 	}
 	add(groupPool, nodeCommand(a), poolCommand(a), imageCommand(a), watchCommand(a), reconcileCommand(a), checkCommand(a))
 	add(groupMachines, machineCommand(a))
+	add(groupRehearse, labCommand(a))
 	root.AddCommand(versionCommand(a))
 	root.SetHelpCommand(helpCommand(root))
 	return root

@@ -40,7 +40,7 @@ func (a *app) awaitRest(ctx context.Context, e *core.Engine, ids []core.NodeID) 
 			case n.State == core.Quarantined:
 				failures = append(failures, fmt.Errorf("%s is Quarantined: %s", id, n.Reason))
 			default:
-				p.line("%s is %s", id, n.State)
+				p.done(id, "%s is %s", id, n.State)
 			}
 		}
 		if left = working; len(left) == 0 {
