@@ -44,12 +44,18 @@ func (e *Error) Error() string {
 	if e.Node != "" {
 		b.WriteString(" (node " + string(e.Node) + ")")
 	}
-	if b.Len() > 0 {
-		b.WriteString(": ")
+	// What is wrapped says its kind itself; the same twice only hides what happened.
+	if inner, ok := e.Err.(*Error); !ok || inner.Kind != e.Kind {
+		if b.Len() > 0 {
+			b.WriteString(": ")
+		}
+		b.WriteString(string(e.Kind))
 	}
-	b.WriteString(string(e.Kind))
 	if e.Err != nil {
-		b.WriteString(": " + e.Err.Error())
+		if b.Len() > 0 {
+			b.WriteString(": ")
+		}
+		b.WriteString(e.Err.Error())
 	}
 	if e.Hint != "" {
 		b.WriteString("; " + e.Hint)
