@@ -51,7 +51,8 @@ func openContent(ctx context.Context, f *os.File, size core.Bytes, scratch strin
 	}
 
 	source := &counted{r: io.NewSectionReader(f, 0, int64(size)), ctx: ctx}
-	unpacked, err := unpack(format, source)
+	// xz asks for single bytes.
+	unpacked, err := unpack(format, bufio.NewReaderSize(source, 256<<10))
 	if err != nil {
 		return nil, "", err
 	}

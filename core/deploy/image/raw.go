@@ -31,29 +31,34 @@ func (d *rawDisk) next(p []byte, off int64) (int, error) {
 }
 
 func (d *rawDisk) load(p []byte, off int64) (bool, error) {
-	if d.hole(off, int64(len(p))) {
+	if hole(d.f, off, int64(len(p))) {
 		return true, nil
 	}
-	if _, err := io.ReadFull(io.NewSectionReader(d.f, off, int64(len(p))), p); err != nil {
-		return false, readError(err, off)
+	if err := readFull(d.f, p, off); err != nil {
+		return false, err
 	}
 	return allZero(p), nil
 }
 
-// hole reports whether the file system keeps nothing there. Where it does not know,
-// the answer is no. The file's position is moved, and used by nobody.
-func (d *rawDisk) hole(off, n int64) bool {
-	data, err := unix.Seek(int(d.f.Fd()), off, unix.SEEK_DATA)
+// hole reports whether the file system keeps nothing of that part of a file. Where
+// it does not know, the answer is no. The file's position is moved, and used by
+// nobody.
+func hole(f *os.File, off, n int64) bool {
+	data, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
 	if err != nil {
-		return errors.Is(err, unix.ENXIO) // only a hole follows
+		return errors.Is(err, unix.ENXIO) // only a hole follows, or the file's end
 	}
 	return data >= off+n
 }
 
-// readError tells a file that was cut while it was read.
-func readError(err error, off int64) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return tooShort("the file ends at byte %d or before, though it was longer", off)
+// readFull tells a file that was cut while it was read.
+func readFull(f *os.File, p []byte, off int64) error {
+	n, err := f.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		return tooShort("the file ends at byte %d, though it was longer", off+int64(n))
 	}
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -83,24 +82,26 @@ func openFile(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// hash returns the SHA-256 of size bytes of a file, hex.
-func hash(ctx context.Context, f io.ReaderAt, size int64, moved func(core.Bytes)) (string, error) {
-	r := &counted{r: io.NewSectionReader(f, 0, size), ctx: ctx}
+// hash returns the SHA-256 of size bytes of a file, hex. Holes are hashed, and not
+// read: that would fill the page cache with zeros.
+func hash(ctx context.Context, f *os.File, size int64, moved func(core.Bytes)) (string, error) {
 	sum := sha256.New()
 	buffer := make([]byte, 1<<20)
-	for {
-		n, err := r.Read(buffer)
-		sum.Write(buffer[:n])
-		moved(core.Bytes(r.n))
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
+	for off := int64(0); off < size; {
+		if err := context.Cause(ctx); err != nil {
 			return "", err
 		}
-	}
-	if r.n != size {
-		return "", tooShort("the file has %d bytes, and had %d", r.n, size)
+		n := min(size-off, int64(len(buffer)))
+		if hole(f, off, n) {
+			sum.Write(zeros[:n])
+		} else {
+			if err := readFull(f, buffer[:n], off); err != nil {
+				return "", err
+			}
+			sum.Write(buffer[:n])
+		}
+		off += n
+		moved(core.Bytes(off))
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
