@@ -51,7 +51,7 @@ var crashScenarios = []crashScenario{
 		rest: []string{"n1 Available"},
 	},
 	{
-		name: "move", servers: 2,
+		name: "move", servers: 3,
 		// Whichever node is taken first fails the write, and is suspect ever after.
 		prepare: func(p *pool) {
 			for _, s := range p.rack.Servers() {
@@ -174,6 +174,10 @@ type crash struct {
 
 // run returns the call in which the engine froze, "" if it never did.
 func (c crash) run(p *pool, s crashScenario, recover func(e *core.Engine, p *pool) error) (call string) {
+	if c.when == enginetest.Late {
+		// The call is to land when a clean could be over long since.
+		p.rack.POST = time.Second
+	}
 	victim, host := p.engine()
 	host.Freeze(c.at, c.when)
 	ended := make(chan error, 1)
@@ -202,6 +206,9 @@ func (c crash) run(p *pool, s crashScenario, recover func(e *core.Engine, p *poo
 	other, _ := p.engine()
 	if err := recover(other, p); err != nil {
 		c.t.Errorf("recovery: %v", err)
+	}
+	if c.when == enginetest.Late {
+		p.reconcile() // all of it before the call lands
 	}
 	c.check(p, "after the recovery")
 	if c.thaw > 0 {
