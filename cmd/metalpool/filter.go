@@ -75,7 +75,7 @@ type nodeFilter struct {
 func (f *nodeFilter) add(cmd *cobra.Command, a *app) {
 	cmd.Flags().StringVar(&f.pool, "pool", "", "only nodes of this `pool`")
 	f.states.add(cmd, core.NodeStates, "only nodes in these `states`, such as Available,Quarantined")
-	cmd.Flags().Var(&f.labels, "label", "only nodes whose labels fit, such as `rack=r1,zone in (a,b)`")
+	cmd.Flags().Var(&f.labels, "label", "only nodes whose labels meet these `conditions`: rack=r1,zone in (a,b)")
 	completeWith(cmd, "pool", a, poolNames)
 }
 

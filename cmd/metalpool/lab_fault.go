@@ -37,10 +37,15 @@ func labFaultAddCommand(a *app, dir *labDir) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add NODE KIND",
 		Short: "Let something go wrong with a server, or with its BMC",
-		Long: "Add lets the next request, boot, write or erase of its kind go wrong, or the --nth,\nand --count of them.\n\n" +
-			"With the machine: " + strings.Join(machineFaults(), ", ") + ".\n" +
-			"With its BMC: " + strings.Join(bmcFaults(), ", ") + "; --on says with which requests:\n" +
-			strings.Join(bmcVerbs(), ", ") + ".",
+		Long: `Add lets the next request, boot, write or erase of its kind go wrong, or the --nth,
+and --count of them.
+
+Of the machine:
+` + columns(machineFaults()) + `
+Of its BMC:
+` + columns(bmcFaults()) + `
+Those of the BMC are --on requests of one kind, or on any:
+` + strings.TrimSuffix(columns(bmcVerbs()), "\n"),
 		Example: `  metalpool lab fault add n002 write-error
   metalpool lab fault add n003 fail --on insert --status 503 --count 2
   metalpool lab fault add n004 cut --on reset --after`,
@@ -106,6 +111,15 @@ func machineFaults() []string {
 func bmcFaults() []string { return names(bmc.Kinds(), func(k bmc.Kind) string { return string(k) }) }
 
 func bmcVerbs() []string { return names(bmc.Verbs(), func(v bmc.Verb) string { return string(v) }) }
+
+// columns lists words six to a line, as help has room for.
+func columns(list []string) string {
+	var b strings.Builder
+	for line := range slices.Chunk(list, 6) {
+		fmt.Fprintf(&b, "  %s\n", strings.Join(line, "  "))
+	}
+	return b.String()
+}
 
 // faultView is one fault of a rack.
 type faultView struct {

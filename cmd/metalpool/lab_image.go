@@ -25,7 +25,7 @@ then show of themselves is simulated.`,
 			if err != nil {
 				return usagef("write the image: %w", err)
 			}
-			defer file.Cleanup()
+			defer func() { _ = file.Cleanup() }() // nothing is left to clean once the file is in its place
 			if err := lab.WriteImage(file); err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ func machineCommand(a *app) *cobra.Command {
 type ownerFlag struct{ owner string }
 
 func (o *ownerFlag) add(cmd *cobra.Command, usage string) {
-	cmd.Flags().StringVar(&o.owner, "owner", "", usage+" (METALPOOL_OWNER; default: user@host)")
+	cmd.Flags().StringVar(&o.owner, "owner", "", usage+" (METALPOOL_OWNER; default: `user@host`)")
 }
 
 func (o *ownerFlag) name() string { return cmp.Or(o.owner, core.DefaultOwner()) }

@@ -19,7 +19,7 @@ import (
 type outputFlag struct{ format string }
 
 func (o *outputFlag) add(cmd *cobra.Command) {
-	cmd.Flags().VarP(o, "output", "o", "`table` for people, or json for programs")
+	cmd.Flags().VarP(o, "output", "o", "`format`: table for people, or json for programs")
 	complete(cmd, "output", "table", "json")
 }
 

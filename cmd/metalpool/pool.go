@@ -152,6 +152,7 @@ self-test takes long needs a longer check-in.`,
 	f.StringVar(&erase, "erase-minimum", "", "how thoroughly every disk must be erased: `class` clear or purge (NIST SP 800-88)")
 	f.IntVar(&quota, "quota", 0, "`machines` that one owner may hold at once; 0 is no limit")
 	f.StringToStringVar(&timeouts, "timeout", nil, "`phase=time`, such as check-in=40m,erase=48h")
+	f.Lookup("timeout").DefValue = "" // pflag's is [], which help would show
 	o.add(cmd)
 	completeWith(cmd, "image", a, imageNames)
 	complete(cmd, "erase-minimum", string(core.Clear), string(core.Purge))

@@ -29,8 +29,8 @@ func newRoot(a *app) *cobra.Command {
 its OS and your keys, and answers SSH; given back, it is erased, verified, and
 ready for the next one.
 
-Which pool is meant is said by --metalpool-url or METALPOOL_URL: the path of a
-pool.db.`,
+Which pool is meant is said by --metalpool-url, else METALPOOL_URL, else it is the
+one in ~/.local/share/metalpool.`,
 		Example: `  metalpool lab up --nodes 6                              a rack to rehearse on
   metalpool node enroll --bmc https://10.0.0.7 --user root
   metalpool image add debian --source debian.qcow2 --user debian

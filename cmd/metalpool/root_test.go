@@ -1,0 +1,59 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// TestEveryCommandIsExplained wants a summary of each command, and an example of
+// commands and flags that there are.
+func TestEveryCommandIsExplained(t *testing.T) {
+	root := newRoot(&app{})
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		path := cmd.CommandPath()
+		if cmd.Short == "" {
+			t.Errorf("%s has no summary", path)
+		}
+		if !cmd.HasSubCommands() && cmd.Example == "" && cmd.Name() != "help" {
+			t.Errorf("%s has no example", path)
+		}
+		own := false
+		for line := range strings.Lines(cmd.Example) {
+			own = strings.HasPrefix(checkExample(t, root, path, line), path) || own
+		}
+		if cmd.Example != "" && !own {
+			t.Errorf("no example of %s runs it", path)
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(root)
+}
+
+// checkExample returns the command that the line runs.
+func checkExample(t *testing.T, root *cobra.Command, path, line string) string {
+	t.Helper()
+	// What comes after the command's own words is another program's.
+	line, _, _ = strings.Cut(line, " | ")
+	line, _, _ = strings.Cut(line, " -- ")
+	words := strings.Fields(line)
+	if len(words) < 2 || words[0] != "metalpool" {
+		t.Errorf("an example of %s does not begin with metalpool: %s", path, line)
+		return ""
+	}
+	cmd, _, err := root.Find(words[1:])
+	if err != nil {
+		t.Errorf("an example of %s: %v: %s", path, err, line)
+		return ""
+	}
+	for _, word := range words {
+		if name, isFlag := strings.CutPrefix(word, "--"); isFlag && cmd.Flag(name) == nil {
+			t.Errorf("an example of %s has --%s, which there is not: %s", path, name, line)
+		}
+	}
+	return cmd.CommandPath()
+}
