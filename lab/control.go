@@ -69,6 +69,18 @@ func (c *control) serve(l *Lab) {
 	mux.HandleFunc("POST /v1/nodes/{id}/unplug", onNode(l, func(n *Node, _ *http.Request) (any, error) { return nil, n.Unplug() }))
 	mux.HandleFunc("POST /v1/nodes/{id}/plug", onNode(l, func(n *Node, _ *http.Request) (any, error) { return nil, n.Plug() }))
 	mux.HandleFunc("POST /v1/nodes/{id}/faults", onNode(l, addFault))
+	mux.HandleFunc("POST /v1/nodes/any/faults", func(w http.ResponseWriter, r *http.Request) {
+		var f NewFault
+		err := read(r, &f)
+		if err == nil {
+			err = l.AddFault(f)
+		}
+		answer(w, nil, err)
+	})
+	mux.HandleFunc("DELETE /v1/nodes/any/faults", func(w http.ResponseWriter, r *http.Request) {
+		l.faults.Clear()
+		answer(w, nil, nil)
+	})
 	mux.HandleFunc("DELETE /v1/nodes/{id}/faults", onNode(l, func(n *Node, _ *http.Request) (any, error) { n.ClearFaults(); return nil, nil }))
 	mux.HandleFunc("POST /v1/plan", func(w http.ResponseWriter, r *http.Request) {
 		var o PlanOrder
@@ -191,6 +203,18 @@ func (n *Node) AddFault(f NewFault) error {
 	}
 	if err != nil {
 		return &core.Error{Op: "add fault", Node: n.ID(), Kind: core.Invalid, Err: err}
+	}
+	return nil
+}
+
+// AddFault plants a fault in whichever machine comes first.
+func (l *Lab) AddFault(f NewFault) error {
+	err := errors.New("only a fault of a machine can be anybody's; name the node whose BMC is to have it")
+	if f.Machine != nil && f.BMC == nil {
+		_, err = l.faults.Add(*f.Machine)
+	}
+	if err != nil {
+		return &core.Error{Op: "add fault", Node: AnyNode, Kind: core.Invalid, Err: err}
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/metalpool/metalpool/core"
 )
 
 // FaultKind is what goes wrong with a machine. What goes wrong with its BMC is a
@@ -33,6 +35,9 @@ func FaultKinds() []FaultKind {
 	return []FaultKind{PowerStuck, MediaHang, DiskHang, AgentSilent, EraseSilent, AgentTwice, OldToken, OtherMachine, DiskMissing, WriteError, EraseError, EraseLie, HostKey}
 }
 
+// AnyNode names, where a node is asked for, whichever of the rack comes first.
+const AnyNode core.NodeID = "any"
+
 // Forever, as a Count, lets a fault hit until it is cleared.
 const Forever = -1
 
@@ -49,6 +54,8 @@ type Fault struct {
 // Faults are the faults of one machine. The zero value has none. It is safe for
 // concurrent use.
 type Faults struct {
+	rack *Faults // of the whole rack: the first machine to come is hit
+
 	mu   sync.Mutex
 	last int
 	list []*planted
@@ -106,6 +113,9 @@ func (fs *Faults) Clear(ids ...int) {
 
 // hit counts an event of a kind and reports whether it goes wrong.
 func (fs *Faults) hit(kind FaultKind) bool {
+	if fs.rack != nil && fs.rack.hit(kind) {
+		return true
+	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	hit := false

@@ -56,6 +56,7 @@ type Lab struct {
 	config  Config
 	times   Times
 	buffers *agent.Buffers
+	faults  Faults // of whichever machine comes first
 	lock    *os.File
 	net     string
 	nodes   []*Node

@@ -85,6 +85,7 @@ func newNode(c card, l *Lab) (*Node, error) {
 	n := &Node{
 		card: c, shape: shapes[c.Shape], dir: filepath.Join(l.config.Dir, "nodes", string(c.ID)), now: l.config.Now,
 		log: l.config.Log.With("node", c.ID), buffers: l.buffers, post: l.times.POST, manners: manners, phase: "off",
+		faults: Faults{rack: &l.faults},
 	}
 	n.drives = n.shape.drives(c.Parts, n.dir)
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {

@@ -38,7 +38,8 @@ func labFaultAddCommand(a *app, dir *labDir) *cobra.Command {
 		Use:   "add NODE KIND",
 		Short: "Let something go wrong with a server, or with its BMC",
 		Long: `Add lets the next request, boot, write or erase of its kind go wrong, or the --nth,
-and --count of them.
+and --count of them. NODE may be any, for a fault of the machine: the first one to
+come is hit.
 
 Of the machine:
 ` + columns(machineFaults()) + `
@@ -47,6 +48,7 @@ Of its BMC:
 Those of the BMC are --on requests of one kind, or on any:
 ` + strings.TrimSuffix(columns(bmcVerbs()), "\n"),
 		Example: `  metalpool lab fault add n002 write-error
+  metalpool lab fault add any erase-error
   metalpool lab fault add n003 fail --on insert --status 503 --count 2
   metalpool lab fault add n004 cut --on reset --after`,
 		Args: exactly("NODE", "KIND"),

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# The main job on a virtual rack: the real docker-machine takes servers through real
+# Redfish, uses them, and gives them back erased. `make demo` builds and runs it.
+#
+#   IMAGE=disk.img make demo   lays down your own disk image
+#   KEEP=1 make demo           leaves the rack's folder behind, to look at
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+PATH="$PWD/bin:$PATH"
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/metalpool-demo.XXXXXX")
+export METALPOOL_URL="$work/pool.db" METALPOOL_LAB="$work/lab"
+export MACHINE_STORAGE_PATH="$work/machine"
+export MACHINE_BUGSNAG_API_TOKEN=no-report
+mkdir -p "$MACHINE_STORAGE_PATH"
+
+step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+run() {
+	printf '\033[2m$ %s\033[0m\n' "$*"
+	"$@"
+}
+
+lab=
+finish() {
+	status=$?
+	[ -z "$lab" ] || { kill "$lab" 2>/dev/null && wait "$lab" 2>/dev/null; } || true
+	if [ "$status" != 0 ]; then
+		printf '\nThe demo failed. Its folder is kept: %s\n' "$work" >&2
+		tail -n 20 "$work/lab.log" >&2 || true
+	elif [ -n "${KEEP:-}" ]; then
+		printf '\nThe folder is kept: %s\n' "$work"
+	else
+		rm -rf "$work"
+	fi
+	exit "$status"
+}
+trap finish EXIT
+
+step "A rack of six servers, each with its own Redfish BMC"
+metalpool lab up --nodes 6 >"$work/lab.log" 2>&1 &
+lab=$!
+until metalpool lab status >/dev/null 2>&1; do
+	kill -0 "$lab" # a lab that could not start says why below
+	sleep 0.1
+done
+run metalpool lab status
+
+step "An image, and the servers: enrolled and erased before their first use"
+image=${IMAGE:-}
+if [ -z "$image" ]; then
+	image="$work/demo.img"
+	metalpool lab image "$image"
+fi
+run metalpool image add demo --source "$image" --user debian
+run metalpool pool set default --image demo
+run metalpool node enroll --from "$work/lab/rack.yaml" --erase --wait
+run metalpool node list
+
+step "docker-machine creates three at once; one disk fails on the way, another server is taken"
+# Parallel first creates race on docker-machine's own CA, so it is made before.
+docker-machine create -d none --url tcp://localhost:2376 ca >/dev/null
+docker-machine rm -f ca >/dev/null
+run metalpool lab fault add any write-error
+creates=()
+for name in web-1 web-2 web-3; do
+	docker-machine create -d metalpool "$name" &
+	creates+=($!)
+done
+for pid in "${creates[@]}"; do wait "$pid"; done
+run metalpool machine list
+run metalpool node list
+
+step "Use them: a command over SSH, then stop and start one"
+run docker-machine ssh web-1 hostname
+run docker-machine stop web-1
+run docker-machine ls
+run docker-machine start web-1
+run docker-machine ls
+
+step "kill -9 in the middle of a create; rm cleans up after it"
+docker-machine create -d metalpool doomed >"$work/doomed.log" 2>&1 &
+victim=$!
+until metalpool node list --state Deploying 2>/dev/null | grep -q doomed; do
+	kill -0 "$victim"
+	sleep 0.1
+done
+pkill -KILL -P "$victim" || true # the plugin
+kill -KILL "$victim"
+wait "$victim" 2>/dev/null || true
+run metalpool machine list
+run docker-machine rm -y doomed
+
+step "Give everything back"
+run docker-machine rm -y web-1 web-2 web-3
+run metalpool reconcile
+run metalpool node list
+run metalpool check
