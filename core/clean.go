@@ -102,6 +102,8 @@ type ReconcileOptions struct {
 	// AbandonDeploys gives up deploys of dead workers at once, not after the grace
 	// period in which their caller may come back.
 	AbandonDeploys bool
+	// Wait also waits for the nodes that others work on, until none is at work.
+	Wait bool
 }
 
 // Outcome is what reconcile did about one node.

@@ -306,6 +306,12 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 	off, cancel := context.WithTimeout(ctx, w.pool.Timeouts.orDefaults().Power)
 	defer cancel()
 	stopErr := powerOff(off, w)
+	if stopErr == nil {
+		if err := ejectMedia(off, w); err != nil {
+			// The next boot of the ramdisk ejects it; until then it only shows.
+			w.e.log.Warn("the boot media stays inserted", "node", w.node.ID, "error", err)
+		}
+	}
 	if Is(stopErr, LeaseLost) {
 		return stopErr
 	}

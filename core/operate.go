@@ -222,7 +222,7 @@ func (e *Engine) Reconcile(ctx context.Context, o ReconcileOptions, report Repor
 	group.SetLimit(64)
 	for i, n := range nodes {
 		group.Go(func() error {
-			out, err := e.reconcileNode(ctx, n.ID, o, report)
+			out, err := e.settleNode(ctx, n.ID, o, report)
 			out.Node, out.From = n.ID, n.State
 			if out.To == "" {
 				out.To = n.State
@@ -241,6 +241,27 @@ func (e *Engine) Reconcile(ctx context.Context, o ReconcileOptions, report Repor
 	}
 	group.Wait()
 	return outcomes, errors.Join(failures...)
+}
+
+// settleNode reconciles one node, as often as others let it down where the caller
+// waits.
+func (e *Engine) settleNode(ctx context.Context, id NodeID, o ReconcileOptions, report Reporter) (Outcome, error) {
+	for {
+		out, err := e.reconcileNode(ctx, id, o, report)
+		if !o.Wait || !Is(err, Busy, LeaseLost) {
+			return out, err
+		}
+		n, readErr := e.Node(ctx, id)
+		if readErr != nil {
+			return out, readErr
+		}
+		if !n.State.Working() {
+			return Outcome{Node: id, To: n.State, Note: n.Reason}, nil
+		}
+		if wait(ctx, e.timing.Queue) != nil {
+			return out, err
+		}
+	}
 }
 
 func (e *Engine) expireAll(ctx context.Context) error {

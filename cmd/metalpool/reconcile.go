@@ -18,7 +18,7 @@ func reconcileCommand(a *app) *cobra.Command {
 		Short: "Finish what dead workers left",
 		Long: `Reconcile goes on with the work of processes that died: it finishes every clean,
 and gives up deploys whose caller did not come back within the grace period. Nodes
-that somebody works on are left to him.
+that somebody works on are left to him; --wait waits for those, too.
 
 Nothing is lost without it: the next release or create on the pool starts the same
 work in the background.`,
@@ -49,6 +49,7 @@ work in the background.`,
 		}),
 	}
 	cmd.Flags().BoolVar(&options.AbandonDeploys, "abandon-deploys", false, "give up deploys of dead workers at once, without the grace period")
+	cmd.Flags().BoolVar(&options.Wait, "wait", false, "until no node is at work, whoever works on it")
 	o.add(cmd)
 	return cmd
 }

@@ -92,6 +92,6 @@ run docker-machine rm -y doomed
 
 step "Give everything back"
 run docker-machine rm -y web-1 web-2 web-3
-run metalpool reconcile
+run metalpool reconcile --wait
 run metalpool node list
 run metalpool check
