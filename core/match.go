@@ -29,18 +29,29 @@ func Mismatch(n Node, r Request) string {
 	if why := mismatchDisks(h.Disks, r.Disks); why != "" {
 		return why
 	}
-	for _, need := range r.NICs {
+	if why := mismatchNICs(h.NICs, r.NICs); why != "" {
+		return why
+	}
+	return mismatchGPUs(h.GPUs, r)
+}
+
+// mismatchNICs gives the fastest ports to the fastest needs: one port serves one.
+func mismatchNICs(nics []NIC, needs []NICNeed) string {
+	free := slices.Clone(nics)
+	slices.SortStableFunc(free, func(a, b NIC) int { return b.Mbps - a.Mbps })
+	order := slices.Clone(needs)
+	slices.SortStableFunc(order, func(a, b NICNeed) int { return b.Mbps - a.Mbps })
+	for _, need := range order {
 		have := 0
-		for _, nic := range h.NICs {
-			if nic.Mbps >= need.Mbps {
-				have++
-			}
+		for have < need.Count && len(free) > 0 && free[0].Mbps >= need.Mbps {
+			free = free[1:]
+			have++
 		}
 		if have < need.Count {
 			return fmt.Sprintf("has %d of the %d NICs of %d Mbit/s asked for", have, need.Count, need.Mbps)
 		}
 	}
-	return mismatchGPUs(h.GPUs, r)
+	return ""
 }
 
 func mismatchLabel(labels map[string]string, s Selector) string {

@@ -35,12 +35,24 @@ func validate(o Order) error {
 		return bad("leave out what does not matter", "a requirement is negative")
 	case o.SSHPort < 0, o.SSHPort > 65535:
 		return bad("use 1 to 65535, or leave it out", "%d is not a port", o.SSHPort)
+	case !slices.Contains([]PlaceMode{"", Spread, Together}, r.Place.Mode):
+		return bad("say spread=LABEL or together=LABEL", "%q is no placement", r.Place.Mode)
 	case r.Place.Mode != "" && r.Place.Key == "":
 		return bad("say by which label, such as spread=rack", "%s needs a label", r.Place.Mode)
 	}
 	for _, d := range r.Disks {
 		if d.Count < 1 || d.Size < 0 || !slices.Contains([]DiskKind{"", HDD, SSD, NVMe}, d.Kind) {
 			return bad("write disks such as 2x480GB,ssd", "%v is no requirement of disks", d)
+		}
+	}
+	for _, n := range r.NICs {
+		if n.Count < 1 || n.Mbps < 0 {
+			return bad("write ports such as 2x25G", "%v is no requirement of ports", n)
+		}
+	}
+	for _, s := range r.Labels {
+		if s.Label == "" || !slices.Contains([]SelectorOp{OpEqual, OpNotEqual, OpIn, OpNotIn, OpExists}, s.Op) {
+			return bad("write labels such as "+selectorExample, "%q is no condition on a label", s)
 		}
 	}
 	return nil

@@ -43,16 +43,19 @@ func ParseBytes(s string) (Bytes, error) {
 	return 0, &Error{Op: "read size", Kind: Invalid, Err: fmt.Errorf("%q is not a size", s), Hint: "write a number with a unit, such as 64GiB or 480GB"}
 }
 
-// String prints the size in the largest unit that shows it exactly, else with one
-// decimal.
+// String prints the size in the unit that shows it exactly with the fewest digits,
+// four at most; else rounded to one decimal.
 func (b Bytes) String() string {
-	if b == 0 {
-		return "0 B"
+	best, text := int64(10_000), ""
+	for _, u := range units {
+		if count := int64(b / u.size); b%u.size == 0 && count > 0 && count < best {
+			best, text = count, fmt.Sprintf("%d %s", count, u.suffix)
+		}
+	}
+	if text != "" {
+		return text
 	}
 	for _, u := range units {
-		if b >= u.size && b%u.size == 0 {
-			return fmt.Sprintf("%d %s", int64(b/u.size), u.suffix)
-		}
 		if b >= u.size*10 {
 			return fmt.Sprintf("%.1f %s", float64(b)/float64(u.size), u.suffix)
 		}

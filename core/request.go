@@ -43,7 +43,7 @@ type DiskNeed struct {
 	Kind  DiskKind `json:"kind,omitempty"`
 }
 
-// NICNeed asks for at least Count ports of at least Mbps.
+// NICNeed asks for at least Count ports of at least Mbps. One port serves one need only.
 type NICNeed struct {
 	Count int `json:"count"`
 	Mbps  int `json:"mbps,omitempty"`
