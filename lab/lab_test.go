@@ -2,12 +2,16 @@ package lab_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -209,41 +213,60 @@ func TestUpRefuses(t *testing.T) {
 	}
 }
 
-// Each fault of a machine is seen by the pool as what it is, and none lets a node
-// through that should not pass.
+// Each fault of a machine is seen by the pool as what it is: the machine that the
+// caller gets is right, and the node that was hit is kept out where the fault is its
+// own.
 func TestMachineFaults(t *testing.T) {
 	for _, c := range []struct {
-		fault lab.FaultKind
-		nth   int
-		then  core.State // of the node that was hit, after the create
-		moved bool       // to the other node
+		fault lab.Fault
+		moves bool // to the other node
 	}{
-		{fault: lab.WriteError, then: core.Quarantined, moved: true},
-		{fault: lab.AgentTwice, then: core.Deployed},
+		{lab.Fault{Kind: lab.WriteError}, true},
+		{lab.Fault{Kind: lab.WriteError, Nth: 5}, true},
+		{lab.Fault{Kind: lab.OtherMachine}, true},
+		{lab.Fault{Kind: lab.AgentTwice}, false},
 	} {
-		t.Run(string(c.fault), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %d", c.fault.Kind, c.fault.Nth), func(t *testing.T) {
+			t.Parallel()
 			l := up(t, lab.Config{Nodes: 2})
 			p := newPool(t, l)
-			for _, n := range l.Nodes() { // whichever is taken first
-				try(t, n.AddFault(lab.NewFault{Machine: &lab.Fault{Kind: c.fault, Nth: c.nth}}))
-			}
-			key := newKey(t)
-			m, err := p.Create(t.Context(), order("web-1", key), nil)
-			if c.moved {
-				if err == nil && len(m.Moves) == 0 {
-					t.Errorf("the fault went by unseen: %+v", m)
-				}
-				return
-			}
+			hit := l.Nodes()[0]
+			try(t, hit.AddFault(lab.NewFault{Machine: &c.fault}))
+			// The other node is held until the deploy has begun on the one to be hit.
+			_, err := p.Pause(t.Context(), l.Nodes()[1].ID(), "held")
 			try(t, err)
-			if len(m.Moves) != 0 {
+			key := newKey(t)
+			asked := order("web-1", key)
+			var once sync.Once
+			m, err := p.Create(t.Context(), asked, func(pr core.Progress) {
+				if pr.Node == hit.ID() {
+					once.Do(func() {
+						_, err := p.Resume(context.WithoutCancel(t.Context()), l.Nodes()[1].ID(), "let go")
+						if err == nil {
+							err = p.Work(context.WithoutCancel(t.Context()))
+						}
+						if err != nil && !core.Is(err, core.Busy) {
+							t.Error(err)
+						}
+					})
+				}
+			})
+			try(t, err)
+			if moved := slices.Contains(m.Moves, hit.ID()); moved != c.moves {
 				t.Errorf("moved from %v", m.Moves)
-			}
-			if s := p.state(m.Node); s != c.then {
-				t.Errorf("the node is %s, want %s", s, c.then)
 			}
 			if out, err := onMachine(t.Context(), m, key, "hostname"); out != "web-1\n" || err != nil {
 				t.Errorf("%q, %v", out, err)
+			}
+			if hits := hit.Faults().List()[0].Hits; hits != 1 {
+				t.Errorf("the fault hit %d times", hits)
+			}
+			if !c.moves {
+				return
+			}
+			try(t, p.Work(t.Context()))
+			if s := p.state(hit.ID()); s != core.Quarantined {
+				t.Errorf("the node that was hit is %s", s)
 			}
 		})
 	}

@@ -98,7 +98,10 @@ func newNode(c card, l *Lab) (*Node, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read what node %s remembers: %w", c.ID, err)
 	}
-	n.power = newPower(l.times, n, func(on bool) { n.keep(func(m *memory) { m.On = on }) })
+	n.power = newPower(l.times, n, func(on bool) {
+		n.say(map[bool]string{true: "powers on", false: "powers off"}[on])
+		n.keep(func(m *memory) { m.On = on })
+	})
 	return n, nil
 }
 
@@ -350,6 +353,7 @@ func (n *Node) halt() {
 	n.guest = nil
 	n.mu.Unlock()
 	if g != nil {
+		n.say("system stopped")
 		if err := g.Shutdown(); err != nil {
 			n.log.Warn("the simulated system did not end well", "err", err)
 		}
