@@ -194,7 +194,7 @@ func existing(tx Tx, o Order) (Allocation, error) {
 // allocation was made with.
 func difference(a Allocation, o Order) string {
 	differ := func(what string, there, asked any) string {
-		return fmt.Sprintf("%s is %v there, %v was asked for", what, there, asked)
+		return fmt.Sprintf("%s is %s there, %s was asked for", what, orNothing(there), orNothing(asked))
 	}
 	switch {
 	case a.Owner != o.Owner:
@@ -218,6 +218,13 @@ func difference(a Allocation, o Order) string {
 		}
 	}
 	return ""
+}
+
+func orNothing(v any) string {
+	if reflect.ValueOf(v).IsZero() {
+		return "nothing"
+	}
+	return fmt.Sprint(v)
 }
 
 // sameJSON compares as the store does: nil and empty are one.

@@ -225,7 +225,7 @@ func (e *Engine) expireStale(tx Tx, spared AllocationID) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if a.ID != spared && !a.Deadline.IsZero() && tx.Now().After(a.Deadline) {
+		if a.ID != spared && !a.Deadline.IsZero() && !tx.Now().Before(a.Deadline) {
 			stale = append(stale, a)
 		}
 	}

@@ -25,7 +25,8 @@ func (w When) String() string { return [...]string{"before", "late", "after"}[w]
 // a kill -9 abandons it, no defer runs; thawed, it is a laptop that was opened again.
 type freezer struct {
 	mu     sync.Mutex
-	at     int // 0: never
+	at     int    // 0: never
+	name   string // "": never
 	when   When
 	calls  []string
 	down   bool
@@ -47,7 +48,7 @@ func (f *freezer) call(name string, until time.Time, effect func() error) error 
 		return effect()
 	}
 	f.calls = append(f.calls, name)
-	hit, when := len(f.calls) == f.at, f.when
+	hit, when := len(f.calls) == f.at || name == f.name, f.when
 	if hit {
 		f.down = true
 		close(f.frozen)
@@ -79,6 +80,13 @@ func (h *Host) Freeze(n int, when When) {
 	h.freezer.at, h.freezer.when = len(h.freezer.calls)+n, when
 }
 
+// FreezeIn makes the host freeze in its next call of that name.
+func (h *Host) FreezeIn(name string, when When) {
+	h.freezer.mu.Lock()
+	defer h.freezer.mu.Unlock()
+	h.freezer.name, h.freezer.when = name, when
+}
+
 // Frozen is closed once the host is frozen.
 func (h *Host) Frozen() <-chan struct{} { return h.freezer.frozen }
 
@@ -93,7 +101,7 @@ func (h *Host) Down() bool {
 func (h *Host) Thaw() {
 	h.freezer.mu.Lock()
 	defer h.freezer.mu.Unlock()
-	h.freezer.at = 0
+	h.freezer.at, h.freezer.name = 0, ""
 	if h.freezer.down {
 		h.freezer.down = false
 		close(h.freezer.thawed)

@@ -1,0 +1,564 @@
+package core_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
+	"github.com/metalpool/metalpool/core/seal"
+	"github.com/metalpool/metalpool/core/store/sqlite"
+)
+
+// The invariants of the design, one test of each name. The crash sweep and the model
+// check them, too, wherever they go.
+
+const racerStore, racerName = "METALPOOL_CORETEST_STORE", "METALPOOL_CORETEST_NAME"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(racerStore); path != "" {
+		if err := raceAsProcess(path, os.Getenv(racerName)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// raceAsProcess acquires all it can get, once told to, and prints what it got.
+func raceAsProcess(path, name string) error {
+	ctx := context.Background()
+	store, err := sqlite.Open(ctx, path, sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		return err
+	}
+	got, err := acquireAll(ctx, core.New(core.Config{Store: store}), name)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(got)
+}
+
+// acquireAll acquires until there is no node left.
+func acquireAll(ctx context.Context, e *core.Engine, name string) (map[core.NodeID]core.AllocationID, error) {
+	got := map[core.NodeID]core.AllocationID{}
+	for i := 0; ; i++ {
+		o := order(fmt.Sprintf("%s-%d", name, i), fmt.Sprintf("%s-%d", name, i))
+		o.Request.Pool = core.DefaultPool
+		a, err := e.Acquire(ctx, o, nil)
+		if core.Is(err, core.NoCapacity) {
+			return got, nil
+		}
+		if err != nil {
+			return got, err
+		}
+		if other, twice := got[a.Node]; twice {
+			return got, fmt.Errorf("node %s was given to %s and to %s", a.Node, other, a.ID)
+		}
+		got[a.Node] = a.ID
+	}
+}
+
+func TestOneOwner(t *testing.T) {
+	const servers = 60
+	check := func(t *testing.T, p *pool, all []map[core.NodeID]core.AllocationID) {
+		t.Helper()
+		owners := map[core.NodeID]core.AllocationID{}
+		for _, got := range all {
+			for node, id := range got {
+				if other, twice := owners[node]; twice {
+					t.Errorf("node %s was given to %s and to %s", node, other, id)
+				}
+				owners[node] = id
+				if m := p.machine(id); m.Node != node || m.State != core.Allocated {
+					t.Errorf("%s was told %s, and the store says %s on %s", id, node, m.State, m.Node)
+				}
+			}
+		}
+		if len(owners) != servers {
+			t.Errorf("%d of %d nodes were given", len(owners), servers)
+		}
+		p.sound()
+	}
+	stock := func(t *testing.T) *pool {
+		p := bareRack(t, servers)
+		for _, s := range p.rack.Servers() {
+			p.insert(core.Node{ID: s.ID, State: core.Available, Spec: core.NodeSpec{BMC: core.Endpoint{Backend: "redfish", URL: s.BMC()}}})
+		}
+		return p
+	}
+	t.Run("goroutines, several to an engine", func(t *testing.T) {
+		p := stock(t)
+		const engines, each = 4, 3
+		all := make([]map[core.NodeID]core.AllocationID, engines*each)
+		var racers sync.WaitGroup
+		for i := range engines {
+			e := p.engineOn(p.rack.Host(), p.open(), cloak{}, nil)
+			for j := range each {
+				racers.Go(func() {
+					var err error
+					if all[i*each+j], err = acquireAll(t.Context(), e, fmt.Sprintf("racer-%d-%d", i, j)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		racers.Wait()
+		check(t, p, all)
+	})
+	t.Run("processes", func(t *testing.T) {
+		p := stock(t)
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const processes = 3
+		all := make([]map[core.NodeID]core.AllocationID, processes)
+		var inputs []io.WriteCloser
+		var outputs []*bufio.Reader
+		for i := range processes {
+			cmd := exec.CommandContext(t.Context(), self)
+			cmd.Env = append(os.Environ(), racerStore+"="+p.path, fmt.Sprintf("%s=process-%d", racerName, i))
+			cmd.Stderr = os.Stderr
+			in, inErr := cmd.StdinPipe()
+			out, outErr := cmd.StdoutPipe()
+			if err := errors.Join(inErr, outErr, cmd.Start()); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := cmd.Wait(); err != nil {
+					t.Error(err)
+				}
+			}()
+			inputs, outputs = append(inputs, in), append(outputs, bufio.NewReader(out))
+		}
+		for _, out := range outputs { // all are ready before one starts
+			if _, err := out.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, in := range inputs {
+			if _, err := io.WriteString(in, "go\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, out := range outputs {
+			if err := json.NewDecoder(out).Decode(&all[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(t, p, all)
+	})
+	t.Run("the same request from everywhere", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, 3)
+			machines := make([]core.Machine, 6)
+			var callers sync.WaitGroup
+			for i := range machines {
+				e, _ := p.engine()
+				callers.Go(func() {
+					var err error
+					if machines[i], err = e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			callers.Wait()
+			for _, m := range machines {
+				if m.Node != machines[0].Node || m.State != core.Deployed || m.Access.HostKeys[0] != machines[0].Access.HostKeys[0] {
+					t.Errorf("one caller got %+v, another %+v", machines[0], m)
+				}
+			}
+			if n := len(p.nodes(core.Available)); n != 2 {
+				t.Errorf("%d nodes are left, want 2", n)
+			}
+			p.sound()
+		})
+	})
+}
+
+func TestCleanBeforeAvailable(t *testing.T) {
+	unverified := &core.Error{Op: "erase", Kind: core.Backend, Err: errors.New("sentinels are still there")}
+	for _, test := range []struct {
+		name    string
+		fault   enginetest.Fault
+		erases  int // since the node was enrolled
+		want    core.State
+		because string
+	}{
+		{"all goes well", enginetest.Fault{}, 1, core.Available, ""},
+		{"the erase fails twice", enginetest.Fault{Op: "erase", Err: unverified, Times: 2}, 1, core.Available, ""},
+		{"the erase fails always", enginetest.Fault{Op: "erase", Err: unverified, Times: -1}, 0, core.Quarantined, "sentinels are still there"},
+		{"the agent falls silent in the erase", enginetest.Fault{Op: "erase", Err: enginetest.Unreachable, Times: 1}, 1, core.Available, ""},
+		{"the answer to the erase is lost", enginetest.Fault{Op: "erase", Err: enginetest.Unreachable, Times: 1, After: true}, 2, core.Available, ""},
+		{"the ramdisk never starts", enginetest.Fault{Op: "check-in", Err: enginetest.Unreachable, Times: -1}, 0, core.Quarantined, "did not check in"},
+		{"the firmware skips the media once", enginetest.Fault{Op: "fetch media", Err: enginetest.Unreachable, Times: 1}, 1, core.Available, ""},
+		{"the BMC is gone for a while", enginetest.Fault{Op: "insert", Err: enginetest.Unreachable, Times: 40}, 1, core.Available, ""},
+		{"the BMC refuses", enginetest.Fault{Op: "insert", Err: enginetest.Broken, Times: -1}, 0, core.Quarantined, "the hardware is broken"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, 1)
+				e, _ := p.engine()
+				if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+					t.Fatal(err)
+				}
+				s := p.rack.Server("n1")
+				before := s.Look().Erases
+				s.Fail(test.fault)
+				if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{}, nil); err != nil {
+					t.Fatal(err)
+				}
+				if s.Look().Power != core.PowerOff {
+					t.Error("release returned, and the server is not Off")
+				}
+				p.reconcile()
+				n := p.node("n1")
+				if n.State != test.want || !strings.Contains(n.Reason, test.because) {
+					t.Errorf("the node is %s (%s), want %s (%s)\n%s", n.State, n.Reason, test.want, test.because, p.story())
+				}
+				if erases := s.Look().Erases - before; erases != test.erases {
+					t.Errorf("%d erases, want %d", erases, test.erases)
+				}
+				p.sound()
+			})
+		})
+	}
+	t.Run("an erase below the pool's minimum", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, 1)
+			e, _ := p.engine()
+			if err := e.SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian", EraseMinimum: core.Purge}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if n := p.node("n1"); n.State != core.Quarantined || !strings.Contains(n.Reason, `reached "clear", below the pool's minimum "purge"`) {
+				t.Errorf("the node is %s: %s", n.State, n.Reason)
+			}
+		})
+	})
+	t.Run("Verify sees a node that was handed on dirty", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, 1)
+			e, _ := p.engine()
+			if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+				t.Fatal(err)
+			}
+			p.update(func(tx core.Tx) error {
+				n, err := tx.Node("n1")
+				if err != nil {
+					return err
+				}
+				a, err := tx.Allocation("a-1")
+				if err != nil {
+					return err
+				}
+				n.State, n.Allocation, a.State = core.Available, "", core.Released
+				return errors.Join(tx.SwapNode(n), tx.SwapAllocation(a))
+			})
+			violations, err := e.Verify(t.Context())
+			if err != nil || len(violations) != 1 || violations[0].Invariant != "CleanBeforeAvailable" {
+				t.Errorf("%v, %v", violations, err)
+			}
+		})
+	})
+}
+
+func TestNothingLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		e, _ := p.engine()
+		find := func(state core.State) {
+			t.Helper()
+			m, err := e.Machine(t.Context(), "a-1")
+			if err != nil || m.State != state {
+				t.Errorf("by ID: %s, %v; want %s", m.State, err, state)
+			}
+			m, err = e.MachineNamed(t.Context(), "ann", "web-1")
+			if state == core.Released {
+				if !core.Is(err, core.NotFound) {
+					t.Errorf("the name is not free: %+v, %v", m, err)
+				}
+			} else if err != nil || m.ID != "a-1" {
+				t.Errorf("by name: %+v, %v", m, err)
+			}
+		}
+		if _, err := e.Acquire(t.Context(), complete(order("a-1", "web-1")), nil); err != nil {
+			t.Fatal(err)
+		}
+		find(core.Allocated)
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "seed", Err: enginetest.Broken, Times: -1})
+		p.rack.Server("n2").Fail(enginetest.Fault{Op: "seed", Err: enginetest.Broken, Times: -1})
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); !core.Is(err, core.Backend) {
+			t.Errorf("create: %v", err)
+		}
+		find(core.Failed)
+		p.reconcile()
+		p.rack.Server("n1").Heal()
+		p.rack.Server("n2").Heal()
+		// Under another ID, as one who lost the first.
+		m, err := e.Create(t.Context(), order("a-2", "web-1"), nil)
+		if err != nil || m.ID != "a-1" {
+			t.Errorf("adopted: %+v, %v", m, err)
+		}
+		find(core.Deployed)
+		if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{}, nil); err != nil {
+			t.Error(err)
+		}
+		find(core.Released)
+		worker, _ := p.engine()
+		if err := worker.Work(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if left := p.nodes(core.Cleaning, core.Deploying); len(left) != 0 {
+			t.Errorf("the worker ended and left %v", left)
+		}
+		p.sound()
+	})
+}
+
+// TestNoGuess shows the engine a server that looks as if all were done, by an earlier
+// attempt, by somebody else, or on another server.
+func TestNoGuess(t *testing.T) {
+	story := func(name string, servers int, run func(t *testing.T, p *pool, e *core.Engine)) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, servers)
+				e, _ := p.engine()
+				run(t, p, e)
+				p.sound()
+			})
+		})
+	}
+	story("an earlier attempt's system answers", 1, func(t *testing.T, p *pool, e *core.Engine) {
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "clear boot", Err: enginetest.Broken, Times: 1})
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); !core.Is(err, core.Backend) {
+			t.Fatal(err)
+		}
+		first := p.rack.Server("n1").Look().Disks["n1-a"].Seed
+		m, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := p.rack.Server("n1").Look().System
+		if first.InstanceID == second.InstanceID || m.Access.HostKeys[0] == enginetest.PublicKey(first.HostKeys[0]) {
+			t.Errorf("the second attempt took the first one's system: %+v, %+v", first, second)
+		}
+	})
+	story("the write was never done, and the disk is not looked at", 1, func(t *testing.T, p *pool, e *core.Engine) {
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.Broken, Times: -1})
+		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err == nil || !strings.Contains(err.Error(), "ssh") {
+			t.Errorf("got %v", err)
+		}
+	})
+	story("another server's ramdisk checks in", 1, func(t *testing.T, p *pool, e *core.Engine) {
+		p.rack.Server("n1").Change(func(id *core.Identity, h *core.Hardware) { *id = core.Identity{Serial: "SN-OTHER"} })
+		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err == nil || !strings.Contains(err.Error(), "another server answers: enrolled as") {
+			t.Errorf("got %v", err)
+		}
+	})
+	story("a disk of the inventory is gone", 1, func(t *testing.T, p *pool, e *core.Engine) {
+		p.rack.Server("n1").Change(func(_ *core.Identity, h *core.Hardware) { h.Disks = h.Disks[:1] })
+		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err == nil || !strings.Contains(err.Error(), "disks of the inventory are missing: n1-b") {
+			t.Errorf("got %v", err)
+		}
+	})
+	story("no BMC in reach is nobody's fault but ours", 2, func(t *testing.T, p *pool, e *core.Engine) {
+		for _, s := range p.rack.Servers() {
+			s.Fail(enginetest.Fault{Op: "power", Err: enginetest.Unreachable, Times: -1})
+		}
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); !core.Is(err, core.Transient) {
+			t.Errorf("got %v", err)
+		}
+		p.wantStates("n1 Available", "n2 Available")
+	})
+	story("one that is silent where another answers is suspect", 2, func(t *testing.T, p *pool, e *core.Engine) {
+		o := order("a-1", "web-1")
+		for _, s := range p.rack.Servers() {
+			s.Fail(enginetest.Fault{Op: "power", Err: enginetest.Unreachable, Times: -1, Unless: func(r *enginetest.Rack) bool { return r.Hits("power") > 0 }})
+		}
+		m, err := e.Create(t.Context(), o, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q := p.nodes(core.Quarantined); len(q) != 1 || q[0].ID == m.Node || !strings.Contains(q[0].Reason, "did not answer") {
+			t.Errorf("quarantined: %+v", q)
+		}
+	})
+}
+
+func TestNoSecretLeaks(t *testing.T) {
+	const password, userData = "calvin-the-secret", "#cloud-config\npassword: the-users-own-secret\n"
+	synctest.Test(t, func(t *testing.T) {
+		key, err := seal.Generate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := bareRack(t, 3)
+		host, written := p.rack.Host(), &logs{}
+		e := p.engineOn(host, p.store, key, slog.New(slog.NewTextHandler(written, &slog.HandlerOptions{Level: slog.LevelDebug})))
+		var told strings.Builder
+		tell := func(what any, err error) { fmt.Fprintf(&told, "%+v %v\n", what, err) }
+		report := func(p core.Progress) { tell(p, nil) }
+		for _, s := range p.rack.Servers() {
+			s.SetPassword(password)
+			n, err := e.Enroll(t.Context(), core.Enrollment{ID: s.ID, URL: s.BMC(), User: "root", Password: password, Erase: true}, report)
+			tell(n, err)
+		}
+		tell(e.Reconcile(t.Context(), core.ReconcileOptions{}, report))
+		o := order("a-1", "web-1")
+		o.UserData = []byte(userData)
+		for _, s := range p.rack.Servers() {
+			s.Fail(enginetest.Fault{Op: "seed", Err: enginetest.Broken, Times: 1, Unless: func(r *enginetest.Rack) bool { return r.Hits("seed") > 0 }})
+		}
+		m, err := e.Create(t.Context(), o, report)
+		if tell(m, err); err != nil {
+			t.Fatal(err)
+		}
+		// Frozen while everything that an attempt has is in the store.
+		late := o
+		late.ID, late.Name = "a-2", "web-2"
+		victim := p.rack.Host()
+		victim.FreezeIn("agent kexec", enginetest.Before)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := p.engineOn(victim, p.store, key, nil).Create(t.Context(), late, report)
+			ended <- err
+		}()
+		<-victim.Frozen()
+		if !p.rack.Server(p.machine("a-2").Node).Look().Ramdisk {
+			t.Errorf("the second machine did not come as far as its ramdisk: %v", p.states())
+		}
+		bad := o
+		bad.ID, bad.Name, bad.UserData = "a-3", "web-3", []byte("bad")
+		tell(e.Create(t.Context(), bad, report))
+		differs := o
+		differs.UserData = []byte(userData + "# more")
+		tell(e.Create(t.Context(), differs, report))
+
+		var secrets []string
+		for _, s := range p.rack.Servers() {
+			for _, d := range s.Look().Disks {
+				if d.Seed != nil {
+					secrets = append(secrets, d.Seed.HostKeys...)
+				}
+			}
+		}
+		if len(secrets) < 2 {
+			t.Fatalf("the servers hold %d host keys; the test would look for nothing", len(secrets))
+		}
+		secrets = append(secrets, password, "the-users-own-secret", "PRIVATE", "SECRET TOKEN", "AGE-SECRET-KEY")
+		look := func(where, text string) {
+			for _, secret := range secrets {
+				if strings.Contains(text, secret) {
+					t.Errorf("%s shows %q", where, secret)
+				}
+			}
+		}
+		lookInStore := func() {
+			files, err := filepath.Glob(p.path + "*")
+			if err != nil || len(files) < 2 {
+				t.Fatal(files, err)
+			}
+			for _, file := range files {
+				content, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				look(filepath.Base(file), string(content))
+			}
+		}
+		lookInStore()
+		victim.Thaw()
+		tell("the second machine", <-ended)
+		for _, id := range []core.AllocationID{"a-1", "a-2"} {
+			tell(id, e.Release(t.Context(), id, core.ReleaseOptions{WaitClean: true}, report))
+		}
+		tell(e.Reconcile(t.Context(), core.ReconcileOptions{}, report))
+		lookInStore()
+		look("what the caller is told", told.String())
+		look("the log", written.String())
+		look("the events", p.story())
+		// What opens nothing any more is not kept, sealed or not.
+		p.update(func(tx core.Tx) error {
+			for _, id := range []core.AllocationID{"a-1", "a-2"} {
+				a, err := tx.Allocation(id)
+				if err != nil {
+					return err
+				}
+				if a.Order == nil || a.Order.UserData != nil {
+					t.Errorf("%s has ended, and its order is %+v", id, a.Order)
+				}
+			}
+			var attempts []core.AttemptID
+			for ev, err := range tx.Events(core.EventFilter{}) {
+				if err != nil {
+					return err
+				}
+				if ev.Attempt != "" {
+					attempts = append(attempts, ev.Attempt)
+				}
+			}
+			for _, id := range attempts {
+				at, err := tx.Attempt(id)
+				if err != nil {
+					return err
+				}
+				if at.HostKeys != nil || at.Boot != nil || at.EndedAt.IsZero() {
+					t.Errorf("attempt %s is over and keeps its secrets", id)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// complete is an order as Create completes it from the pool and the image.
+func complete(o core.Order) core.Order {
+	o.Request.Pool, o.Request.Arch = core.DefaultPool, "amd64"
+	return o
+}
+
+// insert puts a node into the store as it is.
+func (p *pool) insert(n core.Node) {
+	p.t.Helper()
+	if n.Pool == "" {
+		n.Pool = core.DefaultPool
+	}
+	n.Version, n.Since = 1, time.Now()
+	p.update(func(tx core.Tx) error { return tx.InsertNode(n) })
+}
+
+// update writes to the store past the engine.
+func (p *pool) update(fn func(tx core.Tx) error) {
+	p.t.Helper()
+	if err := p.store.Update(p.t.Context(), fn); err != nil {
+		p.t.Fatal(err)
+	}
+}
