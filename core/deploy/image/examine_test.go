@@ -134,7 +134,7 @@ func TestExamineRefuses(t *testing.T) {
 		{"qcow2 of text", encodeQcow2(t, bytes.Repeat([]byte("x"), 100_000), 3, 16), "no partition table"},
 		{"qcow2 of a cut disk", encodeQcow2(t, disk[:len(disk)-512], 3, 16), "its partition table is for a disk of more than"},
 	}
-	for _, how := range []string{"gz", "xz", "zst"} {
+	for _, how := range compressions {
 		packed := all["raw."+how]
 		for _, cut := range []int{len(packed) - 1, len(packed) / 2, len(packed) / 100} {
 			tests = append(tests, struct {
