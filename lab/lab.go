@@ -72,11 +72,15 @@ type rack struct {
 
 const rackName = "lab.json"
 
+// maxChunks bounds the memory of all writes in the rack together, to about 8 MiB
+// each, also where there are many processors.
+const maxChunks = 8
+
 // Up starts a lab. When it returns, every BMC listens, and the nodes that were on when
 // the lab was closed are powered on again. ctx bounds the start alone.
 func Up(ctx context.Context, c Config) (*Lab, error) {
 	setDefaults(&c)
-	l := &Lab{config: c, times: *c.Times, buffers: agent.NewBuffers(2 * runtime.GOMAXPROCS(0)), byID: map[core.NodeID]*Node{}}
+	l := &Lab{config: c, times: *c.Times, buffers: agent.NewBuffers(min(2*runtime.GOMAXPROCS(0), maxChunks)), byID: map[core.NodeID]*Node{}}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, invalid(err)
 	}

@@ -3,6 +3,7 @@
 package filedisk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -90,7 +91,42 @@ func (d *Disk) WriteAt(p []byte, off int64) (int, error) {
 			return 0, err
 		}
 	}
-	return d.file.WriteAt(p, off)
+	return d.write(p, off)
+}
+
+// zeroRun is how long zeros must be, in bytes, to be worth a hole of their own.
+const zeroRun = 64 << 10
+
+var zeros [zeroRun]byte
+
+// write leaves holes for long runs of zeros, so that an image takes as much room as
+// there is data in it: a lab has many disks with the same image.
+func (d *Disk) write(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		run, hole := nextRun(p[n:])
+		at := off + int64(n)
+		if hole {
+			err = punch(d.file, at, int64(run))
+		}
+		if !hole || errors.Is(err, errors.ErrUnsupported) {
+			_, err = d.file.WriteAt(p[n:n+run], at)
+		}
+		if err != nil {
+			return n, err
+		}
+		n += run
+	}
+	return n, nil
+}
+
+// nextRun is how many bytes p begins with that are all zeros, or are not, in steps of
+// zeroRun.
+func nextRun(p []byte) (n int, hole bool) {
+	isHole := func(at int) bool { return len(p)-at >= zeroRun && bytes.Equal(p[at:at+zeroRun], zeros[:]) }
+	hole = isHole(0)
+	for n = min(zeroRun, len(p)); n < len(p) && isHole(n) == hole; n = min(n+zeroRun, len(p)) {
+	}
+	return n, hole
 }
 
 // Zero makes n bytes at off read as zeros; where the file system can, they take no
@@ -114,15 +150,15 @@ func (d *Disk) zero(ctx context.Context, off, n int64) error {
 	if err := punch(d.file, off, n); !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	zeros := make([]byte, 1<<20)
-	for ; n > 0; off, n = off+int64(len(zeros)), n-int64(len(zeros)) {
+	for n > 0 {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		zeros = zeros[:min(int64(len(zeros)), n)]
-		if _, err := d.file.WriteAt(zeros, off); err != nil {
+		wrote, err := d.file.WriteAt(zeros[:min(zeroRun, n)], off)
+		if err != nil {
 			return err
 		}
+		off, n = off+int64(wrote), n-int64(wrote)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,6 +55,36 @@ func TestZeroFreesRoom(t *testing.T) {
 	clear(want[5 : 5+3<<20])
 	if !bytes.Equal(got, want) {
 		t.Error("other bytes than those asked for were zeroed")
+	}
+}
+
+// What is written must be what is read, wherever zeros begin and end in it; and long
+// runs of them must take no room, though there was data before.
+func TestZerosInAWriteTakeNoRoom(t *testing.T) {
+	const size, data = 4 << 20, zeroRun + 100
+	for _, at := range []int{0, 1, zeroRun - 1, zeroRun, 2*zeroRun + 512, size - data} {
+		d := open(t, size+512, Faults{})
+		if _, err := d.WriteAt(bytes.Repeat([]byte{7}, size+512), 0); err != nil {
+			t.Fatal(err)
+		}
+		image := make([]byte, size)
+		for i := range data {
+			image[at+i] = byte(1 + i%255)
+		}
+		if n, err := d.WriteAt(image, 256); n != size || err != nil {
+			t.Fatalf("%d bytes written of %d: %v", n, size, err)
+		}
+		got := make([]byte, size+512)
+		if _, err := d.ReadMedium(got, 0); err != nil {
+			t.Fatal(err)
+		}
+		edge := bytes.Repeat([]byte{7}, 256)
+		if !bytes.Equal(got, slices.Concat(edge, image, edge)) {
+			t.Errorf("data at %d: other bytes are read than were written", at)
+		}
+		if room := taken(t, d); room > 8*zeroRun {
+			t.Errorf("data at %d: %d bytes are taken for %d", at, room, data)
+		}
 	}
 }
 
