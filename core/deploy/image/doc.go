@@ -13,5 +13,6 @@
 //	chunks.go    disk to pack, on all processors
 //	pack.go      the pack on disk
 //	source.go    the file: hashed, remembered, fetch.go: downloaded
-//	library.go   all of it together, serve.go: for agents
+//	library.go   all of it together, prepare.go: the first time, serve.go: for agents
+//	sweep.go     what is not used any more
 package image

@@ -112,10 +112,14 @@ func (l *Library) known(src source) (string, bool) {
 // kept returns a pack that was made before and is whole, or errNoPack.
 func (l *Library) kept(ctx context.Context, sum string) (*pack, error) {
 	p, err := load(filepath.Join(l.dir, packsDir, sum), sum)
+	if err == nil {
+		err = p.verify(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return p, p.verify(ctx)
+	p.touch(time.Now())
+	return p, nil
 }
 
 // Open makes an image ready to be served to agents. It refuses an image whose file

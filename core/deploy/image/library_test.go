@@ -248,3 +248,42 @@ func TestManifestIsShared(t *testing.T) {
 		t.Error("closing one twice has freed the other")
 	}
 }
+
+// What nobody opened for long goes when something new comes.
+func TestOldPacksGo(t *testing.T) {
+	dir := t.TempDir()
+	l := image.NewLibrary(dir)
+	var images []core.Image
+	for size := int64(1 << 20); size <= 3<<20; size += 1 << 20 {
+		file := write(t, partitioned(t, size))
+		old(t, file)
+		images = append(images, examine(t, l, core.Image{Source: file}))
+	}
+	index := func(i core.Image) string { return filepath.Join(dir, "packs", i.SHA256, "index") }
+	longAgo := time.Now().Add(-40 * 24 * time.Hour)
+	for _, i := range images {
+		if err := os.Chtimes(index(i), longAgo, longAgo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open(t, l, images[1])
+	examine(t, l, core.Image{Source: write(t, partitioned(t, 4<<20))})
+	for n, i := range images {
+		if _, err := os.Stat(index(i)); (err == nil) != (n == 1) {
+			t.Errorf("image %d: %v; only the second was opened since", n, err)
+		}
+	}
+	if !bytes.Equal(lay(t, open(t, l, images[0])), source(t, images[0])) {
+		t.Error("another disk came out")
+	}
+}
+
+// source is an image's file.
+func source(t *testing.T, i core.Image) []byte {
+	t.Helper()
+	data, err := os.ReadFile(i.Source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

@@ -136,6 +136,7 @@ func (l *Library) publish(ctx context.Context, p *pack, work string) (*pack, err
 	if old, err := l.kept(ctx, p.Source); !errors.Is(err, errNoPack) {
 		return old, err
 	}
+	l.sweep(time.Now())
 	packs := filepath.Join(l.dir, packsDir)
 	place := filepath.Join(packs, p.Source)
 	if err := os.Rename(place, filepath.Join(work, "old")); err != nil && !errors.Is(err, fs.ErrNotExist) {
