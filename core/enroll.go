@@ -61,12 +61,9 @@ func (e *Engine) enrolled(ctx context.Context, in Enrollment) (Node, string, err
 	bad := func(hint, format string, args ...any) error {
 		return &Error{Op: "enroll", Node: in.ID, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
-	u, err := url.Parse(in.URL)
-	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return Node{}, "", bad("give it as https://host[:port]", "%q is not the address of a BMC", in.URL)
-	}
-	if u.User != nil {
-		return Node{}, "", bad("give user and password apart", "the BMC's address holds credentials")
+	u, err := bmcURL(in.URL)
+	if err != nil {
+		return Node{}, "", bad("give it as https://host[:port], user and password apart", "%w", err)
 	}
 	const kind = "redfish"
 	backend, ok := e.backends[kind]
@@ -99,6 +96,18 @@ func (e *Engine) enrolled(ctx context.Context, in Enrollment) (Node, string, err
 		BMC: Endpoint{Backend: kind, URL: in.URL, User: in.User, Secret: sealed, TLS: check},
 	}
 	return n, in.Password, nil
+}
+
+// bmcURL reads the address of a BMC. An error does not repeat credentials.
+func bmcURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil, u.Host == "", u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("that is not the address of a BMC")
+	case u.User != nil:
+		return nil, errors.New("the BMC's address holds credentials")
+	}
+	return u, nil
 }
 
 // insert commits a new node, in Cleaning where its disks may be erased.

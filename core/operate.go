@@ -50,6 +50,11 @@ type NodeChange struct {
 
 // SetNode changes what was declared about a node. The hardware is not touched.
 func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, err error) {
+	if c.URL != nil {
+		if _, err := bmcURL(*c.URL); err != nil {
+			return n, &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: "give it as https://host[:port], user and password apart"}
+		}
+	}
 	var secret Sealed
 	if c.Password != nil {
 		if secret, err = e.sealer.Seal([]byte(*c.Password)); err != nil {
@@ -89,6 +94,10 @@ func (c NodeChange) apply(s *NodeSpec) {
 	}
 	if c.URL != nil && *c.URL != s.BMC.URL {
 		s.BMC.Links = nil
+	}
+	// One way to check the certificate takes the place of another.
+	if c.Fingerprint != nil || c.CA != nil || c.Insecure != nil {
+		s.BMC.TLS = TLSCheck{}
 	}
 	put(&s.BMC.URL, c.URL)
 	put(&s.BMC.User, c.User)

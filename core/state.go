@@ -112,11 +112,20 @@ func Next(from State, on Trigger) (State, error) {
 			if t.On == on {
 				return t.To, nil
 			}
-			allowed = append(allowed, t.On)
+			if byHand[t.On] {
+				allowed = append(allowed, t.On)
+			}
 		}
 	}
-	return "", &Error{Op: string(on), Kind: Invalid, Err: fmt.Errorf("a node that is %s cannot %s (it can: %s)", from, on, join(allowed, ", "))}
+	can := "nothing until its work ends"
+	if len(allowed) > 0 {
+		can = join(allowed, ", ")
+	}
+	return "", &Error{Op: string(on), Kind: Invalid, Err: fmt.Errorf("a node that is %s cannot %s (it can: %s)", from, on, can)}
 }
+
+// byHand are the triggers that somebody can ask for; the others come of themselves.
+var byHand = map[Trigger]bool{Repair: true, Retire: true, Pause: true, Resume: true, Release: true, Redeploy: true}
 
 // Working reports whether the state is work under way, which needs a lease.
 func (s State) Working() bool { return s == Cleaning || s == Preparing || s == Deploying }
