@@ -1,0 +1,226 @@
+//go:build linux
+
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/open"
+	"github.com/metalpool/metalpool/internal/needs"
+	"github.com/metalpool/metalpool/lab"
+)
+
+// The tests' own engine starts this binary again where it needs a worker.
+func TestMain(m *testing.M) {
+	if open.RunWorker() {
+		return
+	}
+	status := m.Run()
+	if plugin.dir != "" {
+		_ = os.RemoveAll(plugin.dir)
+	}
+	os.Exit(status)
+}
+
+// plugin is the driver as users have it, built once for all tests.
+var plugin struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func pluginDir(t testing.TB) string {
+	t.Helper()
+	plugin.once.Do(func() {
+		//nolint:usetesting // it outlives the test that comes first
+		if plugin.dir, plugin.err = os.MkdirTemp("", "metalpool-plugin-"); plugin.err != nil {
+			return
+		}
+		cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(plugin.dir, "docker-machine-driver-metalpool"), ".")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			plugin.err = fmt.Errorf("%w: %s", err, out)
+		}
+	})
+	if plugin.err != nil {
+		t.Fatal(plugin.err)
+	}
+	return plugin.dir
+}
+
+// patience is far beyond what anything here takes on a busy machine.
+const patience = 3 * time.Minute
+
+// rig is a virtual rack, a pool that owns it, and what docker-machine runs in.
+type rig struct {
+	lab           *lab.Lab
+	dockerMachine string
+	url           string // of the pool
+	home          string
+	settings      []string // the environment of docker-machine, beside our own
+}
+
+// newRig starts a rack of nodes that are clean and ready, in dir.
+func newRig(t testing.TB, dir string, nodes int) *rig {
+	t.Helper()
+	needs.Program(t, "scp", "openssh-client")
+	r := &rig{dockerMachine: needs.DockerMachine(t), url: filepath.Join(dir, "pool.db"), home: filepath.Join(dir, "home")}
+	l, err := lab.Up(t.Context(), lab.Config{Dir: filepath.Join(dir, "lab"), Nodes: nodes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.lab = l
+	t.Cleanup(func() { r.end(t) })
+	if err := os.MkdirAll(r.home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.settings = []string{
+		"PATH=" + pluginDir(t) + ":" + filepath.Dir(r.dockerMachine) + ":" + os.Getenv("PATH"),
+		"HOME=" + r.home, "METALPOOL_URL=" + r.url, "METALPOOL_OWNER=e2e", "MACHINE_STORAGE_PATH=" + filepath.Join(r.home, "machine"),
+		"MACHINE_BUGSNAG_API_TOKEN=no-report",
+	}
+	r.fill(t)
+	// First creates side by side race on docker-machine's own CA.
+	r.run(t, "create", "-d", "none", "--url", "tcp://localhost:2376", "ca")
+	r.run(t, "rm", "-f", "ca")
+	return r
+}
+
+// fill enrolls the rack and cleans it.
+func (r *rig) fill(t testing.TB) {
+	t.Helper()
+	image := filepath.Join(r.home, "image.raw")
+	f, err := os.Create(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(lab.WriteImage(f), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	e := r.engine(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := e.AddImage(ctx, core.Image{Name: "lab", Source: image, Arch: "amd64", User: "debian"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.SetPool(ctx, core.Pool{Name: core.DefaultPool, DefaultImage: "lab"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range r.lab.Rack().Nodes {
+		in := n.Enrollment()
+		in.Erase = true
+		if _, err := e.Enroll(ctx, in, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.settle(t)
+}
+
+// engine opens the pool as its operator does.
+func (r *rig) engine(t testing.TB) *core.Engine {
+	t.Helper()
+	e, err := open.Engine(t.Context(), r.url, open.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	return e
+}
+
+// settle waits until no node is at work and no worker is left that could go on.
+func (r *rig) settle(t testing.TB) {
+	t.Helper()
+	e := r.engine(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := e.Work(ctx); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.OpenFile(r.url+".worker", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	for unix.Flock(int(lock.Fd()), unix.LOCK_EX) == unix.EINTR {
+	}
+}
+
+func (r *rig) command(t testing.TB, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), r.dockerMachine, args...)
+	cmd.Env = append(os.Environ(), r.settings...)
+	return cmd
+}
+
+// run runs docker-machine, which must succeed, and returns what it prints.
+func (r *rig) run(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := r.command(t, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("docker-machine %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// processes finds what was started with this rack's pool in its environment:
+// plugins, which outlive docker-machine for seconds, and workers, which outlive both.
+func (r *rig) processes() []int {
+	var found []int
+	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, name := range environments {
+		environment, err := os.ReadFile(name)
+		if err != nil || !bytes.Contains(environment, []byte("METALPOOL_URL="+r.url+"\x00")) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// end leaves nothing behind that works on the rack or in its folder.
+func (r *rig) end(t testing.TB) {
+	for _, pid := range r.processes() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	for len(r.processes()) > 0 {
+		<-time.After(10 * time.Millisecond)
+	}
+	if err := r.lab.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// await looks until a machine is as wanted.
+func (r *rig) await(t testing.TB, name string, wanted func(core.Machine) bool) (core.Machine, error) {
+	e := r.engine(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		m, err := e.MachineNamed(ctx, "e2e", name)
+		if err == nil && wanted(m) {
+			return m, nil
+		}
+		if err != nil && !core.Is(err, core.NotFound) {
+			return m, err
+		}
+		select {
+		case <-ctx.Done():
+			return m, fmt.Errorf("machine %s is still %s", name, m.State)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
