@@ -18,7 +18,7 @@ import (
 // listen serves each connection by a function, and returns the port.
 func listen(t *testing.T, serve func(net.Conn)) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestHostKeysAreShown(t *testing.T) {
 
 func TestHostKeyOfNoSSH(t *testing.T) {
 	d, _ := newDeployer(t)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

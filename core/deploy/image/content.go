@@ -82,20 +82,20 @@ type counted struct {
 	n   int64
 }
 
-// readFault is an error that is not what the bytes read are to blame for.
-type readFault struct{ err error }
+// readError is an error that is not what the bytes read are to blame for.
+type readError struct{ err error }
 
-func (f *readFault) Error() string { return f.err.Error() }
-func (f *readFault) Unwrap() error { return f.err }
+func (e *readError) Error() string { return e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
 
 func (c *counted) Read(p []byte) (int, error) {
 	if err := context.Cause(c.ctx); err != nil {
-		return 0, &readFault{err}
+		return 0, &readError{err}
 	}
 	n, err := c.r.Read(p)
 	c.n += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = &readFault{err}
+		err = &readError{err}
 	}
 	return n, err
 }

@@ -182,9 +182,10 @@ func TestExamineRefusesRequests(t *testing.T) {
 		{"no digest", core.Image{Source: file, SHA256: "abc"}, core.Invalid, `"abc" is not a SHA-256`},
 		{"another digest", core.Image{Source: file, SHA256: sum(nil)}, core.Invalid, "its SHA-256 is " + sum(disk) + ", and " + sum(nil) + " was asked for"},
 		{"another format", core.Image{Source: file, Format: "qcow2"}, core.Invalid, "its format is raw, not qcow2"},
-		{"ftp", core.Image{Source: "ftp://example.org/x"}, core.Invalid, "begins with ftp:"},
-		{"file URL", core.Image{Source: "file:///x"}, core.Invalid, "not one"},
-		{"no host", core.Image{Source: "https:///x"}, core.Invalid, "not one"},
+		{"ftp", core.Image{Source: "ftp://example.org/x"}, core.Invalid, "of the scheme ftp"},
+		{"file URL", core.Image{Source: "file:///x"}, core.Invalid, "path alone"},
+		{"no URL", core.Image{Source: "https://[secret"}, core.Invalid, "its URL is not one"},
+		{"no host", core.Image{Source: "https:///x"}, core.Invalid, "names no server"},
 		{"password in the URL", core.Image{Source: "https://me:secret@example.org/x"}, core.Invalid, "user or password"},
 		{"plain http without a digest", core.Image{Source: "http://127.0.0.1/x"}, core.Invalid, "anybody on the way"},
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Formats are raw or qcow2, bare or in one of these: "qcow2", "raw.zst".
@@ -63,10 +62,4 @@ func detect(head []byte) (string, error) {
 		}
 	}
 	return raw, nil
-}
-
-// split parts a format into that of the disk and its compression.
-func split(format string) (disk, compression string) {
-	disk, compression, _ = strings.Cut(format, ".")
-	return disk, compression
 }

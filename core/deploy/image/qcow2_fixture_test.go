@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/binary"
+	"slices"
 	"testing"
 )
 
@@ -29,7 +30,7 @@ func encodeQcow2(t testing.TB, disk []byte, version uint32, bits uint) []byte {
 		be.PutUint32(header[100:], 104)
 	}
 	first := make([]byte, (tables*8+cluster-1)/cluster*cluster)
-	file := append(header, first...)
+	file := slices.Concat(header, first)
 	secondsAt := len(file)
 	for i := range tables {
 		be.PutUint64(file[cluster+8*i:], uint64(secondsAt+i*cluster)|1<<63)

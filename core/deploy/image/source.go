@@ -36,10 +36,12 @@ func locate(text string) (source, error) {
 	}
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Host == "": // the error has the URL, and that may have a password
+	case err != nil: // which has the URL, and that may have a password
 		return source{}, invalid("", errors.New("its URL is not one"))
 	case u.Scheme != "https" && u.Scheme != "http":
-		return source{}, invalid("name a file by its path alone, or an https URL", fmt.Errorf("a URL that begins with %s:", scheme))
+		return source{}, invalid("name a file by its path alone, or an https URL", fmt.Errorf("a URL of the scheme %s", scheme))
+	case u.Host == "":
+		return source{}, invalid("", errors.New("its URL names no server"))
 	case u.User != nil:
 		return source{}, invalid("fetch the file yourself, and add it by its path", errors.New("its URL has a user or password in it, which would be stored and shown"))
 	}

@@ -76,7 +76,7 @@ func unpackError(compression string, err error) error {
 		return tooShort("its %s data ends too early", compression)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return invalid("compress it again without --long", errors.New("its zst data needs more than 512 MiB of memory to be unpacked"))
-	case errors.As(err, new(*readFault)):
+	case errors.As(err, new(*readError)):
 		return err
 	}
 	return damaged("its %s data is damaged: %w", compression, err)
