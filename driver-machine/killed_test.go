@@ -51,7 +51,7 @@ func TestKilledCreate(t *testing.T) {
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
-				_, err := r.await(t, name, c.phase(t, r))
+				err := r.await(t, name, c.phase(t, r))
 				c.kill(t, cmd)
 				if waited := cmd.Wait(); err != nil || waited == nil {
 					t.Fatalf("create was to be ended in its middle: %v, %v\n%s", err, waited, out.String())

@@ -50,7 +50,7 @@ func pluginDir(t testing.TB) string {
 		if plugin.dir, plugin.err = os.MkdirTemp("", "metalpool-plugin-"); plugin.err != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(plugin.dir, "docker-machine-driver-metalpool"), ".")
+		cmd := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-o", filepath.Join(plugin.dir, "docker-machine-driver-metalpool"), ".")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			plugin.err = fmt.Errorf("%w: %s", err, out)
 		}
@@ -164,14 +164,13 @@ func (r *rig) command(t testing.TB, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs docker-machine, which must succeed, and returns what it prints.
-func (r *rig) run(t testing.TB, args ...string) string {
+// run runs docker-machine, which must succeed.
+func (r *rig) run(t testing.TB, args ...string) {
 	t.Helper()
 	out, err := r.command(t, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("docker-machine %v: %v\n%s", args, err, out)
 	}
-	return string(out)
 }
 
 // processes finds what was started with this rack's pool in its environment:
@@ -205,21 +204,21 @@ func (r *rig) end(t testing.TB) {
 }
 
 // await looks until a machine is as wanted.
-func (r *rig) await(t testing.TB, name string, wanted func(core.Machine) bool) (core.Machine, error) {
+func (r *rig) await(t testing.TB, name string, wanted func(core.Machine) bool) error {
 	e := r.engine(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
 		m, err := e.MachineNamed(ctx, "e2e", name)
 		if err == nil && wanted(m) {
-			return m, nil
+			return nil
 		}
 		if err != nil && !core.Is(err, core.NotFound) {
-			return m, err
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return m, fmt.Errorf("machine %s is still %s", name, m.State)
+			return fmt.Errorf("machine %s is still %s", name, m.State)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

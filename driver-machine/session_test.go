@@ -95,15 +95,13 @@ func (s session) mend(ts *testscript.TestScript, neg bool, args []string) {
 // waiting waits until a machine has its place in the queue.
 func (s session) waiting(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, "waiting MACHINE")
-	_, err := s.await(s.t, args[0], func(m core.Machine) bool { return m.State == core.Waiting })
-	ts.Check(err)
+	ts.Check(s.await(s.t, args[0], func(m core.Machine) bool { return m.State == core.Waiting }))
 }
 
 // moved waits until a machine has left a node that failed it.
 func (s session) moved(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, "moved MACHINE")
-	_, err := s.await(s.t, args[0], func(m core.Machine) bool { return len(m.Moves) > 0 })
-	ts.Check(err)
+	ts.Check(s.await(s.t, args[0], func(m core.Machine) bool { return len(m.Moves) > 0 }))
 }
 
 // release takes a machine back behind docker-machine's back, as an operator may.

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -94,6 +95,13 @@ func (d *Driver) rollBack(service core.Service, why error) error {
 	case err != nil:
 		return d.explain(fmt.Errorf("%w; giving the server back failed, too: %w; 'docker-machine rm -y %s' tries again", why, err, d.MachineName))
 	case taken:
+		// What the pool advises is for callers who keep what they took.
+		var e *core.Error
+		if errors.As(why, &e) {
+			told := *e
+			told.Hint = ""
+			why = &told
+		}
 		return d.explain(fmt.Errorf("%w; node %s was given back to be erased; %s", why, m.Node, forget))
 	}
 	return d.explain(fmt.Errorf("%w; no server is held; %s", why, forget))

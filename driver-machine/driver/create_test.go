@@ -86,10 +86,13 @@ func TestFailedCreateGivesBack(t *testing.T) {
 	r := newRack()
 	d := newMachine(t, r, nil)
 	r.before["create"] = func(context.Context) error {
-		return &core.Error{Op: "deploy", Node: "n1", Kind: core.Backend, Err: errors.New("disk full")}
+		return &core.Error{Op: "deploy", Node: "n1", Kind: core.Backend, Err: errors.New("disk full"), Hint: "ask again, or release it"}
 	}
 	err := d.Create()
-	wantText(t, err, "deploy (node n1): backend: disk full", "node n1 was given back", "'docker-machine rm -y web-1'")
+	want := "deploy (node n1): backend: disk full; node n1 was given back to be erased; 'docker-machine rm -y web-1' forgets the record"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
 	if m := r.machines[d.AllocationID]; m.State != core.Released {
 		t.Errorf("the allocation is %s", m.State)
 	}

@@ -88,11 +88,11 @@ func (d *Driver) look() sighting {
 // machineState is libmachine's word for a machine; power counts where it is
 // deployed. An error says what Error stands for.
 func machineState(m core.Machine, power core.PowerState) (state.State, error) {
-	fault := func(why, hint string) (state.State, error) {
+	fault := func(kind core.Kind, why, hint string) (state.State, error) {
 		if m.Reason != "" {
 			why += ": " + m.Reason
 		}
-		return state.Error, &core.Error{Op: "look at", Allocation: m.Name, Node: m.Node, Kind: core.Backend, Err: errors.New(why), Hint: hint}
+		return state.Error, &core.Error{Op: "look at", Allocation: m.Name, Node: m.Node, Kind: kind, Err: errors.New(why), Hint: hint}
 	}
 	switch m.State {
 	case core.Waiting, core.Allocated, core.Deploying:
@@ -100,12 +100,12 @@ func machineState(m core.Machine, power core.PowerState) (state.State, error) {
 	case core.Cleaning:
 		return state.Stopping, nil
 	case core.Failed:
-		return fault("its deploy failed", "'docker-machine rm "+m.Name+"' gives the server back")
+		return fault(core.Backend, "its deploy failed", "'docker-machine rm "+m.Name+"' gives the server back")
 	case core.Released, core.Expired:
-		return fault("the pool has taken its server back", "'docker-machine rm "+m.Name+"' forgets the record")
+		return fault(core.NotFound, "the pool has taken its server back", "'docker-machine rm "+m.Name+"' forgets the record")
 	case core.Deployed:
 	default:
-		return fault("it is "+string(m.State), "see 'metalpool machine show "+string(m.ID)+"'")
+		return fault(core.Backend, "it is "+string(m.State), "see 'metalpool machine show "+string(m.ID)+"'")
 	}
 	switch power {
 	case core.PowerOn:
@@ -115,7 +115,7 @@ func machineState(m core.Machine, power core.PowerState) (state.State, error) {
 	case core.PowerChanges:
 		return state.Stopping, nil // libmachine has no word for either way
 	}
-	return fault("its BMC does not say whether its power is on", "see 'metalpool node show "+string(m.Node)+"'")
+	return fault(core.Backend, "its BMC does not say whether its power is on", "see 'metalpool node show "+string(m.Node)+"'")
 }
 
 // Start implements drivers.Driver. It waits for SSH itself, see bootTimeout.

@@ -58,17 +58,17 @@ func TestURLMeansRunning(t *testing.T) {
 		d := created(t, r, nil)
 		r.power = power
 		url, err := d.GetURL()
-		if err != want || (url != "") != (want == nil) {
+		if !errors.Is(err, want) || (url != "") != (want == nil) {
 			t.Errorf("power %s: %q, %v", power, url, err)
 		}
 	}
 	r := newRack()
 	d := newMachine(t, r, nil)
 	r.machines[d.AllocationID] = core.Machine{State: core.Deploying}
-	if url, err := d.GetURL(); url != "" || err != drivers.ErrHostIsNotRunning {
+	if url, err := d.GetURL(); url != "" || !errors.Is(err, drivers.ErrHostIsNotRunning) {
 		t.Errorf("while it is deployed: %q, %v", url, err)
 	}
-	if ip, err := d.GetIP(); ip != "" || err != drivers.ErrHostIsNotRunning {
+	if ip, err := d.GetIP(); ip != "" || !errors.Is(err, drivers.ErrHostIsNotRunning) {
 		t.Errorf("while it is deployed: %q, %v", ip, err)
 	}
 	r.machines[d.AllocationID] = core.Machine{State: core.Released, Reason: "by an operator"}
@@ -92,7 +92,7 @@ func TestListingAsksTheBMCOnce(t *testing.T) {
 			r.before["power"] = func(context.Context) error { return fail }
 			_, urlErr := d.GetURL()
 			s, err := d.GetState()
-			if fail == nil && (urlErr != drivers.ErrHostIsNotRunning || s != state.Stopped || err != nil) {
+			if fail == nil && (!errors.Is(urlErr, drivers.ErrHostIsNotRunning) || s != state.Stopped || err != nil) {
 				t.Errorf("URL %v; state %s, %v", urlErr, s, err)
 			}
 			if fail != nil && (urlErr == nil || s != state.Error || err == nil || err.Error() != urlErr.Error()) {
@@ -123,7 +123,7 @@ func TestWhatGetURLSawGrowsOld(t *testing.T) {
 	if s, err := d.GetState(); s != state.Stopped || err != nil {
 		t.Errorf("state %s, %v", s, err)
 	}
-	if _, err := d.GetURL(); err != drivers.ErrHostIsNotRunning {
+	if _, err := d.GetURL(); !errors.Is(err, drivers.ErrHostIsNotRunning) {
 		t.Fatal(err)
 	}
 	if err := d.setPower(core.TurnOn, time.Minute); err != nil {

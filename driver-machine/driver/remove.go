@@ -35,9 +35,14 @@ func (d *Driver) Remove() error {
 	if err != nil {
 		return d.explain(err)
 	}
+	before, err := service.Machine(ctx, d.AllocationID)
+	held := err == nil && before.Node != "" && !before.State.Ended()
 	options := core.ReleaseOptions{WaitClean: d.WaitClean, Reason: "docker-machine rm"}
 	if err := service.Release(ctx, d.AllocationID, options, newProgress(log.Info)); err != nil {
 		return d.explain(err)
+	}
+	if held && !d.WaitClean {
+		log.Infof("%s: given back; it is erased before anybody gets it", before.Node)
 	}
 	if err := removeKeyPair(d.GetSSHKeyPath()); err != nil {
 		return d.explain(localFault("the server was given back; remove its SSH key", d.GetSSHKeyPath(), err))

@@ -12,6 +12,7 @@ import (
 )
 
 func TestRemove(t *testing.T) {
+	out := printed(t)
 	r := newRack()
 	d := created(t, r, nil)
 	next := later(t, d)
@@ -19,6 +20,9 @@ func TestRemove(t *testing.T) {
 		if err := next.Remove(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if told := strings.Count(out.String(), "n1: given back"); told != 1 {
+		t.Errorf("it was told %d times that the server was given back:\n%s", told, out)
 	}
 	if m := r.machines[d.AllocationID]; m.State != core.Released || m.Reason != "docker-machine rm" {
 		t.Errorf("the allocation is %s: %s", m.State, m.Reason)
