@@ -294,7 +294,8 @@ func (p *pool) problems() []string {
 		if n.State == core.Deployed && (now.Media != "" || now.Once) {
 			bad("media %q, boot once %t", now.Media, now.Once)
 		}
-		if now.System != nil && !n.State.Owned() && !n.State.Working() {
+		told := n.State == core.Quarantined && strings.Contains(n.Reason, "could not be switched off")
+		if now.System != nil && !n.State.Owned() && !n.State.Working() && !told {
 			bad("a system runs on it: %+v", now.System)
 		}
 	}
