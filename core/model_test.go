@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,14 +94,13 @@ func (m *model) create(r *rapid.T) {
 	case core.Is(err, core.Internal, core.LeaseLost, core.Invalid):
 		r.Fatalf("create: %v", err)
 	}
-	// A call that failed may have left an allocation, which then is found by name.
 	m.find(o.Name)
 }
 
-// find looks what an unanswered or failed create left under a name.
+// find looks whether a create that nobody heard the answer of has deployed a machine.
 func (m *model) find(name string) {
 	e := core.New(core.Config{Store: m.pool.store})
-	if a, err := e.MachineNamed(context.Background(), "ann", name); err == nil && a.State != core.Waiting && a.State != core.Allocated {
+	if a, err := e.MachineNamed(context.Background(), "ann", name); err == nil && a.State == core.Deployed {
 		m.machines[name] = a.ID
 	}
 }
@@ -290,21 +290,19 @@ func (m *model) close() {
 }
 
 func (m *model) check(r *rapid.T) {
-	for _, problem := range m.pool.problems() {
-		r.Errorf("%s", problem)
-	}
+	found := m.pool.problems()
 	for name, id := range m.machines {
 		if a := m.pool.machine(id); a.State.Ended() && !slices.Contains(m.unsure, id) {
-			r.Errorf("%s (%s) was promised, and is %s: %s", name, id, a.State, a.Reason)
+			found = append(found, fmt.Sprintf("%s (%s) was promised, and is %s: %s", name, id, a.State, a.Reason))
 		}
 	}
 	for _, n := range m.pool.nodes() {
 		if m.paused[n.ID] != (n.State == core.Maintenance) {
-			r.Errorf("node %s is %s; paused: %t", n.ID, n.State, m.paused[n.ID])
+			found = append(found, fmt.Sprintf("node %s is %s; paused: %t", n.ID, n.State, m.paused[n.ID]))
 		}
 	}
-	if r.Failed() {
-		r.Fatalf("\n%s", m.pool.story())
+	if len(found) > 0 {
+		r.Fatalf("%s\n%s", strings.Join(found, "\n"), m.pool.story())
 	}
 }
 
