@@ -253,6 +253,7 @@ func (m *model) crash(r *rapid.T) {
 	}()
 	select {
 	case <-host.Frozen():
+		synctest.Wait() // its last call takes effect first
 		m.frozen = append(m.frozen, call)
 	case <-call.ended:
 	}

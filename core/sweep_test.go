@@ -184,6 +184,7 @@ func (c crash) run(p *pool, s crashScenario, recover func(e *core.Engine, p *poo
 	go func() { ended <- s.act(victim, p) }()
 	select {
 	case <-host.Frozen():
+		synctest.Wait() // its last call takes effect first
 	case err := <-ended:
 		if err != nil {
 			c.t.Errorf("without a crash: %v", err)
