@@ -139,7 +139,7 @@ func (l *Lab) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.openControl(&r); err != nil {
+	if err := l.openControl(ctx, &r); err != nil {
 		return err
 	}
 	l.net = r.Net
@@ -193,6 +193,11 @@ func (l *Lab) load() (rack, error) {
 	return r, nil
 }
 
+func listen(ctx context.Context, address string, port int) (net.Listener, error) {
+	var c net.ListenConfig
+	return c.Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(port)))
+}
+
 // firstNode is how far from the block's beginning the nodes' addresses begin; the
 // ones below are the lab's own.
 const firstNode = 11
@@ -219,14 +224,13 @@ func at(block netip.Prefix, offset int) netip.Addr {
 
 // openControl finds the block and listens at its first address, which also tells
 // other labs that the block is taken.
-func (l *Lab) openControl(r *rack) error {
-	port := strconv.Itoa(l.config.ControlPort)
+func (l *Lab) openControl(ctx context.Context, r *rack) error {
 	if r.Net != "" {
 		block, err := parseNet(r.Net)
 		if err != nil {
 			return invalid(err)
 		}
-		listener, err := net.Listen("tcp", net.JoinHostPort(at(block, 1).String(), port))
+		listener, err := listen(ctx, at(block, 1).String(), l.config.ControlPort)
 		if err != nil {
 			return &core.Error{Op: "start the lab", Kind: core.Busy, Err: fmt.Errorf("the lab's control API cannot listen at %s: %w", r.Net, err), Hint: "another lab may use these addresses; end it, or choose other ones"}
 		}
@@ -236,7 +240,7 @@ func (l *Lab) openControl(r *rack) error {
 	var last error
 	for second := 77; second < 177; second++ {
 		r.Net = fmt.Sprintf("127.%d.0.0/16", second)
-		if last = l.openControl(r); last == nil {
+		if last = l.openControl(ctx, r); last == nil {
 			return nil
 		}
 	}

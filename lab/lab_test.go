@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -342,3 +343,22 @@ func TestControl(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// A large rack costs little while it does nothing.
+func TestAThousandNodesIdle(t *testing.T) {
+	before := runtime.NumGoroutine()
+	l := up(t, lab.Config{Nodes: 1000})
+	if n := runtime.NumGoroutine() - before; n > 1100 {
+		t.Errorf("%d goroutines for 1000 nodes; each BMC needs one", n)
+	}
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	const most = 100 << 20
+	if used := m.HeapInuse + m.StackInuse; used > most {
+		t.Errorf("%s in use for 1000 nodes, more than %s", core.Bytes(used), core.Bytes(most))
+	}
+	if r := l.Rack(); len(r.Nodes) != 1000 || r.Nodes[999].Address == r.Nodes[0].Address {
+		t.Errorf("the rack lists %d nodes", len(r.Nodes))
+	}
+}

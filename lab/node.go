@@ -153,7 +153,7 @@ func (n *Node) plug() error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(n.card.Address, strconv.Itoa(n.card.BMCPort)))
+	listener, err := listen(n.power.ctx, n.card.Address, n.card.BMCPort)
 	if err != nil {
 		return fmt.Errorf("the BMC of %s cannot listen: %w", n.card.ID, err)
 	}

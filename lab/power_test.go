@@ -45,6 +45,9 @@ func (s *tape) boot(ctx context.Context) outcome {
 func (s *tape) halt()         { s.note("halt") }
 func (s *tape) listens() bool { return s.os }
 
+// pass lets time pass in the test's bubble.
+func pass(d time.Duration) { <-time.After(d) }
+
 func TestPower(t *testing.T) {
 	times := Times{On: 3 * time.Second, Off: 2 * time.Second, POST: 10 * time.Second, Shutdown: 5 * time.Second}
 	for _, c := range []struct {
@@ -57,17 +60,17 @@ func TestPower(t *testing.T) {
 	}{
 		{"on", &tape{}, func(p *power) { p.on(); p.on() }, "13s boot", "PoweringOn On On", "on"},
 		{"off before it is on", &tape{}, func(p *power) { p.on(); p.off() }, "0s halt", "PoweringOff Off Off", "off"},
-		{"off in the firmware", &tape{}, func(p *power) { p.on(); time.Sleep(4 * time.Second); p.off(); p.off() }, "4s halt", "PoweringOff Off Off", "off"},
-		{"off while it runs", &tape{runs: true}, func(p *power) { p.on(); time.Sleep(20 * time.Second); p.off() }, "13s boot|20s cut|20s halt", "PoweringOff Off Off", "off"},
-		{"on while it goes off is lost", &tape{}, func(p *power) { p.on(); time.Sleep(4 * time.Second); p.off(); p.on() }, "4s halt", "PoweringOff Off Off", "off"},
-		{"restart", &tape{runs: true}, func(p *power) { p.on(); time.Sleep(20 * time.Second); p.restart() }, "13s boot|20s cut|20s halt|30s boot", "On On On", "on"},
+		{"off in the firmware", &tape{}, func(p *power) { p.on(); pass(4 * time.Second); p.off(); p.off() }, "4s halt", "PoweringOff Off Off", "off"},
+		{"off while it runs", &tape{runs: true}, func(p *power) { p.on(); pass(20 * time.Second); p.off() }, "13s boot|20s cut|20s halt", "PoweringOff Off Off", "off"},
+		{"on while it goes off is lost", &tape{}, func(p *power) { p.on(); pass(4 * time.Second); p.off(); p.on() }, "4s halt", "PoweringOff Off Off", "off"},
+		{"restart", &tape{runs: true}, func(p *power) { p.on(); pass(20 * time.Second); p.restart() }, "13s boot|20s cut|20s halt|30s boot", "On On On", "on"},
 		{"restart when off is nothing", &tape{}, func(p *power) { p.restart(); p.off(); p.ask(p.off) }, "", "Off Off Off", ""},
 		{"restart by itself", &tape{ends: []outcome{restarts, restarts}}, func(p *power) { p.on() }, "13s boot|13s halt|23s boot|23s halt|33s boot", "PoweringOn On On", "on"},
 		{"off by itself", &tape{ends: []outcome{turnsOff}}, func(p *power) { p.on() }, "13s boot|13s halt", "PoweringOn On Off", "off"},
-		{"asked", &tape{os: true}, func(p *power) { p.on(); time.Sleep(20 * time.Second); p.ask(p.off) }, "13s boot|25s halt", "On On Off", "off"},
-		{"asked, nobody listens", &tape{}, func(p *power) { p.on(); time.Sleep(20 * time.Second); p.ask(p.off) }, "13s boot", "On On On", "on"},
-		{"asked, then cut off", &tape{os: true}, func(p *power) { p.on(); time.Sleep(20 * time.Second); p.ask(p.restart); p.off() }, "13s boot|20s halt", "PoweringOff Off Off", "off"},
-		{"the cord", &tape{runs: true}, func(p *power) { p.on(); time.Sleep(20 * time.Second); p.cut() }, "13s boot|20s cut|20s halt", "Off Off Off", "off"},
+		{"asked", &tape{os: true}, func(p *power) { p.on(); pass(20 * time.Second); p.ask(p.off) }, "13s boot|25s halt", "On On Off", "off"},
+		{"asked, nobody listens", &tape{}, func(p *power) { p.on(); pass(20 * time.Second); p.ask(p.off) }, "13s boot", "On On On", "on"},
+		{"asked, then cut off", &tape{os: true}, func(p *power) { p.on(); pass(20 * time.Second); p.ask(p.restart); p.off() }, "13s boot|20s halt", "PoweringOff Off Off", "off"},
+		{"the cord", &tape{runs: true}, func(p *power) { p.on(); pass(20 * time.Second); p.cut() }, "13s boot|20s cut|20s halt", "Off Off Off", "off"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -78,7 +81,7 @@ func TestPower(t *testing.T) {
 				asked := time.Now()
 				var states []string
 				for _, at := range []time.Duration{time.Second, 4 * time.Second, time.Minute} {
-					time.Sleep(time.Until(asked.Add(at)))
+					pass(time.Until(asked.Add(at)))
 					synctest.Wait()
 					states = append(states, string(p.now()))
 				}

@@ -68,7 +68,7 @@ func (n *Node) runAgent(ctx context.Context, params wire.Params) outcome {
 		n.say("the ramdisk found no disks: " + err.Error())
 		return stays
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(n.card.Address, "0"))
+	listener, err := listen(ctx, n.card.Address, 0)
 	if err != nil {
 		n.say("the ramdisk has no network: " + err.Error())
 		return stays
@@ -109,7 +109,7 @@ func (n *Node) runTwin(ctx context.Context, params wire.Params, called <-chan st
 	case <-ctx.Done():
 		return
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(n.card.Address, "0"))
+	listener, err := listen(ctx, n.card.Address, 0)
 	if err != nil {
 		n.log.Warn("the twin has no network", "err", err)
 		return

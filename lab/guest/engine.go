@@ -87,7 +87,7 @@ func (e *engine) stop() {
 // halt closes what launch opened. The caller holds mu.
 func (e *engine) halt() {
 	for _, s := range e.servers {
-		s.Close()
+		_ = s.Close()
 	}
 	e.done.Wait()
 	e.servers, e.ports, e.labels, e.running = nil, nil, nil, false
@@ -156,7 +156,7 @@ func (e *engine) launch() error {
 				return err
 			}
 		}
-		l, err := net.Listen("tcp", net.JoinHostPort(e.g.config.Address, port))
+		l, err := listen(e.g.ctx, e.g.config.Address, port)
 		if err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request) {
 	switch at {
 	case "/_ping":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		io.WriteString(w, "OK")
+		_, _ = io.WriteString(w, "OK") // a client that is gone needs no answer
 		return
 	case "/version":
 		body = map[string]any{
@@ -236,7 +236,6 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	// A client that is gone needs no answer.
 	_ = json.NewEncoder(w).Encode(body)
 }
 

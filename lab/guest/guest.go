@@ -75,17 +75,22 @@ func Boot(c Config) (*Guest, error) {
 	if g.keys, err = g.hostKeys(); err != nil {
 		return nil, err
 	}
-	g.listener, err = net.Listen("tcp", net.JoinHostPort(c.Address, strconv.Itoa(c.SSHPort)))
+	g.listener, err = listen(g.ctx, c.Address, strconv.Itoa(c.SSHPort))
 	if err != nil {
 		return nil, fmt.Errorf("start sshd: %w", err)
 	}
-	g.work.Go(g.listen)
+	g.work.Go(g.accept)
 	if g.enabled("docker") {
 		// As on a real machine, a boot goes on without a service that fails; what it
 		// said stays in the service's state.
 		_ = g.engine.start()
 	}
 	return g, nil
+}
+
+func listen(ctx context.Context, address, port string) (net.Listener, error) {
+	var c net.ListenConfig
+	return c.Listen(ctx, "tcp", net.JoinHostPort(address, port))
 }
 
 // Addr is where SSH listens.
@@ -115,7 +120,7 @@ func (g *Guest) Shutdown() error {
 	g.engine.stop()
 	g.mu.Lock()
 	for c := range g.conns {
-		c.Close()
+		_ = c.Close()
 	}
 	g.mu.Unlock()
 	g.work.Wait()

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -103,7 +104,11 @@ func (m *machine) start(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Guest = g
-	t.Cleanup(func() { g.Shutdown() })
+	t.Cleanup(func() {
+		if err := g.Shutdown(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // restart cuts the power and boots again.
@@ -142,7 +147,8 @@ func (m *machine) runAs(t *testing.T, user string, with key, command string) (st
 	defer session.Close()
 	out, err := session.CombinedOutput(command)
 	status := 0
-	if exit, ok := err.(*ssh.ExitError); ok {
+	var exit *ssh.ExitError
+	if errors.As(err, &exit) {
 		status = exit.ExitStatus()
 	} else if err != nil {
 		t.Fatal(err)
@@ -253,7 +259,7 @@ func TestShutdown(t *testing.T) {
 	if err := session.Wait(); err == nil {
 		t.Error("the command ended well")
 	}
-	if c, err := net.Dial("tcp", m.Addr().String()); err == nil {
+	if c, err := new(net.Dialer).DialContext(t.Context(), "tcp", m.Addr().String()); err == nil {
 		c.Close()
 		t.Error("SSH still listens")
 	}

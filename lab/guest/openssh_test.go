@@ -2,6 +2,7 @@ package guest_test
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -54,6 +55,15 @@ func (o openSSH) run(t *testing.T, input, program string, args ...string) (strin
 	return out.String(), err
 }
 
+// exitCode is that of a program that was run; -1 if it did not exit by itself.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return -1
+}
+
 func TestRealSSH(t *testing.T) {
 	m := boot(t, core.Seed{}, nil)
 	o := newOpenSSH(t, m)
@@ -71,16 +81,16 @@ func TestRealSSH(t *testing.T) {
 		if out != c.want {
 			t.Errorf("%s: %q, %v; want %q", c.name, out, err, c.want)
 		}
-		if code, ok := err.(*exec.ExitError); c.name == "command" && (!ok || code.ExitCode() != 3) {
+		if c.name == "command" && exitCode(err) != 3 {
 			t.Errorf("%s: %v, want exit status 3", c.name, err)
 		}
 	}
 	out, err := o.run(t, "hostname\nx=5; cat\ntyped\n\x04echo $x\nexit 4\n", "ssh", "-tt", "debian@"+o.host)
-	if code, ok := err.(*exec.ExitError); !ok || code.ExitCode() != 4 || !strings.Contains(out, "debian@web-1:$ ") || !strings.Contains(out, "\r\nweb-1\r\n") || !strings.Contains(out, "\r\n5\r\n") {
+	if exitCode(err) != 4 || !strings.Contains(out, "debian@web-1:$ ") || !strings.Contains(out, "\r\nweb-1\r\n") || !strings.Contains(out, "\r\n5\r\n") {
 		t.Errorf("interactive: %q, %v", out, err)
 	}
 	out, err = o.run(t, "cd /etc\npwd\nexit 2\n", "ssh", "-T", "debian@"+o.host)
-	if code, ok := err.(*exec.ExitError); out != "/etc\n" || !ok || code.ExitCode() != 2 {
+	if out != "/etc\n" || exitCode(err) != 2 {
 		t.Errorf("script: %q, %v", out, err)
 	}
 	if out, err := o.run(t, "", "ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1", "debian@"+o.host); err == nil {

@@ -43,7 +43,7 @@ func sed(c call, args []string) int {
 	if !has(set, 'i') {
 		return c.inputs(rest, func(_ string, r io.Reader) error {
 			text, err := io.ReadAll(io.LimitReader(r, maxHeld))
-			io.WriteString(c.Out, applySed(edits, string(text), has(set, 'n')))
+			c.printf("%s", applySed(edits, string(text), has(set, 'n')))
 			return err
 		})
 	}

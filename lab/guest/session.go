@@ -35,7 +35,7 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 		case r, open := <-requests:
 			if !open {
 				cancel()
-				s.channel.Close()
+				_ = s.channel.Close()
 				if started {
 					<-done
 				}
@@ -43,7 +43,7 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 			}
 			run := s.request(r)
 			if r.WantReply {
-				r.Reply(run != nil || r.Type == "env" || r.Type == "pty-req" || r.Type == "window-change", nil)
+				_ = r.Reply(run != nil || r.Type == "env" || r.Type == "pty-req" || r.Type == "window-change", nil)
 			}
 			if run == nil || started {
 				continue
@@ -62,9 +62,10 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 }
 
 func (s *session) finish(status int) {
-	s.channel.CloseWrite()
-	s.channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)}))
-	s.channel.Close()
+	// A client that is gone needs none of it.
+	_ = s.channel.CloseWrite()
+	_, _ = s.channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)}))
+	_ = s.channel.Close()
 }
 
 // request takes one request; what starts the session's work returns it.

@@ -19,19 +19,19 @@ const (
 	maxAuthTries = 6
 )
 
-func (g *Guest) listen() {
+func (g *Guest) accept() {
 	for {
 		c, err := g.listener.Accept()
 		if err != nil {
 			return
 		}
 		if !g.track(c) {
-			c.Close()
+			_ = c.Close()
 			return
 		}
 		g.work.Go(func() {
 			defer g.forget(c)
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			g.serve(c)
 		})
 	}
@@ -66,13 +66,13 @@ func (g *Guest) serve(c net.Conn) {
 	for asked := range channels {
 		// Nothing but sessions: a forwarded port would lead to the host's network.
 		if asked.ChannelType() != "session" {
-			asked.Reject(ssh.Prohibited, "the lab's machines forward nothing")
+			_ = asked.Reject(ssh.Prohibited, "the lab's machines forward nothing")
 			continue
 		}
 		select {
 		case open <- struct{}{}:
 		default:
-			asked.Reject(ssh.ResourceShortage, "too many sessions")
+			_ = asked.Reject(ssh.ResourceShortage, "too many sessions")
 			continue
 		}
 		channel, requests, err := asked.Accept()

@@ -107,7 +107,7 @@ func systemctl(c call, args []string) int {
 	}
 	for _, unit := range units {
 		state, known := c.g.unitState(unit)
-		status := 0
+		var status int
 		switch {
 		case verb == "is-active":
 			c.printf("%s\n", state)

@@ -81,7 +81,7 @@ func (t *terminal) line(prompt string) (string, error) {
 		return "", err
 	}
 	t.editor = term.NewTerminal(t.keys, "")
-	io.WriteString(t.keys, "\r\n")
+	_, _ = io.WriteString(t.keys, "\r\n")
 	if t.keys.last == ctrlC {
 		t.keys.last = 0
 		return "", errInterrupted

@@ -12,7 +12,7 @@ import (
 )
 
 // builtin returns the command of that name which is part of the shell, or nil.
-func builtin(name string) func(sh *Shell, ctx context.Context, args []string) flow {
+func builtin(name string) func(ctx context.Context, sh *Shell, args []string) flow {
 	switch name {
 	case "exit":
 		return exit
@@ -21,7 +21,7 @@ func builtin(name string) func(sh *Shell, ctx context.Context, args []string) fl
 	case "break", "continue":
 		return leaveLoop
 	case "eval":
-		return func(sh *Shell, ctx context.Context, args []string) flow {
+		return func(ctx context.Context, sh *Shell, args []string) flow {
 			sh.status = 0
 			return sh.nested(func() flow { return sh.eval(ctx, "eval", strings.Join(args[1:], " ")) })
 		}
@@ -60,14 +60,14 @@ func builtin(name string) func(sh *Shell, ctx context.Context, args []string) fl
 	case "trap":
 		return plain((*Shell).trap)
 	case "umask":
-		return plain(func(sh *Shell, _ []string) int { io.WriteString(sh.std.out, "0022\n"); return 0 })
+		return plain(func(sh *Shell, _ []string) int { return sh.print("0022\n") })
 	}
 	return nil
 }
 
 // plain is a builtin that only has a status.
-func plain(fn func(sh *Shell, args []string) int) func(*Shell, context.Context, []string) flow {
-	return func(sh *Shell, _ context.Context, args []string) flow {
+func plain(fn func(sh *Shell, args []string) int) func(context.Context, *Shell, []string) flow {
+	return func(_ context.Context, sh *Shell, args []string) flow {
 		sh.status = fn(sh, args)
 		return goesOn
 	}
@@ -96,12 +96,12 @@ func (sh *Shell) statusArg(args []string) {
 	sh.status = n & 255
 }
 
-func exit(sh *Shell, _ context.Context, args []string) flow {
+func exit(_ context.Context, sh *Shell, args []string) flow {
 	sh.statusArg(args)
 	return exits
 }
 
-func giveBack(sh *Shell, _ context.Context, args []string) flow {
+func giveBack(_ context.Context, sh *Shell, args []string) flow {
 	if sh.calls == 0 {
 		sh.status = sh.fail(1, "return: can only `return' from a function or sourced script")
 		return goesOn
@@ -110,7 +110,7 @@ func giveBack(sh *Shell, _ context.Context, args []string) flow {
 	return returns
 }
 
-func leaveLoop(sh *Shell, _ context.Context, args []string) flow {
+func leaveLoop(_ context.Context, sh *Shell, args []string) flow {
 	levels := 1
 	if len(args) > 1 {
 		n, ok := number(args[1])
@@ -131,7 +131,7 @@ func leaveLoop(sh *Shell, _ context.Context, args []string) flow {
 	return repeats
 }
 
-func source(sh *Shell, ctx context.Context, args []string) flow {
+func source(ctx context.Context, sh *Shell, args []string) flow {
 	if len(args) < 2 {
 		sh.status = sh.fail(2, "%s: filename argument required", args[0])
 		return goesOn
@@ -156,7 +156,7 @@ func source(sh *Shell, ctx context.Context, args []string) flow {
 }
 
 // command runs a command that is not a function, or tells of it with -v.
-func command(sh *Shell, ctx context.Context, args []string) flow {
+func command(ctx context.Context, sh *Shell, args []string) flow {
 	rest := args[1:]
 	switch {
 	case len(rest) == 0:
@@ -173,13 +173,13 @@ func command(sh *Shell, ctx context.Context, args []string) flow {
 		return goesOn
 	}
 	if run := builtin(rest[0]); run != nil {
-		return sh.nested(func() flow { return run(sh, ctx, rest) })
+		return sh.nested(func() flow { return run(ctx, sh, rest) })
 	}
 	sh.status = sh.program(ctx, rest)
 	return goesOn
 }
 
-func execute(sh *Shell, ctx context.Context, args []string) flow {
+func execute(ctx context.Context, sh *Shell, args []string) flow {
 	if len(args) == 1 {
 		sh.status = 0
 		return goesOn
@@ -195,7 +195,7 @@ func (sh *Shell) cd(args []string) int {
 		return sh.fail(1, "cd: too many arguments")
 	case len(args) == 2 && args[1] == "-":
 		dir = sh.vars["OLDPWD"].String()
-		io.WriteString(sh.std.out, dir+"\n")
+		sh.print(dir + "\n")
 	case len(args) == 2:
 		dir = args[1]
 	}
@@ -222,8 +222,7 @@ func (sh *Shell) pwd(args []string) int {
 			dir = real
 		}
 	}
-	io.WriteString(sh.std.out, dir+"\n")
-	return 0
+	return sh.print(dir + "\n")
 }
 
 func (sh *Shell) echo(args []string) int {
@@ -386,14 +385,13 @@ func (sh *Shell) typeOf(args []string) int { return sh.locate(args[1:], true) }
 func (sh *Shell) locate(names []string, words bool) int {
 	status := 0
 	for _, name := range names {
-		what, short := "", name
+		what, short := "a shell builtin", name
 		switch {
 		case syntax.IsKeyword(name):
 			what = "a shell keyword"
 		case sh.funcs[name] != nil:
 			what = "a function"
 		case builtin(name) != nil:
-			what = "a shell builtin"
 		default:
 			at, err := LookPath(sh.files, sh.dir, sh.vars["PATH"].String(), name)
 			if err != nil {
@@ -409,7 +407,7 @@ func (sh *Shell) locate(names []string, words bool) int {
 		if words {
 			line = name + " is " + what
 		}
-		io.WriteString(sh.std.out, line+"\n")
+		sh.print(line + "\n")
 	}
 	return status
 }

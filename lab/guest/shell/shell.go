@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/syntax"
@@ -25,6 +27,7 @@ const (
 	maxSteps  = 200_000   // commands that one Run may execute
 	maxDepth  = 200       // of functions, subshells and substitutions in each other
 	maxJobs   = 256       // subshells at once
+	maxOutput = 16 << 20  // bytes of one $(…)
 )
 
 // System runs programs. at is the file that was found; p.Args[0] is how it was
@@ -271,7 +274,10 @@ func (sh *Shell) substitute(w io.Writer, cs *syntax.CmdSubst) error {
 	if sub == nil {
 		return nil
 	}
-	sub.std.out = w
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	out := &capped{w: w, left: maxOutput, stop: stop}
+	sub.std.out = out
 	sh.status = sub.live(ctx, func() {
 		word := onlyInput(cs.Stmts)
 		if word == nil {
@@ -283,10 +289,30 @@ func (sh *Shell) substitute(w io.Writer, cs *syntax.CmdSubst) error {
 			sub.status = sub.fail(1, "%v", err)
 			return
 		}
-		io.Copy(w, f)
-		sub.status = 0
+		_, err = io.Copy(out, f)
+		sub.status = truth(err == nil)
 	})
 	return nil
+}
+
+// capped takes the output of a substitution, and ends it where it is too long. Both
+// sides of a pipe may write to it.
+type capped struct {
+	mu   sync.Mutex
+	w    io.Writer
+	left int
+	stop func()
+}
+
+func (c *capped) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(p) > c.left {
+		c.stop()
+		return 0, syscall.ENOSPC
+	}
+	c.left -= len(p)
+	return c.w.Write(p)
 }
 
 // onlyInput is the file's name in $(<file), else nil.
@@ -317,10 +343,10 @@ func Reason(err error) string {
 		err = wrapped.Unwrap()
 	}
 	text := err.Error()
-	switch err {
-	case fs.ErrNotExist:
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		text = "no such file or directory"
-	case fs.ErrPermission:
+	case errors.Is(err, fs.ErrPermission) && text == fs.ErrPermission.Error():
 		text = "permission denied"
 	}
 	return strings.ToUpper(text[:1]) + text[1:]

@@ -37,13 +37,17 @@ func (fewPrograms) Exec(ctx context.Context, at string, p *shell.Process) int {
 				fmt.Fprintf(p.Err, "cat: %s: %s\n", p.Args[1], shell.Reason(err))
 				return 1
 			}
-			p.Out.Write(data)
+			if _, err := p.Out.Write(data); err != nil {
+				return 1
+			}
 			return 0
 		}
-		io.Copy(p.Out, p.In)
+		if _, err := io.Copy(p.Out, p.In); err != nil {
+			return 1
+		}
 	case "yes":
 		for ctx.Err() == nil {
-			if _, err := io.WriteString(p.Out, "y\n"); err != nil {
+			if _, err := io.WriteString(p.Out, strings.Repeat("y\n", 4096)); err != nil {
 				return 141
 			}
 		}
@@ -179,6 +183,9 @@ func TestShellIsBounded(t *testing.T) {
 		`f() { f & f; }; f`,
 		`f() { x=$(f); }; f`,
 		`while :; do :; done`,
+		`x=$(</dev/zero)`,
+		`x=$(yes)`,
+		`x=$(yes | cat)`,
 		`eval 'e() { eval e; }; e'`,
 		`echo '. /root/me' > me; . ./me`,
 		`command command command eval 'c() { command eval c; }; c'`,

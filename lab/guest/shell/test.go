@@ -108,17 +108,7 @@ func (sh *Shell) compare(op, x, y string) (bool, error) {
 	case ">":
 		return x > y, nil
 	case "-nt", "-ot", "-ef":
-		a, errA := sh.files.Stat(join(sh.dir, x))
-		b, errB := sh.files.Stat(join(sh.dir, y))
-		switch {
-		case errA != nil || errB != nil:
-			return false, nil
-		case op == "-nt":
-			return a.ModTime().After(b.ModTime()), nil
-		case op == "-ot":
-			return a.ModTime().Before(b.ModTime()), nil
-		}
-		return a.Same(b), nil
+		return sh.compareFiles(op, x, y), nil
 	}
 	a, okA := number(x)
 	b, okB := number(y)
@@ -140,6 +130,21 @@ func (sh *Shell) compare(op, x, y string) (bool, error) {
 		return a >= b, nil
 	}
 	return false, fmt.Errorf("%s: not supported by the lab's shell", op)
+}
+
+// compareFiles is false where one of the files is not there.
+func (sh *Shell) compareFiles(op, x, y string) bool {
+	a, errA := sh.files.Stat(join(sh.dir, x))
+	b, errB := sh.files.Stat(join(sh.dir, y))
+	switch {
+	case errA != nil || errB != nil:
+		return false
+	case op == "-nt":
+		return a.ModTime().After(b.ModTime())
+	case op == "-ot":
+		return a.ModTime().Before(b.ModTime())
+	}
+	return a.Same(b)
 }
 
 // property is a test of one word.

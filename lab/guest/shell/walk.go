@@ -386,7 +386,7 @@ func (sh *Shell) call(ctx context.Context, call *syntax.CallExpr) flow {
 // trace prints a command that is about to run, for set -x.
 func (sh *Shell) trace(args []string) {
 	if sh.opts.xtrace {
-		sh.std.err.Write([]byte("+ " + strings.Join(args, " ") + "\n"))
+		_, _ = io.WriteString(sh.std.err, "+ "+strings.Join(args, " ")+"\n")
 	}
 }
 
@@ -396,7 +396,7 @@ func (sh *Shell) run(ctx context.Context, args []string) flow {
 		return sh.function(ctx, body, args[1:])
 	}
 	if run := builtin(args[0]); run != nil {
-		return run(sh, ctx, args)
+		return run(ctx, sh, args)
 	}
 	sh.status = sh.program(ctx, args)
 	return goesOn

@@ -20,22 +20,37 @@ type Info struct {
 	node *inode
 }
 
-func (i Info) Name() string       { return i.name }
-func (i Info) Size() int64        { return int64(len(i.node.Data)) }
-func (i Info) Mode() fs.FileMode  { return i.node.Mode }
-func (i Info) ModTime() time.Time { return i.node.Mod }
-func (i Info) IsDir() bool        { return i.node.Mode.IsDir() }
-func (i Info) Sys() any           { return nil }
+// Name is the last part of the file's name.
+func (i Info) Name() string { return i.name }
 
-// UID and GID are the file's owner.
+// Size is in bytes.
+func (i Info) Size() int64 { return int64(len(i.node.Data)) }
+
+// Mode is the kind of the file and its permissions.
+func (i Info) Mode() fs.FileMode { return i.node.Mode }
+
+// ModTime is when the file was changed last.
+func (i Info) ModTime() time.Time { return i.node.Mod }
+
+// IsDir reports whether it is a directory.
+func (i Info) IsDir() bool { return i.node.Mode.IsDir() }
+
+// Sys is nil: there is no host file behind it.
+func (i Info) Sys() any { return nil }
+
+// UID is the file's owner.
 func (i Info) UID() int { return i.node.UID }
+
+// GID is the file's group.
 func (i Info) GID() int { return i.node.GID }
 
 // Same reports whether both are one file.
 func (i Info) Same(other Info) bool { return i.node == other.node }
 
-// Uid and Gid are what an SFTP server asks for.
+// Uid is UID, as an SFTP server asks for it.
 func (i Info) Uid() uint32 { return uint32(i.node.UID) }
+
+// Gid is GID, as an SFTP server asks for it.
 func (i Info) Gid() uint32 { return uint32(i.node.GID) }
 
 // File is an open file. What is written becomes visible to others on Close, which

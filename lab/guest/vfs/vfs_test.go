@@ -272,9 +272,7 @@ func TestOpenFile(t *testing.T) {
 	must(t, err)
 	b, err := v.Open("/f", os.O_WRONLY|os.O_APPEND, 0)
 	must(t, err)
-	a.Write([]byte("1"))
-	b.Write([]byte("2"))
-	must(t, a.Close(), b.Close())
+	must(t, second(a.Write([]byte("1"))), second(b.Write([]byte("2"))), a.Close(), b.Close())
 	if data, _ := v.ReadFile("/f"); string(data) != "abcdefgh12" {
 		t.Errorf("two who append: %q", data)
 	}
@@ -283,8 +281,7 @@ func TestOpenFile(t *testing.T) {
 	}
 	gone, err := v.Open("/f", os.O_WRONLY, 0)
 	must(t, err)
-	gone.Write([]byte("x"))
-	must(t, v.Remove("/f"), gone.Close())
+	must(t, second(gone.Write([]byte("x"))), v.Remove("/f"), gone.Close())
 	if _, err := v.Stat("/f"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("closing brought a removed file back: %v", err)
 	}

@@ -18,8 +18,10 @@ type View struct {
 	uid, gid int
 }
 
-// UID and GID are the user that v acts as.
+// UID is the user that v acts as.
 func (v View) UID() int { return v.uid }
+
+// GID is the group that v acts as.
 func (v View) GID() int { return v.gid }
 
 const (
