@@ -157,7 +157,7 @@ func existing(tx Tx, o Order) (Allocation, error) {
 	refuse := func(kind Kind, hint, format string, args ...any) (Allocation, error) {
 		return Allocation{}, &Error{Op: "acquire", Allocation: o.Name, Kind: kind, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
-	a, err := tx.Allocation(o.ID)
+	a, err := followed(tx, o.ID)
 	switch {
 	case err == nil && a.State.Ended():
 		return refuse(Exists, "make a new ID for a new machine",

@@ -29,6 +29,8 @@ type Allocation struct {
 
 	// Moves are the nodes that failed this allocation by their own fault, oldest first.
 	Moves []NodeID `json:"moves,omitempty"`
+	// As is the allocation that went on in the place of this one; see adopt.go.
+	As AllocationID `json:"as,omitempty"`
 	// Access is how to reach the machine; set when the deploy is done.
 	Access Access `json:"access,omitzero"`
 }

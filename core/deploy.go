@@ -234,6 +234,9 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 			if n, held, err = heldBy(tx, a.ID); err != nil {
 				return err
 			}
+			if err = c.mayGoOn(tx, *held); err != nil {
+				return err
+			}
 			if held.State == Deployed || held.Node != a.Node {
 				return errBroughtFurther
 			}

@@ -17,7 +17,7 @@ func machineOf(a Allocation) Machine {
 
 func (e *Engine) allocation(ctx context.Context, id AllocationID) (a Allocation, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
-		a, err = tx.Allocation(id)
+		a, err = followed(tx, id)
 		return err
 	})
 	if Is(err, NotFound) {
@@ -63,7 +63,7 @@ func (e *Engine) Machines(ctx context.Context, f AllocationFilter) ([]Machine, e
 
 // ownedNode finds the node of a machine whose power its user may turn.
 func ownedNode(tx Tx, id AllocationID, op string) (Node, error) {
-	a, err := tx.Allocation(id)
+	a, err := followed(tx, id)
 	if Is(err, NotFound) {
 		return Node{}, &Error{Op: op, Allocation: string(id), Kind: NotFound, Err: errors.New("no allocation has this ID"), Hint: "see 'metalpool machine list'"}
 	}

@@ -59,7 +59,7 @@ func (e *Engine) letGo(ctx context.Context, id AllocationID, reason string, forc
 	err = e.store.Update(ctx, func(tx Tx) error {
 		r = letting{off: true}
 		forced := true
-		a, err := tx.Allocation(id)
+		a, err := followed(tx, id)
 		switch {
 		case Is(err, NotFound):
 			return e.bury(tx, id, reason)
@@ -70,7 +70,7 @@ func (e *Engine) letGo(ctx context.Context, id AllocationID, reason string, forc
 			if err := swapAllocation(tx, &a); err != nil {
 				return err
 			}
-			return tx.AddEvent(Event{Allocation: id, Type: StateChanged, From: Waiting, To: Released, On: Release, Message: reason, By: e.process})
+			return tx.AddEvent(Event{Allocation: a.ID, Type: StateChanged, From: Waiting, To: Released, On: Release, Message: reason, By: e.process})
 		case a.State == Allocated:
 			n, err := tx.Node(a.Node)
 			if err != nil {
@@ -173,7 +173,7 @@ func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporte
 			cleaning bool
 		)
 		err := e.store.View(ctx, func(tx Tx) error {
-			a, err := tx.Allocation(id)
+			a, err := followed(tx, id)
 			if err == nil {
 				n, _, cleaning, err = releasedBy(tx, a)
 			}

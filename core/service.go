@@ -12,7 +12,8 @@ type Service interface {
 	Check(ctx context.Context, o Order) error
 	// Create takes a node and deploys it; it returns when the machine answers SSH
 	// with the host key of this attempt. Called again with the same ID, or the same
-	// owner, name and request while that one is Deploying or Failed, it goes on.
+	// owner, name and request while that one is Deploying or Failed, it goes on, and
+	// the new ID stands for that machine as well.
 	// An error leaves the allocation to be found by its ID: Release gives it back.
 	Create(ctx context.Context, o Order, report Reporter) (Machine, error)
 	// Release gives a machine up. It returns once Cleaning is committed and Off was

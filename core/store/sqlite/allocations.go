@@ -15,6 +15,7 @@ type allocationDocument struct {
 	Request core.Request      `json:"request"`
 	Order   *core.DeployOrder `json:"order,omitempty"`
 	Moves   []core.NodeID     `json:"moves,omitempty"`
+	As      core.AllocationID `json:"as,omitempty"`
 	Access  core.Access       `json:"access,omitzero"`
 }
 
@@ -33,7 +34,7 @@ func scanAllocation(row scanner) (core.Allocation, error) {
 	if err := json.Unmarshal(document, &d); err != nil {
 		return a, fmt.Errorf("document of allocation %s: %w", a.ID, err)
 	}
-	a.Request, a.Order, a.Moves, a.Access = d.Request, d.Order, d.Moves, d.Access
+	a.Request, a.Order, a.Moves, a.As, a.Access = d.Request, d.Order, d.Moves, d.As, d.Access
 	return a, nil
 }
 
@@ -120,7 +121,7 @@ func (t *tx) refuseAllocation(a core.Allocation) error {
 }
 
 func allocationText(a core.Allocation) (string, error) {
-	text, err := json.Marshal(allocationDocument{Request: a.Request, Order: a.Order, Moves: a.Moves, Access: a.Access})
+	text, err := json.Marshal(allocationDocument{Request: a.Request, Order: a.Order, Moves: a.Moves, As: a.As, Access: a.Access})
 	if err != nil {
 		return "", broken("store an allocation", err)
 	}
