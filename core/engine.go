@@ -20,7 +20,7 @@ type Engine struct {
 	deployer Deployer
 	timing   Timing
 	log      *slog.Logger
-	detach   func() error
+	detach   func() (started bool, err error)
 	process  string // who we are in leases and events: user@host/pid
 
 	boots   sync.Map // boot ID → *work, for what the deployer tells of agents
@@ -36,8 +36,8 @@ type Config struct {
 	Timing   Timing // zero fields take defaults
 	Log      *slog.Logger
 	// Detach starts a worker that outlives this process and finishes what is left
-	// (a clean, after `rm` has returned). Nil: the next command does.
-	Detach func() error
+	// (a clean, after `rm` has returned), unless one is there. Nil: the next command does.
+	Detach func() (started bool, err error)
 }
 
 // Timing holds the periods that make leases safe. Every process on one store must

@@ -279,3 +279,38 @@ func (e *Engine) expireAll(ctx context.Context) error {
 		return err
 	})
 }
+
+// Unattended lists nodes whose work nobody does: their worker died, or ended before
+// anybody took over. A deploy counts once its caller's grace is over.
+func (e *Engine) Unattended(ctx context.Context) ([]NodeID, error) {
+	var ids []NodeID
+	err := e.store.View(ctx, func(tx Tx) error {
+		ids = nil
+		nodes, err := collect(tx.Nodes(NodeFilter{States: []State{Cleaning, Deploying, Preparing}}))
+		if err != nil {
+			return err
+		}
+		for _, n := range nodes {
+			l, err := tx.Lease(n.ID)
+			if err != nil {
+				return err
+			}
+			inGrace := n.State == Deploying && tx.Now().Before(l.Expires.Add(e.timing.Grace))
+			if l.Free(tx.Now(), e.timing.Call) && !inGrace {
+				ids = append(ids, n.ID)
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
+
+// Attend starts a worker that outlives this process where work is unattended, and
+// returns for which nodes it did.
+func (e *Engine) Attend(ctx context.Context) ([]NodeID, error) {
+	ids, err := e.Unattended(ctx)
+	if err != nil || len(ids) == 0 || !e.startDetached() {
+		return nil, err
+	}
+	return ids, nil
+}

@@ -199,11 +199,13 @@ func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporte
 
 // startDetached asks for a worker that outlives us. Without one the next command
 // on the store finishes what is left.
-func (e *Engine) startDetached() {
+func (e *Engine) startDetached() (started bool) {
 	if e.detach == nil {
-		return
+		return false
 	}
-	if err := e.detach(); err != nil {
+	started, err := e.detach()
+	if err != nil {
 		e.log.Warn("no worker could be started; the next command goes on", "error", err)
 	}
+	return started
 }

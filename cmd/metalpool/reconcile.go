@@ -48,6 +48,7 @@ work in the background.`,
 			return err
 		}),
 	}
+	cmd.PreRun = func(*cobra.Command, []string) { a.finishing = true }
 	cmd.Flags().BoolVar(&options.AbandonDeploys, "abandon-deploys", false, "give up deploys of dead workers at once, without the grace period")
 	cmd.Flags().BoolVar(&options.Wait, "wait", false, "until no node is at work, whoever works on it")
 	o.add(cmd)

@@ -19,6 +19,8 @@ type app struct {
 	out, err io.Writer
 	url      string
 	running  bool // cobra accepted the command line
+	// finishing: the command itself does what dead workers left.
+	finishing bool
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -150,11 +152,34 @@ func (a *app) with(ctx context.Context, o open.Options, do work) error {
 	if err != nil {
 		return err
 	}
+	if !a.finishing {
+		a.attend(ctx, e)
+	}
 	err = do(ctx, e)
 	if closing := e.Close(); closing != nil {
 		err = errors.Join(err, closing)
 	}
 	return err
+}
+
+// attend looks after what others left: where work has no worker any more, this
+// command is the next one on the store, and says so.
+func (a *app) attend(ctx context.Context, e *core.Engine) {
+	left, err := e.Attend(ctx)
+	switch {
+	case err != nil:
+		a.note("whether all work has a worker cannot be told: %v", err)
+	case len(left) > 0:
+		a.note("nobody worked on %s any more; a worker in the background goes on", nodeNames(left))
+	}
+}
+
+func nodeNames(ids []core.NodeID) string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = string(id)
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (a *app) open(ctx context.Context, o open.Options) (*core.Engine, error) {

@@ -86,7 +86,7 @@ func assemble(ctx context.Context, path string, o Options) (*core.Engine, error)
 		Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{})},
 		Deployer: deployer,
 		Log:      o.Log,
-		Detach:   func() error { return startWorker(path) },
+		Detach:   func() (bool, error) { return startWorker(path) },
 	})
 	return e, nil
 }

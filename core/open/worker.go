@@ -2,11 +2,14 @@ package open
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -18,9 +21,14 @@ import (
 // the store's path; anything else it needs it inherits.
 const envWorker = "METALPOOL_WORKER"
 
+// canWork is set in programs whose main calls RunWorker; another one, started again,
+// would do its own work a second time.
+var canWork atomic.Bool
+
 // RunWorker does the detached worker's work where this process was started as one,
 // and reports whether it was. Every main calls it first.
 func RunWorker() bool {
+	canWork.Store(true)
 	path := os.Getenv(envWorker)
 	if path == "" {
 		return false
@@ -37,34 +45,30 @@ func RunWorker() bool {
 	return true
 }
 
-// work runs while it is the store's only detached worker. Another one that finds
-// the lock taken leaves its work to us: so we look once more after giving it up.
+// work runs while it is the store's only detached worker. Whoever finds the lock
+// taken leaves its work to us; so we look once more after giving it up.
 func work(ctx context.Context, path string, log *slog.Logger) error {
+	e, err := assemble(ctx, path, Options{Log: log})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
 	for {
 		release, alone, err := lockWorker(path)
 		if err != nil || !alone {
 			return err
 		}
-		worked, err := workOnce(ctx, path, log)
+		err = e.Work(ctx)
+		given, lookErr := e.Unattended(ctx) // out of our reach
 		release()
-		if err != nil || !worked {
+		if err = errors.Join(err, lookErr); err != nil {
+			return err
+		}
+		left, err := e.Unattended(ctx)
+		if err != nil || !slices.ContainsFunc(left, func(id core.NodeID) bool { return !slices.Contains(given, id) }) {
 			return err
 		}
 	}
-}
-
-func workOnce(ctx context.Context, path string, log *slog.Logger) (worked bool, err error) {
-	e, err := assemble(ctx, path, Options{Log: log})
-	if err != nil {
-		return false, err
-	}
-	defer e.Close()
-	nodes, err := e.Nodes(ctx, core.NodeFilter{States: []core.State{core.Cleaning, core.Deploying, core.Preparing}})
-	if err != nil || len(nodes) == 0 {
-		return false, err
-	}
-	log.Info("worker begins", "nodes", len(nodes))
-	return true, e.Work(ctx)
 }
 
 // lockWorker takes the lock that makes a worker the only one. The kernel drops it
@@ -87,15 +91,24 @@ func lockWorker(path string) (release func(), alone bool, err error) {
 }
 
 // startWorker starts this program again as a worker, in a session of its own, so
-// that neither the end of the caller nor of its terminal ends it.
-func startWorker(path string) error {
+// that neither the end of the caller nor of its terminal ends it. Where one is at
+// work already it starts none.
+func startWorker(path string) (started bool, err error) {
+	if !canWork.Load() {
+		return false, errors.New("this program does not run as a worker")
+	}
+	release, alone, err := lockWorker(path)
+	if err != nil || !alone {
+		return false, err
+	}
+	release()
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return false, err
 	}
 	log, err := os.OpenFile(path+".worker.log", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer log.Close()
 	cmd := exec.Command(self)
@@ -104,7 +117,7 @@ func startWorker(path string) error {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return err
+		return false, err
 	}
-	return cmd.Process.Release()
+	return true, cmd.Process.Release()
 }
