@@ -82,8 +82,10 @@ type Attempt struct {
 	// workers that died too.
 	Boot  *Boot `json:"boot,omitempty"`
 	Boots int   `json:"boots,omitempty"`
-	// Disk is the root disk that was chosen, by serial or WWN.
-	Disk string `json:"disk,omitempty"`
+	// Disk is the root disk that was chosen, by serial or WWN; MACs are the ports that
+	// ask for an address, the agent's first.
+	Disk string   `json:"disk,omitempty"`
+	MACs []string `json:"macs,omitempty"`
 	// FailedErases counts erases that failed, not workers that died.
 	FailedErases int `json:"failed_erases,omitempty"`
 	// Quiet is when the last call of a worker that was fenced out alive has ended.

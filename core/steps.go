@@ -161,7 +161,24 @@ func inspect(ctx context.Context, w *work) error {
 	if err != nil {
 		return withNode(err, w.node.ID)
 	}
-	return w.save(ctx, func(a *Attempt) { a.Disk = disk.Key() })
+	ports := dhcpPorts(inv.Hardware.NICs, w.attempt.Boot.Agent.Peer)
+	return w.save(ctx, func(a *Attempt) { a.Disk, a.MACs = disk.Key(), ports })
+}
+
+// dhcpPorts are the ports with a link, that of the agent first: the machine asks for
+// its address there as the agent did.
+func dhcpPorts(nics []NIC, agent string) []string {
+	var macs []string
+	for _, n := range nics {
+		switch {
+		case !n.LinkUp:
+		case n.Address == agent:
+			macs = append([]string{n.MAC}, macs...)
+		default:
+			macs = append(macs, n.MAC)
+		}
+	}
+	return macs
 }
 
 // Key is what tells a disk from every other: its serial, else its WWN.
@@ -259,7 +276,7 @@ func writeSeed(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	seed := Seed{InstanceID: string(w.attempt.ID), Hostname: order.Hostname, User: order.SSHUser, Keys: order.Keys}
+	seed := Seed{InstanceID: string(w.attempt.ID), Hostname: order.Hostname, User: order.SSHUser, Keys: order.Keys, MACs: w.attempt.MACs}
 	if seed.User == "" {
 		seed.User = image.User
 	}
