@@ -423,8 +423,8 @@ func TestNoSecretLeaks(t *testing.T) {
 		p := bareRack(t, 3)
 		host, written := p.rack.Host(), &logs{}
 		e := p.engineOn(host, p.store, key, slog.New(slog.NewTextHandler(written, &slog.HandlerOptions{Level: slog.LevelDebug})))
-		var told strings.Builder
-		tell := func(what any, err error) { fmt.Fprintf(&told, "%+v %v\n", what, err) }
+		told := &logs{}
+		tell := func(what any, err error) { fmt.Fprintf(told, "%+v %v\n", what, err) }
 		report := func(p core.Progress) { tell(p, nil) }
 		for _, s := range p.rack.Servers() {
 			s.SetPassword(password)
