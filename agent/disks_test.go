@@ -112,6 +112,18 @@ func TestChooseErase(t *testing.T) {
 	}
 }
 
+func TestAnEraseIsReportedUnderTheNameOfTheOrder(t *testing.T) {
+	d := newDisk(t, core.Disk{Serial: "A", WWN: "w1", Size: core.MiB})
+	for _, test := range []struct {
+		ordered []string
+		want    string
+	}{{nil, "A"}, {[]string{"w1"}, "w1"}, {[]string{"A"}, "A"}, {[]string{"B"}, "A"}} {
+		if got := nameIn(test.ordered, d); got != test.want {
+			t.Errorf("ordered %q: reported as %q, want %q", test.ordered, got, test.want)
+		}
+	}
+}
+
 // forgetful keeps nothing, or too much.
 type forgetful struct {
 	*filedisk.Disk

@@ -26,7 +26,9 @@ func (a *agent) erase(ctx context.Context, o core.EraseOrder, j *job) (*core.Era
 	var each sync.WaitGroup
 	for i, d := range chosen {
 		each.Go(func() {
-			report.Disks[i] = eraseDisk(ctx, d, func(done, total core.Bytes) { sum.set(i, done, total) })
+			result := eraseDisk(ctx, d, func(done, total core.Bytes) { sum.set(i, done, total) })
+			result.Disk = nameIn(o.Disks, d)
+			report.Disks[i] = result
 		})
 	}
 	each.Wait()
@@ -59,6 +61,17 @@ func chooseErase(disks []Disk, ordered []string) (chosen []Disk, missing []strin
 		}
 	}
 	return chosen, missing
+}
+
+// nameIn is what the order calls the disk: whoever compares the report with the order
+// may know the WWN alone.
+func nameIn(ordered []string, d Disk) string {
+	for _, name := range ordered {
+		if isCalled(d, name) {
+			return name
+		}
+	}
+	return nameOf(d)
 }
 
 // verdict is the error of a report, nil where every disk was erased and verified.

@@ -260,6 +260,45 @@ func TestCleanBeforeAvailable(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a disk without a name is gone", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := bareRack(t, 1)
+			e, _ := p.engine()
+			s := p.rack.Server("n1")
+			s.Change(func(_ *core.Identity, h *core.Hardware) { h.Disks = append(h.Disks, core.Disk{Size: 480e9}) })
+			if _, err := e.Enroll(t.Context(), core.Enrollment{ID: "n1", URL: s.BMC(), Erase: true}, nil); err != nil {
+				t.Fatal(err)
+			}
+			p.reconcile()
+			p.wantStates("n1 Available")
+			if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+				t.Fatal(err)
+			}
+			s.Change(func(_ *core.Identity, h *core.Hardware) { h.Disks = h.Disks[:2] })
+			if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if n := p.node("n1"); n.State != core.Quarantined || !strings.Contains(n.Reason, "the inventory has 3 disks, and 2 were erased") {
+				t.Errorf("the node is %s: %s", n.State, n.Reason)
+			}
+		})
+	})
+	t.Run("a disk that the BMC knows by its WWN alone", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := bareRack(t, 1)
+			e, _ := p.engine()
+			s := p.rack.Server("n1")
+			s.Change(func(_ *core.Identity, h *core.Hardware) { h.Disks[1] = core.Disk{WWN: "naa.5000", Size: 480e9} })
+			if _, err := e.Enroll(t.Context(), core.Enrollment{ID: "n1", URL: s.BMC(), Erase: true}, nil); err != nil {
+				t.Fatal(err)
+			}
+			p.reconcile()
+			s.Change(func(_ *core.Identity, h *core.Hardware) { h.Disks[1].Serial = "n1-b" })
+			if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+				t.Error(err)
+			}
+		})
+	})
 	t.Run("Verify sees a node that was handed on dirty", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPool(t, 1)

@@ -192,7 +192,8 @@ func (d Disk) Key() string {
 func missingDisks(enrolled, found []Disk) []string {
 	var missing []string
 	for _, d := range enrolled {
-		there := slices.ContainsFunc(found, func(f Disk) bool { return f.Key() == d.Key() })
+		// A BMC may know the WWN alone of a disk whose serial the agent knows as well.
+		there := slices.ContainsFunc(found, func(f Disk) bool { return d.Key() == f.Serial || d.Key() == f.WWN })
 		if d.Key() != "" && !d.Removable && !there {
 			missing = append(missing, d.Key())
 		}
@@ -382,84 +383,6 @@ func (w *work) access(order DeployOrder) Access {
 		at.DockerPort = 2376
 	}
 	return at
-}
-
-// erase destroys the data of every disk and looks whether it is gone. Only an erase
-// that reached the pool's minimum on every disk counts.
-func erase(ctx context.Context, w *work) error {
-	agent, err := w.agent()
-	if err != nil {
-		return err
-	}
-	defer agent.Close()
-	var order EraseOrder
-	for _, d := range w.node.Hardware.Disks {
-		if !d.Removable && d.Key() != "" {
-			order.Disks = append(order.Disks, d.Key())
-		}
-	}
-	report, err := agent.Erase(ctx, w.command(stepErase), order, w.moving(stepErase))
-	if err == nil {
-		err = judge(report, order, w.pool.EraseMinimum)
-	}
-	if Is(err, Backend) {
-		// A failed erase is counted before it is tried again under a new command ID.
-		if err := w.save(ctx, func(a *Attempt) { a.FailedErases++ }, w.event(StepFailed, stepErase, err.Error())); err != nil {
-			return err
-		}
-		if w.attempt.FailedErases < maxErases && !errors.Is(err, errBelowMinimum) {
-			return erase(ctx, w)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return w.save(ctx, func(*Attempt) {}, w.event(Erased, stepErase, report.String()))
-}
-
-// maxErases is how many failed erases quarantine a node.
-const maxErases = 3
-
-var errBelowMinimum = errors.New("below the pool's minimum")
-
-// judge decides whether an erase is good enough. A disk that the report leaves out
-// was not erased.
-func judge(r EraseReport, o EraseOrder, minimum EraseClass) error {
-	if minimum == NotErased {
-		minimum = Clear
-	}
-	fail := func(disk string, why error) error {
-		return &Error{Op: stepErase, Kind: Backend, Err: fmt.Errorf("disk %s: %w", disk, why), Hint: "the node is kept out of the pool; replace the disk, or 'metalpool node repair'"}
-	}
-	done := map[string]bool{}
-	for _, d := range r.Disks {
-		switch {
-		case d.Err != "":
-			return fail(d.Disk, errors.New(d.Err))
-		case !d.Verified:
-			return fail(d.Disk, fmt.Errorf("%s was not verified", d.Method))
-		case d.Class.Rank() < minimum.Rank():
-			return fail(d.Disk, fmt.Errorf("%s reached %q, %w %q", d.Method, d.Class, errBelowMinimum, minimum))
-		}
-		done[d.Disk] = true
-	}
-	if len(done) == 0 {
-		return fail("(none)", errors.New("the agent saw no disk, so nothing says that the data is gone"))
-	}
-	for _, d := range o.Disks {
-		if !done[d] {
-			return fail(d, errors.New("was not erased"))
-		}
-	}
-	return nil
-}
-
-func (r EraseReport) String() string {
-	var lines []string
-	for _, d := range r.Disks {
-		lines = append(lines, fmt.Sprintf("%s: %s by %s, verified", d.Disk, d.Class, d.Method))
-	}
-	return strings.Join(lines, "; ")
 }
 
 // park leaves the server off, with no media and no boot override. Where a living
