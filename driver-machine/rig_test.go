@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -50,7 +52,11 @@ func pluginDir(t testing.TB) string {
 		if plugin.dir, plugin.err = os.MkdirTemp("", "metalpool-plugin-"); plugin.err != nil {
 			return
 		}
-		cmd := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-o", filepath.Join(plugin.dir, "docker-machine-driver-metalpool"), ".")
+		args := []string{"build", "-o", filepath.Join(plugin.dir, "docker-machine-driver-metalpool")}
+		if underRace() {
+			args = append(args, "-race")
+		}
+		cmd := exec.CommandContext(context.Background(), "go", append(args, ".")...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			plugin.err = fmt.Errorf("%w: %s", err, out)
 		}
@@ -59,6 +65,13 @@ func pluginDir(t testing.TB) string {
 		t.Fatal(plugin.err)
 	}
 	return plugin.dir
+}
+
+// underRace reports whether this test has the race detector; the plugin then has
+// it, too.
+func underRace() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // patience is far beyond what anything here takes on a busy machine.
@@ -91,6 +104,7 @@ func newRig(t testing.TB, dir string, nodes int) *rig {
 		"PATH=" + pluginDir(t) + ":" + filepath.Dir(r.dockerMachine) + ":" + os.Getenv("PATH"),
 		"HOME=" + r.home, "METALPOOL_URL=" + r.url, "METALPOOL_OWNER=e2e", "MACHINE_STORAGE_PATH=" + filepath.Join(r.home, "machine"),
 		"MACHINE_BUGSNAG_API_TOKEN=no-report",
+		"GORACE=halt_on_error=1 log_path=" + filepath.Join(dir, "race"),
 	}
 	r.fill(t)
 	// First creates side by side race on docker-machine's own CA.
@@ -200,6 +214,11 @@ func (r *rig) end(t testing.TB) {
 	}
 	if err := r.lab.Close(); err != nil {
 		t.Error(err)
+	}
+	reports, _ := filepath.Glob(filepath.Join(filepath.Dir(r.url), "race.*"))
+	for _, report := range reports {
+		text, err := os.ReadFile(report)
+		t.Errorf("a plugin or worker has a race: %s, %v", text, err)
 	}
 }
 
