@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/diskfs/go-diskfs"
@@ -12,6 +14,7 @@ import (
 	"github.com/diskfs/go-diskfs/partition/gpt"
 
 	"github.com/metalpool/metalpool/lab"
+	"github.com/metalpool/metalpool/lab/bmc"
 )
 
 func TestWriteImageIsAlwaysTheSame(t *testing.T) {
@@ -54,5 +57,29 @@ func TestWriteImageIsADisk(t *testing.T) {
 	try(t, err)
 	if len(loader) != 256<<10 || bytes.Count(loader, []byte{0}) > 4096 {
 		t.Errorf("a loader of %d bytes", len(loader))
+	}
+}
+
+// The page lists every fault there is, and no other.
+func TestThePageListsTheFaults(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "lab.md"))
+	try(t, err)
+	var listed []string
+	for line := range strings.Lines(string(page)) {
+		if kind, _, found := strings.Cut(strings.TrimPrefix(line, "| `"), "` |"); found && strings.HasPrefix(line, "| `") {
+			listed = append(listed, kind)
+		}
+	}
+	var known []string
+	for _, k := range lab.FaultKinds() {
+		known = append(known, string(k))
+	}
+	if !slices.Equal(listed, known) {
+		t.Errorf("docs/lab.md lists %q, there are %q", listed, known)
+	}
+	for _, k := range bmc.Kinds() {
+		if !strings.Contains(string(page), "`"+string(k)+"`") {
+			t.Errorf("docs/lab.md does not name %s", k)
+		}
 	}
 }

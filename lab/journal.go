@@ -15,7 +15,7 @@ import (
 
 // journalSize is the room that a simulated OS has on its disk for what it changes,
 // in bytes, right before the seed's partition.
-const journalSize = 8 << 20
+const journalSize = 64 << 20
 
 // journal is the changed files of a simulated OS, on its disk, so that who erases
 // the disk erases them. It implements vfs.Journal.

@@ -20,7 +20,7 @@ type scratch struct {
 }
 
 func (s *scratch) open() (*filedisk.Disk, error) {
-	return filedisk.Open(s.path, core.Disk{Serial: "S", Size: 32 * core.MiB}, filedisk.Faults{Write: s.write})
+	return filedisk.Open(s.path, core.Disk{Serial: "S", Size: 128 * core.MiB}, filedisk.Faults{Write: s.write})
 }
 
 const journalAt = 3 << 20
@@ -75,12 +75,12 @@ func TestJournalKeeps(t *testing.T) {
 func TestJournalIsBounded(t *testing.T) {
 	s := newScratch(t)
 	j, _ := s.journal(t, "one")
-	big := bytes.Repeat([]byte("x"), 3<<20)
+	big := bytes.Repeat([]byte("x"), halfSize*3/4)
 	try(t, j.Append(big))
 	if err := j.Append(big); !errors.Is(err, vfs.ErrFull) {
 		t.Errorf("a change beyond the half: %v", err)
 	}
-	if err := j.Rewrite(bytes.Repeat([]byte("x"), 5<<20)); !errors.Is(err, vfs.ErrFull) {
+	if err := j.Rewrite(bytes.Repeat([]byte("x"), halfSize)); !errors.Is(err, vfs.ErrFull) {
 		t.Errorf("a rewrite beyond the half: %v", err)
 	}
 	if _, kept := s.journal(t, "one"); len(kept) != 1 || len(kept[0]) != len(big) {

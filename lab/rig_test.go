@@ -81,7 +81,7 @@ func newPool(t *testing.T, l *lab.Lab) *pool {
 	deployer, err := deploy.New(deploy.Config{CacheDir: filepath.Join(dir, "cache"), Bind: "127.0.0.1", Log: logTo(t), Refused: func(b, p, w string) { e.AgentRefused(b, p, w) }})
 	try(t, err)
 	e = core.New(core.Config{
-		Store: store, Sealer: key, Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{})}, Deployer: rendersChecks{deployer}, Log: logTo(t),
+		Store: store, Sealer: key, Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{})}, Deployer: deployer, Log: logTo(t),
 		Timing: core.Timing{Retry: 50 * time.Millisecond, Queue: 50 * time.Millisecond},
 	})
 	t.Cleanup(func() { try(t, e.Close(), deployer.Close()) })
@@ -101,19 +101,6 @@ func newPool(t *testing.T, l *lab.Lab) *pool {
 	}
 	try(t, e.Work(t.Context()))
 	return p
-}
-
-// rendersChecks gives a seed that is only checked the host keys that it lacks.
-type rendersChecks struct{ *deploy.Deployer }
-
-func (d rendersChecks) RenderSeed(s core.Seed) ([]byte, error) {
-	if len(s.HostKeys) == 0 {
-		var err error
-		if s.HostKeys, _, err = d.NewHostKeys(); err != nil {
-			return nil, err
-		}
-	}
-	return d.Deployer.RenderSeed(s)
 }
 
 func try(t *testing.T, errs ...error) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/internal/needs"
 )
 
 // openSSH runs the real ssh, scp or sftp against a machine, with the options that
@@ -22,12 +23,7 @@ type openSSH struct {
 
 func newOpenSSH(t *testing.T, m *machine) openSSH {
 	t.Helper()
-	if _, err := exec.LookPath("ssh"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no ssh on this machine; install openssh-client")
-		}
-		t.Skip("no ssh on this machine; install openssh-client")
-	}
+	needs.Program(t, "ssh", "openssh-client")
 	dir := t.TempDir()
 	host, port, err := net.SplitHostPort(m.Addr().String())
 	if err != nil {
