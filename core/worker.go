@@ -19,6 +19,13 @@ func (e *Engine) Work(ctx context.Context) error {
 		due     = map[NodeID]time.Time{} // not before
 		ends    = make(chan end)
 	)
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel() // nobody works on after we said that we ended
+		for range len(running) {
+			<-ends
+		}
+	}()
 	for {
 		if err := e.expireAll(ctx); err != nil {
 			return err
@@ -60,9 +67,6 @@ func (e *Engine) Work(ctx context.Context) error {
 			due[done.node] = time.Now().Add(pause)
 		case <-time.After(e.timing.Queue):
 		case <-ctx.Done():
-			for range len(running) {
-				<-ends
-			}
 			return context.Cause(ctx)
 		}
 	}
