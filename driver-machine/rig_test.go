@@ -194,7 +194,8 @@ func (r *rig) processes() []int {
 	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, name := range environments {
 		environment, err := os.ReadFile(name)
-		if err != nil || !bytes.Contains(environment, []byte("METALPOOL_URL="+r.url+"\x00")) {
+		ours := func(name string) bool { return bytes.Contains(environment, []byte(name+"="+r.url+"\x00")) }
+		if err != nil || !ours("METALPOOL_URL") && !ours("METALPOOL_WORKER") {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
