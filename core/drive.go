@@ -68,12 +68,16 @@ func (w *work) try(ctx context.Context, s step) error {
 	limit := s.timeout(w.pool.Timeouts.orDefaults())
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	var last error
 	for {
 		err := s.do(bounded, w)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		if bounded.Err() != nil {
+			if last != nil && errors.Is(err, context.DeadlineExceeded) {
+				err = last // a try that was cut short knows less than the one before it
+			}
 			kind := Timeout
 			if Is(err, Transient) {
 				kind = Transient // never an answer: not the same as a slow one
@@ -83,6 +87,7 @@ func (w *work) try(ctx context.Context, s step) error {
 		if !Is(err, Transient) || s.ramdisk {
 			return err
 		}
+		last = err
 		w.say(s.name, "trying again: %v", err)
 		select {
 		case <-bounded.Done():
