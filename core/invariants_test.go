@@ -369,7 +369,7 @@ func TestNothingLost(t *testing.T) {
 		}
 		find(core.Released)
 		worker, _ := p.engine()
-		if err := worker.Work(t.Context()); err != nil {
+		if _, err := worker.Work(t.Context()); err != nil {
 			t.Error(err)
 		}
 		if left := p.nodes(core.Cleaning, core.Deploying); len(left) != 0 {

@@ -7,8 +7,9 @@ import (
 
 // Work finishes what dead workers left, until nothing is left that it could finish:
 // every clean, and deploys whose caller did not come back in time. Nodes that others
-// work on are watched, in case those die too. It is the detached worker's life.
-func (e *Engine) Work(ctx context.Context) error {
+// work on are watched, in case those die too. It is the detached worker's life. It
+// returns the nodes that it has given up, and none that came after its last look.
+func (e *Engine) Work(ctx context.Context) (given []NodeID, err error) {
 	type end struct {
 		node NodeID
 		err  error
@@ -18,6 +19,7 @@ func (e *Engine) Work(ctx context.Context) error {
 		misses  = map[NodeID]int{}       // failures in a row
 		due     = map[NodeID]time.Time{} // not before
 		ends    = make(chan end)
+		blind   int // looks in a row that the store refused
 	)
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
@@ -27,16 +29,23 @@ func (e *Engine) Work(ctx context.Context) error {
 		}
 	}()
 	for {
-		if err := e.expireAll(ctx); err != nil {
-			return err
-		}
-		nodes, err := e.Nodes(ctx, NodeFilter{States: []State{Cleaning, Deploying, Preparing}})
+		nodes, err := e.atWork(ctx)
 		if err != nil {
-			return err
+			// Others count on us to be here: one fault of the store is no reason to go.
+			if blind++; blind > maxMisses || wait(ctx, e.timing.Retry<<blind) != nil {
+				return given, err
+			}
+			e.log.Warn("the store was not read", "tries", blind, "error", err)
+			continue
 		}
+		blind, given = 0, nil
 		hope := len(running) > 0
 		for _, n := range nodes {
-			if running[n.ID] || misses[n.ID] >= maxMisses {
+			if running[n.ID] {
+				continue
+			}
+			if misses[n.ID] >= maxMisses {
+				given = append(given, n.ID)
 				continue
 			}
 			hope = true
@@ -50,7 +59,7 @@ func (e *Engine) Work(ctx context.Context) error {
 			}()
 		}
 		if !hope {
-			return nil
+			return given, nil
 		}
 		select {
 		case done := <-ends:
@@ -67,9 +76,17 @@ func (e *Engine) Work(ctx context.Context) error {
 			due[done.node] = time.Now().Add(pause)
 		case <-time.After(e.timing.Queue):
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return given, context.Cause(ctx)
 		}
 	}
+}
+
+// atWork lists the nodes at work, once what was never deployed in time is let go.
+func (e *Engine) atWork(ctx context.Context) ([]Node, error) {
+	if err := e.expireAll(ctx); err != nil {
+		return nil, err
+	}
+	return e.Nodes(ctx, NodeFilter{States: []State{Cleaning, Deploying, Preparing}})
 }
 
 // maxMisses is how often in a row a worker fails at a node before it leaves the node

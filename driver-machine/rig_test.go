@@ -160,7 +160,7 @@ func (r *rig) settle(t testing.TB) {
 	e := r.engine(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := e.Work(ctx); err != nil {
+	if _, err := e.Work(ctx); err != nil {
 		t.Fatal(err)
 	}
 	lock, err := os.OpenFile(r.url+".worker", os.O_CREATE|os.O_RDWR, 0o600)

@@ -244,7 +244,7 @@ func TestMachineFaults(t *testing.T) {
 					once.Do(func() {
 						_, err := p.Resume(context.WithoutCancel(t.Context()), l.Nodes()[1].ID(), "let go")
 						if err == nil {
-							err = p.Work(context.WithoutCancel(t.Context()))
+							_, err = p.Work(context.WithoutCancel(t.Context()))
 						}
 						if err != nil && !core.Is(err, core.Busy) {
 							t.Error(err)
@@ -265,7 +265,8 @@ func TestMachineFaults(t *testing.T) {
 			if !c.moves {
 				return
 			}
-			try(t, p.Work(t.Context()))
+			_, err = p.Work(t.Context())
+			try(t, err)
 			if s := p.state(hit.ID()); s != core.Quarantined {
 				t.Errorf("the node that was hit is %s", s)
 			}

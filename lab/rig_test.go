@@ -99,7 +99,8 @@ func newPool(t *testing.T, l *lab.Lab) *pool {
 		_, err := e.Enroll(t.Context(), in, nil)
 		try(t, err)
 	}
-	try(t, e.Work(t.Context()))
+	_, err = e.Work(t.Context())
+	try(t, err)
 	return p
 }
 

@@ -58,10 +58,9 @@ func work(ctx context.Context, path string, log *slog.Logger) error {
 		if err != nil || !alone {
 			return err
 		}
-		err = e.Work(ctx)
-		given, lookErr := e.Unattended(ctx) // out of our reach
+		given, err := e.Work(ctx)
 		release()
-		if err = errors.Join(err, lookErr); err != nil {
+		if err != nil {
 			return err
 		}
 		left, err := e.Unattended(ctx)
@@ -106,7 +105,7 @@ func startWorker(path string) (started bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	log, err := os.OpenFile(path+".worker.log", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	log, err := openLog(path + ".worker.log")
 	if err != nil {
 		return false, err
 	}
@@ -120,4 +119,16 @@ func startWorker(path string) (started bool, err error) {
 		return false, err
 	}
 	return true, cmd.Process.Release()
+}
+
+// maxLog is how long the workers' log may be when one more begins.
+const maxLog = 1 << 20
+
+// openLog begins the log anew where it has grown too long: nobody else tends it.
+func openLog(path string) (*os.File, error) {
+	flags := os.O_CREATE | os.O_WRONLY | os.O_APPEND
+	if info, err := os.Stat(path); err == nil && info.Size() > maxLog {
+		flags |= os.O_TRUNC
+	}
+	return os.OpenFile(path, flags, 0o600)
 }
