@@ -21,6 +21,7 @@ import (
 // ends with the context of the call.
 type Options struct {
 	Request time.Duration // one request, its answer's body included; 20 s
+	First   time.Duration // from a reset to the first look at the power; 250 ms
 	Poll    time.Duration // between two looks at a state that is to change; 1 s
 	Settle  time.Duration // until a change that was taken must show; 2 min
 	Doubt   time.Duration // the same where the answer said neither yes nor no; 20 s
@@ -34,6 +35,7 @@ func (o Options) withDefaults() Options {
 		or    time.Duration
 	}{
 		{&o.Request, 20 * time.Second},
+		{&o.First, 250 * time.Millisecond},
 		{&o.Poll, time.Second},
 		{&o.Settle, 2 * time.Minute},
 		{&o.Doubt, 20 * time.Second},

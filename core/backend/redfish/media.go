@@ -59,8 +59,13 @@ func (t talk) insert(current slot, image string) error {
 	if current.occupied() && string(current.Image) == image {
 		return nil
 	}
-	if current.occupied() || t.manners.AlwaysEject {
+	if current.occupied() {
 		if err := t.eject(current); err != nil {
+			return err
+		}
+	} else if t.manners.AlwaysEject {
+		// It may hold more than it shows. How the insert ends tells whether this helped.
+		if err := t.sendEject(current); outcomeOf(err, t.manners.Busy) == futile {
 			return err
 		}
 	}

@@ -125,7 +125,13 @@ func (t talk) reset(resetType string, want core.PowerState) error {
 	once.client = t.api.WithContext(context.WithValue(t.ctx, onceKey{}, true))
 	for try := 1; ; try++ {
 		err := t.settle(
-			func() error { return once.post(t.links[linkReset], resetTo(resetType)) },
+			func() error {
+				err := once.post(t.links[linkReset], resetTo(resetType))
+				// No server has changed its power by the time of the answer: a look at once is
+				// one for nothing. Where the context ends here, the look says so.
+				_ = t.wait(t.options.First)
+				return err
+			},
 			t.shows(want),
 		)
 		if outcomeOf(err, t.manners.Busy) != refused {
