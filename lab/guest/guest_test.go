@@ -232,6 +232,14 @@ func TestFilesOutliveARestart(t *testing.T) {
 	}
 }
 
+// Who leaves a command in the background does not wait for it.
+func TestBackgroundCommandsAreHungUpOn(t *testing.T) {
+	m := boot(t, core.Seed{}, nil)
+	if out, status := m.run(t, "sleep 10000 & echo started; timeout 0.01 sleep 2m; echo $?"); out != "started\n124\n" || status != 0 {
+		t.Errorf("%q, status %d", out, status)
+	}
+}
+
 // Shutdown ends what runs, and nothing listens afterwards.
 func TestShutdown(t *testing.T) {
 	m := boot(t, core.Seed{}, nil)

@@ -95,7 +95,7 @@ func chown(c call, args []string) int {
 	if len(rest) < 2 {
 		return c.complain("missing operand")
 	}
-	user, group, _ := strings.Cut(strings.ReplaceAll(rest[0], ".", ":"), ":")
+	user, group, _ := strings.Cut(rest[0], ":")
 	uid, gid := -1, -1
 	for name, id := range map[string]*int{user: &uid, group: &gid} {
 		if name == "" {

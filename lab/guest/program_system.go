@@ -277,13 +277,9 @@ func sleep(c call, args []string) int {
 	if len(args) == 0 {
 		return c.complain("missing operand")
 	}
-	text := args[0]
-	if last := text[max(len(text)-1, 0):]; last != "s" && last != "m" && last != "h" {
-		text += "s"
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return c.complain("invalid time interval '%s'", args[0])
+	d, err := interval(args[0])
+	if err != nil {
+		return c.complain("%v", err)
 	}
 	select {
 	case <-time.After(d):
@@ -293,13 +289,26 @@ func sleep(c call, args []string) int {
 	}
 }
 
+// interval reads 5, 0.5 or 2m.
+func interval(text string) (time.Duration, error) {
+	unit := "s"
+	if strings.HasSuffix(text, "s") || strings.HasSuffix(text, "m") || strings.HasSuffix(text, "h") {
+		unit = ""
+	}
+	d, err := time.ParseDuration(text + unit)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("invalid time interval '%s'", text)
+	}
+	return d, nil
+}
+
 func timeout(c call, args []string) int {
 	if len(args) < 2 {
 		return c.complain("missing operand")
 	}
-	d, err := time.ParseDuration(strings.TrimSuffix(args[0], "s") + "s")
+	d, err := interval(args[0])
 	if err != nil {
-		return c.complain("invalid time interval '%s'", args[0])
+		return c.complain("%v", err)
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, d)
 	defer cancel()

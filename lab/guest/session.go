@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
@@ -149,13 +150,21 @@ func (s *session) command(ctx context.Context, line string) int {
 	s.g.count(func(st *Stats) { st.Commands++ })
 	out, errs := s.streams()
 	sh := shell.New(s.g, s.process(s.channel, out, errs))
+	ctx, hangUp := context.WithCancel(ctx)
+	defer hangUp()
 	sh.Run(ctx, line)
-	return s.end(ctx, sh)
+	return s.end(ctx, hangUp, sh)
 }
 
-// end runs what is left of a shell, its background commands included.
-func (s *session) end(ctx context.Context, sh *shell.Shell) int {
+// lingers is how long background commands may outlive the command that started them.
+const lingers = time.Second
+
+// end runs what is left of a shell. Background commands are hung up on, so that
+// nobody waits for them.
+func (s *session) end(ctx context.Context, hangUp func(), sh *shell.Shell) int {
 	sh.Finish(ctx)
+	late := time.AfterFunc(lingers, hangUp)
+	defer late.Stop()
 	sh.Wait()
 	return sh.Status()
 }

@@ -14,6 +14,8 @@ import (
 
 // interactive reads lines from a terminal and runs each.
 func (s *session) interactive(ctx context.Context) int {
+	ctx, hangUp := context.WithCancel(ctx)
+	defer hangUp()
 	t := newTerminal(s.channel)
 	sh := shell.New(s.g, s.process(t, t, t))
 	sign := "$"
@@ -33,7 +35,7 @@ func (s *session) interactive(ctx context.Context) int {
 			break
 		}
 	}
-	return s.end(ctx, sh)
+	return s.end(ctx, hangUp, sh)
 }
 
 var errInterrupted = errors.New("interrupted")
