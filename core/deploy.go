@@ -52,8 +52,15 @@ type creation struct {
 	order  Order
 	report Reporter
 	// silent are nodes that did not answer us. They are suspect only once another
-	// node did: until then the fault may be ours.
-	silent []NodeID
+	// node did, where they did not: until then the fault may be ours, or the image's.
+	silent []silence
+}
+
+// silence is where a node did not answer: at a step of the deploy, or at none, when
+// its BMC was first asked.
+type silence struct {
+	node NodeID
+	step string
 }
 
 // onNode brings the allocation one node further: to Deployed, to another node, or
@@ -65,7 +72,7 @@ func (c *creation) onNode(ctx context.Context, a Allocation) error {
 			return c.moveUntouched(ctx, a, err)
 		}
 	}
-	if err := c.answered(ctx, a.Node); err != nil {
+	if err := c.answered(ctx, a.Node, func(step string) bool { return step == "" }); err != nil {
 		return err
 	}
 	ctx, w, err := c.startDeploy(ctx, a)
@@ -76,7 +83,11 @@ func (c *creation) onNode(ctx context.Context, a Allocation) error {
 		return err
 	}
 	defer w.end()
-	if err := w.drive(ctx, deploySteps); err != nil {
+	err = w.drive(ctx, deploySteps)
+	if blameErr := c.answered(context.WithoutCancel(ctx), w.node.ID, w.met); blameErr != nil {
+		c.e.log.Warn("nodes that were silent are not marked as suspect", "error", blameErr)
+	}
+	if err != nil {
 		return c.settle(ctx, w, err)
 	}
 	return w.deployed(ctx)
@@ -151,7 +162,7 @@ func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) e
 		return why
 	}
 	if !answered {
-		c.silent = append(c.silent, a.Node)
+		c.silent = append(c.silent, silence{node: a.Node})
 	}
 	return nil
 }
@@ -175,15 +186,24 @@ func (e *Engine) releaseUntouched(ctx context.Context, tried Allocation, why err
 	})
 }
 
-// answered makes the silent nodes suspect, now that this one spoke.
-func (c *creation) answered(ctx context.Context, id NodeID) error {
-	for _, silent := range c.silent {
+// answered makes those suspect that were silent where this node spoke. Three nodes on
+// which no SSH answers have one image in common, and stay in the pool.
+func (c *creation) answered(ctx context.Context, id NodeID, spoke func(step string) bool) error {
+	var still []silence
+	for _, s := range c.silent {
+		if !spoke(s.step) {
+			still = append(still, s)
+			continue
+		}
 		err := c.e.store.Update(ctx, func(tx Tx) error {
-			n, err := tx.Node(silent)
+			n, err := tx.Node(s.node)
 			if err != nil {
 				return err
 			}
 			why := fmt.Sprintf("did not answer %s, while %s did", c.e.process, id)
+			if s.step != "" {
+				why = fmt.Sprintf("%s at %q", why, s.step)
+			}
 			switch n.State {
 			case Available:
 				return c.e.advance(tx, &n, nil, Unhealthy, why)
@@ -197,7 +217,7 @@ func (c *creation) answered(ctx context.Context, id NodeID) error {
 			return err
 		}
 	}
-	c.silent = nil
+	c.silent = still
 	return nil
 }
 
@@ -390,7 +410,8 @@ func (c *creation) moveAway(ctx context.Context, w *work, why error) (moved bool
 		return w.free(tx)
 	})
 	if moved && err == nil && !suspect {
-		c.silent = append(c.silent, w.node.ID)
+		at, _ := w.firstUnmet(deploySteps)
+		c.silent = append(c.silent, silence{w.node.ID, at.name})
 	}
 	return moved && err == nil, err
 }

@@ -98,11 +98,16 @@ func (w *work) try(ctx context.Context, s step) error {
 
 func (w *work) firstUnmet(steps []step) (step, bool) {
 	for _, s := range steps {
-		if _, met := w.attempt.Met[s.name]; !met {
+		if !w.met(s.name) {
 			return s, true
 		}
 	}
 	return step{}, false
+}
+
+func (w *work) met(step string) bool {
+	_, met := w.attempt.Met[step]
+	return met
 }
 
 // save writes the attempt after change, keeping memory and store alike.

@@ -437,6 +437,31 @@ func TestNoGuess(t *testing.T) {
 		}
 		p.wantStates("n1 Available", "n2 Available")
 	})
+	story("an image that never answers SSH is no node's fault", 3, func(t *testing.T, p *pool, e *core.Engine) {
+		for _, s := range p.rack.Servers() {
+			s.Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.Broken, Times: -1})
+		}
+		if m, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err == nil || len(p.machine("a-1").Moves) != 2 {
+			t.Errorf("%+v, %v", m, err)
+		}
+		p.reconcile()
+		if n := len(p.nodes(core.Available)); n != 2 {
+			t.Errorf("%d of 2 nodes are back in the pool: %v", n, p.states())
+		}
+	})
+	story("an OS that starts on another node alone makes the first suspect", 2, func(t *testing.T, p *pool, e *core.Engine) {
+		for _, s := range p.rack.Servers() {
+			s.Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.Broken, Times: 1, Unless: func(r *enginetest.Rack) bool { return r.Hits("boot disk") > 0 }})
+		}
+		m, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.reconcile()
+		if q := p.nodes(core.Quarantined); len(q) != 1 || q[0].ID == m.Node || !strings.Contains(q[0].Reason, `did at "ssh"`) {
+			t.Errorf("quarantined: %+v", q)
+		}
+	})
 	story("one that is silent where another answers is suspect", 2, func(t *testing.T, p *pool, e *core.Engine) {
 		o := order("a-1", "web-1")
 		for _, s := range p.rack.Servers() {
