@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -81,7 +80,7 @@ func (e *Engine) acquireOnce(ctx context.Context, o Order, queue bool) (a Alloca
 // look finds what the order stands for already or, where a is Waiting, the node that
 // it may claim now.
 func (e *Engine) look(tx Tx, o Order, a *Allocation) (stored bool, n Node, err error) {
-	if *a, err = existing(tx, o); err != nil {
+	if *a, err = e.existing(tx, o); err != nil {
 		return false, n, err
 	}
 	stored = a.ID != ""
@@ -153,7 +152,7 @@ func (e *Engine) leaveQueue(ctx context.Context, id AllocationID, why error) err
 
 // existing finds what the order's ID, or its owner and name, already stand for. A
 // zero allocation means: nothing, go on.
-func existing(tx Tx, o Order) (Allocation, error) {
+func (e *Engine) existing(tx Tx, o Order) (Allocation, error) {
 	refuse := func(kind Kind, hint, format string, args ...any) (Allocation, error) {
 		return Allocation{}, &Error{Op: "acquire", Allocation: o.Name, Kind: kind, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
@@ -163,7 +162,7 @@ func existing(tx Tx, o Order) (Allocation, error) {
 		return refuse(Exists, "make a new ID for a new machine",
 			"the allocation %s has ended (%s: %s) and never acquires again", o.ID, a.State, a.Reason)
 	case err == nil:
-		if diff := difference(a, o); diff != "" {
+		if diff := e.difference(a, o); diff != "" {
 			return refuse(Exists, "ask with the same request, or release it first: metalpool machine release "+string(a.ID),
 				"the allocation %s is there with another request: %s", o.ID, diff)
 		}
@@ -179,7 +178,7 @@ func existing(tx Tx, o Order) (Allocation, error) {
 		return Allocation{}, err
 	}
 	release := fmt.Sprintf("release it with 'metalpool machine release %s'", a.ID)
-	if diff := difference(a, o); diff != "" {
+	if diff := e.difference(a, o); diff != "" {
 		return refuse(Exists, "choose another name, or "+release,
 			"%s/%s is there as %s (%s) with another request: %s", o.Owner, o.Name, a.ID, a.State, diff)
 	}
@@ -192,7 +191,7 @@ func existing(tx Tx, o Order) (Allocation, error) {
 
 // difference names the first field in which an order differs from what an
 // allocation was made with.
-func difference(a Allocation, o Order) string {
+func (e *Engine) difference(a Allocation, o Order) string {
 	differ := func(what string, there, asked any) string {
 		return fmt.Sprintf("%s is %s there, %s was asked for", what, orNothing(there), orNothing(asked))
 	}
@@ -213,7 +212,7 @@ func difference(a Allocation, o Order) string {
 		if a.Order.Image != o.Image && o.Image != "" {
 			return differ("the image", a.Order.Image, o.Image)
 		}
-		if a.Order.Digest != orderDigest(o, a.Order.Image) {
+		if a.Order.Digest != e.orderDigest(o, a.Order.Image) {
 			return "the keys, user data, user, port or host name are different"
 		}
 	}
@@ -237,11 +236,12 @@ func sameJSON(x, y any) bool {
 	return string(a) == string(b)
 }
 
-// orderDigest tells two deploy orders apart without keeping the user data open.
-func orderDigest(o Order, image string) string {
+// orderDigest tells two deploy orders apart without keeping the user data open. It is
+// made with the store's key: a plain digest of a short secret in a known text would
+// be found by trying.
+func (e *Engine) orderDigest(o Order, image string) string {
 	b, _ := json.Marshal([]any{image, o.Hostname, o.SSHUser, o.SSHPort, o.Keys, o.UserData})
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return hex.EncodeToString(e.sealer.Digest(b))
 }
 
 // admit refuses an order that the pool's policy does not allow.

@@ -443,7 +443,7 @@ func heldBy(tx Tx, id AllocationID) (Node, *Allocation, error) {
 
 // deployOrder is the order as it is stored: resolved, and its secrets sealed.
 func (e *Engine) deployOrder(o Order) (DeployOrder, error) {
-	d := DeployOrder{Image: o.Image, Hostname: o.Hostname, SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys, Digest: orderDigest(o, o.Image)}
+	d := DeployOrder{Image: o.Image, Hostname: o.Hostname, SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys, Digest: e.orderDigest(o, o.Image)}
 	if d.Hostname == "" {
 		d.Hostname = o.Name
 	}

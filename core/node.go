@@ -71,5 +71,8 @@ type Sealed []byte
 type Sealer interface {
 	Seal(plain []byte) (Sealed, error)
 	Open(s Sealed) ([]byte, error)
+	// Digest is the same for the same text, and tells nothing of it to whoever lacks
+	// the key.
+	Digest(plain []byte) []byte
 	Fingerprint() string // of the key; recorded in the store
 }

@@ -145,7 +145,7 @@ func (e *Engine) Check(ctx context.Context, o Order) error {
 		return err
 	}
 	return e.store.View(ctx, func(tx Tx) error {
-		a, err := existing(tx, o)
+		a, err := e.existing(tx, o)
 		if err != nil || a.ID != "" {
 			return err
 		}

@@ -3,6 +3,7 @@ package core_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -149,6 +150,7 @@ type cloak struct{}
 
 func (cloak) Seal(plain []byte) (core.Sealed, error) { return mask(plain), nil }
 func (cloak) Open(s core.Sealed) ([]byte, error)     { return mask(s), nil }
+func (cloak) Digest(plain []byte) []byte             { sum := sha256.Sum256(plain); return sum[:] }
 func (cloak) Fingerprint() string                    { return "cloak" }
 
 func mask(text []byte) []byte {

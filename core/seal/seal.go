@@ -4,6 +4,7 @@ package seal
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -69,6 +70,13 @@ func (k *Key) Open(s core.Sealed) ([]byte, error) {
 	}
 	// age quotes what it cannot read, which may be a secret that was never sealed.
 	return nil, &core.Error{Op: "open a secret", Kind: core.Invalid, Err: errors.New("it is damaged, or was never sealed"), Hint: "set the secret again"}
+}
+
+// Digest tells two secrets apart; nobody without the key can try what they may be.
+func (k *Key) Digest(plain []byte) []byte {
+	mac := hmac.New(sha256.New, []byte("metalpool digest "+k.identity.String()))
+	mac.Write(plain)
+	return mac.Sum(nil)
 }
 
 // Fingerprint is the start of the SHA-256 of the key's public half, in hex.

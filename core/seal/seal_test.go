@@ -2,6 +2,7 @@ package seal_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,6 +43,17 @@ func TestSealAndOpen(t *testing.T) {
 	two, _ := key.Seal([]byte("calvin"))
 	if bytes.Equal(one, two) {
 		t.Error("one secret looks the same twice")
+	}
+}
+
+func TestDigest(t *testing.T) {
+	key, other := generate(t), generate(t)
+	text := []byte("calvin")
+	if !bytes.Equal(key.Digest(text), key.Digest(text)) || bytes.Equal(key.Digest(text), key.Digest([]byte("calvim"))) {
+		t.Error("it does not tell two texts apart")
+	}
+	if sum := sha256.Sum256(text); bytes.Equal(key.Digest(text), other.Digest(text)) || bytes.Equal(key.Digest(text), sum[:]) {
+		t.Error("it can be found without the key")
 	}
 }
 
