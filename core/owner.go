@@ -6,10 +6,13 @@ import (
 	"strconv"
 )
 
+// EnvOwner names the owner of what a process takes.
+const EnvOwner = "METALPOOL_OWNER"
+
 // DefaultOwner is who owns what this process takes, where nobody else is named:
 // METALPOOL_OWNER, else user@host. It is never empty.
 func DefaultOwner() string {
-	if owner := os.Getenv("METALPOOL_OWNER"); owner != "" {
+	if owner := os.Getenv(EnvOwner); owner != "" {
 		return owner
 	}
 	// A container may run under a user ID that has no name.

@@ -9,16 +9,18 @@ import (
 	"os/exec"
 	"os/signal"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/seal"
 )
 
 // envWorker tells a program that it was started to finish a store's work. It holds
-// the store's path; anything else it needs it inherits.
+// the store's path; see workerEnvironment for what else it is given.
 const envWorker = "METALPOOL_WORKER"
 
 // canWork is set in programs whose main calls RunWorker; another one, started again,
@@ -111,7 +113,9 @@ func startWorker(path string) (started bool, err error) {
 	}
 	defer log.Close()
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), envWorker+"="+path)
+	if cmd.Env, err = workerEnvironment(path, os.Environ()); err != nil {
+		return false, err
+	}
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -119,6 +123,30 @@ func startWorker(path string) (started bool, err error) {
 		return false, err
 	}
 	return true, cmd.Process.Release()
+}
+
+// workerEnvironment is what a worker of the store at path gets of its caller's: it
+// lives for hours, and whatever else we are told in the environment, BMC passwords and
+// tokens among it, was meant for one command. A key that was named from the caller's
+// folder is named from the worker's.
+func workerEnvironment(path string, callers []string) ([]string, error) {
+	env := []string{envWorker + "=" + path}
+	for _, setting := range callers {
+		name, value, _ := strings.Cut(setting, "=")
+		switch {
+		case name == EnvKey:
+			key, err := seal.Absolute(value)
+			if err != nil {
+				return nil, err
+			}
+			setting = name + "=" + key
+		case slices.Contains([]string{EnvAdvertise, EnvPorts, core.EnvOwner}, name):
+		case strings.HasPrefix(name, "METALPOOL_"), strings.HasPrefix(name, "MACHINE_"):
+			continue
+		}
+		env = append(env, setting)
+	}
+	return env, nil
 }
 
 // maxLog is how long the workers' log may be when one more begins.

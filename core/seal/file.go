@@ -32,15 +32,28 @@ func FileOf(store string) string { return store + ".key" }
 // itself or a path; where it is empty, from file.
 func Load(setting, file string) (*Key, error) {
 	setting = strings.TrimSpace(setting)
-	// What looks like a key, though mistyped, or like a key file's text, must not be
-	// taken for a path and printed.
-	if strings.HasPrefix(setting, "AGE-SECRET") || strings.Contains(setting, "\n") {
+	if isText(setting) {
 		return parse(strings.NewReader(setting), Environment)
 	}
 	if setting != "" {
 		return read(setting)
 	}
 	return read(file)
+}
+
+// isText: what looks like a key, though mistyped, or like a key file's text, must not
+// be taken for a path and printed.
+func isText(setting string) bool {
+	return strings.HasPrefix(setting, "AGE-SECRET") || strings.Contains(setting, "\n")
+}
+
+// Absolute is the setting as it is understood from any folder.
+func Absolute(setting string) (string, error) {
+	setting = strings.TrimSpace(setting)
+	if setting == "" || isText(setting) {
+		return setting, nil
+	}
+	return filepath.Abs(setting)
 }
 
 // LoadOrCreate is Load for a store that is about to be made: where no key is
