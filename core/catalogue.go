@@ -141,7 +141,7 @@ func (e *Engine) RemoveImage(ctx context.Context, name string) error {
 				return busy("it is the default of pool %q", p.Name)
 			}
 		}
-		for a, err := range tx.Allocations(AllocationFilter{States: []State{Deploying, Failed}}) {
+		for a, err := range tx.Allocations(AllocationFilter{States: []State{Allocated, Deploying, Failed}}) {
 			if err != nil {
 				return err
 			}
