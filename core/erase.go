@@ -39,10 +39,30 @@ func erase(ctx context.Context, w *work) error {
 			return erase(ctx, w)
 		}
 	}
+	if err == nil && builtIn == 0 {
+		err = w.recordDisks(ctx, agent)
+	}
 	if err != nil {
 		return err
 	}
 	return w.save(ctx, func(*Attempt) {}, w.event(Erased, stepErase, report.String()))
+}
+
+// recordDisks keeps what the agent found where the BMC told of no disk: the next
+// clean, and the next deploy, then miss one that is gone.
+func (w *work) recordDisks(ctx context.Context, agent Agent) error {
+	found, err := agent.Inventory(ctx)
+	if err != nil {
+		return err
+	}
+	return w.commit(ctx, func(tx Tx) error {
+		n, err := tx.Node(w.node.ID)
+		if err != nil {
+			return err
+		}
+		n.Hardware.Disks = found.Hardware.Disks
+		return tx.PutSpec(n)
+	})
 }
 
 // maxErases is how many failed erases quarantine a node.

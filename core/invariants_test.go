@@ -283,6 +283,33 @@ func TestCleanBeforeAvailable(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a disk is gone of which the BMC never told", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := bareRack(t, 1)
+			e, _ := p.engine()
+			s := p.rack.Server("n1")
+			var disks []core.Disk
+			s.Change(func(_ *core.Identity, h *core.Hardware) { disks, h.Disks = h.Disks, nil })
+			if _, err := e.Enroll(t.Context(), core.Enrollment{ID: "n1", URL: s.BMC(), Erase: true}, nil); err != nil {
+				t.Fatal(err)
+			}
+			s.Change(func(_ *core.Identity, h *core.Hardware) { h.Disks = disks })
+			p.reconcile()
+			if n := p.node("n1"); n.State != core.Available || len(n.Hardware.Disks) != 2 {
+				t.Fatalf("%s, with the disks %v", n.State, n.Hardware.Disks)
+			}
+			if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+				t.Fatal(err)
+			}
+			s.Change(func(_ *core.Identity, h *core.Hardware) { h.Disks = disks[:1] })
+			if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if n := p.node("n1"); n.State != core.Quarantined || !strings.Contains(n.Reason, "n1-b") {
+				t.Errorf("the node is %s: %s", n.State, n.Reason)
+			}
+		})
+	})
 	t.Run("a disk that the BMC knows by its WWN alone", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := bareRack(t, 1)
