@@ -55,15 +55,15 @@ func refusal(n Node, a Allocation, ahead []waiter, p places) string {
 // queuedFirst ends the reason that passes.
 const queuedFirst = ", which queued first"
 
-// unsuited says why an Available node would not do for an allocation, whoever else
-// wants it.
+// unsuited says why a node would not do for an allocation even if it were Available
+// and nobody else wanted it.
 func unsuited(n Node, a Allocation, p places) string {
 	if why := Mismatch(n, a.Request); why != "" {
 		return why
 	}
 	for _, moved := range a.Moves {
 		if moved == n.ID {
-			return "failed this machine before"
+			return "failed this machine"
 		}
 	}
 	if p.mode == Together && len(p.counts) > 0 && p.counts[n.Spec.Labels[p.key]] == 0 {
@@ -154,8 +154,7 @@ func (e *Engine) noCapacity(tx Tx, a Allocation, ahead []waiter, p places) error
 			}
 			continue
 		}
-		if Mismatch(n, a.Request) != "" {
-			why := Mismatch(n, a.Request)
+		if why := unsuited(n, a, p); why != "" {
 			reasons[why] = append(reasons[why], n.ID)
 			continue
 		}

@@ -87,6 +87,12 @@ func (w *work) finish(tx Tx, n *Node, a *Allocation, on Trigger, reason string) 
 	if err := w.e.advance(tx, n, a, on, reason); err != nil {
 		return err
 	}
+	if n.Spec.Unreachable != "" && (on == Done || on == DoneSuspect) { // it was reached by now
+		n.Spec.Unreachable = ""
+		if err := tx.PutSpec(*n); err != nil {
+			return err
+		}
+	}
 	return w.free(tx)
 }
 

@@ -5,12 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
-
-// maxMoves is how many nodes may fail one allocation before it is Failed.
-const maxMoves = 2
 
 // Create takes a node and deploys it, moving on to another where a node fails by
 // its own fault.
@@ -108,117 +104,6 @@ func (e *Engine) contact(ctx context.Context, id NodeID) error {
 	defer bmc.Close()
 	_, err = bmc.Power(ctx)
 	return err
-}
-
-// moveUntouched takes the allocation to another node before anything was done to
-// this one, which goes back as it is: marked where we could not reach it, kept out
-// where its own BMC said no.
-func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) error {
-	if interrupted(ctx) || !Is(why, Transient, Timeout, Backend, Denied) {
-		return why
-	}
-	answered := Is(why, Backend, Denied)
-	say(c.report, Progress{Node: a.Node, Step: "node", Message: fmt.Sprintf("cannot use it: %v", why)})
-	err := c.e.store.Update(ctx, func(tx Tx) error {
-		n, held, err := held(tx, a.Node)
-		if err != nil {
-			return err
-		}
-		if held == nil || held.ID != a.ID || n.State != Allocated {
-			return ErrConflict
-		}
-		if !answered {
-			n.Spec.Unreachable = fmt.Sprintf("from %s at %s: %v", c.e.process, tx.Now().UTC().Format(time.RFC3339), why)
-			if err := tx.PutSpec(n); err != nil {
-				return err
-			}
-		}
-		next, err := c.e.nextNode(tx, *held)
-		if err != nil {
-			return err
-		}
-		// Not by advance: the allocation does not end, it goes on with the next node.
-		if _, err := c.e.move(tx, &n, Release, "untouched: "+why.Error()); err != nil {
-			return err
-		}
-		if answered {
-			if err := c.e.advance(tx, &n, nil, Unhealthy, why.Error()); err != nil {
-				return err
-			}
-		}
-		held.Moves = append(held.Moves, n.ID)
-		return c.e.claim(tx, held, true, next, c.order.AcquireTimeout)
-	})
-	if errors.Is(err, ErrConflict) {
-		return nil // another call of the same create has brought it further
-	}
-	if interrupted(ctx) {
-		return why // the same request goes on with it
-	}
-	if err != nil {
-		if err := c.e.releaseUntouched(ctx, a, why, answered); err != nil {
-			return fmt.Errorf("%w (and it could not be released: %v)", why, err)
-		}
-		return why
-	}
-	if !answered {
-		c.silent = append(c.silent, silence{node: a.Node})
-	}
-	return nil
-}
-
-// releaseUntouched ends an allocation that found no node it could reach. The node
-// goes back; where its own BMC refused, it is kept out.
-func (e *Engine) releaseUntouched(ctx context.Context, tried Allocation, why error, answered bool) error {
-	return e.store.Update(context.WithoutCancel(ctx), func(tx Tx) error {
-		a, err := tx.Allocation(tried.ID)
-		if err != nil || a.State != Allocated || a.Node != tried.Node {
-			return err
-		}
-		n, err := tx.Node(a.Node)
-		if err != nil {
-			return err
-		}
-		if err := e.advance(tx, &n, &a, Release, "untouched: "+why.Error()); err != nil || !answered {
-			return err
-		}
-		return e.advance(tx, &n, nil, Unhealthy, why.Error())
-	})
-}
-
-// answered makes those suspect that were silent where this node spoke. Three nodes on
-// which no SSH answers have one image in common, and stay in the pool.
-func (c *creation) answered(ctx context.Context, id NodeID, spoke func(step string) bool) error {
-	var still []silence
-	for _, s := range c.silent {
-		if !spoke(s.step) {
-			still = append(still, s)
-			continue
-		}
-		err := c.e.store.Update(ctx, func(tx Tx) error {
-			n, err := tx.Node(s.node)
-			if err != nil {
-				return err
-			}
-			why := fmt.Sprintf("did not answer %s, while %s did", c.e.process, id)
-			if s.step != "" {
-				why = fmt.Sprintf("%s at %q", why, s.step)
-			}
-			switch n.State {
-			case Available:
-				return c.e.advance(tx, &n, nil, Unhealthy, why)
-			case Cleaning:
-				n.Suspect, n.Reason = true, why
-				return swapNode(tx, &n)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	c.silent = still
-	return nil
 }
 
 // errBroughtFurther says that another call of the same create has deployed the
@@ -340,19 +225,16 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 	}
 	ours := Is(why, Invalid, NotFound, Internal, Denied, Busy) || errors.Is(why, errOutOfTime)
 	if ours || stopErr != nil || c.order.Request.Node != "" {
-		if stopErr != nil {
+		if stopErr != nil && stopErr.Error() != why.Error() {
 			why = fmt.Errorf("%w (and its power could not be read back as Off: %v)", why, stopErr)
 		}
 		return c.failed(ctx, w, why)
 	}
-	moved, err := c.moveAway(ctx, w, why)
-	switch {
+	switch err := c.moveAway(ctx, w, why); {
 	case Is(err, LeaseLost):
 		return err
 	case err != nil:
-		return c.failed(ctx, w, fmt.Errorf("%w (and no other node could be taken: %v)", why, err))
-	case !moved:
-		return c.failed(ctx, w, why)
+		return c.failed(ctx, w, alone(why, err))
 	}
 	say(c.report, Progress{Node: w.node.ID, Step: "node", Message: fmt.Sprintf("failed: %v; moving to another node", why)})
 	w.e.startDetached()
@@ -377,55 +259,6 @@ func (c *creation) giveUp(ctx context.Context, w *work, why error) error {
 		}
 		return w.finish(tx, &n, a, GiveUp, why.Error())
 	})
-}
-
-// moveAway hands the node to a clean and the allocation to another node, in one
-// transaction, after Off was read back.
-func (c *creation) moveAway(ctx context.Context, w *work, why error) (moved bool, err error) {
-	suspect := Is(why, Backend)
-	err = w.commit(ctx, func(tx Tx) error {
-		moved = false
-		n, a, err := heldBy(tx, w.attempt.Allocation)
-		if err != nil {
-			return err
-		}
-		next, err := w.e.nextNode(tx, *a)
-		if Is(err, NoCapacity) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		n.Suspect = suspect
-		if err := w.e.startCleanRecord(tx, &n, ""); err != nil {
-			return err
-		}
-		if err := w.e.advance(tx, &n, a, NodeFault, why.Error()); err != nil {
-			return err
-		}
-		a.Moves = append(a.Moves, n.ID)
-		if err := w.e.claim(tx, a, true, next, c.order.AcquireTimeout); err != nil {
-			return err
-		}
-		moved = true
-		return w.free(tx)
-	})
-	if moved && err == nil && !suspect {
-		at, _ := w.firstUnmet(deploySteps)
-		c.silent = append(c.silent, silence{w.node.ID, at.name})
-	}
-	return moved && err == nil, err
-}
-
-// nextNode chooses another node for an allocation that one has failed.
-func (e *Engine) nextNode(tx Tx, a Allocation) (Node, error) {
-	if len(a.Moves) >= maxMoves {
-		return Node{}, &Error{Op: "move", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("%d nodes have failed it (%s)", len(a.Moves)+1, join(append(slices.Clone(a.Moves), a.Node), ", "))}
-	}
-	if a.Request.Node != "" {
-		return Node{}, &Error{Op: "move", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("node %s was asked for by name", a.Request.Node)}
-	}
-	a.Moves = append(slices.Clone(a.Moves), a.Node)
-	return e.choose(tx, a)
 }
 
 // heldBy reads an allocation with the node that it holds.

@@ -14,6 +14,14 @@ const tagPrefix = "metalpool:"
 // Enroll adds a server to the inventory. It reads; only the asset tag is written.
 // Without Erase the node stays Quarantined and says what an erase would destroy.
 func (e *Engine) Enroll(ctx context.Context, in Enrollment, report Reporter) (Node, error) {
+	n, err := e.enroll(ctx, in, report)
+	if own, ok := err.(*Error); err == nil || ok && own.Op == "enroll" {
+		return n, err
+	}
+	return n, &Error{Op: "enroll", Node: in.ID, Kind: KindOf(err), Err: err}
+}
+
+func (e *Engine) enroll(ctx context.Context, in Enrollment, report Reporter) (Node, error) {
 	n, password, err := e.enrolled(ctx, in)
 	if err != nil {
 		return n, err
