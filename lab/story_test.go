@@ -47,7 +47,7 @@ func newStory(t *testing.T, nodes int) *story {
 		_, err := s.Enroll(t.Context(), in, nil)
 		try(t, err)
 	}
-	try(t, s.Work(t.Context()))
+	s.finish()
 	for _, n := range s.lab.Nodes() {
 		s.at(n, core.Available, "")
 	}
@@ -184,12 +184,21 @@ func (s *story) refused(err error, kind core.Kind, says ...string) {
 	}
 }
 
+// finish does all work that is left.
+func (s *story) finish() {
+	s.t.Helper()
+	given, err := s.Work(s.t.Context())
+	if err != nil || len(given) > 0 {
+		s.t.Errorf("the worker gave up on %v, %v", given, err)
+	}
+}
+
 // sound finishes all work, and checks that nothing was lost: no invariant is broken,
 // every node is at rest and nobody holds it, every secret of an attempt that ended is gone.
 func (s *story) sound() {
 	s.t.Helper()
 	ctx := s.t.Context()
-	try(s.t, s.Work(ctx))
+	s.finish()
 	broken, err := s.Verify(ctx)
 	try(s.t, err)
 	for _, v := range broken {
@@ -218,4 +227,3 @@ func (s *story) sound() {
 		return nil
 	}))
 }
-
