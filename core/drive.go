@@ -110,6 +110,10 @@ func (w *work) met(step string) bool {
 	return met
 }
 
+// put changes the attempt in memory. It is for what a step found at its end: that
+// counts once the step is met, and is written down with it.
+func (w *work) put(change func(a *Attempt)) { change(&w.attempt) }
+
 // save writes the attempt after change, keeping memory and store alike.
 func (w *work) save(ctx context.Context, change func(a *Attempt), events ...Event) error {
 	a := w.attempt

@@ -105,9 +105,7 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	}
 	// Counted once the BMC took everything: a passing fault of the BMC is no boot.
 	w.boots++
-	if err := w.save(ctx, func(a *Attempt) { a.Boots++ }); err != nil {
-		return err
-	}
+	w.put(func(a *Attempt) { a.Boots++ })
 	if err := bmc.SetPower(ctx, TurnOn); err != nil {
 		return err
 	}
@@ -125,7 +123,8 @@ func bootRamdisk(ctx context.Context, w *work) error {
 		return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Backend, Err: errors.New(why), Hint: "is the BMC's address that of another server? retire the node and enroll it again"}
 	}
 	boot.Agent = &agent
-	return w.save(ctx, func(a *Attempt) { a.Boot = &boot })
+	w.put(func(a *Attempt) { a.Boot = &boot })
+	return nil
 }
 
 // strangers says why two identities cannot be one server's; "" when they share a
@@ -162,7 +161,8 @@ func inspect(ctx context.Context, w *work) error {
 		return withNode(err, w.node.ID)
 	}
 	ports := dhcpPorts(inv.Hardware.NICs, w.attempt.Boot.Agent.Peer)
-	return w.save(ctx, func(a *Attempt) { a.Disk, a.MACs = disk.Key(), ports })
+	w.put(func(a *Attempt) { a.Disk, a.MACs = disk.Key(), ports })
+	return nil
 }
 
 // dhcpPorts are the ports with a link, that of the agent first: the machine asks for
