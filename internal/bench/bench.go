@@ -4,6 +4,7 @@ package bench
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"slices"
 	"testing"
@@ -50,6 +51,25 @@ func Record(t *testing.T, r Result) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Tell keeps text for people beside bench.json, with ".txt" at its end: what the
+// numbers were spent on.
+func Tell(t *testing.T, text string) {
+	t.Helper()
+	t.Log("\n" + text)
+	path := os.Getenv(Environment)
+	if path == "" {
+		return
+	}
+	f, err := os.OpenFile(path+".txt", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(text + "\n")
+	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
 }

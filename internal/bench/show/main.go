@@ -1,4 +1,5 @@
-// Command show prints bench.json as a table for people.
+// Command show prints bench.json as a table for people, after what was
+// told beside it.
 package main
 
 import (
@@ -15,6 +16,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "show:", err)
 		os.Exit(1)
 	}
+	told, err := os.ReadFile(os.Args[1] + ".txt")
+	if err != nil && !os.IsNotExist(err) {
+		fmt.Fprintln(os.Stderr, "show:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("%s", told)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "NAME\tVALUE\tBOUND\tUNIT\t\tAGAINST")
 	missed := 0
