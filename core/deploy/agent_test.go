@@ -229,7 +229,8 @@ func TestAnErase(t *testing.T) {
 	}
 	_, a, _ := checkedIn(t, d, m)
 	seen := progress{t: t}
-	// The third is not ordered, and is erased since it is there.
+	// The third is not ordered, and is erased since it is there. Those that are ordered
+	// are reported under the name that they were ordered by.
 	report, err := a.Erase(t.Context(), "e", core.EraseOrder{Disks: []string{"S0", "wwn-S1"}}, seen.told)
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +239,7 @@ func TestAnErase(t *testing.T) {
 		t.Errorf("reported are %+v, and %s of %s", report.Disks, seen.done, seen.total)
 	}
 	for n, r := range report.Disks {
-		if !r.Verified || r.Class != core.Clear || r.Method == "" || r.Err != "" || r.Disk != m.disks[n].Info().Serial {
+		if !r.Verified || r.Class != core.Clear || r.Method == "" || r.Err != "" || r.Disk != []string{"S0", "wwn-S1", "S2"}[n] {
 			t.Errorf("disk %d: %+v", n, r)
 		}
 		size := int64(m.disks[n].Info().Size)
