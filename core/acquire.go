@@ -138,8 +138,11 @@ func (e *Engine) leaveQueue(ctx context.Context, id AllocationID, why error) err
 	defer cancel()
 	err := e.store.Update(ctx, func(tx Tx) error {
 		a, err := tx.Allocation(id)
-		if err != nil || a.State != Waiting {
+		if Is(err, NotFound) || err == nil && a.State != Waiting {
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 		a.Deadline = tx.Now()
 		return e.expire(tx, a)
@@ -153,17 +156,17 @@ func (e *Engine) leaveQueue(ctx context.Context, id AllocationID, why error) err
 // existing finds what the order's ID, or its owner and name, already stand for. A
 // zero allocation means: nothing, go on.
 func (e *Engine) existing(tx Tx, o Order) (Allocation, error) {
-	refuse := func(kind Kind, hint, format string, args ...any) (Allocation, error) {
-		return Allocation{}, &Error{Op: "acquire", Allocation: o.Name, Kind: kind, Err: fmt.Errorf(format, args...), Hint: hint}
+	refuse := func(hint, format string, args ...any) (Allocation, error) {
+		return Allocation{}, &Error{Op: "acquire", Allocation: o.Name, Kind: Exists, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
 	a, err := followed(tx, o.ID)
 	switch {
 	case err == nil && a.State.Ended():
-		return refuse(Exists, "make a new ID for a new machine",
+		return refuse("make a new ID for a new machine",
 			"the allocation %s has ended (%s: %s) and never acquires again", o.ID, a.State, a.Reason)
 	case err == nil:
 		if diff := e.difference(a, o); diff != "" {
-			return refuse(Exists, "ask with the same request, or release it first: metalpool machine release "+string(a.ID),
+			return refuse("ask with the same request, or release it first: metalpool machine release "+string(a.ID),
 				"the allocation %s is there with another request: %s", o.ID, diff)
 		}
 		return a, nil
@@ -179,13 +182,13 @@ func (e *Engine) existing(tx Tx, o Order) (Allocation, error) {
 	}
 	release := fmt.Sprintf("release it with 'metalpool machine release %s'", a.ID)
 	if diff := e.difference(a, o); diff != "" {
-		return refuse(Exists, "choose another name, or "+release,
+		return refuse("choose another name, or "+release,
 			"%s/%s is there as %s (%s) with another request: %s", o.Owner, o.Name, a.ID, a.State, diff)
 	}
 	if a.State != Deployed {
 		return a, nil // adopted: the caller lost its first answer
 	}
-	return refuse(Exists, "import it by its ID, choose another name, or "+release,
+	return refuse("import it by its ID, choose another name, or "+release,
 		"%s/%s is there as %s (%s, node %s)", o.Owner, o.Name, a.ID, a.State, a.Node)
 }
 

@@ -85,7 +85,7 @@ func held(tx Tx, id NodeID) (Node, *Allocation, error) {
 }
 
 func withNode(err error, id NodeID) error {
-	if e, ok := err.(*Error); ok && e.Node == "" {
+	if e, ok := outermost(err); ok && e.Node == "" {
 		c := *e
 		c.Node = id
 		return &c

@@ -67,7 +67,7 @@ func (w *work) quarantine(ctx context.Context, why error) error {
 	off, cancel := context.WithTimeout(ctx, 2*w.e.timing.Call) // the first may pass in waiting; see park
 	defer cancel()
 	if err := park(off, w); err != nil {
-		why = fmt.Errorf("%w (and it could not be switched off: %v)", why, err)
+		why = also(why, "it could not be switched off", err)
 	}
 	return w.commit(ctx, func(tx Tx) error {
 		n, err := tx.Node(w.node.ID)

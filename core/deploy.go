@@ -226,7 +226,7 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 	ours := Is(why, Invalid, NotFound, Internal, Denied, Busy) || errors.Is(why, errOutOfTime)
 	if ours || stopErr != nil || c.order.Request.Node != "" {
 		if stopErr != nil && stopErr.Error() != why.Error() {
-			why = fmt.Errorf("%w (and its power could not be read back as Off: %v)", why, stopErr)
+			why = also(why, "its power could not be read back as Off", stopErr)
 		}
 		return c.failed(ctx, w, why)
 	}
@@ -300,7 +300,7 @@ func (e *Engine) sealJSON(v any) (Sealed, error) {
 
 // named puts the machine's name into an error that has none.
 func named(err error, name string) error {
-	if e, ok := err.(*Error); ok && e.Allocation == "" {
+	if e, ok := outermost(err); ok && e.Allocation == "" {
 		c := *e
 		c.Allocation = name
 		return &c

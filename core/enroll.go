@@ -15,7 +15,7 @@ const tagPrefix = "metalpool:"
 // Without Erase the node stays Quarantined and says what an erase would destroy.
 func (e *Engine) Enroll(ctx context.Context, in Enrollment, report Reporter) (Node, error) {
 	n, err := e.enroll(ctx, in, report)
-	if own, ok := err.(*Error); err == nil || ok && own.Op == "enroll" {
+	if own, ok := outermost(err); err == nil || ok && own.Op == "enroll" {
 		return n, err
 	}
 	return n, &Error{Op: "enroll", Node: in.ID, Kind: KindOf(err), Err: err}

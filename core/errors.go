@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -45,7 +46,7 @@ func (e *Error) Error() string {
 		b.WriteString(" (node " + string(e.Node) + ")")
 	}
 	// What is wrapped says its kind itself; the same twice only hides what happened.
-	if inner, ok := e.Err.(*Error); !ok || inner.Kind != e.Kind {
+	if inner, ok := outermost(e.Err); !ok || inner.Kind != e.Kind {
 		if b.Len() > 0 {
 			b.WriteString(": ")
 		}
@@ -64,6 +65,19 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// outermost is err where it is itself an Error. One further in is passed over: what
+// wraps it has a text of its own, which would be lost with it.
+func outermost(err error) (*Error, bool) {
+	e, ok := err.(*Error) //nolint:errorlint // just not the wrapped one
+	return e, ok
+}
+
+// also adds to why something failed what failed after it. That is told as text only:
+// the kind is that of the cause, whatever the other's is.
+func also(why error, what string, next error) error {
+	return fmt.Errorf("%w (and %s: %s)", why, what, next.Error())
+}
 
 // KindOf returns the kind of the outermost Error in err's chain. Context ends
 // are Timeout; anything else that is not an Error is Internal; nil is "".

@@ -58,7 +58,7 @@ func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) e
 	if err != nil {
 		err = alone(why, err)
 		if releaseErr := c.e.releaseUntouched(ctx, a, why, answered); releaseErr != nil {
-			err = fmt.Errorf("%w (and it could not be released: %v)", err, releaseErr)
+			err = also(err, "it could not be released", releaseErr)
 		}
 		return &Error{Op: "create", Node: a.Node, Kind: KindOf(why), Err: err}
 	}
@@ -166,7 +166,7 @@ func (c *creation) moveAway(ctx context.Context, w *work, why error) error {
 
 // alone is why a node failed a machine, and why that could not go to another one.
 func alone(why, other error) error {
-	return fmt.Errorf("%w (and no other node could be taken: %v)", why, other)
+	return also(why, "no other node could be taken", other)
 }
 
 // nextNode chooses another node for an allocation that one has failed.

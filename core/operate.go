@@ -248,7 +248,7 @@ func (e *Engine) Reconcile(ctx context.Context, o ReconcileOptions, report Repor
 			return nil
 		})
 	}
-	group.Wait()
+	_ = group.Wait() // no function fails: they gather their failures
 	return outcomes, errors.Join(failures...)
 }
 

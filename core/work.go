@@ -152,7 +152,7 @@ func (w *work) end() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), w.e.timing.Call)
 	defer cancel()
-	w.commit(ctx, w.free) // an error means that it is not ours, or lapses by itself
+	_ = w.commit(ctx, w.free) // an error means that it is not ours, or lapses by itself
 }
 
 func (w *work) free(tx Tx) error {
