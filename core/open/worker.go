@@ -80,7 +80,7 @@ func lockWorker(path string) (release func(), alone bool, err error) {
 		return nil, false, err
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == unix.EWOULDBLOCK {
+	if errors.Is(err, unix.EWOULDBLOCK) {
 		f.Close()
 		return nil, false, nil
 	}
@@ -112,7 +112,7 @@ func startWorker(path string) (started bool, err error) {
 		return false, err
 	}
 	defer log.Close()
-	cmd := exec.Command(self)
+	cmd := exec.Command(self) //nolint:noctx // no context of ours is to end it
 	if cmd.Env, err = workerEnvironment(path, os.Environ()); err != nil {
 		return false, err
 	}

@@ -85,5 +85,7 @@ func (k *Key) Fingerprint() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func (k *Key) String() string   { return "key " + k.Fingerprint() }
+func (k *Key) String() string { return "key " + k.Fingerprint() }
+
+// GoString keeps the private half from %#v too.
 func (k *Key) GoString() string { return k.String() }
