@@ -99,85 +99,85 @@ var (
 
 // verbs each do one thing to the transaction and to the model, and return what the
 // model expects.
-var verbs = map[string]func(t *rapid.T, tx core.Tx, m *model) (got error, want outcome){
-	"InsertNode": func(t *rapid.T, tx core.Tx, m *model) (error, outcome) {
+var verbs = map[string]func(t *rapid.T, tx core.Tx, m *model) (want outcome, got error){
+	"InsertNode": func(t *rapid.T, tx core.Tx, m *model) (outcome, error) {
 		n := drawNode(t)
 		if _, there := m.nodes[n.ID]; there || m.shares(n) {
-			return tx.InsertNode(n), exists
+			return exists, tx.InsertNode(n)
 		}
 		m.nodes[n.ID] = n
-		return tx.InsertNode(n), done
+		return done, tx.InsertNode(n)
 	},
-	"PutSpec": func(t *rapid.T, tx core.Tx, m *model) (error, outcome) {
+	"PutSpec": func(t *rapid.T, tx core.Tx, m *model) (outcome, error) {
 		n := drawNode(t)
 		if m.shares(n) {
-			return tx.PutSpec(n), exists
+			return exists, tx.PutSpec(n)
 		}
 		there, ok := m.nodes[n.ID]
 		if !ok {
-			return tx.PutSpec(n), notFound
+			return notFound, tx.PutSpec(n)
 		}
 		there.Spec, there.Hardware, there.Pool = n.Spec, n.Hardware, n.Pool
 		m.nodes[n.ID] = there
-		return tx.PutSpec(n), done
+		return done, tx.PutSpec(n)
 	},
-	"SwapNode": func(t *rapid.T, tx core.Tx, m *model) (error, outcome) {
+	"SwapNode": func(t *rapid.T, tx core.Tx, m *model) (outcome, error) {
 		n := core.Node{ID: nodeIDs.Draw(t, "id"), State: nodeStates.Draw(t, "state"), Reason: names.Draw(t, "reason"), Version: small.Draw(t, "version")}
 		there, ok := m.nodes[n.ID]
 		if !ok || there.Version != n.Version {
-			return tx.SwapNode(n), lost
+			return lost, tx.SwapNode(n)
 		}
 		n.Spec, n.Hardware, n.Pool, n.Version = there.Spec, there.Hardware, there.Pool, there.Version+1
 		m.nodes[n.ID] = n
 		n.Version--
-		return tx.SwapNode(n), done
+		return done, tx.SwapNode(n)
 	},
-	"DeleteNode": func(t *rapid.T, tx core.Tx, m *model) (error, outcome) {
+	"DeleteNode": func(t *rapid.T, tx core.Tx, m *model) (outcome, error) {
 		id := nodeIDs.Draw(t, "id")
 		if _, ok := m.nodes[id]; !ok {
-			return tx.DeleteNode(id), notFound
+			return notFound, tx.DeleteNode(id)
 		}
 		delete(m.nodes, id)
-		return tx.DeleteNode(id), done
+		return done, tx.DeleteNode(id)
 	},
-	"SwapLease": func(t *rapid.T, tx core.Tx, m *model) (error, outcome) {
+	"SwapLease": func(t *rapid.T, tx core.Tx, m *model) (outcome, error) {
 		before := small.Draw(t, "before")
 		l := core.Lease{Node: nodeIDs.Draw(t, "id"), Holder: names.Draw(t, "holder"), Generation: before + 1}
 		if m.leases[l.Node].Generation != before {
-			return tx.SwapLease(l, before), lost
+			return lost, tx.SwapLease(l, before)
 		}
 		m.leases[l.Node] = l
-		return tx.SwapLease(l, before), done
+		return done, tx.SwapLease(l, before)
 	},
-	"InsertAllocation": func(t *rapid.T, tx core.Tx, m *model) (error, outcome) {
+	"InsertAllocation": func(t *rapid.T, tx core.Tx, m *model) (outcome, error) {
 		a := drawAllocation(t)
 		if m.find(a.ID) >= 0 || m.blocked(a) {
-			return tx.InsertAllocation(a), exists
+			return exists, tx.InsertAllocation(a)
 		}
 		m.allocations = append(m.allocations, a)
-		return tx.InsertAllocation(a), done
+		return done, tx.InsertAllocation(a)
 	},
-	"SwapAllocation": func(t *rapid.T, tx core.Tx, m *model) (error, outcome) {
+	"SwapAllocation": func(t *rapid.T, tx core.Tx, m *model) (outcome, error) {
 		a := drawAllocation(t)
 		at := m.find(a.ID)
 		if at < 0 {
-			return tx.SwapAllocation(a), lost
+			return lost, tx.SwapAllocation(a)
 		}
 		there := m.allocations[at]
 		a.Owner, a.Name = there.Owner, there.Name // which never change
 		if a.Version != there.Version {
-			return tx.SwapAllocation(a), lost
+			return lost, tx.SwapAllocation(a)
 		}
 		if m.blocked(a) {
-			return tx.SwapAllocation(a), exists
+			return exists, tx.SwapAllocation(a)
 		}
 		m.allocations[at] = a
 		m.allocations[at].Version++
-		return tx.SwapAllocation(a), done
+		return done, tx.SwapAllocation(a)
 	},
-	"AddEvent": func(_ *rapid.T, tx core.Tx, m *model) (error, outcome) {
+	"AddEvent": func(_ *rapid.T, tx core.Tx, m *model) (outcome, error) {
 		m.events++
-		return tx.AddEvent(core.Event{Node: "n1"}), done
+		return done, tx.AddEvent(core.Event{Node: "n1"})
 	},
 }
 
@@ -215,7 +215,7 @@ func (s suite) likeTheModel(t *testing.T) {
 			err := store.Update(t.Context(), func(tx core.Tx) error {
 				for range rapid.IntRange(1, 6).Draw(r, "verbs") {
 					verb := rapid.SampledFrom(verbNames).Draw(r, "verb")
-					err, want := verbs[verb](r, tx, &next)
+					want, err := verbs[verb](r, tx, &next)
 					if got := outcomeOf(err); got != want {
 						r.Fatalf("%s: got %s (%v), want %s", verb, got, err, want)
 					}

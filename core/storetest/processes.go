@@ -92,7 +92,7 @@ func (s suite) start(t *testing.T, role, address, name string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self)
+	cmd := exec.CommandContext(t.Context(), self)
 	cmd.Env = append(os.Environ(), childRole+"="+role, childAddress+"="+address, childName+"="+name)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()

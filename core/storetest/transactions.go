@@ -73,7 +73,10 @@ func (s suite) rollback(t *testing.T) {
 				if err := everything(tx); err != nil {
 					return err
 				}
-				for range tx.Nodes(core.NodeFilter{}) {
+				for _, err := range tx.Nodes(core.NodeFilter{}) {
+					if err != nil {
+						return err
+					}
 					panic("at the disco") // with a loop still open
 				}
 				return nil

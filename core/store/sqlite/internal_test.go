@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -55,19 +56,20 @@ func TestQueriesUseIndexes(t *testing.T) {
 		if err := errors.Join(tx.InsertNode(n), tx.PutSpec(n), tx.InsertAllocation(a)); err != nil {
 			return err
 		}
-		for _, err := range tx.Candidates("p") {
-			if err != nil {
+		if err := drain(tx.Candidates("p")); err != nil {
+			return err
+		}
+		if err := drain(tx.Nodes(core.NodeFilter{States: []core.State{core.Cleaning, core.Deploying}})); err != nil {
+			return err
+		}
+		for _, f := range []core.AllocationFilter{{States: []core.State{core.Waiting}}, {Live: true}, {Owner: "o", Live: true}, {Pool: "p", Live: true}} {
+			if err := drain(tx.Allocations(f)); err != nil {
 				return err
 			}
 		}
-		for range tx.Nodes(core.NodeFilter{States: []core.State{core.Cleaning, core.Deploying}}) {
-		}
-		for _, f := range []core.AllocationFilter{{States: []core.State{core.Waiting}}, {Live: true}, {Owner: "o", Live: true}, {Pool: "p", Live: true}} {
-			for range tx.Allocations(f) {
-			}
-		}
 		for _, f := range []core.EventFilter{{Node: "n"}, {Allocation: "a"}, {Node: "n", Limit: 3}, {After: 7}, {Limit: 3}} {
-			for range tx.Events(f) {
+			if err := drain(tx.Events(f)); err != nil {
+				return err
 			}
 		}
 		_, node := tx.Node("n")
@@ -92,28 +94,49 @@ func TestQueriesUseIndexes(t *testing.T) {
 			continue
 		}
 		explained++
-		rows, err := session.query("EXPLAIN QUERY PLAN "+query, make([]any, 20)...) // of no matter which values
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			var id, parent, unused int
-			var step string
-			if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-				t.Fatal(err)
-			}
+		for _, step := range plan(t, session, query) {
 			// Scans of the one row that a subquery has found, and of events by a limit.
 			if strings.Contains(step, "SCAN") && !slices.Contains([]string{"SCAN first", "SCAN last", "SCAN (subquery-1)"}, step) && !strings.Contains(query, "LIMIT") {
 				t.Errorf("%s\n  %s", query, step)
 			}
 		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
-		}
 	}
 	if explained < 20 {
 		t.Errorf("only %d statements were looked at", explained)
 	}
+}
+
+// drain asks for all that a verb lists.
+func drain[T any](list iter.Seq2[T, error]) error {
+	for _, err := range list {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plan is how SQLite would run a query.
+func plan(t *testing.T, s *session, query string) []string {
+	t.Helper()
+	rows, err := s.query("EXPLAIN QUERY PLAN "+query, make([]any, 20)...) // of no matter which values
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var steps []string
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return steps
 }
 
 // TestFullDisk: a transaction in which a statement broke is not committed, though

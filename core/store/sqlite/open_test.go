@@ -49,7 +49,7 @@ func tamper(t *testing.T, path string, statements ...string) {
 	}
 	defer db.Close()
 	for _, statement := range statements {
-		if _, err := db.Exec(statement); err != nil {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -215,7 +215,7 @@ func TestMakingGoesOn(t *testing.T) {
 			}
 			defer db.Close()
 			var mode string
-			if err := db.QueryRow("PRAGMA journal_mode").Scan(&mode); err != nil || mode != "wal" {
+			if err := db.QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&mode); err != nil || mode != "wal" {
 				t.Errorf("journal mode %q, %v", mode, err)
 			}
 		})
@@ -305,7 +305,7 @@ func TestOpenAsSomebodyElse(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = os.Chmod(folder, 0o700) })
-			cmd := exec.Command("/proc/self/exe")
+			cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
 			cmd.Env = append(os.Environ(), openAs+"="+path)
 			if os.Getuid() == 0 {
 				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
@@ -379,7 +379,7 @@ func TestWaitingEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close()
-		other, err := db.Begin()
+		other, err := db.BeginTx(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,7 @@ func (s *session) statement(query string) (*sql.Stmt, error) {
 }
 
 func (s *session) exec(query string, args ...any) (sql.Result, error) {
-	stmt, err := s.statement(query)
+	stmt, err := s.statement(query) //nolint:sqlclosecheck // kept until close
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (s *session) exec(query string, args ...any) (sql.Result, error) {
 }
 
 func (s *session) query(query string, args ...any) (*sql.Rows, error) {
-	stmt, err := s.statement(query)
+	stmt, err := s.statement(query) //nolint:sqlclosecheck // kept until close
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (s *session) query(query string, args ...any) (*sql.Rows, error) {
 
 // row reads the one row that the query yields; sql.ErrNoRows where there is none.
 func (s *session) row(query string, args []any, dest ...any) error {
-	stmt, err := s.statement(query)
+	stmt, err := s.statement(query) //nolint:sqlclosecheck // kept until close
 	if err != nil {
 		return err
 	}
