@@ -150,22 +150,6 @@ func (s *story) at(n *lab.Node, want core.State, says ...string) {
 	}
 }
 
-// told checks that a node's events of a type tell something.
-func (s *story) told(n *lab.Node, kind core.EventType, says ...string) {
-	s.t.Helper()
-	events, err := s.Events(s.t.Context(), core.EventFilter{Node: n.ID()})
-	try(s.t, err)
-	var messages []string
-	for _, e := range events {
-		if e.Type == kind {
-			messages = append(messages, e.Message)
-		}
-	}
-	if !slices.ContainsFunc(messages, func(m string) bool { return containsAll(m, says) }) {
-		s.t.Errorf("the events of node %s tell %q, and nothing with %q", n.ID(), messages, says)
-	}
-}
-
 func containsAll(text string, parts []string) bool {
 	return !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(text, p) })
 }

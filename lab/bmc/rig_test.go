@@ -150,7 +150,7 @@ func newRig(t *testing.T, m *Manners, adjust ...func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func (r reply) message() string {
 
 // newRequest has the right credentials.
 func (r *rig) newRequest(method, path, body string) *http.Request {
-	request, err := http.NewRequest(method, r.server.URL()+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(r.t.Context(), method, r.server.URL()+path, strings.NewReader(body))
 	if err != nil {
 		r.t.Error(err)
 	}
@@ -301,9 +301,9 @@ func (r *rig) ok(method, path, body string, headers ...string) reply {
 
 func (r *rig) sys() string { return r.bmc.systemPath() }
 
-func (r *rig) resetTo(resetType string) reply {
+func (r *rig) resetTo(resetType string) {
 	r.t.Helper()
-	return r.ok("POST", r.sys()+"/Actions/ComputerSystem.Reset", `{"ResetType":"`+resetType+`"}`)
+	r.ok("POST", r.sys()+"/Actions/ComputerSystem.Reset", `{"ResetType":"`+resetType+`"}`)
 }
 
 const resetAction = "/Actions/ComputerSystem.Reset"
@@ -357,7 +357,9 @@ func newImageServer(t *testing.T) *imageServer {
 		http.ServeContent(w, r, "short.iso", time.Time{}, strings.NewReader("short"))
 	})
 	mux.HandleFunc("/gone.iso", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) })
-	mux.HandleFunc("/rangeless.iso", func(w http.ResponseWriter, _ *http.Request) { w.Write(s.iso) })
+	mux.HandleFunc("/rangeless.iso", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(s.iso) // who wants no more hangs up
+	})
 	s.Server = httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s

@@ -40,13 +40,17 @@ func TestIdleBMCsAreLight(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		servers[i] = Serve(b, l, pair)
 		defer servers[i].Close()
-		response, err := client.Get(servers[i].URL() + "/redfish/v1/")
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, servers[i].URL()+"/redfish/v1/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
 		if err != nil || response.StatusCode != http.StatusOK {
 			t.Fatalf("BMC %d: %v, error %v", i, response, err)
 		}

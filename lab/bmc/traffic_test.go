@@ -1,6 +1,7 @@
 package bmc
 
 import (
+	"net/http"
 	"sync"
 	"testing"
 
@@ -12,23 +13,17 @@ func TestTrafficOfInsertBootResetAndReadBack(t *testing.T) {
 	r := newRig(t, nil)
 	c := r.gofish()
 	r.bmc.ResetTraffic()
+	finish := func(response *http.Response, err error) error {
+		schemas.DeferredCleanupHTTPResponse(response)
+		return err
+	}
 	insert := map[string]any{"Image": r.images.image()}
 	for _, do := range []func() error{
+		func() error { return finish(c.Post(r.slotPath(0)+"/Actions/VirtualMedia.InsertMedia", insert)) },
 		func() error {
-			resp, err := c.Post(r.slotPath(0)+"/Actions/VirtualMedia.InsertMedia", insert)
-			schemas.DeferredCleanupHTTPResponse(resp)
-			return err
+			return finish(c.Patch(r.sys(), map[string]any{"Boot": map[string]any{"BootSourceOverrideTarget": "Cd", "BootSourceOverrideEnabled": "Once"}}))
 		},
-		func() error {
-			resp, err := c.Patch(r.sys(), map[string]any{"Boot": map[string]any{"BootSourceOverrideTarget": "Cd", "BootSourceOverrideEnabled": "Once"}})
-			schemas.DeferredCleanupHTTPResponse(resp)
-			return err
-		},
-		func() error {
-			resp, err := c.Post(r.sys()+resetAction, map[string]any{"ResetType": "On"})
-			schemas.DeferredCleanupHTTPResponse(resp)
-			return err
-		},
+		func() error { return finish(c.Post(r.sys()+resetAction, map[string]any{"ResetType": "On"})) },
 		func() error { _, err := schemas.GetComputerSystem(c, r.sys()); return err },
 	} {
 		if err := do(); err != nil {
