@@ -173,7 +173,7 @@ func (e *Engine) reconcileNode(ctx context.Context, id NodeID, o ReconcileOption
 
 // abandon ends a deploy whose caller did not come back.
 func (c *creation) abandon(ctx context.Context, w *work) error {
-	if err := powerOff(ctx, w); err != nil {
+	if err := w.drive(ctx, abandonSteps); err != nil {
 		return err
 	}
 	return c.giveUp(ctx, w, errors.New("its worker died and its caller did not come back"))

@@ -163,6 +163,12 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 			if held.State == Failed {
 				on = Redeploy
 			}
+			if n.Spec.Unreachable != "" { // it has just answered
+				n.Spec.Unreachable = ""
+				if err := tx.PutSpec(n); err != nil {
+					return err
+				}
+			}
 			n.Attempt, held.Order = at.ID, &order
 			held.Access = Access{}
 			return e.advance(tx, &n, held, on, "")

@@ -74,6 +74,9 @@ func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, 
 			}
 			n.Pool = *c.Pool
 		}
+		if c.URL != nil && *c.URL != n.Spec.BMC.URL && n.State.Working() {
+			return &Error{Op: "set BMC address", Node: id, Kind: Busy, Err: fmt.Errorf("it is %s, and another address may be another server's", n.State), Hint: "wait until its work has ended ('metalpool reconcile --wait')"}
+		}
 		c.apply(&n.Spec)
 		if secret != nil {
 			n.Spec.BMC.Secret = secret

@@ -24,7 +24,8 @@ const (
 	stepPark    = "park"
 )
 
-// deploySteps put an OS on a node; cleanSteps erase it for the next owner.
+// deploySteps put an OS on a node; cleanSteps erase it for the next owner; abandonSteps
+// end a deploy that nobody goes on with.
 var (
 	deploySteps = []step{
 		{name: stepRamdisk, timeout: Timeouts.boot, do: bootRamdisk},
@@ -40,6 +41,10 @@ var (
 		{name: stepRamdisk, timeout: Timeouts.boot, do: bootRamdisk},
 		{name: stepErase, timeout: Timeouts.erase, do: erase, ramdisk: true},
 		{name: stepPark, timeout: Timeouts.boot, do: park},
+	}
+	abandonSteps = []step{
+		{name: stepOff, timeout: Timeouts.power, do: powerOff},
+		{name: stepEject, timeout: Timeouts.power, do: ejectMedia},
 	}
 )
 
@@ -95,6 +100,7 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
+	w.withdraw() // a boot before this one leads nowhere any more
 	w.offered = append(w.offered, boot.ID)
 	w.e.boots.Store(boot.ID, w)
 	if err := bmc.InsertMedia(ctx, url); err != nil {

@@ -143,16 +143,22 @@ func (w *work) commit(ctx context.Context, fn func(tx Tx) error) error {
 func (w *work) end() {
 	w.stop()
 	w.e.workers.CompareAndDelete(w.node.ID, w)
-	for _, boot := range w.offered {
-		w.e.deployer.Withdraw(boot)
-		w.e.boots.Delete(boot)
-	}
+	w.withdraw()
 	if w.bmc != nil {
 		w.bmc.Close()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), w.e.timing.Call)
 	defer cancel()
 	_ = w.commit(ctx, w.free) // an error means that it is not ours, or lapses by itself
+}
+
+// withdraw ends the boots that were offered.
+func (w *work) withdraw() {
+	for _, boot := range w.offered {
+		w.e.deployer.Withdraw(boot)
+		w.e.boots.Delete(boot)
+	}
+	w.offered = nil
 }
 
 func (w *work) free(tx Tx) error {
