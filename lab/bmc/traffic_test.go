@@ -1,6 +1,8 @@
 package bmc
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -13,22 +15,26 @@ func TestTrafficOfInsertBootResetAndReadBack(t *testing.T) {
 	r := newRig(t, nil)
 	c := r.gofish()
 	r.bmc.ResetTraffic()
-	finish := func(response *http.Response, err error) error {
-		schemas.DeferredCleanupHTTPResponse(response)
-		return err
-	}
-	insert := map[string]any{"Image": r.images.image()}
-	for _, do := range []func() error{
-		func() error { return finish(c.Post(r.slotPath(0)+"/Actions/VirtualMedia.InsertMedia", insert)) },
-		func() error {
-			return finish(c.Patch(r.sys(), map[string]any{"Boot": map[string]any{"BootSourceOverrideTarget": "Cd", "BootSourceOverrideEnabled": "Once"}}))
-		},
-		func() error { return finish(c.Post(r.sys()+resetAction, map[string]any{"ResetType": "On"})) },
-		func() error { _, err := schemas.GetComputerSystem(c, r.sys()); return err },
+	for _, ask := range []struct {
+		send func(path string, body any) (*http.Response, error)
+		path string
+		body map[string]any
+	}{
+		{c.Post, r.slotPath(0) + "/Actions/VirtualMedia.InsertMedia", map[string]any{"Image": r.images.image()}},
+		{c.Patch, r.sys(), map[string]any{"Boot": map[string]any{"BootSourceOverrideTarget": "Cd", "BootSourceOverrideEnabled": "Once"}}},
+		{c.Post, r.sys() + resetAction, map[string]any{"ResetType": "On"}},
 	} {
-		if err := do(); err != nil {
+		response, err := ask.send(ask.path, ask.body)
+		if err != nil {
 			t.Fatal(err)
 		}
+		_, err = io.Copy(io.Discard, response.Body) // else the connection is not used again
+		if err := errors.Join(err, response.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := schemas.GetComputerSystem(c, r.sys()); err != nil {
+		t.Fatal(err)
 	}
 	got := r.bmc.Traffic()
 	if got.Requests != 4 || got.Connections != 0 || got.Open != 1 || got.Peak != 1 || got.WritePeak != 1 {
