@@ -22,7 +22,7 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 		if err == nil || !Is(err, NoCapacity) || o.Wait <= 0 {
 			return a, err
 		}
-		var s *Shortage
+		var s *ShortageError
 		if !errors.As(err, &s) || s.May == 0 {
 			return a, e.leaveQueue(ctx, o.ID, err) // no node of this pool is going to fit
 		}

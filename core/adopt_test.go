@@ -20,7 +20,7 @@ func TestAnAdoptedMachineIsReleasedByTheAdoptersID(t *testing.T) {
 					t.Fatal(err)
 				}
 				if fails {
-					p.rack.Server("n1").Fail(enginetest.Fault{Op: "seed", Err: enginetest.Broken, Times: -1})
+					p.rack.Server("n1").Fail(enginetest.Fault{Op: "seed", Err: enginetest.ErrBroken, Times: -1})
 				}
 				if _, err := e.Create(t.Context(), order("a-2", "web-1"), nil); (err != nil) != fails {
 					t.Fatal(err)

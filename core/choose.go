@@ -170,18 +170,18 @@ func (e *Engine) noCapacity(tx Tx, a Allocation, ahead []waiter, p places) error
 	if soon > 0 {
 		hint = "wait for one with --metalpool-wait 30m, or " + hint
 	}
-	err := &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: &Shortage{Total: total, May: soon, Why: shortage(states, reasons)}, Hint: hint}
+	err := &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: &ShortageError{Total: total, May: soon, Why: shortage(states, reasons)}, Hint: hint}
 	return err
 }
 
-// Shortage is the reason of a NoCapacity error.
-type Shortage struct {
+// ShortageError is the reason of a NoCapacity error.
+type ShortageError struct {
 	Total int      // nodes of the pool
 	May   int      // that fit, and are only taken or being cleaned now
 	Why   []string // the nodes' reasons, most frequent first
 }
 
-func (s *Shortage) Error() string {
+func (s *ShortageError) Error() string {
 	return fmt.Sprintf("0 of %d nodes match (%s)", s.Total, strings.Join(s.Why, ", "))
 }
 

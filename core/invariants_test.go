@@ -207,12 +207,12 @@ func TestCleanBeforeAvailable(t *testing.T) {
 		{"all goes well", enginetest.Fault{}, 1, core.Available, ""},
 		{"the erase fails twice", enginetest.Fault{Op: "erase", Err: unverified, Times: 2}, 1, core.Available, ""},
 		{"the erase fails always", enginetest.Fault{Op: "erase", Err: unverified, Times: -1}, 0, core.Quarantined, "sentinels are still there"},
-		{"the agent falls silent in the erase", enginetest.Fault{Op: "erase", Err: enginetest.Unreachable, Times: 1}, 1, core.Available, ""},
-		{"the answer to the erase is lost", enginetest.Fault{Op: "erase", Err: enginetest.Unreachable, Times: 1, After: true}, 2, core.Available, ""},
-		{"the ramdisk never starts", enginetest.Fault{Op: "check-in", Err: enginetest.Unreachable, Times: -1}, 0, core.Quarantined, "did not check in"},
-		{"the firmware skips the media once", enginetest.Fault{Op: "fetch media", Err: enginetest.Unreachable, Times: 1}, 1, core.Available, ""},
-		{"the BMC is gone for a while", enginetest.Fault{Op: "insert", Err: enginetest.Unreachable, Times: 40}, 1, core.Available, ""},
-		{"the BMC refuses", enginetest.Fault{Op: "insert", Err: enginetest.Broken, Times: -1}, 0, core.Quarantined, "the hardware is broken"},
+		{"the agent falls silent in the erase", enginetest.Fault{Op: "erase", Err: enginetest.ErrUnreachable, Times: 1}, 1, core.Available, ""},
+		{"the answer to the erase is lost", enginetest.Fault{Op: "erase", Err: enginetest.ErrUnreachable, Times: 1, After: true}, 2, core.Available, ""},
+		{"the ramdisk never starts", enginetest.Fault{Op: "check-in", Err: enginetest.ErrUnreachable, Times: -1}, 0, core.Quarantined, "did not check in"},
+		{"the firmware skips the media once", enginetest.Fault{Op: "fetch media", Err: enginetest.ErrUnreachable, Times: 1}, 1, core.Available, ""},
+		{"the BMC is gone for a while", enginetest.Fault{Op: "insert", Err: enginetest.ErrUnreachable, Times: 40}, 1, core.Available, ""},
+		{"the BMC refuses", enginetest.Fault{Op: "insert", Err: enginetest.ErrBroken, Times: -1}, 0, core.Quarantined, "the hardware is broken"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -376,8 +376,8 @@ func TestNothingLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		find(core.Allocated)
-		p.rack.Server("n1").Fail(enginetest.Fault{Op: "seed", Err: enginetest.Broken, Times: -1})
-		p.rack.Server("n2").Fail(enginetest.Fault{Op: "seed", Err: enginetest.Broken, Times: -1})
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "seed", Err: enginetest.ErrBroken, Times: -1})
+		p.rack.Server("n2").Fail(enginetest.Fault{Op: "seed", Err: enginetest.ErrBroken, Times: -1})
 		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); !core.Is(err, core.Backend) {
 			t.Errorf("create: %v", err)
 		}
@@ -420,7 +420,7 @@ func TestNoGuess(t *testing.T) {
 		})
 	}
 	story("an earlier attempt's system answers", 1, func(t *testing.T, p *pool, e *core.Engine) {
-		p.rack.Server("n1").Fail(enginetest.Fault{Op: "clear boot", Err: enginetest.Broken, Times: 1})
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "clear boot", Err: enginetest.ErrBroken, Times: 1})
 		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); !core.Is(err, core.Backend) {
 			t.Fatal(err)
 		}
@@ -435,7 +435,7 @@ func TestNoGuess(t *testing.T) {
 		}
 	})
 	story("the write was never done, and the disk is not looked at", 1, func(t *testing.T, p *pool, e *core.Engine) {
-		p.rack.Server("n1").Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.Broken, Times: -1})
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.ErrBroken, Times: -1})
 		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
 		if err == nil || !strings.Contains(err.Error(), "ssh") {
 			t.Errorf("got %v", err)
@@ -457,7 +457,7 @@ func TestNoGuess(t *testing.T) {
 	})
 	story("no BMC in reach is nobody's fault but ours", 2, func(t *testing.T, p *pool, e *core.Engine) {
 		for _, s := range p.rack.Servers() {
-			s.Fail(enginetest.Fault{Op: "power", Err: enginetest.Unreachable, Times: -1})
+			s.Fail(enginetest.Fault{Op: "power", Err: enginetest.ErrUnreachable, Times: -1})
 		}
 		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); !core.Is(err, core.Transient) {
 			t.Errorf("got %v", err)
@@ -466,7 +466,7 @@ func TestNoGuess(t *testing.T) {
 	})
 	story("an image that never answers SSH is no node's fault", 3, func(t *testing.T, p *pool, e *core.Engine) {
 		for _, s := range p.rack.Servers() {
-			s.Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.Broken, Times: -1})
+			s.Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.ErrBroken, Times: -1})
 		}
 		if m, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err == nil || len(p.machine("a-1").Moves) != 2 {
 			t.Errorf("%+v, %v", m, err)
@@ -478,7 +478,7 @@ func TestNoGuess(t *testing.T) {
 	})
 	story("an OS that starts on another node alone makes the first suspect", 2, func(t *testing.T, p *pool, e *core.Engine) {
 		for _, s := range p.rack.Servers() {
-			s.Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.Broken, Times: 1, Unless: func(r *enginetest.Rack) bool { return r.Hits("boot disk") > 0 }})
+			s.Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.ErrBroken, Times: 1, Unless: func(r *enginetest.Rack) bool { return r.Hits("boot disk") > 0 }})
 		}
 		m, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
 		if err != nil {
@@ -492,7 +492,7 @@ func TestNoGuess(t *testing.T) {
 	story("one that is silent where another answers is suspect", 2, func(t *testing.T, p *pool, e *core.Engine) {
 		o := order("a-1", "web-1")
 		for _, s := range p.rack.Servers() {
-			s.Fail(enginetest.Fault{Op: "power", Err: enginetest.Unreachable, Times: -1, Unless: func(r *enginetest.Rack) bool { return r.Hits("power") > 0 }})
+			s.Fail(enginetest.Fault{Op: "power", Err: enginetest.ErrUnreachable, Times: -1, Unless: func(r *enginetest.Rack) bool { return r.Hits("power") > 0 }})
 		}
 		m, err := e.Create(t.Context(), o, nil)
 		if err != nil {
@@ -526,7 +526,7 @@ func TestNoSecretLeaks(t *testing.T) {
 		o := order("a-1", "web-1")
 		o.UserData = []byte(userData)
 		for _, s := range p.rack.Servers() {
-			s.Fail(enginetest.Fault{Op: "seed", Err: enginetest.Broken, Times: 1, Unless: func(r *enginetest.Rack) bool { return r.Hits("seed") > 0 }})
+			s.Fail(enginetest.Fault{Op: "seed", Err: enginetest.ErrBroken, Times: 1, Unless: func(r *enginetest.Rack) bool { return r.Hits("seed") > 0 }})
 		}
 		m, err := e.Create(t.Context(), o, report)
 		if tell(m, err); err != nil {

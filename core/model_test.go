@@ -145,11 +145,11 @@ func (m *model) power(r *rapid.T) {
 	if err := e.SetPower(context.Background(), id, verb); err != nil && !core.Is(err, core.Busy, core.Transient, core.Backend) {
 		r.Fatalf("power %s of %s: %v", verb, id, err)
 	}
-	time.Sleep(m.pool.rack.POST + time.Second)
+	pass(m.pool.rack.POST + time.Second)
 }
 
 func (m *model) wait(r *rapid.T) {
-	time.Sleep(time.Duration(rapid.IntRange(1, 1000).Draw(r, "seconds")) * time.Second)
+	pass(time.Duration(rapid.IntRange(1, 1000).Draw(r, "seconds")) * time.Second)
 }
 
 func (m *model) reconcile(r *rapid.T) {
@@ -223,7 +223,7 @@ func (m *model) fault(r *rapid.T) {
 	s := rapid.SampledFrom(m.pool.rack.Servers()).Draw(r, "server")
 	s.Fail(enginetest.Fault{
 		Op:    rapid.SampledFrom([]string{"power", "set power off", "set power on", "insert", "boot once", "eject", "check-in", "write", "seed", "kexec", "erase", "inventory"}).Draw(r, "operation"),
-		Err:   rapid.SampledFrom([]error{enginetest.Unreachable, enginetest.Broken}).Draw(r, "error"),
+		Err:   rapid.SampledFrom([]error{enginetest.ErrUnreachable, enginetest.ErrBroken}).Draw(r, "error"),
 		Times: rapid.IntRange(1, 3).Draw(r, "times"), After: rapid.Bool().Draw(r, "after"),
 	})
 }

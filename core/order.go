@@ -153,7 +153,7 @@ func (e *Engine) Check(ctx context.Context, o Order) error {
 			return err
 		}
 		_, err = e.choose(tx, Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, Request: o.Request})
-		var s *Shortage
+		var s *ShortageError
 		if errors.As(err, &s) && s.May > 0 && o.Wait > 0 {
 			return nil // it will queue
 		}

@@ -89,10 +89,15 @@ func makePreset(t *testing.T, servers int, prepare func(p *pool)) (made preset) 
 	return made
 }
 
+// pass lets time pass. These tests run in bubbles, where that takes none.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the bubble's clock
+}
+
 // pool is a pool in the preset's state. It runs in a bubble.
 func (m preset) pool(t *testing.T) *pool {
 	t.Helper()
-	time.Sleep(time.Hour) // a bubble begins at the same time as that of the preset did
+	pass(time.Hour) // a bubble begins at the same time as that of the preset did
 	p := &pool{t: t, rack: m.rack.Clone(), path: filepath.Join(memoryFolder(t), "pool.db")}
 	if err := os.WriteFile(p.path, m.store, 0o600); err != nil {
 		t.Fatal(err)
@@ -120,7 +125,7 @@ func (p *pool) open() core.Store {
 // such a place: a sweep commits tens of thousands of times.
 func memoryFolder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("/dev/shm", "metalpool-")
+	folder, err := os.MkdirTemp("/dev/shm", "metalpool-") //nolint:usetesting // t.TempDir is not in memory
 	if err != nil {
 		return t.TempDir()
 	}
@@ -179,7 +184,7 @@ func (p *pool) reconcile() {
 		if len(p.nodes(core.Cleaning, core.Deploying, core.Preparing)) == 0 {
 			return
 		}
-		time.Sleep(time.Minute) // of the bubble
+		pass(time.Minute)
 	}
 	p.t.Fatalf("still at work after two hours: %v\n%s", p.states(), p.story())
 }

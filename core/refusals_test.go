@@ -200,7 +200,7 @@ func TestQueue(t *testing.T) {
 			a, err := e.Acquire(ctx, o, nil)
 			answers <- answer{a.ID, err}
 		}()
-		time.Sleep(300 * time.Millisecond) // of the bubble: their order is that of the calls
+		pass(300 * time.Millisecond) // their order is that of the calls
 	}
 	release := func(t *testing.T, e *core.Engine, id core.AllocationID) {
 		t.Helper()
@@ -217,7 +217,7 @@ func TestQueue(t *testing.T) {
 			}
 			held := core.AllocationID("holder")
 			for _, want := range []core.AllocationID{"q-3", "q-1", "q-2"} {
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				release(t, e, held)
 				// A passer-by does not get what others wait for.
 				if _, err := e.Acquire(t.Context(), complete(order("passer-by", "passer-by")), nil); !core.Is(err, core.NoCapacity) || !strings.Contains(err.Error(), "queued first") {
@@ -244,7 +244,7 @@ func TestQueue(t *testing.T) {
 				ended <- err
 			}()
 			<-host.Frozen()
-			time.Sleep(time.Second)
+			pass(time.Second)
 			answers := make(chan answer, 1)
 			queue(p, t.Context(), answers, waiting("alive", "web-2", time.Hour))
 			release(t, e, "holder")
@@ -287,7 +287,7 @@ func TestQueue(t *testing.T) {
 	t.Run("an allocation that is not deployed in time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p, e := taken(t)
-			time.Sleep(5*time.Minute + time.Second)
+			pass(5*time.Minute + time.Second)
 			a, err := e.Acquire(t.Context(), complete(order("a-1", "web-1")), nil)
 			if err != nil || a.Node != "n1" {
 				t.Errorf("%+v, %v", a, err)
@@ -322,7 +322,7 @@ func TestQueue(t *testing.T) {
 			if _, err := e.Acquire(t.Context(), other, nil); err != nil {
 				t.Error(err)
 			}
-			time.Sleep(6 * time.Minute) // what has lapsed does not count
+			pass(6 * time.Minute) // what has lapsed does not count
 			if _, err := e.Acquire(t.Context(), complete(order("a-2", "web-2")), nil); err != nil {
 				t.Error(err)
 			}

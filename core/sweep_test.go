@@ -55,7 +55,7 @@ var crashScenarios = []crashScenario{
 		// Whichever node is taken first fails the write, and is suspect ever after.
 		prepare: func(p *pool) {
 			for _, s := range p.rack.Servers() {
-				s.Fail(enginetest.Fault{Op: "write", Err: enginetest.Broken, Times: 1, Unless: func(r *enginetest.Rack) bool {
+				s.Fail(enginetest.Fault{Op: "write", Err: enginetest.ErrBroken, Times: 1, Unless: func(r *enginetest.Rack) bool {
 					return r.Hits("write") > 0
 				}})
 			}
@@ -227,7 +227,7 @@ func (c crash) run(p *pool, s crashScenario, recover func(e *core.Engine, p *poo
 	}
 	p.reconcile()
 	// Nothing is still on its way after the longest time that a call may take.
-	time.Sleep(timing.Lease)
+	pass(timing.Lease)
 	c.check(p, "at the end")
 	// An engine that froze while its servers started was silent itself, and may blame one
 	// of them when it wakes up: that one is kept out.

@@ -59,7 +59,7 @@ func TestWorkNamesWhatItHasGivenUp(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		p.rack.Server("n1").Fail(enginetest.Fault{Op: "set power off", Err: enginetest.Unreachable, Times: -1})
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "set power off", Err: enginetest.ErrUnreachable, Times: -1})
 		for _, n := range p.nodes(core.Deployed) {
 			if err := e.Release(t.Context(), n.Allocation, core.ReleaseOptions{}, nil); (err != nil) != (n.ID == "n1") {
 				t.Errorf("%s: %v", n.ID, err)

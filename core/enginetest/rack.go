@@ -312,8 +312,8 @@ func fault(op string, kind core.Kind, format string, args ...any) error {
 	return &core.Error{Op: op, Kind: kind, Err: fmt.Errorf(format, args...)}
 }
 
-// Unreachable is what a BMC answers that does not answer.
-var Unreachable = &core.Error{Op: "reach BMC", Kind: core.Transient, Err: errors.New("no route to host")}
+// ErrUnreachable is what a BMC answers that does not answer.
+var ErrUnreachable = &core.Error{Op: "reach BMC", Kind: core.Transient, Err: errors.New("no route to host")}
 
-// Broken is the answer of a BMC or an agent whose server is at fault.
-var Broken = &core.Error{Op: "ask the server", Kind: core.Backend, Err: errors.New("the hardware is broken")}
+// ErrBroken is the answer of a BMC or an agent whose server is at fault.
+var ErrBroken = &core.Error{Op: "ask the server", Kind: core.Backend, Err: errors.New("the hardware is broken")}
