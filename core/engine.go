@@ -127,16 +127,25 @@ func (e *Engine) connect(ctx context.Context, n Node, fence Fence) (BMC, error) 
 }
 
 // AgentRefused puts a refused check-in into the story of the node whose boot it
-// named. The deployer reports it.
-func (e *Engine) AgentRefused(bootID, peer, why string) {
-	w, ok := e.boots.Load(bootID)
-	if !ok {
+// named. The deployer reports it. An agent of an earlier boot is part of that story,
+// too; where the boot is nobody's, node is empty.
+func (e *Engine) AgentRefused(bootID string, node NodeID, peer, why string) {
+	ctx, cancel := context.WithTimeout(context.Background(), e.timing.Call)
+	defer cancel()
+	if w, ok := e.boots.Load(bootID); ok {
+		w.(*work).note(ctx, AgentRefused, stepRamdisk, peer+": "+why)
+		return
+	}
+	if node == "" {
 		e.log.Warn("a check-in for no boot of ours was refused", "peer", peer, "why", why)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), e.timing.Call)
-	defer cancel()
-	w.(*work).note(ctx, AgentRefused, stepRamdisk, peer+": "+why)
+	err := e.store.Update(ctx, func(tx Tx) error {
+		return tx.AddEvent(Event{Node: node, Type: AgentRefused, Step: stepRamdisk, Message: peer + ", started by an earlier boot: " + why, By: e.process})
+	})
+	if err != nil {
+		e.log.Warn("event not kept", "node", node, "peer", peer, "event", why, "error", err)
+	}
 }
 
 func say(report Reporter, p Progress) {

@@ -32,7 +32,7 @@ func newBench(t *testing.T, shape int) *bench {
 	var err error
 	b.deployer, err = deploy.New(deploy.Config{
 		CacheDir: filepath.Join(t.TempDir(), "cache"), Bind: "127.0.0.1", Log: logTo(t), Lost: time.Second,
-		Refused: func(_, _, why string) { b.refused <- why },
+		Refused: func(_ string, _ core.NodeID, _, why string) { b.refused <- why },
 	})
 	try(t, err)
 	t.Cleanup(func() { try(t, b.deployer.Close()) })

@@ -78,7 +78,7 @@ func newPool(t *testing.T, l *lab.Lab) *pool {
 	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "pool.db"), sqlite.Options{Create: true, KeyFingerprint: key.Fingerprint()})
 	try(t, err)
 	var e *core.Engine
-	deployer, err := deploy.New(deploy.Config{CacheDir: filepath.Join(dir, "cache"), Bind: "127.0.0.1", Log: logTo(t), Refused: func(b, p, w string) { e.AgentRefused(b, p, w) }})
+	deployer, err := deploy.New(deploy.Config{CacheDir: filepath.Join(dir, "cache"), Bind: "127.0.0.1", Log: logTo(t), Refused: func(b string, n core.NodeID, p, w string) { e.AgentRefused(b, n, p, w) }})
 	try(t, err)
 	e = core.New(core.Config{
 		Store: store, Sealer: key, Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{})}, Deployer: deployer, Log: logTo(t),

@@ -72,8 +72,8 @@ func storyOf(t *testing.T, l *lab.Lab) *story {
 	try(t, err)
 	var e *core.Engine
 	deployer, err := deploy.New(deploy.Config{
-		CacheDir: filepath.Join(s.dir, "cache"), Bind: "127.0.0.1", Log: logTo(t), Lost: 2 * time.Second,
-		Refused: func(boot, peer, why string) { e.AgentRefused(boot, peer, why) },
+		CacheDir: filepath.Join(s.dir, "cache"), Bind: "127.0.0.1", Log: logTo(t), Lost: 500 * time.Millisecond,
+		Refused: func(boot string, node core.NodeID, peer, why string) { e.AgentRefused(boot, node, peer, why) },
 	})
 	try(t, err)
 	e = core.New(core.Config{
@@ -147,6 +147,22 @@ func (s *story) at(n *lab.Node, want core.State, says ...string) {
 	try(s.t, err)
 	if got.State != want || !containsAll(got.Reason, says) {
 		s.t.Errorf("node %s is %s: %q; want %s: %q", n.ID(), got.State, got.Reason, want, says)
+	}
+}
+
+// told checks that a node's events of a type tell something.
+func (s *story) told(n *lab.Node, kind core.EventType, says ...string) {
+	s.t.Helper()
+	events, err := s.Events(s.t.Context(), core.EventFilter{Node: n.ID()})
+	try(s.t, err)
+	var messages []string
+	for _, e := range events {
+		if e.Type == kind {
+			messages = append(messages, e.Message)
+		}
+	}
+	if !slices.ContainsFunc(messages, func(m string) bool { return containsAll(m, says) }) {
+		s.t.Errorf("the events of node %s tell %q, and nothing with %q", n.ID(), messages, says)
 	}
 }
 

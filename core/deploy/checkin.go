@@ -61,8 +61,14 @@ type refusal struct{ boot, peer, why string }
 // scanner of ports does not fill the store.
 const maxTold = 10_000
 
-func (d *Deployer) refuse(bootID, peer, why string) {
-	d.cfg.Log.Warn("check-in refused", "boot", bootID, "peer", peer, "why", why)
+// refuse tells of a refusal. o is the boot's offer, or nil.
+func (d *Deployer) refuse(bootID string, o *offer, peer, why string) {
+	var node core.NodeID
+	if o != nil {
+		o.refused.Add(1)
+		node = o.params.Node
+	}
+	d.cfg.Log.Warn("check-in refused", "boot", bootID, "node", node, "peer", peer, "why", why)
 	r := refusal{bootID, peer, why}
 	d.mu.Lock()
 	tell := !d.told[r] && len(d.told) < maxTold
@@ -71,7 +77,7 @@ func (d *Deployer) refuse(bootID, peer, why string) {
 	}
 	d.mu.Unlock()
 	if tell && d.cfg.Refused != nil {
-		d.cfg.Refused(bootID, peer, why)
+		d.cfg.Refused(bootID, node, peer, why)
 	}
 }
 
@@ -93,7 +99,7 @@ func (d *Deployer) certificateOf(hello *tls.ClientHelloInfo) (*tls.Config, error
 	}
 	o := d.offer(bootID)
 	if o == nil {
-		d.refuse(bootID, host(hello.Conn.RemoteAddr().String()), "no boot of that ID is waited for")
+		d.refuse(bootID, nil, host(hello.Conn.RemoteAddr().String()), "no boot of that ID is waited for")
 		return nil, fmt.Errorf("no boot %q is waited for", bootID)
 	}
 	return &tls.Config{
@@ -112,10 +118,7 @@ func (d *Deployer) checkIn(w http.ResponseWriter, r *http.Request) {
 	peer := host(r.RemoteAddr)
 	o := d.offer(bootID)
 	refuse := func(status int, kind core.Kind, why string) {
-		if o != nil {
-			o.refused.Add(1)
-		}
-		d.refuse(bootID, peer, why)
+		d.refuse(bootID, o, peer, why)
 		writeJSON(w, status, wire.ToWire(&core.Error{Op: "check in", Kind: kind, Err: errors.New(why)}))
 	}
 	if o == nil { // expired since the handshake
@@ -200,8 +203,8 @@ func (d *Deployer) AwaitCheckIn(ctx context.Context, bootID string) (core.AgentE
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return core.AgentEndpoint{}, context.Cause(ctx)
 		}
-		return fail(core.Timeout, fmt.Errorf("it did not check in, and %d that tried were refused", o.refused.Load()),
-			"look at the server's console: does it boot from virtual media, and can it reach this host?")
+		return fail(core.Timeout, fmt.Errorf("none was admitted, and %d were refused", o.refused.Load()),
+			"look at the server's console: does it boot from virtual media, and does it reach this process (METALPOOL_ADVERTISE)?")
 	}
 }
 

@@ -217,7 +217,7 @@ func TestAnAgentThatNeverCalls(t *testing.T) {
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
 	_, err := d.AwaitCheckIn(ctx, s.boot.ID)
-	wants(t, err, core.Timeout, "did not check in, and 1 that tried were refused", "console")
+	wants(t, err, core.Timeout, "none was admitted, and 1 were refused", "console")
 
 	_, err = d.AwaitCheckIn(t.Context(), "b2")
 	wants(t, err, core.NotFound, "not offered")

@@ -32,8 +32,9 @@ type Config struct {
 	// command to it fails. 0 is 5 minutes.
 	Lost time.Duration
 	// Refused is told of each check-in that was turned down, once per boot, peer and
-	// reason. It must return quickly; nil is allowed.
-	Refused func(bootID, peer, why string)
+	// reason, and whose boot it was; node is empty where this process did not offer it.
+	// It must return quickly; nil is allowed.
+	Refused func(bootID string, node core.NodeID, peer, why string)
 	Log     *slog.Logger // nil: slog.Default
 	Now     func() time.Time
 }

@@ -49,7 +49,7 @@ func newDeployer(t *testing.T, change ...func(*deploy.Config)) (d *deploy.Deploy
 	refusals = make(chan string, 100)
 	cfg := deploy.Config{
 		CacheDir: t.TempDir(), Bind: "127.0.0.1", Log: quiet(t),
-		Refused: func(boot, peer, why string) { refusals <- why },
+		Refused: func(_ string, _ core.NodeID, _, why string) { refusals <- why },
 	}
 	for _, c := range change {
 		c(&cfg)

@@ -74,7 +74,7 @@ func assemble(ctx context.Context, path string, o Options) (*core.Engine, error)
 		Advertise: os.Getenv(EnvAdvertise),
 		Ports:     os.Getenv(EnvPorts),
 		Log:       o.Log,
-		Refused:   func(boot, peer, why string) { e.AgentRefused(boot, peer, why) },
+		Refused:   func(boot string, node core.NodeID, peer, why string) { e.AgentRefused(boot, node, peer, why) },
 	})
 	if err != nil {
 		store.Close()

@@ -37,6 +37,9 @@ func (e *Error) Core(node core.NodeID) error {
 		return nil
 	}
 	c := &core.Error{Op: e.Op, Node: node, Kind: e.Kind, Hint: e.Hint}
+	if c.Op == "" {
+		c.Op = "agent"
+	}
 	if _, known := statuses[e.Kind]; !known {
 		c.Kind = core.Internal
 	}

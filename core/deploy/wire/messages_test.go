@@ -89,7 +89,7 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	}{
 		{inner, core.Backend, "write disk (node n2): backend: sector 7; replace it"},
 		{fmt.Errorf("outer: %w", inner), core.Backend, "write disk (node n2): backend: sector 7; replace it"},
-		{errors.New("what"), core.Internal, " (node n2): internal: what"},
+		{errors.New("what"), core.Internal, "agent (node n2): internal: what"},
 	} {
 		text, err := json.Marshal(ToWire(test.err))
 		if err != nil {
