@@ -131,6 +131,9 @@ func (b *board) start(id string, c wire.Command, caller string) (*job, error) {
 		b.mu.Lock()
 		b.running = nil
 		b.mu.Unlock()
+		if err != nil && b.ctx.Err() != nil {
+			return // the agent ends; of the command nobody can say that it failed
+		}
 		j.end(report, err)
 	})
 	return j, nil
