@@ -214,7 +214,7 @@ func (w *work) deployed(ctx context.Context) error {
 // settle decides what becomes of a deploy that failed.
 func (c *creation) settle(ctx context.Context, w *work, why error) error {
 	if interrupted(ctx) || Is(why, LeaseLost) {
-		return &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: why, Hint: "the same request goes on with it; or release it"}
+		return c.stopped(ctx, w, why)
 	}
 	ctx = context.WithoutCancel(ctx) // the deploy's own time may be over
 	off, cancel := context.WithTimeout(ctx, w.pool.Timeouts.orDefaults().Power)
@@ -227,7 +227,7 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 		}
 	}
 	if Is(stopErr, LeaseLost) {
-		return stopErr
+		return c.stopped(ctx, w, stopErr)
 	}
 	ours := Is(why, Invalid, NotFound, Internal, Denied, Busy) || errors.Is(why, errOutOfTime)
 	if ours || stopErr != nil || c.order.Request.Node != "" {
@@ -238,13 +238,23 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 	}
 	switch err := c.moveAway(ctx, w, why); {
 	case Is(err, LeaseLost):
-		return err
+		return c.stopped(ctx, w, err)
 	case err != nil:
 		return c.failed(ctx, w, alone(why, err))
 	}
 	say(c.report, Progress{Node: w.node.ID, Step: "node", Message: fmt.Sprintf("failed: %v; moving to another node", why)})
 	w.e.startDetached()
 	return nil
+}
+
+// stopped tells the caller who goes on with a deploy that was ended from outside.
+func (c *creation) stopped(ctx context.Context, w *work, why error) error {
+	e := &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: why, Hint: "the same request goes on with it; or release it"}
+	a, err := c.e.allocation(context.WithoutCancel(ctx), w.attempt.Allocation)
+	if err == nil && a.State.Ended() {
+		e.Err, e.Hint = fmt.Errorf("the machine was given up meanwhile: %s (%s)", a.State, a.Reason), "make a new ID for a new machine"
+	}
+	return e
 }
 
 // failed gives up and says so to the caller.

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -121,7 +122,7 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	agent, err := w.e.deployer.AwaitCheckIn(waiting, boot.ID)
 	if err != nil {
 		if ctx.Err() == nil && waiting.Err() != nil {
-			return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("the agent did not check in within %s", limits.CheckIn), Hint: "look at the console; is this process reachable from the node (METALPOOL_ADVERTISE)?"}
+			return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("the agent did not check in within %s: %w", limits.CheckIn, err)}
 		}
 		return err
 	}
@@ -356,16 +357,17 @@ func awaitSSH(ctx context.Context, w *work) error {
 	}
 	at := w.access(order)
 	pause := 100 * time.Millisecond
+	var stranger error // says more than a look that came to nothing, as the last one may
 	for {
 		key, err := w.e.deployer.HostKey(ctx, at.Address, at.SSHPort)
 		switch {
 		case err == nil && slices.Contains(w.attempt.PublicHostKeys, key):
 			return nil
 		case err == nil:
-			err = &Error{Op: stepSSH, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("%s port %d shows another host key: %s", at.Address, at.SSHPort, key), Hint: "another system answers at this address, or the image has no cloud-init"}
+			stranger = &Error{Op: stepSSH, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("%s port %d shows another host key: %s", at.Address, at.SSHPort, key), Hint: "another system answers at this address, or the image has no cloud-init"}
 		}
 		if wait(ctx, pause) != nil {
-			return err
+			return cmp.Or(stranger, err)
 		}
 		pause = min(2*pause, w.e.timing.Retry)
 	}

@@ -46,7 +46,7 @@ func (e *Engine) takeLease(tx Tx, id NodeID, force bool) (Lease, error) {
 // elsewhere finds out when it renews its lease, or asks its fence.
 func (e *Engine) depose(l Lease) {
 	if old, ok := e.workers.Load(l.Node); ok && old.(*work).lease.Generation < l.Generation {
-		old.(*work).cancel(&Error{Op: "work on", Node: l.Node, Kind: LeaseLost, Err: errors.New("the machine was released"), Hint: "nothing; the release goes on with the node"})
+		old.(*work).cancel(&Error{Op: "work on", Node: l.Node, Kind: LeaseLost, Err: errors.New("the machine was released, and its release goes on with the node")})
 	}
 }
 
