@@ -180,7 +180,8 @@ func (d *Disk) ReadMedium(p []byte, off int64) (int, error) {
 
 // Erase makes the whole file a hole.
 func (d *Disk) Erase(ctx context.Context, progress func(done, total core.Bytes)) (method string, class core.EraseClass, err error) {
-	const step = 1 << 30
+	// Each step is told of. For a large disk of holes they would else be most of the work.
+	step := max(1<<30, int64(d.info.Size)/32)
 	erase := func() error {
 		for off := int64(0); off < int64(d.info.Size); off += step {
 			if ctx.Err() != nil {
