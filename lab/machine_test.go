@@ -37,7 +37,7 @@ func newBench(t *testing.T, shape int) *bench {
 	try(t, err)
 	t.Cleanup(func() { try(t, b.deployer.Close()) })
 	e := l.Rack().Nodes[shape].BMC
-	b.bmc, err = redfish.New(redfish.Options{}).Connect(t.Context(), core.Endpoint{Backend: "redfish", URL: e.URL, User: e.User, TLS: core.TLSCheck{Fingerprint: e.Fingerprint}}, e.Password, nil)
+	b.bmc, err = redfish.New(atOnce).Connect(t.Context(), core.Endpoint{Backend: "redfish", URL: e.URL, User: e.User, TLS: core.TLSCheck{Fingerprint: e.Fingerprint}}, e.Password, nil)
 	try(t, err)
 	t.Cleanup(func() { try(t, b.bmc.Close()) })
 	return b

@@ -27,6 +27,10 @@ import (
 // instant is a rack that loses no time.
 var instant = lab.Times{}
 
+// atOnce is a client for it: there, who waits before the first look may find a
+// machine that was on and is off again.
+var atOnce = redfish.Options{First: time.Nanosecond}
+
 func up(t *testing.T, c lab.Config) *lab.Lab {
 	t.Helper()
 	if c.Dir == "" {
@@ -81,7 +85,7 @@ func newPool(t *testing.T, l *lab.Lab) *pool {
 	deployer, err := deploy.New(deploy.Config{CacheDir: filepath.Join(dir, "cache"), Bind: "127.0.0.1", Log: logTo(t), Refused: func(b string, n core.NodeID, p, w string) { e.AgentRefused(b, n, p, w) }})
 	try(t, err)
 	e = core.New(core.Config{
-		Store: store, Sealer: key, Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{})}, Deployer: deployer, Log: logTo(t),
+		Store: store, Sealer: key, Backends: map[string]core.Connector{"redfish": redfish.New(atOnce)}, Deployer: deployer, Log: logTo(t),
 		Timing: core.Timing{Retry: 50 * time.Millisecond, Queue: 50 * time.Millisecond},
 	})
 	t.Cleanup(func() { try(t, e.Close(), deployer.Close()) })

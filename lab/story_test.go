@@ -32,7 +32,7 @@ var impatient = struct {
 	timing  core.Timing
 	pool    core.Timeouts
 }{
-	redfish.Options{Request: 3 * time.Second, Poll: 5 * time.Millisecond, Settle: time.Second, Doubt: 100 * time.Millisecond, Grace: 100 * time.Millisecond, Retry: 5 * time.Millisecond},
+	redfish.Options{Request: 3 * time.Second, First: time.Nanosecond, Poll: 5 * time.Millisecond, Settle: time.Second, Doubt: 100 * time.Millisecond, Grace: 100 * time.Millisecond, Retry: 5 * time.Millisecond},
 	core.Timing{Lease: 20 * time.Second, Call: 3 * time.Second, Retry: 50 * time.Millisecond, Queue: 20 * time.Millisecond},
 	core.Timeouts{Power: 10 * time.Second, CheckIn: 20 * time.Second, Write: 60 * time.Second, SSH: 20 * time.Second, Erase: 60 * time.Second},
 }
