@@ -188,7 +188,7 @@ func (e *Engine) existing(tx Tx, o Order) (Allocation, error) {
 	if a.State != Deployed {
 		return a, nil // adopted: the caller lost its first answer
 	}
-	return refuse("import it by its ID, choose another name, or "+release,
+	return refuse("use it as it is, choose another name, or "+release,
 		"%s/%s is there as %s (%s, node %s)", o.Owner, o.Name, a.ID, a.State, a.Node)
 }
 

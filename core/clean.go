@@ -54,6 +54,12 @@ func (w *work) cleaned(ctx context.Context) error {
 			return err
 		}
 		n.Erases++
+		if n.Spec.Unreachable != "" { // its BMC has answered all through the clean
+			n.Spec.Unreachable = ""
+			if err := tx.PutSpec(n); err != nil {
+				return err
+			}
+		}
 		if n.Suspect {
 			return w.finish(tx, &n, nil, DoneSuspect, "suspect: "+n.Reason)
 		}

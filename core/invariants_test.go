@@ -485,7 +485,7 @@ func TestNoGuess(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.reconcile()
-		if q := p.nodes(core.Quarantined); len(q) != 1 || q[0].ID == m.Node || !strings.Contains(q[0].Reason, `did at "ssh"`) {
+		if q := p.nodes(core.Quarantined); len(q) != 1 || q[0].ID == m.Node || !strings.Contains(q[0].Reason, `did not get past "ssh"`) {
 			t.Errorf("quarantined: %+v", q)
 		}
 	})

@@ -112,7 +112,10 @@ func (c *creation) answered(ctx context.Context, id NodeID, spoke func(step stri
 			}
 			why := fmt.Sprintf("did not answer %s, while %s did", c.e.process, id)
 			if s.step != "" {
-				why = fmt.Sprintf("%s at %q", why, s.step)
+				why = fmt.Sprintf("did not get past %q for %s, while %s did", s.step, c.e.process, id)
+			}
+			if n.Reason != "" {
+				why += ": " + n.Reason
 			}
 			switch n.State {
 			case Available:

@@ -63,7 +63,7 @@ func TestSaysWhy(t *testing.T) {
 		refused("no such pool", create(with("b-5", "mine", func(o *core.Order) { o.Request.Pool = "gpu"; o.Image = "debian" })), core.NotFound,
 			"find pool gpu: not found: no such pool; see 'metalpool pool list'")
 		refused("the same name, deployed", create(with("a-2", "web-1", func(o *core.Order) { o.Request.Node = "n1" })), core.Exists,
-			"acquire web-1: exists: ann/web-1 is there as a-1 (Deployed, node n1); import it by its ID, choose another name, or release it with 'metalpool machine release a-1'")
+			"acquire web-1: exists: ann/web-1 is there as a-1 (Deployed, node n1); use it as it is, choose another name, or release it with 'metalpool machine release a-1'")
 		refused("the same name, another request", create(order("a-3", "web-1")), core.Exists,
 			"acquire web-1: exists: ann/web-1 is there as a-1 (Deployed) with another request: Node is n1 there, nothing was asked for; choose another name, or release it with 'metalpool machine release a-1'")
 		refused("the same ID, another request", create(with("a-1", "web-1", func(o *core.Order) { o.Request.Node = "n1"; o.Request.CPUs = 4 })), core.Exists,

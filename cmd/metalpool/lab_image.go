@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
@@ -20,6 +21,11 @@ then show of themselves is simulated.`,
 		Example: "  metalpool lab image lab.img\n  metalpool image add lab --source lab.img --user debian",
 		Args:    exactly("FILE"),
 		RunE: a.run(func(_ context.Context, args []string) error {
+			// The image is the same each time: writing it anew loses nothing. Anything
+			// else by that name is somebody's.
+			if old, err := os.Stat(args[0]); err == nil && old.Size() != int64(lab.ImageSize) {
+				return usagef("%s is there and is no lab image; choose another name, or remove it", args[0])
+			}
 			// Whole or not at all: half an image would be added without complaint.
 			file, err := renameio.NewPendingFile(args[0], renameio.WithPermissions(0o644))
 			if err != nil {
@@ -29,7 +35,11 @@ then show of themselves is simulated.`,
 			if err := lab.WriteImage(file); err != nil {
 				return err
 			}
-			return file.CloseAtomicallyReplace()
+			if err := file.CloseAtomicallyReplace(); err != nil {
+				return err
+			}
+			a.note("wrote %s", args[0])
+			return nil
 		}),
 	}
 }

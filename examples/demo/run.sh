@@ -14,9 +14,12 @@ export MACHINE_STORAGE_PATH="$work/machine"
 export MACHINE_BUGSNAG_API_TOKEN=no-report
 mkdir -p "$MACHINE_STORAGE_PATH"
 
-step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+bold='' dim='' plain=''
+if [ -t 1 ]; then bold=$'\033[1m' dim=$'\033[2m' plain=$'\033[0m'; fi
+step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
+show() { printf '%s$ %s%s\n' "$dim" "$*" "$plain"; }
 run() {
-	printf '\033[2m$ %s\033[0m\n' "$*"
+	show "$@"
 	"$@"
 }
 
@@ -25,8 +28,7 @@ finish() {
 	status=$?
 	[ -z "$lab" ] || { kill "$lab" 2>/dev/null && wait "$lab" 2>/dev/null; } || true
 	if [ "$status" != 0 ]; then
-		printf '\nThe demo failed. Its folder is kept: %s\n' "$work" >&2
-		tail -n 20 "$work/lab.log" >&2 || true
+		printf '\nThe demo failed. Its folder is kept, with the log of the rack (lab.log): %s\n' "$work" >&2
 	elif [ -n "${KEEP:-}" ]; then
 		printf '\nThe folder is kept: %s\n' "$work"
 	else
@@ -63,6 +65,7 @@ docker-machine rm -f ca >/dev/null
 run metalpool lab fault add any write-error
 creates=()
 for name in web-1 web-2 web-3; do
+	show docker-machine create -d metalpool "$name" '&'
 	docker-machine create -d metalpool "$name" &
 	creates+=($!)
 done
@@ -78,12 +81,14 @@ run docker-machine start web-1
 run docker-machine ls
 
 step "kill -9 in the middle of a create; rm cleans up after it"
+show docker-machine create -d metalpool doomed '&'
 docker-machine create -d metalpool doomed >"$work/doomed.log" 2>&1 &
 victim=$!
 until metalpool node list --state Deploying 2>/dev/null | grep -q doomed; do
 	kill -0 "$victim"
 	sleep 0.1
 done
+show kill -9 "docker-machine and its plugin"
 pkill -KILL -P "$victim" || true # the plugin
 kill -KILL "$victim"
 wait "$victim" 2>/dev/null || true
@@ -95,3 +100,11 @@ run docker-machine rm -y web-1 web-2 web-3
 run metalpool reconcile --wait
 run metalpool node list
 run metalpool check
+
+cat <<EOT
+
+Six servers, none lost: each is Available and erased for its next owner, or Quarantined
+with its reason. The one whose disk failed waits for its operator: look at it, then
+'metalpool node repair' or 'metalpool node retire'. The BMCs, the Redfish, the SSH and the
+disks' contents were real; the hardware and the Docker Engine were simulated.
+EOT

@@ -59,7 +59,7 @@ func onLocalFilesystem(path string) error {
 	if kind := networkKind(fs.Type, mounted); kind != "" {
 		return &core.Error{Op: "open the store", Kind: core.Invalid,
 			Err:  fmt.Errorf("%s is on %s, where SQLite's locks and shared memory do not hold between hosts", path, kind),
-			Hint: "keep the store on a local disk; hosts share a pool through 'metalpool serve' on one of them"}
+			Hint: "keep the store on a local disk, and work on the pool from that host"}
 	}
 	return nil
 }
