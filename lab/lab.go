@@ -320,15 +320,16 @@ func fingerprint(certificate string) string {
 // and which nodes were on are kept.
 func (l *Lab) Close() error {
 	var errs []error
-	if l.control != nil {
-		errs = append(errs, l.control.close())
-	}
 	done := make(chan error, len(l.nodes))
 	for _, n := range l.nodes {
 		go func() { done <- n.close() }()
 	}
 	for range l.nodes {
 		errs = append(errs, <-done)
+	}
+	// Last: its port is what tells another lab that the block of addresses is taken.
+	if l.control != nil {
+		errs = append(errs, l.control.close())
 	}
 	err := l.lock.Close()
 	if errors.Is(err, os.ErrClosed) {
