@@ -58,7 +58,7 @@ func startLab(t *testing.T, args ...string) *labProcess {
 		t.Fatalf("%v: %s", err, out)
 	}
 	dir = filepath.Join(dir, "lab")
-	cmd := exec.Command(program, append([]string{"lab", "up", "-o", "json", "--dir", dir}, args...)...)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, append([]string{"lab", "up", "-o", "json", "--dir", dir}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	try(t, err)
@@ -140,7 +140,7 @@ func benchPool(t *testing.T) pool {
 	try(t, err)
 	p := pool{commits: new(atomic.Int64)}
 	quiet := slog.New(slog.DiscardHandler)
-	deployer, err := deploy.New(deploy.Config{CacheDir: filepath.Join(dir, "cache"), Log: quiet, Refused: func(b, peer, why string) { p.AgentRefused(b, peer, why) }})
+	deployer, err := deploy.New(deploy.Config{CacheDir: filepath.Join(dir, "cache"), Log: quiet, Refused: func(boot string, node core.NodeID, peer, why string) { p.AgentRefused(boot, node, peer, why) }})
 	try(t, err)
 	p.Engine = core.New(core.Config{
 		Store: countingStore{store, p.commits}, Sealer: key, Deployer: deployer, Log: quiet,
