@@ -121,7 +121,7 @@ func (c *creation) answered(ctx context.Context, id NodeID, spoke func(step stri
 			case Available:
 				return c.e.advance(tx, &n, nil, Unhealthy, why)
 			case Cleaning:
-				n.Suspect, n.Reason = true, why+": "+n.Reason
+				n.Suspect, n.Reason = true, why
 				return swapNode(tx, &n)
 			}
 			return nil

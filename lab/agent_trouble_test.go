@@ -25,9 +25,9 @@ func TestAServerThatFailsItsDeploy(t *testing.T) {
 		{"an agent that falls silent at each write", lab.Fault{Kind: lab.AgentSilent, Count: lab.Forever}, asUsual, []string{"has not answered", "power and network"}},
 		{"another server", lab.Fault{Kind: lab.OtherMachine}, asUsual, []string{"another server answers", "enrolled as", "found", "enroll it again"}},
 		{"a disk less", lab.Fault{Kind: lab.DiskMissing}, asUsual, []string{"disks of the inventory are missing", "look at the server"}},
-		{"an agent that never calls", lab.Fault{Kind: lab.MediaHang}, quickCheckIn, []string{"did not answer", "while n002 did", "none was admitted, and 0 were refused", "METALPOOL_ADVERTISE"}},
+		{"an agent that never calls", lab.Fault{Kind: lab.MediaHang}, quickCheckIn, []string{`did not get past "boot ramdisk"`, "while n002 did", "none was admitted, and 0 were refused", "METALPOOL_ADVERTISE"}},
 		{"the token of an earlier boot", lab.Fault{Kind: lab.OldToken}, quickCheckIn, nil},
-		{"a system that does not boot", lab.Fault{Kind: lab.DiskHang}, quickSSH, []string{"did not answer", "while n002 did", "connection refused"}},
+		{"a system that does not boot", lab.Fault{Kind: lab.DiskHang}, quickSSH, []string{`did not get past "ssh"`, "while n002 did", "connection refused"}},
 		{"another host key", lab.Fault{Kind: lab.HostKey}, quickSSH, []string{"shows another host key: ssh-ed25519", "no cloud-init"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
