@@ -4,6 +4,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -22,11 +23,11 @@ import (
 type Config struct {
 	Params wire.Params
 	Host   Host
-	// Listener is where the engine calls; Run closes it. nil: any port, at all
-	// addresses.
+	// Listener is where the engine calls; Run closes it. nil: the port that the
+	// parameters name, else any, at all addresses.
 	Listener net.Listener
 	// Address is the host:port at which the engine reaches the listener, where that
-	// is not the address that the check-in comes from.
+	// is neither what the parameters say nor the address that the check-in comes from.
 	Address string
 	// Buffers may be shared by the agents of one process. nil: enough for one.
 	Buffers *Buffers
@@ -96,7 +97,7 @@ func newAgent(ctx context.Context, cfg Config) (*agent, error) {
 		return fail("its certificate", err)
 	}
 	a := &agent{
-		params: cfg.Params, host: cfg.Host, address: cfg.Address, buffers: cfg.Buffers, log: cfg.Log, listener: cfg.Listener,
+		params: cfg.Params, host: cfg.Host, address: cmp.Or(cfg.Address, cfg.Params.Address), buffers: cfg.Buffers, log: cfg.Log, listener: cfg.Listener,
 		fence:   newFence(cfg.Params.Generation),
 		leaving: make(chan struct{}), delivered: make(chan struct{}),
 	}
@@ -111,7 +112,13 @@ func newAgent(ctx context.Context, cfg Config) (*agent, error) {
 	}
 	a.log = a.log.With("node", cfg.Params.Node, "boot", cfg.Params.Boot)
 	if a.listener == nil {
-		if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", ":0"); err != nil {
+		port := "0"
+		if a.address != "" {
+			if _, port, err = net.SplitHostPort(a.address); err != nil {
+				return fail("its address", err)
+			}
+		}
+		if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", ":"+port); err != nil {
 			return fail("its port", err)
 		}
 	}

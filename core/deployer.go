@@ -41,8 +41,10 @@ type Deployer interface {
 type BootParams struct {
 	Node       NodeID
 	Generation uint64
-	BMCHost    string        // whom the media is for
-	Advertise  string        // overrides the address that we are reached at
+	BMCHost    string // whom the media is for
+	Advertise  string // overrides the address that we are reached at
+	Agent      AgentRoute
+	Network    *Network
 	Silence    time.Duration // the agent powers off after so long without a call
 }
 
@@ -123,6 +125,9 @@ type EraseOrder struct {
 // EraseReport is one line per disk.
 type EraseReport struct {
 	Disks []DiskErase `json:"disks"`
+	// Reset is what else of the owner was taken away, a line each: boot entries, TPM,
+	// crash dumps in the firmware's store.
+	Reset []string `json:"reset,omitempty"`
 }
 
 // DiskErase says how one disk was erased. Verified means that sentinels written

@@ -101,6 +101,7 @@ func (e *Engine) enrolled(ctx context.Context, in Enrollment) (Node, string, err
 	n := Node{ID: in.ID, Pool: in.Pool, State: Unborn}
 	n.Spec = NodeSpec{
 		Labels: in.Labels, Address: in.Address, SSHPort: in.SSHPort, DockerPort: in.DockerPort, Advertise: in.Advertise,
+		Agent: in.Agent, Network: in.Network, Boot: in.Boot,
 		BMC: Endpoint{Backend: kind, URL: in.URL, User: in.User, Secret: sealed, TLS: check},
 	}
 	return n, in.Password, nil

@@ -15,6 +15,9 @@ type Enrollment struct {
 	SSHPort     int
 	DockerPort  int
 	Advertise   string
+	Agent       AgentRoute
+	Network     *Network
+	Boot        BootMode
 	Erase       bool // put it to use: erase all its disks now
 	TakeOver    bool // though its asset tag carries another pool's ID
 }

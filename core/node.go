@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // NodeID names a node; the operator chooses it at enrolment. It is a DNS label.
 type NodeID string
@@ -36,11 +39,41 @@ type NodeSpec struct {
 	SSHPort int    `json:"ssh_port,omitempty"`
 	// DockerPort is where an engine's TLS port is reached; 0 is 2376.
 	DockerPort int `json:"docker_port,omitempty"`
-	// Advertise is how this node and its BMC reach the process that deploys, where
-	// the route does not tell (a VM behind QEMU's user network sees 10.0.2.2).
+	// Advertise is the host by which this node and its BMC reach the process that
+	// deploys, where the route does not tell.
 	Advertise string `json:"advertise,omitempty"`
+	// Agent is how the ramdisk is reached, and reaches us, where that differs.
+	Agent AgentRoute `json:"agent,omitzero"`
+	// Network is what the ramdisk and the OS configure; nil asks DHCP on every port.
+	Network *Network `json:"network,omitempty"`
+	// Boot is how the ramdisk hands over to the OS; empty leaves it to the image.
+	Boot BootMode `json:"boot,omitempty"`
 	// Unreachable names the host that could not reach the BMC last, with the time.
 	Unreachable string `json:"unreachable,omitempty"`
+}
+
+// AgentRoute is for nodes in a network of their own, as a VM behind QEMU's user
+// network is: it sees this host as 10.0.2.2, and is reached at a forwarded port.
+type AgentRoute struct {
+	Advertise string `json:"advertise,omitempty"` // the host by which agents reach us; else NodeSpec.Advertise
+	// Address is the host:port at which we reach the agent; it listens on that port.
+	// Empty: any port, at the address that its check-in comes from.
+	Address string `json:"address,omitempty"`
+}
+
+// Network is a node's own configuration of its ports.
+type Network struct {
+	// Ports are MACs, lower case with colons. Several are bonded.
+	Ports []string `json:"ports"`
+	// Bond is the mode of the bond, by the kernel's name, such as 802.3ad; empty is
+	// active-backup.
+	Bond string `json:"bond,omitempty"`
+	VLAN int    `json:"vlan,omitempty"` // 0: untagged
+	MTU  int    `json:"mtu,omitempty"`  // bytes; 0: the kernel's
+	// Address with its prefix; the zero one asks DHCP, and then the rest is not set.
+	Address netip.Prefix `json:"address,omitzero"`
+	Gateway netip.Addr   `json:"gateway,omitzero"`
+	DNS     []netip.Addr `json:"dns,omitempty"`
 }
 
 // Endpoint is how a node's BMC is reached. It holds no plain secret.

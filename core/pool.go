@@ -53,6 +53,8 @@ type Image struct {
 	Format string `json:"format"` // raw, qcow2; each possibly with gz, xz, zst: "qcow2", "raw.zst"
 	Arch   string `json:"arch"`
 	User   string `json:"user"` // login user
+	// Boot is how the ramdisk hands over to this OS; empty is kexec.
+	Boot BootMode `json:"boot,omitempty"`
 	// Size is the number of bytes the image takes on the disk; MinDisk the smallest
 	// disk that holds it with its seed.
 	Size    Bytes     `json:"size"`

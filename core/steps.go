@@ -96,7 +96,7 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	}
 	url, err := w.e.deployer.Offer(ctx, boot, secret, BootParams{
 		Node: w.node.ID, Generation: w.lease.Generation, BMCHost: hostOf(w.node.Spec.BMC.URL),
-		Advertise: w.node.Spec.Advertise, Silence: limits.CheckIn,
+		Advertise: w.node.Spec.Advertise, Agent: w.node.Spec.Agent, Network: w.node.Spec.Network, Silence: limits.CheckIn,
 	})
 	if err != nil {
 		return err

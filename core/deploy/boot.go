@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -53,8 +54,10 @@ func (d *Deployer) Offer(ctx context.Context, b core.Boot, s core.BootSecret, p 
 	params := wire.Params{
 		Version: wire.ParamsVersion, Boot: b.ID, Node: p.Node, Token: s.Token,
 		Engine: wire.Fingerprint(b.Certificate), Generation: p.Generation, Silence: p.Silence,
+		Address: p.Agent.Address, Network: p.Network,
 	}
-	for _, h := range checkInAddresses(host, p.Advertise != "" || d.cfg.Advertise != "") {
+	fixed := cmp.Or(p.Agent.Advertise, p.Advertise, d.cfg.Advertise)
+	for _, h := range checkInAddresses(cmp.Or(p.Agent.Advertise, host), fixed != "") {
 		params.CheckIn = append(params.CheckIn, "https://"+net.JoinHostPort(h, strconv.Itoa(checkInPort)))
 	}
 	area, err := wire.EncodeParams(params)

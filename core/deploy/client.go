@@ -49,7 +49,7 @@ func (d *Deployer) Dial(b core.Boot, s core.BootSecret, generation uint64) (core
 	c := &client{address: b.Agent.Address, generation: generation, lost: d.cfg.Lost}
 	if o := d.offer(b.ID); o != nil {
 		c.node = o.params.Node
-		c.sources = append(c.sources, o.params.Advertise)
+		c.sources = append(c.sources, o.params.Agent.Advertise, o.params.Advertise)
 	}
 	c.sources = slices.DeleteFunc(append(c.sources, d.cfg.Advertise), func(h string) bool { return h == "" })
 	c.http = &http.Client{

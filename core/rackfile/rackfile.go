@@ -36,6 +36,13 @@ type Node struct {
 	SSHPort    int               `yaml:"ssh_port,omitempty"`
 	DockerPort int               `yaml:"docker_port,omitempty"`
 	Advertise  string            `yaml:"advertise,omitempty"`
+	Agent      AgentRoute        `yaml:"agent,omitempty"`
+}
+
+// AgentRoute is said at core.AgentRoute.
+type AgentRoute struct {
+	Advertise string `yaml:"advertise,omitempty"`
+	Address   string `yaml:"address,omitempty"` // host:port
 }
 
 // BMC is a server's controller. Of CA, Fingerprint and Insecure at most one is set.
@@ -54,7 +61,7 @@ func (n Node) Enrollment() core.Enrollment {
 		ID: n.ID, Pool: n.Pool, Labels: n.Labels,
 		URL: n.BMC.URL, User: n.BMC.User, Password: n.BMC.Password,
 		CA: n.BMC.CA, Fingerprint: n.BMC.Fingerprint, Insecure: n.BMC.Insecure,
-		Address: n.Address, SSHPort: n.SSHPort, DockerPort: n.DockerPort, Advertise: n.Advertise,
+		Address: n.Address, SSHPort: n.SSHPort, DockerPort: n.DockerPort, Advertise: n.Advertise, Agent: core.AgentRoute(n.Agent),
 	}
 }
 

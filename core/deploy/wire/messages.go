@@ -51,14 +51,18 @@ func (c CheckIn) Validate() error {
 		return errors.New("no boot ID, or no token")
 	}
 	if c.Address != "" {
-		host, port, err := net.SplitHostPort(c.Address)
-		if n, convErr := strconv.Atoi(port); err != nil || convErr != nil || host == "" || n < 1 || n > 65535 {
-			return fmt.Errorf("%q is not an address with a port", c.Address)
-		}
-		return nil
+		return checkHostPort(c.Address)
 	}
 	if c.Port < 1 || c.Port > 65535 {
 		return fmt.Errorf("%d is not a port", c.Port)
+	}
+	return nil
+}
+
+func checkHostPort(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if n, convErr := strconv.Atoi(port); err != nil || convErr != nil || host == "" || n < 1 || n > 65535 {
+		return fmt.Errorf("%q is not an address with a port", address)
 	}
 	return nil
 }

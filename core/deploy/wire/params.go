@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"time"
 
@@ -53,17 +52,11 @@ type Params struct {
 	Engine     string        `json:"engine"`
 	Generation uint64        `json:"generation"` // calls with a lower one are refused
 	Silence    time.Duration `json:"silence"`    // nanoseconds without a call until power off
-	// Network is set where the machine gets no address by DHCP.
-	Network *Network `json:"network,omitempty"`
-}
-
-// Network is a static address of one NIC.
-type Network struct {
-	MAC     string         `json:"mac"` // lower case, colons
-	Address netip.Prefix   `json:"address"`
-	Gateway netip.Addr     `json:"gateway,omitzero"`
-	DNS     []netip.Addr   `json:"dns,omitempty"`
-	Routes  []netip.Prefix `json:"routes,omitempty"` // through Gateway; without any, everything
+	// Address is the host:port at which the engine reaches the agent, which listens on
+	// that port. Empty: any port, at the address that the check-in comes from.
+	Address string `json:"address,omitempty"`
+	// Network is what to configure; nil asks DHCP on every port.
+	Network *core.Network `json:"network,omitempty"`
 }
 
 // BlankArea is the area of media that no node was given.
@@ -158,8 +151,13 @@ func (p Params) validate() error {
 			return fmt.Errorf("%q is not an https URL to check in at", text)
 		}
 	}
-	if n := p.Network; n != nil && !n.Address.IsValid() {
-		return errors.New("a network without an address")
+	if p.Address != "" {
+		if err := checkHostPort(p.Address); err != nil {
+			return err
+		}
+	}
+	if n := p.Network; n != nil && len(n.Ports) == 0 {
+		return errors.New("a network without a port")
 	}
 	return nil
 }

@@ -23,8 +23,9 @@ func someParams() Params {
 		Engine:     Fingerprint([]byte("certificate")),
 		Generation: 7,
 		Silence:    10 * time.Minute,
-		Network: &Network{
-			MAC:     "52:54:00:00:00:07",
+		Address:    "192.0.2.7:7443",
+		Network: &core.Network{
+			Ports:   []string{"52:54:00:00:00:07"},
 			Address: netip.MustParsePrefix("192.0.2.7/24"),
 			Gateway: netip.MustParseAddr("192.0.2.254"),
 			DNS:     []netip.Addr{netip.MustParseAddr("192.0.2.53")},
@@ -60,7 +61,8 @@ func TestEncodeParamsRefuses(t *testing.T) {
 		"no silence":         func(p *Params) { p.Silence = 0 },
 		"no URL":             func(p *Params) { p.CheckIn = nil },
 		"a plain URL":        func(p *Params) { p.CheckIn = []string{"http://192.0.2.1"} },
-		"no address":         func(p *Params) { p.Network.Address = netip.Prefix{} },
+		"no port":            func(p *Params) { p.Network.Ports = nil },
+		"half an address":    func(p *Params) { p.Address = "192.0.2.7" },
 		"too much":           func(p *Params) { p.Token = strings.Repeat("x", AreaSize) },
 	} {
 		p := someParams()
