@@ -6,45 +6,10 @@
 #   KEEP=1 make demo           leaves the rack's folder behind, to look at
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-PATH="$PWD/bin:$PATH"
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/metalpool-demo.XXXXXX")
-export METALPOOL_URL="$work/pool.db" METALPOOL_LAB="$work/lab"
-export MACHINE_STORAGE_PATH="$work/machine"
-export MACHINE_BUGSNAG_API_TOKEN=no-report
-mkdir -p "$MACHINE_STORAGE_PATH"
-
-bold='' dim='' plain=''
-if [ -t 1 ]; then bold=$'\033[1m' dim=$'\033[2m' plain=$'\033[0m'; fi
-step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
-show() { printf '%s$ %s%s\n' "$dim" "$*" "$plain"; }
-run() {
-	show "$@"
-	"$@"
-}
-
-lab=
-finish() {
-	status=$?
-	[ -z "$lab" ] || { kill "$lab" 2>/dev/null && wait "$lab" 2>/dev/null; } || true
-	if [ "$status" != 0 ]; then
-		printf '\nThe demo failed. Its folder is kept, with the log of the rack (lab.log): %s\n' "$work" >&2
-	elif [ -n "${KEEP:-}" ]; then
-		printf '\nThe folder is kept: %s\n' "$work"
-	else
-		rm -rf "$work"
-	fi
-	exit "$status"
-}
-trap finish EXIT
+. examples/demo/common.sh
 
 step "A rack of six servers, each with its own Redfish BMC"
-metalpool lab up --nodes 6 >"$work/lab.log" 2>&1 &
-lab=$!
-until metalpool lab status >/dev/null 2>&1; do
-	kill -0 "$lab" # a lab that could not start says why below
-	sleep 0.1
-done
+start_lab --nodes 6
 run metalpool lab status
 
 step "An image, and the servers: enrolled and erased before their first use"
@@ -59,9 +24,7 @@ run metalpool node enroll --from "$work/lab/rack.yaml" --erase --wait
 run metalpool node list
 
 step "docker-machine creates three at once; one disk fails on the way, another server is taken"
-# Parallel first creates race on docker-machine's own CA, so it is made before.
-docker-machine create -d none --url tcp://localhost:2376 ca >/dev/null
-docker-machine rm -f ca >/dev/null
+make_ca
 run metalpool lab fault add any write-error
 creates=()
 for name in web-1 web-2 web-3; do
