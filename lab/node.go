@@ -62,6 +62,7 @@ type Node struct {
 	manners *bmc.Manners
 	power   *power
 	faults  Faults
+	console *console
 
 	keeping sync.Mutex
 	kept    memory
@@ -85,7 +86,7 @@ func newNode(c card, l *Lab) (*Node, error) {
 	n := &Node{
 		card: c, shape: shapes[c.Shape], dir: filepath.Join(l.config.Dir, "nodes", string(c.ID)), now: l.config.Now,
 		log: l.config.Log.With("node", c.ID), buffers: l.buffers, post: l.times.POST, manners: manners, phase: "off",
-		faults: Faults{rack: &l.faults},
+		faults: Faults{rack: &l.faults}, console: &console{},
 	}
 	n.drives = n.shape.drives(c.Parts, n.dir)
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
@@ -210,7 +211,7 @@ func (n *Node) close() error {
 		err = server.Close()
 	}
 	n.power.close()
-	return err
+	return errors.Join(err, n.console.close())
 }
 
 // ID is the node's name.
@@ -275,6 +276,7 @@ func (n *Node) say(phase string) {
 	defer n.mu.Unlock()
 	n.phase = phase
 	n.log.Debug("phase", "phase", phase)
+	_, _ = n.console.Write([]byte(phase + "\r\n")) // to memory, which takes all
 }
 
 // openDisk opens one disk.
