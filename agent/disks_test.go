@@ -41,6 +41,8 @@ func (shelf) Inventory(context.Context) (core.Inventory, error) { return core.In
 
 func (shelf) Boot(context.Context, Disk, core.BootMode) (func() error, error) { return nil, nil }
 
+func (shelf) Reset(context.Context) ([]string, error) { return nil, nil }
+
 func (shelf) PowerOff() error { return nil }
 
 func TestGaps(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 )
 
 // erase erases every disk of the order and every other one that is built in, side
-// by side. One that fails does not keep the others from it.
+// by side. One that fails does not keep the others from it. Then the machine itself
+// is reset.
 func (a *agent) erase(ctx context.Context, o core.EraseOrder, j *job) (*core.EraseReport, error) {
 	defer a.ears.keep()() // half an erase would have to begin again
 	disks, err := a.host.Disks(ctx)
@@ -38,7 +39,18 @@ func (a *agent) erase(ctx context.Context, o core.EraseOrder, j *job) (*core.Era
 	if ctx.Err() != nil {
 		return report, context.Cause(ctx)
 	}
-	return report, verdict(report, listed(disks))
+	if err := verdict(report, listed(disks)); err != nil {
+		return report, err
+	}
+	// Only now: an entry that points at a partition is told from others by the
+	// partition being gone.
+	if report.Reset, err = a.host.Reset(ctx); err != nil {
+		return report, &core.Error{
+			Op: "erase", Kind: core.Backend, Err: fmt.Errorf("the disks are erased, and the machine cannot be reset: %w", err),
+			Hint: "see what the firmware's setup says; 'metalpool node repair' tries again",
+		}
+	}
+	return report, nil
 }
 
 // chooseErase returns the disks to erase, and the names of the order that none has.

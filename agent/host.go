@@ -19,6 +19,11 @@ type Host interface {
 	// Boot makes everything ready to start the OS on the disk. leave starts it, and
 	// on a real machine returns only where that failed.
 	Boot(ctx context.Context, d Disk, mode core.BootMode) (leave func() error, err error)
+	// Reset takes away what an owner left outside the disks: boot entries and other
+	// variables of the firmware, its store of crashes, the TPM's keys. Each line says
+	// what was done, or could not be. The error is for what the next owner must not
+	// meet. It is called once the disks are erased, and may be called again.
+	Reset(ctx context.Context) ([]string, error)
 	// PowerOff may return before the power is gone.
 	PowerOff() error
 }

@@ -234,6 +234,9 @@ func (h *host) Boot(_ context.Context, d agent.Disk, mode core.BootMode) (func()
 	return func() error { h.left = mode; return nil }, nil
 }
 
+// Reset implements agent.Host. A simulated node has neither firmware variables nor a TPM.
+func (h *host) Reset(context.Context) ([]string, error) { return nil, nil }
+
 // PowerOff implements agent.Host. The power goes when the agent has returned.
 func (h *host) PowerOff() error {
 	h.off = true

@@ -291,6 +291,43 @@ func TestAnEraseThatFails(t *testing.T) {
 	}
 }
 
+// TestTheMachineIsReset once its disks are empty, and not where one of them is not.
+func TestTheMachineIsReset(t *testing.T) {
+	lines := []string{"boot entry Boot0003 removed", "there is no TPM"}
+	for _, test := range []struct {
+		name  string
+		disk  error
+		reset error
+		want  string
+		lines []string
+	}{
+		{"all is well", nil, nil, "", lines},
+		{"the machine keeps what it has", nil, errors.New("the TPM refuses"), "the disks are erased, and the machine cannot be reset: the TPM refuses", lines},
+		{"a disk is not erased", errors.New("medium error"), nil, "medium error", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d, _ := newDeployer(t)
+			m := newMachine(t, filedisk.Faults{Write: func(int64, int) error { return test.disk }}, 8*mib)
+			m.reset = func() ([]string, error) {
+				if block := read(t, m.disks[0], 0, 4096); !bytes.Equal(block, make([]byte, 4096)) {
+					t.Error("the machine is reset before its disk is erased")
+				}
+				return lines, test.reset
+			}
+			_, a, _ := checkedIn(t, d, m)
+			report, err := a.Erase(t.Context(), "e", core.EraseOrder{Disks: []string{"S0"}}, nil)
+			if test.want != "" {
+				wants(t, err, core.Backend, test.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+			if !slices.Equal(report.Reset, test.lines) {
+				t.Errorf("the report says %q, want %q", report.Reset, test.lines)
+			}
+		})
+	}
+}
+
 // TestAllOfADeployer lays down an image of the catalogue with a seed of its own
 // making: both come from the process that talks to the agent.
 func TestAllOfADeployer(t *testing.T) {

@@ -68,6 +68,7 @@ type machine struct {
 	off      chan struct{} // closed when it powers itself off
 	booted   chan core.BootMode
 	bootable func() error // may refuse to boot
+	reset    func() ([]string, error)
 	offOnce  sync.Once
 }
 
@@ -94,6 +95,13 @@ func (m *machine) Boot(_ context.Context, _ agent.Disk, mode core.BootMode) (fun
 		}
 	}
 	return func() error { m.booted <- mode; return nil }, nil
+}
+
+func (m *machine) Reset(context.Context) ([]string, error) {
+	if m.reset == nil {
+		return nil, nil
+	}
+	return m.reset()
 }
 
 func (m *machine) PowerOff() error {
