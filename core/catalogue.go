@@ -90,6 +90,9 @@ func (e *Engine) AddImage(ctx context.Context, i Image, progress func(done, tota
 	if !idPattern().MatchString(i.Name) {
 		return i, &Error{Op: "add image", Kind: Invalid, Err: fmt.Errorf("%q cannot name an image", i.Name), Hint: "use letters, digits, dots, dashes and underscores, at most 64"}
 	}
+	if err := i.Boot.Validate(); err != nil {
+		return i, &Error{Op: "add image " + i.Name, Kind: Invalid, Err: err, Hint: "leave it out for " + string(Kexec)}
+	}
 	i, err := e.deployer.Examine(ctx, i, progress)
 	if err != nil {
 		return i, err

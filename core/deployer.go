@@ -57,7 +57,9 @@ type Seed struct {
 	HostKeys   []string // private, PEM
 	// MACs are the Ethernet ports that ask DHCP, the agent's first, under the MAC as
 	// the agent did; without any, cloud-init chooses a port and an identifier.
-	MACs     []string
+	MACs []string
+	// Network, where it is set, is configured instead.
+	Network  *Network
 	UserData []byte // the user's own, verbatim
 }
 

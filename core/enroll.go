@@ -104,6 +104,9 @@ func (e *Engine) enrolled(ctx context.Context, in Enrollment) (Node, string, err
 		Agent: in.Agent, Network: in.Network, Boot: in.Boot,
 		BMC: Endpoint{Backend: kind, URL: in.URL, User: in.User, Secret: sealed, TLS: check},
 	}
+	if err := n.Spec.validateDeclared(); err != nil {
+		return Node{}, "", bad("see docs/rack-file.md for what it may be", "%w", err)
+	}
 	return n, in.Password, nil
 }
 

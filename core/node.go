@@ -1,9 +1,6 @@
 package core
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 // NodeID names a node; the operator chooses it at enrolment. It is a DNS label.
 type NodeID string
@@ -48,32 +45,10 @@ type NodeSpec struct {
 	Network *Network `json:"network,omitempty"`
 	// Boot is how the ramdisk hands over to the OS; empty leaves it to the image.
 	Boot BootMode `json:"boot,omitempty"`
+	// BootWhy says what the node was seen to do where Boot was set by metalpool itself.
+	BootWhy string `json:"boot_why,omitempty"`
 	// Unreachable names the host that could not reach the BMC last, with the time.
 	Unreachable string `json:"unreachable,omitempty"`
-}
-
-// AgentRoute is for nodes in a network of their own, as a VM behind QEMU's user
-// network is: it sees this host as 10.0.2.2, and is reached at a forwarded port.
-type AgentRoute struct {
-	Advertise string `json:"advertise,omitempty"` // the host by which agents reach us; else NodeSpec.Advertise
-	// Address is the host:port at which we reach the agent; it listens on that port.
-	// Empty: any port, at the address that its check-in comes from.
-	Address string `json:"address,omitempty"`
-}
-
-// Network is a node's own configuration of its ports.
-type Network struct {
-	// Ports are MACs, lower case with colons. Several are bonded.
-	Ports []string `json:"ports"`
-	// Bond is the mode of the bond, by the kernel's name, such as 802.3ad; empty is
-	// active-backup.
-	Bond string `json:"bond,omitempty"`
-	VLAN int    `json:"vlan,omitempty"` // 0: untagged
-	MTU  int    `json:"mtu,omitempty"`  // bytes; 0: the kernel's
-	// Address with its prefix; the zero one asks DHCP, and then the rest is not set.
-	Address netip.Prefix `json:"address,omitzero"`
-	Gateway netip.Addr   `json:"gateway,omitzero"`
-	DNS     []netip.Addr `json:"dns,omitempty"`
 }
 
 // Endpoint is how a node's BMC is reached. It holds no plain secret.

@@ -46,6 +46,7 @@ type NodeChange struct {
 	SSHPort     *int
 	DockerPort  *int
 	Advertise   *string
+	Boot        *BootMode // also forgets why metalpool set it itself
 }
 
 // SetNode changes what was declared about a node. The hardware is not touched.
@@ -53,6 +54,11 @@ func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, 
 	if c.URL != nil {
 		if _, err := bmcURL(*c.URL); err != nil {
 			return n, &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: "give it as https://host[:port], user and password apart"}
+		}
+	}
+	if c.Boot != nil {
+		if err := c.Boot.Validate(); err != nil {
+			return n, &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: "leave it empty to have it as the image says"}
 		}
 	}
 	var secret Sealed
@@ -116,6 +122,9 @@ func (c NodeChange) apply(s *NodeSpec) {
 	}
 	if c.DockerPort != nil {
 		s.DockerPort = *c.DockerPort
+	}
+	if c.Boot != nil {
+		s.Boot, s.BootWhy = *c.Boot, ""
 	}
 	s.Labels = maps.Clone(s.Labels)
 	for k, v := range c.Labels {

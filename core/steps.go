@@ -284,7 +284,7 @@ func writeSeed(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	seed := Seed{InstanceID: string(w.attempt.ID), Hostname: order.Hostname, User: order.SSHUser, Keys: order.Keys, MACs: w.attempt.MACs}
+	seed := Seed{InstanceID: string(w.attempt.ID), Hostname: order.Hostname, User: order.SSHUser, Keys: order.Keys, MACs: w.attempt.MACs, Network: w.node.Spec.Network}
 	if seed.User == "" {
 		seed.User = image.User
 	}

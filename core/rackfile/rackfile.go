@@ -37,6 +37,8 @@ type Node struct {
 	DockerPort int               `yaml:"docker_port,omitempty"`
 	Advertise  string            `yaml:"advertise,omitempty"`
 	Agent      AgentRoute        `yaml:"agent,omitempty"`
+	Network    *Network          `yaml:"network,omitempty"`
+	Boot       core.BootMode     `yaml:"boot,omitempty"`
 }
 
 // AgentRoute is said at core.AgentRoute.
@@ -55,13 +57,16 @@ type BMC struct {
 	Insecure    bool   `yaml:"insecure,omitempty"`
 }
 
-// Enrollment is what the engine is asked for to enroll the node.
+// Enrollment is what the engine is asked for to enroll the node, which Parse has
+// checked.
 func (n Node) Enrollment() core.Enrollment {
+	network, _ := n.Network.core()
 	return core.Enrollment{
 		ID: n.ID, Pool: n.Pool, Labels: n.Labels,
 		URL: n.BMC.URL, User: n.BMC.User, Password: n.BMC.Password,
 		CA: n.BMC.CA, Fingerprint: n.BMC.Fingerprint, Insecure: n.BMC.Insecure,
-		Address: n.Address, SSHPort: n.SSHPort, DockerPort: n.DockerPort, Advertise: n.Advertise, Agent: core.AgentRoute(n.Agent),
+		Address: n.Address, SSHPort: n.SSHPort, DockerPort: n.DockerPort, Advertise: n.Advertise,
+		Agent: core.AgentRoute(n.Agent), Network: network, Boot: n.Boot,
 	}
 }
 
@@ -152,6 +157,19 @@ func (n Node) check() error {
 		if _, err := netip.ParseAddr(n.Address); err != nil {
 			return errors.New("address is not an IP address")
 		}
+	}
+	if err := core.AgentRoute(n.Agent).Validate(); err != nil {
+		return fmt.Errorf("agent.%w", err)
+	}
+	if err := n.Boot.Validate(); err != nil {
+		return err
+	}
+	network, err := n.Network.core()
+	if err == nil && network != nil {
+		err = network.Validate()
+	}
+	if err != nil {
+		return fmt.Errorf("network.%w", err)
 	}
 	return nil
 }

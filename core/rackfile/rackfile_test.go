@@ -1,6 +1,7 @@
 package rackfile_test
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -19,6 +20,13 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		},
 		{BMC: rackfile.BMC{URL: "http://[fe80::1]", Password: "0123", Insecure: true}},
 		{BMC: rackfile.BMC{URL: "https://bmc", CA: "-----BEGIN CERTIFICATE-----\n"}},
+		{
+			BMC: rackfile.BMC{URL: "https://bonded"}, Boot: core.Reboot, Agent: rackfile.AgentRoute{Advertise: "10.0.2.2", Address: "127.0.1.1:9100"},
+			Network: &rackfile.Network{
+				Ports: []string{"02:00:00:00:00:0A", "02-00-00-00-00-0b"}, Bond: "802.3ad", VLAN: 100, MTU: 9000,
+				Address: "10.1.0.7/24", Gateway: "10.1.0.1", DNS: []string{"10.1.0.2"},
+			},
+		},
 	}}
 	path := filepath.Join(t.TempDir(), "rack.yaml")
 	if err := want.Write(path); err != nil {
@@ -41,6 +49,13 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		Fingerprint: "ab12", Address: "10.0.0.1", SSHPort: 2222, DockerPort: 2376, Advertise: "10.0.2.2"}); !reflect.DeepEqual(e, w) {
 		t.Errorf("enrollment %+v, want %+v", e, w)
 	}
+	e = got.Nodes[3].Enrollment()
+	if w := (core.Enrollment{URL: "https://bonded", Boot: core.Reboot, Agent: core.AgentRoute{Advertise: "10.0.2.2", Address: "127.0.1.1:9100"}, Network: &core.Network{
+		Ports: []string{"02:00:00:00:00:0a", "02:00:00:00:00:0b"}, Bond: "802.3ad", VLAN: 100, MTU: 9000,
+		Address: netip.MustParsePrefix("10.1.0.7/24"), Gateway: netip.MustParseAddr("10.1.0.1"), DNS: []netip.Addr{netip.MustParseAddr("10.1.0.2")},
+	}}); !reflect.DeepEqual(e, w) {
+		t.Errorf("enrollment %+v, want %+v", e, w)
+	}
 }
 
 func TestRefused(t *testing.T) {
@@ -52,17 +67,26 @@ func TestRefused(t *testing.T) {
 		node + "- id: b\n  bmc: {uri: x}\n": "line 5: field uri not found",
 		node + "- id: b\n":                  "line 4: bmc.url is missing",
 		node + "- id: b\n  bmc: {url: a}\n": "line 4: bmc.url is not of the form https://host[:port]",
-		node + "- bmc: {url: 'https://u:hunter2@b'}\n":                      "line 4: bmc.url holds a user or a password",
-		node + "- id: a\n  bmc: {url: https://b}\n":                         "line 4: node a is listed in line 2 already",
-		node + "- id: b\n  bmc: {url: https://a}\n":                         "line 4: the BMC is that of line 2",
-		node + "- bmc: {url: https://b, insecure: true, fingerprint: ab}\n": "line 4: of bmc.ca, bmc.fingerprint and bmc.insecure only one can be",
-		node + "  ssh_port: hunter2\n":                                      "line 4: cannot unmarshal !!str into int",
-		node + "  ssh_port: 70000\n":                                        "line 2: ssh_port 70000 is not a port",
-		node + "  docker_port: -1\n":                                        "line 2: docker_port -1 is not a port",
-		node + "  address: db.example\n":                                    "line 2: address is not an IP address",
-		"nodes:\n- bmc: hunter2\n":                                          "line 2: cannot unmarshal !!str",
-		"nodes: {a: [\n":                                                    "line 1: did not find expected node content",
-		node + "---\n" + node:                                               "more than one YAML document",
+		node + "- bmc: {url: 'https://u:hunter2@b'}\n":                                               "line 4: bmc.url holds a user or a password",
+		node + "- id: a\n  bmc: {url: https://b}\n":                                                  "line 4: node a is listed in line 2 already",
+		node + "- id: b\n  bmc: {url: https://a}\n":                                                  "line 4: the BMC is that of line 2",
+		node + "- bmc: {url: https://b, insecure: true, fingerprint: ab}\n":                          "line 4: of bmc.ca, bmc.fingerprint and bmc.insecure only one can be",
+		node + "  ssh_port: hunter2\n":                                                               "line 4: cannot unmarshal !!str into int",
+		node + "  ssh_port: 70000\n":                                                                 "line 2: ssh_port 70000 is not a port",
+		node + "  docker_port: -1\n":                                                                 "line 2: docker_port -1 is not a port",
+		node + "  address: db.example\n":                                                             "line 2: address is not an IP address",
+		node + "  boot: hunter2\n":                                                                   "line 2: boot is neither kexec nor reboot",
+		node + "  agent: {address: hunter2}\n":                                                       "line 2: agent.address is not of the form host:port",
+		node + "  network: {}\n":                                                                     "line 2: network.ports is empty",
+		node + "  network: {ports: [hunter2]}\n":                                                     "line 2: network.ports: entry 1 is not a MAC",
+		node + "  network: {ports: ['02:00:00:00:00:01'], adress: x}\n":                              "line 4: field adress not found",
+		node + "  network: {ports: ['02:00:00:00:00:01'], address: hunter2}\n":                       "line 2: network.address is not an IP address with its prefix",
+		node + "  network: {ports: ['02:00:00:00:00:01'], address: 10.0.0.7/24, gateway: hunter2}\n": "line 2: network.gateway is not an IP address",
+		node + "  network: {ports: ['02:00:00:00:00:01'], address: 10.0.0.7/24, dns: [hunter2]}\n":   "line 2: network.dns: entry 1 is not an IP address",
+		node + "  network: {ports: ['02:00:00:00:00:01'], vlan: 9999}\n":                             "line 2: network.vlan 9999",
+		"nodes:\n- bmc: hunter2\n":                                                                   "line 2: cannot unmarshal !!str",
+		"nodes: {a: [\n":                                                                             "line 1: did not find expected node content",
+		node + "---\n" + node:                                                                        "more than one YAML document",
 	} {
 		_, err := rackfile.Parse(strings.NewReader(text))
 		if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), want) {

@@ -148,8 +148,8 @@ func render(s core.Seed) (map[string][]byte, error) {
 		userFile:   userData,
 		vendorFile: append([]byte("#cloud-config\n"), vendor...),
 	}
-	if len(s.MACs) > 0 {
-		files[networkFile], err = networkConfig(s.MACs)
+	if len(s.MACs) > 0 || s.Network != nil {
+		files[networkFile], err = networkConfig(s.MACs, s.Network)
 	}
 	return files, err
 }

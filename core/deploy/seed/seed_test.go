@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"encoding/pem"
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,7 +99,22 @@ func TestGolden(t *testing.T) {
 	full := sample(t)
 	full.UserData = []byte("#!/bin/sh\necho hello\n")
 	plain := core.Seed{InstanceID: "attempt-2", Hostname: "123", User: "root", HostKeys: []string{ed25519Key(t)}}
-	for name, s := range map[string]core.Seed{"full": full, "plain": plain} {
+	const first, second = "52:54:00:12:34:56", "52:54:00:12:34:ab"
+	declared := func(n core.Network) core.Seed {
+		s := plain
+		s.InstanceID, s.Network, s.MACs = "attempt-3", &n, []string{second}
+		return s
+	}
+	static := core.Network{
+		Ports: []string{first}, MTU: 9000, Address: netip.MustParsePrefix("10.1.0.7/24"), Gateway: netip.MustParseAddr("10.1.0.1"),
+		DNS: []netip.Addr{netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("2001:db8::53")},
+	}
+	bond := static
+	bond.Ports, bond.Bond, bond.VLAN = []string{first, second}, "802.3ad", 100
+	for name, s := range map[string]core.Seed{
+		"full": full, "plain": plain, "static": declared(static), "bond": declared(bond),
+		"tagged": declared(core.Network{Ports: []string{first}, VLAN: 7}), "backup": declared(core.Network{Ports: []string{first, second}}),
+	} {
 		f := read(t, render(t, s))
 		for file, got := range map[string][]byte{"meta-data": f.Meta, "user-data": f.User, "vendor-data": f.Vendor, "network-config": f.Network} {
 			got = privateText.ReplaceAll(got, []byte("$1...\n$2"))

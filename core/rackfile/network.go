@@ -1,0 +1,55 @@
+package rackfile
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// Network is what a node configures; said at core.Network. Addresses are texts, since
+// a parser's own errors would show what stands in their place.
+type Network struct {
+	Ports   []string `yaml:"ports"` // MACs, in any of their spellings
+	Bond    string   `yaml:"bond,omitempty"`
+	VLAN    int      `yaml:"vlan,omitempty"`
+	MTU     int      `yaml:"mtu,omitempty"`
+	Address string   `yaml:"address,omitempty"` // with prefix; none asks DHCP
+	Gateway string   `yaml:"gateway,omitempty"`
+	DNS     []string `yaml:"dns,omitempty"`
+}
+
+// core is the network as the engine takes it, or nil where there is none.
+func (n *Network) core() (*core.Network, error) {
+	if n == nil {
+		return nil, nil //nolint:nilnil // a file without a network is as good as one with
+	}
+	made := &core.Network{Bond: n.Bond, VLAN: n.VLAN, MTU: n.MTU}
+	for _, port := range n.Ports {
+		if mac, err := net.ParseMAC(port); err == nil {
+			port = mac.String()
+		}
+		made.Ports = append(made.Ports, port)
+	}
+	var err error
+	if n.Address != "" {
+		if made.Address, err = netip.ParsePrefix(n.Address); err != nil {
+			return nil, errors.New("address is not an IP address with its prefix, such as 10.1.0.7/24")
+		}
+	}
+	if n.Gateway != "" {
+		if made.Gateway, err = netip.ParseAddr(n.Gateway); err != nil {
+			return nil, errors.New("gateway is not an IP address")
+		}
+	}
+	for i, text := range n.DNS {
+		server, err := netip.ParseAddr(text)
+		if err != nil {
+			return nil, fmt.Errorf("dns: entry %d is not an IP address", i+1)
+		}
+		made.DNS = append(made.DNS, server)
+	}
+	return made, nil
+}
