@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,7 @@ image needs cloud-init. Most of the cloud images that distributions publish fit.
 	f.StringVar(&image.User, "user", "", "the image's login `user`, such as debian or ubuntu")
 	f.StringVar(&image.Format, "format", "", "`format`: raw or qcow2, with .gz, .xz or .zst if compressed (default: found out)")
 	f.StringVar(&image.Arch, "arch", "", "`architecture`: amd64 or arm64 (default amd64)")
+	bootFlag(cmd, &image.Boot, "how the ramdisk hands over to it: kexec, or reboot through the firmware, as secure and measured boot want (`mode`; default kexec)")
 	o.add(cmd)
 	complete(cmd, "arch", "amd64", "arm64")
 	complete(cmd, "format", "raw", "raw.gz", "raw.xz", "raw.zst", "qcow2", "qcow2.gz", "qcow2.xz", "qcow2.zst")
@@ -121,10 +123,10 @@ func imageListCommand(a *app) *cobra.Command {
 }
 
 func (a *app) imageTable(images []core.Image) error {
-	t := a.table("IMAGE", "FORMAT", "ARCH", "USER", "SIZE", "MIN DISK", "ADDED", "SHA256", "SOURCE")
+	t := a.table("IMAGE", "FORMAT", "ARCH", "USER", "BOOT", "SIZE", "MIN DISK", "ADDED", "SHA256", "SOURCE")
 	now := time.Now()
 	for _, i := range images {
-		t.row(i.Name, i.Format, i.Arch, i.User, sizeText(i.Size), sizeText(i.MinDisk), age(now, i.AddedAt), short(i.SHA256), publicURL(i.Source))
+		t.row(i.Name, i.Format, i.Arch, i.User, string(cmp.Or(i.Boot, core.Kexec)), sizeText(i.Size), sizeText(i.MinDisk), age(now, i.AddedAt), short(i.SHA256), publicURL(i.Source))
 	}
 	return t.print(a.out)
 }

@@ -177,6 +177,9 @@ func describeNode(a *app, n core.Node, h holder) *sheet {
 	s.line("SSH port", count(spec.SSHPort))
 	s.line("Docker port", count(spec.DockerPort))
 	s.line("Advertise", spec.Advertise)
+	s.line("Agent", words(spec.Agent.Address, either(spec.Agent.Advertise != "", "reaches us at "+spec.Agent.Advertise, "")))
+	describeNetwork(s, spec.Network)
+	s.line("Boot", words(string(spec.Boot), either(spec.BootWhy != "", "("+spec.BootWhy+")", "")))
 	s.line("Erased", plural(n.Erases, "time"))
 	return s
 }

@@ -77,6 +77,7 @@ that it shows now, which is recorded.`,
 	f.IntVar(&flags.node.SSHPort, "ssh-port", 0, "`port` of the machine's SSH (default 22)")
 	f.IntVar(&flags.node.DockerPort, "docker-port", 0, "`port` of the machine's Docker Engine (default 2376)")
 	f.StringVar(&flags.node.Advertise, "advertise", "", "`address` at which this server reaches us, where the route does not tell")
+	bootFlag(cmd, &flags.node.Boot, "how its ramdisk hands over to an OS: kexec, or reboot through its firmware (`mode`; default: as the image says)")
 	f.BoolVar(&flags.node.Erase, "erase", false, "put them to use: erase all their disks now")
 	f.BoolVar(&flags.node.TakeOver, "take-over", false, "even if the asset tag names another pool")
 	f.IntVar(&flags.parallel, "parallel", enrollParallel, "ask so many `BMCs` at once")

@@ -33,7 +33,7 @@ func (f *enrollFlags) fromFile(ctx context.Context, a *app, args []string, label
 		}
 		s.Erase, s.TakeOver = f.node.Erase, f.node.TakeOver
 		s.User, s.Pool = cmp.Or(s.User, f.user), cmp.Or(s.Pool, f.pool)
-		s.Advertise = cmp.Or(s.Advertise, f.node.Advertise)
+		s.Advertise, s.Boot = cmp.Or(s.Advertise, f.node.Advertise), cmp.Or(s.Boot, f.node.Boot)
 		all := maps.Clone(labels)
 		maps.Copy(all, s.Labels)
 		s.Labels = all

@@ -21,6 +21,7 @@ type setFlags struct {
 	insecure            bool
 	address, advertise  string
 	sshPort, dockerPort int
+	boot                core.BootMode
 }
 
 func nodeSetCommand(a *app) *cobra.Command {
@@ -31,11 +32,14 @@ func nodeSetCommand(a *app) *cobra.Command {
 		Long: `Set changes what the operator declared about a node: labels, pool, how its BMC and
 its machine are reached. The server is not touched.
 
-A BMC whose certificate changed is refused until its new fingerprint is set. An
-empty value takes a setting back.`,
+A BMC whose certificate changed is refused until its new fingerprint is set. A node
+on which an OS that was started by kexec showed no life is started through its
+firmware from then on; --boot kexec has it tried again. An empty value takes a
+setting back.`,
 		Example: `  metalpool node set r1-n7 --label rack=r1 --label gpu-
   metalpool node set r1-n7 --fingerprint 3b5f…
-  metalpool node set r1-n7 --user operator --password`,
+  metalpool node set r1-n7 --user operator --password
+  metalpool node set r1-n7 --boot reboot`,
 		Args:              exactly("NODE"),
 		ValidArgsFunction: a.completeArgs(nodeIDs),
 	}
@@ -53,6 +57,7 @@ empty value takes a setting back.`,
 	f.IntVar(&flags.sshPort, "ssh-port", 0, "`port` of the machine's SSH")
 	f.IntVar(&flags.dockerPort, "docker-port", 0, "`port` of the machine's Docker Engine")
 	f.StringVar(&flags.advertise, "advertise", "", "`address` at which this server reaches us")
+	bootFlag(cmd, &flags.boot, "how its ramdisk hands over to an OS: kexec, or reboot through its firmware (`mode`; empty: as the image says)")
 	completeWith(cmd, "pool", a, poolNames)
 	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
 		change, err := flags.change(ctx, a, cmd, args[0])
@@ -74,6 +79,7 @@ func (s *setFlags) change(ctx context.Context, a *app, cmd *cobra.Command, node 
 		Fingerprint: given(cmd, "fingerprint", s.fingerprint), Insecure: given(cmd, "insecure", s.insecure),
 		Address: given(cmd, "address", s.address), Advertise: given(cmd, "advertise", s.advertise),
 		SSHPort: given(cmd, "ssh-port", s.sshPort), DockerPort: given(cmd, "docker-port", s.dockerPort),
+		Boot: given(cmd, "boot", s.boot),
 	}
 	var err error
 	if c.Labels, err = parseLabelChanges(s.labels); err != nil {

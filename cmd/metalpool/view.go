@@ -25,6 +25,10 @@ type nodeView struct {
 	SSHPort     int               `json:"ssh_port,omitempty"`
 	DockerPort  int               `json:"docker_port,omitempty"`
 	Advertise   string            `json:"advertise,omitempty"`
+	Agent       core.AgentRoute   `json:"agent,omitzero"`
+	Network     *core.Network     `json:"network,omitempty"`
+	Boot        core.BootMode     `json:"boot,omitempty"`
+	BootWhy     string            `json:"boot_why,omitempty"`
 	BMC         bmcView           `json:"bmc"`
 	Identity    core.Identity     `json:"identity"`
 	Hardware    core.Hardware     `json:"hardware"`
@@ -50,6 +54,7 @@ func viewNode(n core.Node, h holder) nodeView {
 		ID: n.ID, Pool: n.Pool, State: n.State, Since: n.Since, Reason: n.Reason, Suspect: n.Suspect,
 		Unreachable: n.Spec.Unreachable, Erases: n.Erases, Labels: n.Spec.Labels,
 		Address: n.Spec.Address, SSHPort: n.Spec.SSHPort, DockerPort: n.Spec.DockerPort, Advertise: n.Spec.Advertise,
+		Agent: n.Spec.Agent, Network: n.Spec.Network, Boot: n.Spec.Boot, BootWhy: n.Spec.BootWhy,
 		Identity: n.Spec.Identity, Hardware: n.Hardware,
 		BMC: bmcView{
 			Backend: n.Spec.BMC.Backend, URL: publicURL(n.Spec.BMC.URL), User: n.Spec.BMC.User,
