@@ -38,8 +38,8 @@ type Config struct {
 	// that no other lab uses.
 	Net string
 	// Ports at each node's address; and of the control API, at the block's first. 0 is
-	// 8443, 2222, 2376 and 8442.
-	BMCPort, SSHPort, DockerPort, ControlPort int
+	// 8443, 2200 for the serial console, 2222, 2376 and 8442.
+	BMCPort, ConsolePort, SSHPort, DockerPort, ControlPort int
 	// Vendors are the names of the BMCs' manners, taken in turn by new nodes. Empty:
 	// one of each of Dell, HPE, Supermicro, Lenovo and OpenBMC.
 	Vendors []string
@@ -101,7 +101,7 @@ func setDefaults(c *Config) {
 	for _, p := range []struct {
 		port     *int
 		standard int
-	}{{&c.BMCPort, 8443}, {&c.SSHPort, 2222}, {&c.DockerPort, 2376}, {&c.ControlPort, 8442}} {
+	}{{&c.BMCPort, 8443}, {&c.ConsolePort, defaultConsolePort}, {&c.SSHPort, 2222}, {&c.DockerPort, 2376}, {&c.ControlPort, 8442}} {
 		if *p.port == 0 {
 			*p.port = p.standard
 		}
@@ -295,7 +295,7 @@ func (l *Lab) newCard(i int, address string) (card, error) {
 	c := card{
 		ID: core.NodeID(fmt.Sprintf("n%03d", i+1)), Address: address, Vendor: vendor, Shape: shape, Parts: newParts(shapes[shape]),
 		Labels:  map[string]string{"rack": fmt.Sprintf("r%d", i/perRack+1), "zone": string(rune('a' + i/perRack%zones)), "vendor": vendor},
-		BMCPort: l.config.BMCPort, SSHPort: l.config.SSHPort, DockerPort: l.config.DockerPort,
+		BMCPort: l.config.BMCPort, ConsolePort: l.config.ConsolePort, SSHPort: l.config.SSHPort, DockerPort: l.config.DockerPort,
 		User: "admin", Password: randomHex(12),
 	}
 	certificate, key, err := bmc.NewCertificate(string(c.ID)+".bmc.lab", net.ParseIP(address))

@@ -35,6 +35,8 @@ type card struct {
 	BMCPort    int               `json:"bmc_port"`
 	SSHPort    int               `json:"ssh_port"`
 	DockerPort int               `json:"docker_port"`
+	// ConsolePort is 0 in a lab's folder of before there were consoles.
+	ConsolePort int `json:"console_port,omitempty"`
 
 	User        string `json:"user"`
 	Password    string `json:"password"`
@@ -69,7 +71,7 @@ type Node struct {
 
 	mu     sync.Mutex
 	bmc    *bmc.BMC
-	server *bmc.Server // nil while the cord is pulled
+	server *outlets // nil while the cord is pulled
 	guest  *guest.Guest
 	phase  string
 	told   *wire.Params // what the last boot of the ramdisk was told
@@ -158,17 +160,22 @@ func (n *Node) plug() error {
 	if err != nil {
 		return fmt.Errorf("the BMC of %s cannot listen: %w", n.card.ID, err)
 	}
+	consoles, err := n.serveConsole(b)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	served := &outlets{redfish: bmc.Serve(b, listener, pair), console: consoles}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.bmc != nil {
 		for _, f := range n.bmc.Faults().List() {
 			f.Hits = 0
 			if _, err := b.Faults().Add(f); err != nil {
-				return errors.Join(err, listener.Close())
+				return errors.Join(err, served.close())
 			}
 		}
 	}
-	n.bmc, n.server = b, bmc.Serve(b, listener, pair)
+	n.bmc, n.server = b, served
 	return nil
 }
 
@@ -182,7 +189,7 @@ func (n *Node) Unplug() error {
 	if server == nil {
 		return nil
 	}
-	err := server.Close()
+	err := server.close()
 	n.power.cut()
 	n.say("unplugged")
 	return err
@@ -206,10 +213,7 @@ func (n *Node) close() error {
 	server := n.server
 	n.server = nil
 	n.mu.Unlock()
-	var err error
-	if server != nil {
-		err = server.Close()
-	}
+	err := server.close()
 	n.power.close()
 	return errors.Join(err, n.console.close())
 }

@@ -90,6 +90,7 @@ When it is ready, up writes the list of its servers and prints what to type next
 	f.StringVar(&flags.config.Net, "net", "", "`block` of loopback addresses, such as 127.77.0.0/16 (default: a free one)")
 	f.StringSliceVar(&flags.vendors, "vendors", nil, "`names` whose manners the BMCs take in turn (default: "+strings.Join(lab.DefaultVendors, ",")+")")
 	f.IntVar(&flags.config.BMCPort, "bmc-port", 0, "`port` of every BMC (default 8443)")
+	f.IntVar(&flags.config.ConsolePort, "console-port", 0, "`port` of the BMCs' SSH, which shows the serial console (default 2200)")
 	f.IntVar(&flags.config.SSHPort, "ssh-port", 0, "`port` of every machine's SSH (default 2222)")
 	f.IntVar(&flags.config.DockerPort, "docker-port", 0, "`port` of every machine's Docker Engine (default 2376)")
 	flags.output.add(cmd)

@@ -61,6 +61,7 @@ type BMC struct {
 	onRefusals int  // how many requests for On are still refused after an Off
 	frozen     bool // hangs with its power on
 	task       *task
+	sshPort    int // where the serial console is served; 0: nowhere
 
 	saving sync.Mutex // Save's calls come one by one, in order of the changes
 }

@@ -47,6 +47,7 @@ func (b *BMC) manager(r *request) (resource, bool) {
 		if b.manners.SlotsUnder != UnderSystems {
 			d["VirtualMedia"] = link(path + "/VirtualMedia")
 		}
+		b.tellShells(d)
 		return d
 	}), r.ids[0] == b.manners.ManagerID
 }

@@ -64,6 +64,9 @@ type Manners struct {
 	InsertNeedsLogin    bool // UserName and Password are required
 	InsertNeedsTransfer bool // TransferProtocolType and TransferMethod are required
 	MediaByPatch        bool // no actions: Image is PATCHed, to null for an eject
+
+	// Console is how it offers the serial console over SSH; nil: it does not.
+	Console *Console
 }
 
 // Place is where a BMC has its virtual media slots.

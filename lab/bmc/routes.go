@@ -101,6 +101,7 @@ var routes = []route{
 	{"redfish/v1/Chassis/{}", (*BMC).chassis},
 	{"redfish/v1/Managers", (*BMC).managers},
 	{"redfish/v1/Managers/{}", (*BMC).manager},
+	{"redfish/v1/Managers/{}/NetworkProtocol", (*BMC).networkProtocol},
 	{"redfish/v1/Managers/{}/Actions/Manager.Reset", (*BMC).managerReset},
 }
 

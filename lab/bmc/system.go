@@ -165,6 +165,7 @@ func (b *BMC) systemDoc(r *request) doc {
 			"SupportedApplyTimes": []string{"OnReset"},
 		}
 	}
+	b.tellConsole(d)
 	if b.manners.ShowsBootProgress {
 		d["BootProgress"] = doc{"LastState": b.bootProgress(state)}
 	}

@@ -16,6 +16,7 @@ var openBMC = Manners{
 	ResetTypes:  []string{"On", "ForceOff", "GracefulShutdown", "ForceRestart", "GracefulRestart", "PowerCycle", "Nmi"},
 	BootTargets: []string{"None", "Pxe", "Hdd", "Cd", "Usb", "Diags", "BiosSetup"},
 	Slots:       []Slot{{ID: "Slot_0", Types: disc}, {ID: "Slot_1", Types: stick}},
+	Console:     &openBMCConsole,
 }
 
 var (
@@ -58,6 +59,7 @@ var idrac9 = Manners{
 	Slots:             []Slot{{ID: "CD", Types: disc}, {ID: "RemovableDisk", Types: stick}},
 	EjectLingers:      2,
 	BootRefusedInPOST: true,
+	Console:           &dellConsole,
 	Says:              dellSays("IDRAC.2.8"),
 }
 
@@ -87,7 +89,8 @@ var ilo5 = Manners{
 	ResetTypes: hpeResets, BootTargets: httpTargets, BootRefusedInPOST: true,
 	Slots:      []Slot{{ID: "1", Types: []string{"Floppy", "USBStick"}}, {ID: "2", Types: disc}},
 	SlotsUnder: UnderManagers, EjectNeedsBody: true,
-	Says: hpeSays("iLO.2.30"),
+	Console: &hpeConsole,
+	Says:    hpeSays("iLO.2.30"),
 }
 
 var ilo6 = like(ilo5, func(m *Manners) {
@@ -109,12 +112,13 @@ var supermicroX11 = Manners{
 	Slots:       []Slot{{ID: "CD1", Types: disc}},
 	MediaTarget: "UsbCd", BootEnabledRequired: true, BootModeForgotten: true,
 	InsertImageOnly: true, EmptySlotHidesEject: true,
+	Console: &supermicroConsole,
 }
 
 var supermicroX12 = like(supermicroX11, func(m *Manners) {
 	m.Name, m.Product, m.Model, m.Firmware = "supermicro-x12", "Supermicro X12", "SYS-120U", "01.05.12"
 	m.Slots = []Slot{{ID: "VirtualMedia1", Types: disc}, {ID: "VirtualMedia2", Types: disc}}
-	m.ShowsBootProgress = true
+	m.ShowsBootProgress, m.Console = true, &supermicroToldConsole
 })
 
 var xcc = Manners{
@@ -127,6 +131,7 @@ var xcc = Manners{
 		{ID: "Remote1", Types: disc}, {ID: "Remote2", Types: disc},
 	},
 	MediaByPatch: true,
+	Console:      &lenovoConsole,
 }
 
 var sr675 = like(xcc, func(m *Manners) {
@@ -162,6 +167,7 @@ var gb200 = Manners{
 	SystemID: "System_0", ManagerID: "BMC_0", ChassisID: "Chassis_0", OtherSystems: []string{"HGX_Baseboard_0"}, Registry: "Base.1.16",
 	ResetTypes: openBMC.ResetTypes, BootTargets: plainTargets, ShowsBootProgress: true,
 	Slots: []Slot{{ID: "USB1", Types: disc}, {ID: "USB2", Types: disc}}, SlotsUnder: UnderManagers,
+	Console: &openBMCConsole,
 }
 
 var nokia = Manners{
