@@ -58,7 +58,7 @@ var importRules = []importRule{
 		why:  "it is a leaf: messages made of core's types, and nothing that acts on them",
 	},
 	{
-		name: "agent and lab", of: []string{"agent/...", "lab/..."},
+		name: "agent, ramdisk and lab", of: []string{"agent/...", "ramdisk/...", "lab/..."},
 		never: []string{libmachine, terraform, "driver-machine/...", "provider-terraform/..."},
 		why:   "a ramdisk and a rack know no adapter",
 	},

@@ -64,7 +64,7 @@ func (d *Deployer) Offer(ctx context.Context, b core.Boot, s core.BootSecret, p 
 	if err != nil {
 		return "", err
 	}
-	media, err := d.bootMedia(area)
+	media, err := d.bootMedia(p, area)
 	if err != nil {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/deploy/bootmedia"
 	"github.com/metalpool/metalpool/core/deploy/image"
 )
 
@@ -26,6 +27,9 @@ type Config struct {
 	Advertise string
 	// Bind is the address to listen at; empty is every address.
 	Bind string
+	// Ramdisk is the boot ISO that servers start: METALPOOL_RAMDISK. Empty: ramdisk.iso
+	// beside the program, in the user's or in the system's folder for data.
+	Ramdisk string
 	// Ports is "30000-30100": METALPOOL_PORTS. Empty: any free port.
 	Ports string
 	// Lost is how long an agent that was reached before may be out of reach until a
@@ -45,8 +49,9 @@ type Deployer struct {
 	cfg    Config
 	ports  portRange
 	images *image.Library
-	plain  listener // media and chunks
-	tls    listener // check-ins
+	plain  listener                       // media and chunks
+	tls    listener                       // check-ins
+	iso    func() (*bootmedia.ISO, error) // nil without an error where there is none
 
 	mu     sync.Mutex
 	mounts map[string]mount  // by random path
@@ -76,12 +81,14 @@ func New(cfg Config) (*Deployer, error) {
 		}
 		cfg.CacheDir = filepath.Join(base, "metalpool")
 	}
-	return &Deployer{
+	d := &Deployer{
 		cfg: cfg, ports: ports, images: image.NewLibrary(cfg.CacheDir),
 		mounts: map[string]mount{},
 		offers: map[string]*offer{},
 		told:   map[refusal]bool{},
-	}, nil
+	}
+	d.iso = sync.OnceValues(d.findISO)
+	return d, nil
 }
 
 // Close stops listening; who is being served is cut off.

@@ -73,6 +73,7 @@ func assemble(ctx context.Context, path string, o Options) (*core.Engine, error)
 		CacheDir:  filepath.Join(filepath.Dir(path), "cache"),
 		Advertise: os.Getenv(EnvAdvertise),
 		Ports:     os.Getenv(EnvPorts),
+		Ramdisk:   os.Getenv(deploy.EnvRamdisk),
 		Log:       o.Log,
 		Refused:   func(boot string, node core.NodeID, peer, why string) { e.AgentRefused(boot, node, peer, why) },
 	})

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/deploy"
 	"github.com/metalpool/metalpool/core/seal"
 )
 
@@ -127,8 +129,8 @@ func startWorker(path string) (started bool, err error) {
 
 // workerEnvironment is what a worker of the store at path gets of its caller's: it
 // lives for hours, and whatever else we are told in the environment, BMC passwords and
-// tokens among it, was meant for one command. A key that was named from the caller's
-// folder is named from the worker's.
+// tokens among it, was meant for one command. A key or a boot ISO that was named from
+// the caller's folder is named from the worker's.
 func workerEnvironment(path string, callers []string) ([]string, error) {
 	env := []string{envWorker + "=" + path}
 	for _, setting := range callers {
@@ -140,6 +142,12 @@ func workerEnvironment(path string, callers []string) ([]string, error) {
 				return nil, err
 			}
 			setting = name + "=" + key
+		case name == deploy.EnvRamdisk && value != "":
+			ramdisk, err := filepath.Abs(value)
+			if err != nil {
+				return nil, err
+			}
+			setting = name + "=" + ramdisk
 		case slices.Contains([]string{EnvAdvertise, EnvPorts, core.EnvOwner}, name):
 		case strings.HasPrefix(name, "METALPOOL_"), strings.HasPrefix(name, "MACHINE_"):
 			continue

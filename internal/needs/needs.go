@@ -76,3 +76,19 @@ func appendLine(name, line string) error {
 	}
 	return f.Close()
 }
+
+// File returns path, a file that is no program, installing the Debian package pkg for
+// it as Program does.
+func File(t testing.TB, path, pkg string) string {
+	t.Helper()
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	if err := install(t, pkg); err != nil {
+		Missing(t, fmt.Sprintf("the file %s of Debian's package %s: %v", path, pkg, err))
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("package %s is installed and holds no %s: name the right package in the test", pkg, path)
+	}
+	return path
+}

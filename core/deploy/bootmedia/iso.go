@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
+	"strings"
 
 	"github.com/metalpool/metalpool/core/deploy/iso9660"
 	"github.com/metalpool/metalpool/core/deploy/wire"
@@ -51,9 +54,52 @@ type ISO struct {
 	digest [sha256.Size]byte
 }
 
+// OpenFile opens the ISO in that file, of which it reads no more than the header. It
+// stays open as long as the process lives: media of it are read for as long.
+func OpenFile(path string) (*ISO, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	iso, err := openFile(f)
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return iso, nil
+}
+
+func openFile(f *os.File) (*ISO, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	iso, err := locate(f, info.Size())
+	if err != nil {
+		return nil, err
+	}
+	// Who replaces the file gives it another time. Its content would be a better name,
+	// and costs each process the time to read it all.
+	iso.digest = sha256.Sum256(fmt.Appendf(nil, "%d %d", info.Size(), info.ModTime().UnixNano()))
+	return iso, nil
+}
+
 // Open takes an ISO that Write wrote. It reads it once; r is read again whenever
 // media of it are.
 func Open(r io.ReaderAt, size int64) (*ISO, error) {
+	iso, err := locate(r, size)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(r, 0, size)); err != nil {
+		return nil, fmt.Errorf("read the boot ISO: %w", err)
+	}
+	sum.Sum(iso.digest[:0])
+	return iso, nil
+}
+
+func locate(r io.ReaderAt, size int64) (*ISO, error) {
 	area, err := findArea(r)
 	if err != nil {
 		return nil, err
@@ -61,13 +107,7 @@ func Open(r io.ReaderAt, size int64) (*ISO, error) {
 	if area+wire.AreaSize > size {
 		return nil, errors.New("the boot ISO ends before its parameter area does")
 	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(r, 0, size)); err != nil {
-		return nil, fmt.Errorf("read the boot ISO: %w", err)
-	}
-	iso := &ISO{data: r, size: size, area: area}
-	sum.Sum(iso.digest[:0])
-	return iso, nil
+	return &ISO{data: r, size: size, area: area}, nil
 }
 
 // ReadParams finds the parameter area of a medium and returns its bytes, for
@@ -91,4 +131,34 @@ func findArea(r io.ReaderAt) (int64, error) {
 		return 0, fmt.Errorf("the medium is no boot ISO of metalpool: its label is %q, and it has no parameter area", list.Label)
 	}
 	return e.Offset, nil
+}
+
+// VersionFile is the file that tells with which engines the agent in the ISO talks.
+const VersionFile = "VERSION.TXT"
+
+// Version makes the file of an ISO whose agent speaks that wire version.
+func Version(version int) iso9660.File {
+	text := strconv.Itoa(version) + "\n"
+	return iso9660.File{Name: VersionFile, Size: int64(len(text)), Data: strings.NewReader(text)}
+}
+
+// Version returns what the ISO's version file says.
+func (iso *ISO) Version() (int, error) {
+	list, err := iso9660.List(iso.data)
+	if err != nil {
+		return 0, err
+	}
+	e, ok := list.Find(VersionFile)
+	if !ok {
+		return 0, errors.New("the boot ISO does not say of which version its agent is")
+	}
+	text, err := iso9660.ReadFile(iso.data, e, 64)
+	if err != nil {
+		return 0, err
+	}
+	version, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, fmt.Errorf("the boot ISO says %q of its agent's version", text)
+	}
+	return version, nil
 }

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/google/renameio/v2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/u-root/u-root/pkg/cpio"
+
+	"github.com/metalpool/metalpool/core/deploy/bootmedia"
+	"github.com/metalpool/metalpool/core/deploy/iso9660"
+	"github.com/metalpool/metalpool/core/deploy/wire"
+	"github.com/metalpool/metalpool/ramdisk/efi"
+	"github.com/metalpool/metalpool/ramdisk/kmod"
+)
+
+// commandLine of the kernel. The last console is the one that init writes to; the
+// serial line is what a BMC shows of a server from afar. Our own lines have the level
+// of a notice, and at 115,200 baud all that the kernel says would cost seconds.
+const commandLine = "console=tty0 console=ttyS0,115200n8 loglevel=6 printk.devkmsg=on log_buf_len=1M panic=60 " +
+	"net.ifnames=0 nvme_core.multipath=N"
+
+// maker makes an ISO out of what it is given, or finds the one that was made of it.
+type maker struct {
+	cache  string
+	from   packages
+	agent  []byte
+	recipe []byte // the program that does it
+}
+
+// key names what is made of these parts.
+func (m maker) key(parts ...[]byte) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%x", sha256.Sum256(m.recipe))
+	for _, p := range m.from.all() {
+		fmt.Fprintln(sum, p.Name, p.Version, p.SHA256)
+	}
+	for _, part := range parts {
+		fmt.Fprintf(sum, "%x", sha256.Sum256(part))
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil)[:8])
+}
+
+// iso returns the path of the ISO.
+func (m maker) iso(ctx context.Context) (string, error) {
+	path := filepath.Join(m.cache, "ramdisk-"+m.key(m.agent)+".iso")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	system, err := m.system(ctx)
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(m.cache, "make-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	esp, err := efi.Partition(dir, system)
+	if err != nil {
+		return "", err
+	}
+	if err := writeISO(path, esp); err != nil {
+		return "", err
+	}
+	return path, sweep(m.cache, "ramdisk-*.iso", 3)
+}
+
+func writeISO(path, esp string) error {
+	system, err := os.Open(esp)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = system.Close() }()
+	info, err := system.Stat()
+	if err != nil {
+		return err
+	}
+	pending, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = pending.Cleanup() }()
+	err = bootmedia.Write(pending, bootmedia.Contents{
+		Files:  []iso9660.File{bootmedia.Version(wire.ParamsVersion)},
+		System: &iso9660.File{Name: "EFI.IMG", Size: info.Size(), Data: system},
+	})
+	if err != nil {
+		return err
+	}
+	return pending.CloseAtomicallyReplace()
+}
+
+// system is the program that firmware starts.
+func (m maker) system(ctx context.Context) ([]byte, error) {
+	kernel, err := read(ctx, m.from.Kernel, func(name string) bool { return strings.HasPrefix(name, "boot/vmlinuz-") })
+	if err != nil {
+		return nil, err
+	}
+	stub, err := read(ctx, m.from.Stub, func(name string) bool { return strings.HasSuffix(name, "/linuxx64.efi.stub") })
+	if err != nil {
+		return nil, err
+	}
+	drivers, err := m.drivers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	init, err := packInit(m.agent)
+	if err != nil {
+		return nil, err
+	}
+	return efi.Append(stub, []efi.Section{
+		{Name: ".cmdline", Data: []byte(commandLine)},
+		{Name: ".initrd", Data: append(init, drivers...)},
+		{Name: ".linux", Data: kernel},
+	})
+}
+
+// packInit makes the part of the initramfs that changes with each change of ours.
+func packInit(agent []byte) ([]byte, error) {
+	part, err := archive([]cpio.Record{
+		file("init", agent, 0o755),
+		cpio.CharDev("dev/console", 0o600, 5, 1), // what init's standard output is
+	})
+	if err != nil {
+		return nil, err
+	}
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	return pad(encoder.EncodeAll(part, nil)), nil
+}
+
+// drivers makes the other part, which takes much longer and is kept.
+func (m maker) drivers(ctx context.Context) ([]byte, error) {
+	path := filepath.Join(m.cache, "drivers-"+m.key()+".cpio")
+	if part, err := os.ReadFile(path); err == nil {
+		return part, nil
+	}
+	say("packing modules and firmware")
+	index, records, err := modulesOf(ctx, m.from.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	firmware, err := firmwareOf(ctx, index, m.from.Firmware)
+	if err != nil {
+		return nil, err
+	}
+	var list bytes.Buffer
+	if err := index.Write(&list); err != nil {
+		return nil, err
+	}
+	records = append(records, file(kmod.IndexPath, list.Bytes(), 0o644))
+	part, err := archive(append(records, firmware...))
+	if err != nil {
+		return nil, err
+	}
+	say("%s modules and %s files of firmware: %.1f MiB",
+		strconv.Itoa(len(index.Modules())), strconv.Itoa(len(firmware)), float64(len(part))/(1<<20))
+	if err := renameio.WriteFile(path, part, 0o644); err != nil {
+		return nil, err
+	}
+	return part, sweep(m.cache, "drivers-*.cpio", 2)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/metalpool/metalpool/ramdisk/debian"
+)
+
+// packages is what the ramdisk is made of, besides our own program.
+type packages struct {
+	Kernel   debian.Package   `json:"kernel"`
+	Stub     debian.Package   `json:"stub"`
+	Firmware []debian.Package `json:"firmware"`
+	// Missing is the firmware that could not be had, with the reason.
+	Missing map[string]string `json:"missing,omitempty"`
+}
+
+// obtain returns the packages that an earlier call recorded in the folder, so that
+// the same ramdisk is made until somebody asks for an update; else the newest.
+func obtain(ctx context.Context, dir string, update bool) (packages, error) {
+	record := filepath.Join(dir, "packages.json")
+	if p, ok := recorded(record, dir); ok && !update {
+		return p, nil
+	}
+	say("fetching Debian's kernel and firmware")
+	fetcher, err := debian.NewFetcher(ctx, dir)
+	if err != nil {
+		return packages{}, err
+	}
+	p, err := newest(ctx, fetcher)
+	if err != nil {
+		return packages{}, err
+	}
+	text, err := json.MarshalIndent(p, "", "\t")
+	if err != nil {
+		return packages{}, err
+	}
+	return p, renameio.WriteFile(record, text, 0o644)
+}
+
+// recorded is of no use where a file has gone, or where firmware was missing: it may
+// be there today.
+func recorded(record, dir string) (packages, bool) {
+	text, err := os.ReadFile(record)
+	var p packages
+	if err != nil || json.Unmarshal(text, &p) != nil || len(p.Missing) > 0 || len(p.Firmware) != len(firmwarePackages) {
+		return packages{}, false
+	}
+	p.Kernel, p.Stub = debian.Find(dir, p.Kernel), debian.Find(dir, p.Stub)
+	complete := p.Kernel.Path != "" && p.Stub.Path != ""
+	for i := range p.Firmware {
+		p.Firmware[i] = debian.Find(dir, p.Firmware[i])
+		complete = complete && p.Firmware[i].Path != ""
+	}
+	return p, complete
+}
+
+func newest(ctx context.Context, f *debian.Fetcher) (packages, error) {
+	p := packages{Missing: map[string]string{}}
+	kernel, err := f.Depends(ctx, "linux-image-amd64")
+	if err != nil {
+		return p, err
+	}
+	if p.Kernel, err = f.Fetch(ctx, kernel); err != nil {
+		return p, err
+	}
+	if p.Stub, err = f.Fetch(ctx, "systemd-boot-efi"); err != nil {
+		return p, err
+	}
+	for _, name := range firmwarePackages {
+		fetched, err := f.Fetch(ctx, name)
+		if ctx.Err() != nil {
+			return p, context.Cause(ctx)
+		}
+		if err != nil {
+			p.Missing[name] = firstLine(err)
+			continue
+		}
+		p.Firmware = append(p.Firmware, fetched)
+	}
+	return p, nil
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// all in a fixed order.
+func (p packages) all() []debian.Package {
+	return slices.Concat([]debian.Package{p.Kernel, p.Stub}, p.Firmware)
+}
+
+// read returns the one file of a package that fits.
+func read(ctx context.Context, p debian.Package, fits func(name string) bool) ([]byte, error) {
+	var data []byte
+	err := p.Walk(ctx, func(f debian.File) (err error) {
+		if data == nil && f.Data != nil && fits(f.Name) {
+			data, err = io.ReadAll(f.Data)
+		}
+		return err
+	})
+	if err == nil && data == nil {
+		err = errors.New("the file that is wanted of it is not there")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("package %s: %w", p.Name, err)
+	}
+	return data, nil
+}

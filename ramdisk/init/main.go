@@ -1,0 +1,134 @@
+// Command init is the first program in a node's ramdisk, and the only one: it loads
+// drivers, finds the media that it was started from, sets up the network that the
+// media says, and runs the agent.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/metalpool/metalpool/agent"
+	"github.com/metalpool/metalpool/agent/metal"
+	"github.com/metalpool/metalpool/core/deploy/wire"
+	"github.com/metalpool/metalpool/ramdisk/kmod"
+	"github.com/metalpool/metalpool/ramdisk/netconf"
+)
+
+// memory is what the agent may take, in bytes, before it collects harder: a machine
+// of 1 GiB is enough for it and the kernel.
+const memory = 192 << 20
+
+// patience is how long a machine stays on whose init cannot go on: somebody may be
+// reading the console. The media says another time, once it is read.
+const patience = 30 * time.Minute
+
+func main() {
+	if os.Getpid() != 1 {
+		fmt.Fprintln(os.Stderr, "init is started by the kernel of the ramdisk, and by nobody else")
+		os.Exit(2)
+	}
+	debug.SetMemoryLimit(memory)
+	signal.Ignore(syscall.SIGCHLD) // then the kernel buries orphans by itself
+	err := mountAll(mounts)
+	log := newLog()
+	if err != nil {
+		log.Error("the ramdisk is incomplete", "err", err)
+	}
+	m := machine{log: log, patience: patience}
+	err = m.run(context.Background())
+	log.Error("the ramdisk cannot go on", "err", err)
+	log.Warn("turning the power off", "in", m.patience)
+	time.Sleep(m.patience)
+	m.powerOff()
+}
+
+type machine struct {
+	log      *slog.Logger
+	patience time.Duration
+}
+
+// run returns only where something is wrong.
+func (m *machine) run(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // the end of init would be a panic of the kernel's
+			err = fmt.Errorf("init failed: %v\n%s", p, debug.Stack())
+		}
+	}()
+	loader, err := kmod.OpenLoader("/")
+	if err != nil {
+		return err
+	}
+	found := devices{loader: loader, log: m.log, seen: map[string]bool{}, last: time.Now()}
+	if err := found.discover(ctx, time.Minute); err != nil {
+		return err
+	}
+	if err := mountAll(lateMounts); err != nil {
+		m.log.Warn("without a part of the firmware", "err", err)
+	}
+	m.log.Info("looking for the boot media")
+	params, err := m.params(ctx)
+	if err != nil {
+		return err
+	}
+	m.patience = params.Silence
+	if err := unix.Sethostname([]byte(params.Node)); err != nil {
+		m.log.Warn("the host's name is not set", "err", err)
+	}
+	network, err := m.network(ctx, params)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-network.Ready():
+	case <-time.After(params.Silence):
+		m.patience = 0
+		return fmt.Errorf("no address for %s: %s", params.Silence, network)
+	}
+	host := metal.New(m.log)
+	defer host.Close()
+	err = agent.Run(ctx, agent.Config{Params: params, Host: host, Log: m.log})
+	if errors.Is(err, agent.ErrRefused) || errors.Is(err, agent.ErrSilence) {
+		m.patience = 0 // it was to turn the power off
+	}
+	if err == nil {
+		err = errors.New("the machine was left, and is still here")
+	}
+	return err
+}
+
+func (m *machine) params(ctx context.Context) (wire.Params, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return awaitParams(ctx, m.log)
+}
+
+func (m *machine) network(ctx context.Context, params wire.Params) (*netconf.Network, error) {
+	ports, err := netconf.Ports()
+	if err != nil {
+		return nil, err
+	}
+	plan, err := netconf.Decide(ports, params.Network)
+	if err != nil {
+		return nil, err
+	}
+	for _, mac := range plan.Lacking {
+		m.log.Warn("a port of this node's network is missing", "mac", mac)
+	}
+	return netconf.Start(ctx, plan, m.log)
+}
+
+func (m *machine) powerOff() {
+	if err := metal.PowerOff(); err != nil {
+		m.log.Error("the power cannot be turned off", "err", err)
+	}
+	select {} // never reached where the power can be turned off
+}
