@@ -59,6 +59,11 @@ func (h *Host) Boot(_ context.Context, _ agent.Disk, _ core.BootMode) (func() er
 	}, nil
 }
 
+// Reset implements agent.Host.
+func (h *Host) Reset(context.Context) ([]string, error) {
+	return []string{"what is outside the disks was left as it is"}, nil
+}
+
 // PowerOff implements agent.Host.
 func (h *Host) PowerOff() error { return PowerOff() }
 
