@@ -86,6 +86,10 @@ type Attempt struct {
 	// ask for an address, the agent's first.
 	Disk string   `json:"disk,omitempty"`
 	MACs []string `json:"macs,omitempty"`
+	// Handover is how the OS is started in this attempt, once that is known. Lifeless
+	// is when the OS that kexec had started was given up on.
+	Handover BootMode  `json:"handover,omitempty"`
+	Lifeless time.Time `json:"lifeless,omitzero"`
 	// FailedErases counts erases that failed, not workers that died.
 	FailedErases int `json:"failed_erases,omitempty"`
 	// Quiet is when the last call of a worker that was fenced out alive has ended.

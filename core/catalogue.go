@@ -56,6 +56,8 @@ func (e *Engine) SetPool(ctx context.Context, p Pool) error {
 		return bad("use letters, digits and dashes, at most 63", "%q cannot name a pool", p.Name)
 	case p.EraseMinimum != NotErased && p.EraseMinimum.Rank() == 0:
 		return bad("use clear or purge", "%q is no erase class", p.EraseMinimum)
+	case p.Timeouts.Kexec >= p.Timeouts.orDefaults().SSH:
+		return bad("make it shorter, or that of ssh longer", "the kexec timeout of %s is not within that of ssh, %s", p.Timeouts.Kexec, p.Timeouts.orDefaults().SSH)
 	case p.Quota < 0:
 		return bad("0 means no limit", "the quota is negative")
 	}

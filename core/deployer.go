@@ -32,10 +32,27 @@ type Deployer interface {
 	// Examine reads a new image's file: size, digest, format; it refuses what cannot
 	// be laid down.
 	Examine(ctx context.Context, i Image, progress func(done, total Bytes)) (Image, error)
-	// HostKey connects to a machine's SSH and returns the host key it shows,
-	// authorized_keys format, without logging in.
-	HostKey(ctx context.Context, address string, port int) (string, error)
+	// LookAtSSH looks once at a machine's SSH, without logging in. The error says what
+	// was met where no key is shown.
+	LookAtSSH(ctx context.Context, address string, port int) (SSHLook, error)
 }
+
+// SSHLook is what one look at a machine's SSH found.
+type SSHLook struct {
+	Sign Sign
+	Key  string // the host key, authorized_keys format; where Sign is KeyShown
+}
+
+// Sign says how much of an SSH server is there, the least first.
+type Sign int
+
+const (
+	Silent   Sign = iota // nothing answers at the address, or there is no way to it
+	Refused              // the address answers that nobody listens
+	Accepted             // the connection is taken, by somebody who does not greet as SSH does
+	Greeted              // an SSH server greets, and shows no host key
+	KeyShown
+)
 
 // BootParams is what the ramdisk is told through the media's parameter area.
 type BootParams struct {

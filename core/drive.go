@@ -43,7 +43,10 @@ func (w *work) drive(ctx context.Context, steps []step) error {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
-		w.note(ctx, StepFailed, s.name, err.Error())
+		if errors.Is(err, errStartedOver) {
+			continue
+		}
+		w.failed(ctx, s, err)
 		if w.bootAgain(s, err) {
 			w.say(s.name, "the agent is silent; starting the ramdisk again")
 			if err := w.unmeet(ctx, stepRamdisk); err != nil {
@@ -53,6 +56,16 @@ func (w *work) drive(ctx context.Context, steps []step) error {
 		}
 		return err
 	}
+}
+
+// failed tells of a step that failed, with the agent's own words where it is there to
+// say them.
+func (w *work) failed(ctx context.Context, s step, err error) {
+	text := err.Error()
+	if (s.ramdisk || s.name == stepBoot) && !Is(err, Transient, Timeout, LeaseLost) {
+		text += w.agentsWords(ctx)
+	}
+	w.note(ctx, StepFailed, s.name, text)
 }
 
 // bootAgain reports whether a new start of the ramdisk may help: the agent fell

@@ -74,6 +74,7 @@ func (t Timeouts) orDefaults() Timeouts {
 	set(&t.CheckIn, 20*time.Minute)
 	set(&t.Write, time.Hour)
 	set(&t.SSH, 20*time.Minute)
+	set(&t.Kexec, min(10*time.Minute, t.SSH/2))
 	set(&t.Erase, 24*time.Hour)
 	return t
 }

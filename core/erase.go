@@ -32,7 +32,7 @@ func erase(ctx context.Context, w *work) error {
 	}
 	if Is(err, Backend) {
 		// A failed erase is counted before it is tried again under a new command ID.
-		if err := w.save(ctx, func(a *Attempt) { a.FailedErases++ }, w.event(StepFailed, stepErase, err.Error())); err != nil {
+		if err := w.save(ctx, func(a *Attempt) { a.FailedErases++ }, w.event(StepFailed, stepErase, err.Error()+w.agentsWords(ctx))); err != nil {
 			return err
 		}
 		if w.attempt.FailedErases < maxErases && !errors.Is(err, errBelowMinimum) {

@@ -478,6 +478,10 @@ func TestNoGuess(t *testing.T) {
 	})
 	story("an OS that starts on another node alone makes the first suspect", 2, func(t *testing.T, p *pool, e *core.Engine) {
 		for _, s := range p.rack.Servers() {
+			mode := core.Reboot // after kexec the disk would be tried once more
+			if _, err := e.SetNode(t.Context(), s.ID, core.NodeChange{Boot: &mode}); err != nil {
+				t.Fatal(err)
+			}
 			s.Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.ErrBroken, Times: 1, Unless: func(r *enginetest.Rack) bool { return r.Hits("boot disk") > 0 }})
 		}
 		m, err := e.Create(t.Context(), order("a-1", "web-1"), nil)

@@ -21,7 +21,11 @@ type Timeouts struct {
 	CheckIn time.Duration `json:"check_in,omitempty"` // power on to the agent's call; 20m
 	Write   time.Duration `json:"write,omitempty"`    // 60m
 	SSH     time.Duration `json:"ssh,omitempty"`      // boot to this attempt's host key; 20m
-	Erase   time.Duration `json:"erase,omitempty"`    // 24h
+	// Kexec is the time from kexec to the first sign of life of the OS; after it the
+	// server is started from its disk, and SSH begins anew. 10m, or half of SSH where
+	// that is less.
+	Kexec time.Duration `json:"kexec,omitempty"`
+	Erase time.Duration `json:"erase,omitempty"` // 24h
 }
 
 // EraseClass is how thoroughly a disk was erased, by NIST SP 800-88. Classes order

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -122,7 +121,7 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	agent, err := w.e.deployer.AwaitCheckIn(waiting, boot.ID)
 	if err != nil {
 		if ctx.Err() == nil && waiting.Err() != nil {
-			return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("the agent did not check in within %s: %w", limits.CheckIn, err)}
+			return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("the agent did not check in within %s: %w%s", limits.CheckIn, err, w.consolesWords(ctx))}
 		}
 		return err
 	}
@@ -310,87 +309,6 @@ func writeSeed(ctx context.Context, w *work) error {
 	}
 	defer agent.Close()
 	return agent.Seed(ctx, w.command(stepSeed), SeedOrder{Disk: w.attempt.Disk, Filesystem: filesystem})
-}
-
-// bootOS leaves the ramdisk for the OS on the disk. Where the agent is gone already,
-// for a crash hid whether it heard us, the server starts cold from its disk: that
-// ends in the same place.
-func bootOS(ctx context.Context, w *work) error {
-	agent, err := w.agent()
-	if err == nil {
-		err = agent.Boot(ctx, w.command(stepBoot), BootOrder{Disk: w.attempt.Disk, Mode: Kexec})
-		agent.Close()
-	}
-	if err == nil || !Is(err, Transient, Timeout) {
-		return err
-	}
-	bmc, err := w.conn(ctx)
-	if err != nil {
-		return err
-	}
-	if err := bmc.SetPower(ctx, TurnOff); err != nil {
-		return err
-	}
-	if err := ejectMedia(ctx, w); err != nil {
-		return err
-	}
-	return bmc.SetPower(ctx, TurnOn)
-}
-
-func ejectMedia(ctx context.Context, w *work) error {
-	bmc, err := w.conn(ctx)
-	if err != nil {
-		return err
-	}
-	if err := bmc.EjectMedia(ctx); err != nil {
-		return err
-	}
-	return bmc.ClearBoot(ctx)
-}
-
-// awaitSSH waits until the machine shows a host key of this attempt. Any other key
-// is another system, or somebody in between.
-func awaitSSH(ctx context.Context, w *work) error {
-	order, err := w.order(ctx)
-	if err != nil {
-		return err
-	}
-	at := w.access(order)
-	pause := 100 * time.Millisecond
-	var stranger error // says more than a look that came to nothing, as the last one may
-	for {
-		key, err := w.e.deployer.HostKey(ctx, at.Address, at.SSHPort)
-		switch {
-		case err == nil && slices.Contains(w.attempt.PublicHostKeys, key):
-			return nil
-		case err == nil:
-			stranger = &Error{Op: stepSSH, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("%s port %d shows another host key: %s", at.Address, at.SSHPort, key), Hint: "another system answers at this address, or the image has no cloud-init"}
-		}
-		if wait(ctx, pause) != nil {
-			return cmp.Or(stranger, err)
-		}
-		pause = min(2*pause, w.e.timing.Retry)
-	}
-}
-
-// access is how the machine will be reached: as enrolment fixed it, else where its
-// ramdisk was.
-func (w *work) access(order DeployOrder) Access {
-	spec := w.node.Spec
-	at := Access{Address: spec.Address, SSHPort: order.SSHPort, SSHUser: order.SSHUser, DockerPort: spec.DockerPort, HostKeys: w.attempt.PublicHostKeys}
-	if at.Address == "" && w.attempt.Boot != nil && w.attempt.Boot.Agent != nil {
-		at.Address = w.attempt.Boot.Agent.Peer
-	}
-	if at.SSHPort == 0 {
-		at.SSHPort = spec.SSHPort
-	}
-	if at.SSHPort == 0 {
-		at.SSHPort = 22
-	}
-	if at.DockerPort == 0 {
-		at.DockerPort = 2376
-	}
-	return at
 }
 
 // park leaves the server off, with no media and no boot override. Where a living

@@ -51,6 +51,22 @@ var crashScenarios = []crashScenario{
 		rest: []string{"n1 Available"},
 	},
 	{
+		name: "create where kexec hangs", servers: 1,
+		prepare: func(p *pool) {
+			e, _ := p.engine()
+			patience := core.Timeouts{Kexec: 10 * time.Second} // each look is a call to freeze in
+			if err := e.SetPool(p.t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian", Timeouts: patience}); err != nil {
+				p.t.Fatal(err)
+			}
+			p.rack.Server("n1").Fail(enginetest.Fault{Op: "kexec hang", Err: enginetest.ErrBroken, Times: -1})
+		},
+		act: func(e *core.Engine, p *pool) error {
+			_, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil)
+			return err
+		},
+		rest: []string{"n1 Available"},
+	},
+	{
 		name: "move", servers: 3,
 		// Whichever node is taken first fails the write, and is suspect ever after.
 		prepare: func(p *pool) {

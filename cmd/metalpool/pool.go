@@ -140,8 +140,9 @@ func poolSetCommand(a *app) *cobra.Command {
 		Long: `Set declares a pool, or changes what its flags name; the rest stays. An empty
 value or 0 takes a setting back.
 
-Timeouts are those of one phase: power, check-in, write, ssh, erase. A server whose
-self-test takes long needs a longer check-in.`,
+Timeouts are those of one phase: power, check-in, write, ssh, kexec, erase. A server
+whose self-test takes long needs a longer check-in. One whose OS shows no life within
+kexec, after it was started so, is turned off and on to start from its disk.`,
 		Example: `  metalpool pool set default --image debian
   metalpool pool set ci --image debian --quota 8 --erase-minimum purge --timeout check-in=40m`,
 		Args:              exactly("POOL"),
@@ -213,7 +214,7 @@ type timeoutRow struct {
 }
 
 func timeoutRows(t *core.Timeouts) []timeoutRow {
-	return []timeoutRow{{"power", &t.Power}, {"check-in", &t.CheckIn}, {"write", &t.Write}, {"ssh", &t.SSH}, {"erase", &t.Erase}}
+	return []timeoutRow{{"power", &t.Power}, {"check-in", &t.CheckIn}, {"write", &t.Write}, {"ssh", &t.SSH}, {"kexec", &t.Kexec}, {"erase", &t.Erase}}
 }
 
 func setTimeouts(t *core.Timeouts, texts map[string]string) error {
@@ -221,7 +222,7 @@ func setTimeouts(t *core.Timeouts, texts map[string]string) error {
 	for _, phase := range slices.Sorted(maps.Keys(texts)) {
 		i := slices.IndexFunc(rows, func(r timeoutRow) bool { return r.name == phase })
 		if i < 0 {
-			return usagef("--timeout: %q is no phase; there are: power, check-in, write, ssh, erase", phase)
+			return usagef("--timeout: %q is no phase; there are: power, check-in, write, ssh, kexec, erase", phase)
 		}
 		d, err := core.ParseDuration("timeout of "+phase, texts[phase])
 		if err != nil {
@@ -233,5 +234,5 @@ func setTimeouts(t *core.Timeouts, texts map[string]string) error {
 }
 
 func viewTimeouts(t core.Timeouts) timeoutsView {
-	return timeoutsView{span(t.Power), span(t.CheckIn), span(t.Write), span(t.SSH), span(t.Erase)}
+	return timeoutsView{span(t.Power), span(t.CheckIn), span(t.Write), span(t.SSH), span(t.Kexec), span(t.Erase)}
 }

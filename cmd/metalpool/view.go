@@ -84,6 +84,7 @@ type timeoutsView struct {
 	CheckIn string `json:"check-in,omitempty"`
 	Write   string `json:"write,omitempty"`
 	SSH     string `json:"ssh,omitempty"`
+	Kexec   string `json:"kexec,omitempty"`
 	Erase   string `json:"erase,omitempty"`
 }
 

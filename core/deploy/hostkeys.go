@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -13,6 +14,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -69,46 +72,83 @@ var hostKeyAlgorithms = []string{
 // errSeen ends a handshake once the host key is known.
 var errSeen = errors.New("the host key is known")
 
-// HostKey returns the host key that a machine's SSH shows, in the form that
+// LookAtSSH finds the host key that a machine's SSH shows, in the form that
 // NewHostKeys has. The server has proved that it holds the key. It stops before
 // anybody logs in, so that no failed login is left in the machine's logs.
-func (d *Deployer) HostKey(ctx context.Context, address string, port int) (string, error) {
+func (d *Deployer) LookAtSSH(ctx context.Context, address string, port int) (core.SSHLook, error) {
 	at := net.JoinHostPort(address, strconv.Itoa(port))
 	look, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	key, err := shownKey(look, at)
+	found, err := lookAt(look, at)
 	if err == nil {
-		return authorized(key), nil
+		return found, nil
 	}
 	e := &core.Error{Op: "look at SSH", Kind: core.Transient, Err: fmt.Errorf("%s: %w", at, err), Hint: "it may still be booting"}
 	switch {
 	case ctx.Err() != nil:
-		return "", &core.Error{Op: e.Op, Kind: core.KindOf(context.Cause(ctx)), Err: fmt.Errorf("%s: %w", at, context.Cause(ctx))}
+		return found, &core.Error{Op: e.Op, Kind: core.KindOf(context.Cause(ctx)), Err: fmt.Errorf("%s: %w", at, context.Cause(ctx))}
+	case look.Err() != nil && found.Sign == core.Silent:
+		e.Err = fmt.Errorf("%s: no answer within %s", at, lookTimeout)
 	case look.Err() != nil:
-		e.Err = fmt.Errorf("%s: nothing that is SSH within %s", at, lookTimeout)
+		e.Err = fmt.Errorf("%s: no host key within %s", at, lookTimeout)
 	}
-	return "", e
+	return found, e
 }
 
-func shownKey(ctx context.Context, at string) (ssh.PublicKey, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", at)
-	if err != nil {
-		return nil, err
+func lookAt(ctx context.Context, at string) (core.SSHLook, error) {
+	found := core.SSHLook{Sign: core.Silent}
+	dialed, err := (&net.Dialer{}).DialContext(ctx, "tcp", at)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		found.Sign = core.Refused
 	}
+	if err != nil {
+		return found, err
+	}
+	conn := &overheard{Conn: dialed}
 	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	var seen ssh.PublicKey
 	_, _, _, err = ssh.NewClientConn(conn, at, &ssh.ClientConfig{
 		User:              "metalpool",
 		HostKeyAlgorithms: hostKeyAlgorithms,
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
-			seen = key
+			found = core.SSHLook{Sign: core.KeyShown, Key: authorized(key)}
 			return errSeen
 		},
 	})
-	if seen == nil {
-		return nil, err
+	switch {
+	case found.Sign == core.KeyShown:
+		return found, nil
+	case conn.greeted():
+		found.Sign = core.Greeted
+	default:
+		found.Sign = core.Accepted
 	}
-	return seen, nil
+	return found, err
+}
+
+// overheard is a connection whose first words are kept: the SSH library does not
+// tell whether somebody greeted who then showed no key.
+type overheard struct {
+	net.Conn
+	mu   sync.Mutex
+	head []byte
+}
+
+// maxGreeting bounds the words that are kept, in bytes. RFC 4253 lets a server say
+// other lines before its greeting.
+const maxGreeting = 4096
+
+func (o *overheard) Read(p []byte) (int, error) {
+	n, err := o.Conn.Read(p)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.head = append(o.head, p[:min(n, maxGreeting-len(o.head))]...)
+	return n, err
+}
+
+func (o *overheard) greeted() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.HasPrefix(o.head, []byte("SSH-")) || bytes.Contains(o.head, []byte("\nSSH-"))
 }

@@ -97,9 +97,9 @@ func TestHostKeysAreShown(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var logins atomic.Int32
-			got, err := d.HostKey(t.Context(), "127.0.0.1", sshd(t, &logins, tt.keys...))
-			if err != nil || got != tt.want {
-				t.Errorf("key %q, %v; want %q", got, err, tt.want)
+			got, err := d.LookAtSSH(t.Context(), "127.0.0.1", sshd(t, &logins, tt.keys...))
+			if err != nil || got != (core.SSHLook{Sign: core.KeyShown, Key: tt.want}) {
+				t.Errorf("found %+v, %v; want %q", got, err, tt.want)
 			}
 			if logins.Load() > 0 {
 				t.Error("it tried to log in")
@@ -113,7 +113,7 @@ func TestHostKeysAreShown(t *testing.T) {
 	}
 }
 
-func TestHostKeyOfNoSSH(t *testing.T) {
+func TestALookTellsWhatIsThere(t *testing.T) {
 	d, _ := newDeployer(t)
 	closed, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -121,20 +121,30 @@ func TestHostKeyOfNoSSH(t *testing.T) {
 	}
 	closedPort := closed.Addr().(*net.TCPAddr).Port
 	_ = closed.Close()
-	for name, port := range map[string]int{
-		"nothing listens": closedPort,
-		"hangs up":        listen(t, func(net.Conn) {}),
-		"a web server":    listen(t, func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }),
-		"another SSH":     listen(t, func(c net.Conn) { _, _ = io.WriteString(c, "SSH-2.0-x\r\nand then nonsense that is no packet\r\n") }),
+	say := func(words string) int {
+		return listen(t, func(c net.Conn) { _, _ = io.WriteString(c, words) })
+	}
+	for _, tt := range []struct {
+		name string
+		port int
+		want core.Sign
+	}{
+		{"nothing listens", closedPort, core.Refused},
+		{"hangs up", listen(t, func(net.Conn) {}), core.Accepted},
+		{"a web server", say("HTTP/1.1 400 Bad Request\r\n\r\n"), core.Accepted},
+		{"a word that only looks so", say("not SSH-2.0\r\n"), core.Accepted},
+		{"another SSH", say("SSH-2.0-x\r\nand then nonsense that is no packet\r\n"), core.Greeted},
+		{"an SSH with a banner", say("welcome\r\nSSH-2.0-x\r\n"), core.Greeted},
 	} {
-		if key, err := d.HostKey(t.Context(), "127.0.0.1", port); !core.Is(err, core.Transient) || !strings.Contains(err.Error(), "127.0.0.1:") {
-			t.Errorf("%s: key %q, error %v", name, key, err)
+		found, err := d.LookAtSSH(t.Context(), "127.0.0.1", tt.port)
+		if !core.Is(err, core.Transient) || !strings.Contains(err.Error(), "127.0.0.1:") || found != (core.SSHLook{Sign: tt.want}) {
+			t.Errorf("%s: found %+v, error %v", tt.name, found, err)
 		}
 	}
 }
 
 // A machine that takes the connection and says nothing holds nobody up.
-func TestHostKeyEndsWithItsContext(t *testing.T) {
+func TestALookEndsWithItsContext(t *testing.T) {
 	d, _ := newDeployer(t)
 	reason := &core.Error{Op: "work", Kind: core.LeaseLost}
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -142,7 +152,7 @@ func TestHostKeyEndsWithItsContext(t *testing.T) {
 		cancel(reason)
 		_, _ = io.Copy(io.Discard, c)
 	})
-	if _, err := d.HostKey(ctx, "127.0.0.1", port); !core.Is(err, core.LeaseLost) {
+	if _, err := d.LookAtSSH(ctx, "127.0.0.1", port); !core.Is(err, core.LeaseLost) {
 		t.Errorf("error %v", err)
 	}
 }

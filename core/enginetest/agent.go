@@ -113,9 +113,18 @@ func (a *agent) Erase(_ context.Context, id string, o core.EraseOrder, progress 
 	})
 }
 
-func (a *agent) Boot(_ context.Context, id string, _ core.BootOrder) error {
-	_, err := a.command("kexec", id, func(s *Server) (core.EraseReport, error) {
-		s.bootDisk()
+// Boot is the operation "kexec" or "reboot". A fault of "kexec hang" strikes after the
+// agent is gone.
+func (a *agent) Boot(_ context.Context, id string, o core.BootOrder) error {
+	_, err := a.command(string(o.Mode), id, func(s *Server) (core.EraseReport, error) {
+		switch {
+		case o.Mode == core.Reboot:
+			s.restart()
+		case s.faulty("kexec hang"):
+			s.ramdisk = nil
+		default:
+			s.bootDisk()
+		}
 		return core.EraseReport{}, nil
 	})
 	return err

@@ -129,7 +129,13 @@ func (b *bmc) InsertMedia(ctx context.Context, url string) error {
 }
 
 func (b *bmc) EjectMedia(ctx context.Context) error {
-	return b.write(ctx, "eject", func() error { b.server.media = ""; return nil })
+	return b.write(ctx, "eject", func() error {
+		if b.server.locks && b.server.ramdisk != nil {
+			return fault("eject", core.Backend, "the medium is in use")
+		}
+		b.server.media = ""
+		return nil
+	})
 }
 
 func (b *bmc) BootMediaOnce(ctx context.Context) error {
@@ -231,21 +237,26 @@ func (h *Host) Examine(_ context.Context, i core.Image, _ func(done, total core.
 	return i, nil
 }
 
-// HostKey is that of the OS which runs at the address.
-func (h *Host) HostKey(_ context.Context, address string, _ int) (key string, err error) {
-	err = h.freezer.call("host key", time.Time{}, func() error {
+// LookAtSSH finds the host key of the OS which runs at the address. A ramdisk there
+// refuses; where nothing runs, nothing answers.
+func (h *Host) LookAtSSH(_ context.Context, address string, _ int) (found core.SSHLook, err error) {
+	err = h.freezer.call("look at ssh", time.Time{}, func() error {
 		for _, s := range h.rack.Servers() {
 			if s.Address != address {
 				continue
 			}
-			if system := s.Look().System; system != nil {
-				key = PublicKey(system.HostKeys[0])
+			switch now := s.Look(); {
+			case now.System != nil:
+				found = core.SSHLook{Sign: core.KeyShown, Key: PublicKey(now.System.HostKeys[0])}
 				return nil
+			case now.Ramdisk:
+				found.Sign = core.Refused
+				return fault("ssh", core.Transient, "connection refused")
 			}
 		}
-		return fault("ssh", core.Transient, "connection refused")
+		return fault("ssh", core.Transient, "no route to host")
 	})
-	return key, err
+	return found, err
 }
 
 // errGone is an agent that does not answer.

@@ -116,6 +116,8 @@ type Server struct {
 	starts   int // counts power on, so that a start that was cut short never comes
 	media    string
 	once     bool
+	first    bool // firmware looks at inserted media before the disk
+	locks    bool // media stay while a ramdisk runs that came from them
 	tag      string
 	password string
 	disks    map[string]Disk
@@ -221,6 +223,20 @@ func (s *Server) faulty(op string) bool {
 	return s.act(op, func() error { return nil }) != nil
 }
 
+// MediaFirst is firmware that starts inserted media also where nothing asks it to.
+func (s *Server) MediaFirst() {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	s.first = true
+}
+
+// LockMedia makes the BMC refuse to eject what its running server came from.
+func (s *Server) LockMedia() {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	s.locks = true
+}
+
 func (s *Server) turnOff() {
 	s.power, s.ramdisk, s.system = core.PowerOff, nil, nil
 	s.starts++
@@ -231,6 +247,16 @@ func (s *Server) turnOn() {
 		return
 	}
 	s.power = core.PowerOn
+	s.start()
+}
+
+// restart is what a server does by itself: its power stays on.
+func (s *Server) restart() {
+	s.ramdisk, s.system = nil, nil
+	s.start()
+}
+
+func (s *Server) start() {
 	s.starts++
 	start := s.starts
 	time.AfterFunc(s.rack.POST, func() {
@@ -245,7 +271,7 @@ func (s *Server) turnOn() {
 // boot starts what the override names and, as firmware does, the disk where that
 // leads nowhere.
 func (s *Server) boot() {
-	media := s.once
+	media := s.once || s.first && s.media != ""
 	s.once = false
 	if media && s.bootMedia() {
 		return

@@ -1,0 +1,187 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// access is how the machine will be reached: as enrolment fixed it, else at the address
+// that it configures, else where its ramdisk was.
+func (w *work) access(order DeployOrder) Access {
+	spec := w.node.Spec
+	at := Access{Address: spec.Address, SSHPort: order.SSHPort, SSHUser: order.SSHUser, DockerPort: spec.DockerPort, HostKeys: w.attempt.PublicHostKeys}
+	if n := spec.Network; at.Address == "" && n != nil && n.Address.IsValid() {
+		at.Address = n.Address.Addr().String()
+	}
+	if at.Address == "" && w.attempt.Boot != nil && w.attempt.Boot.Agent != nil {
+		at.Address = w.attempt.Boot.Agent.Peer
+	}
+	if at.SSHPort == 0 {
+		at.SSHPort = spec.SSHPort
+	}
+	if at.SSHPort == 0 {
+		at.SSHPort = 22
+	}
+	if at.DockerPort == 0 {
+		at.DockerPort = 2376
+	}
+	return at
+}
+
+// awaitSSH waits until the machine shows a host key of this attempt. Any other key
+// is another system, or somebody in between. An OS that was started by kexec and
+// shows no life in time is started once more, from its disk.
+func awaitSSH(ctx context.Context, w *work) error {
+	order, err := w.order(ctx)
+	if err != nil {
+		return err
+	}
+	var (
+		at    = w.access(order)
+		watch = vigil{direct: w.direct(at)}
+		began = time.Now()
+		limit = w.pool.Timeouts.orDefaults().Kexec
+		best  evidence
+		pause = 100 * time.Millisecond
+		alive bool
+	)
+	for {
+		look, err := w.e.deployer.LookAtSSH(ctx, at.Address, at.SSHPort)
+		ours := look.Sign == KeyShown && slices.Contains(w.attempt.PublicHostKeys, look.Key)
+		if !alive && (ours || watch.alive(look.Sign, time.Since(began))) {
+			if alive = true; !w.attempt.Lifeless.IsZero() {
+				if err := w.rememberReboot(ctx, at); err != nil {
+					return err
+				}
+			}
+		}
+		if ours {
+			return nil
+		}
+		if ctx.Err() == nil && (alive || look.Sign != Refused) { // the ramdisk refuses, too, while it ends
+			best.add(look, err)
+		}
+		if !alive && w.attempt.Handover == Kexec && time.Since(began) >= limit {
+			return w.lifeless(ctx, at, limit)
+		}
+		if wait(ctx, pause) != nil {
+			return w.noKey(ctx, at, best)
+		}
+		pause = min(2*pause, w.e.timing.Retry)
+	}
+}
+
+// vigil tells the first sign of life of an OS from what the ramdisk before it, or
+// somebody in between, would answer as well.
+type vigil struct {
+	direct bool // the address is the machine's own
+	silent bool // nothing answered for a moment: the ramdisk is gone
+}
+
+// ramdiskGone is when an agent that was told to leave has long left.
+const ramdiskGone = time.Minute
+
+func (v *vigil) alive(s Sign, since time.Duration) bool {
+	switch {
+	case s >= Greeted:
+		return true
+	case s == Silent:
+		v.silent = true
+		return false
+	case !v.direct:
+		return false // who forwards a port may answer for a machine that is dead
+	}
+	return v.silent || since >= ramdiskGone
+}
+
+// direct reports whether the machine itself answers at the address: its ramdisk
+// called from there, and no port was said to be another.
+func (w *work) direct(at Access) bool {
+	b := w.attempt.Boot
+	return b != nil && b.Agent != nil && b.Agent.Peer == at.Address && w.node.Spec.Agent.Address == "" && w.node.Spec.SSHPort == 0
+}
+
+// errStartedOver ends a step that has written down that others are to be done again.
+var errStartedOver = errors.New("an earlier step is to be done again")
+
+// lifeless gives up on the OS that kexec started: the server starts cold from its
+// disk, and the wait for SSH begins anew. That happens once, whoever goes on.
+func (w *work) lifeless(ctx context.Context, at Access, limit time.Duration) error {
+	why := fmt.Sprintf("no sign of life at %s for %s after kexec; turning the server off and on, to start from its disk", place(at), limit)
+	w.say(stepSSH, "%s", why)
+	err := w.save(ctx, func(a *Attempt) {
+		a.Handover, a.Lifeless = coldStart, time.Now().UTC()
+		delete(a.Met, stepBoot)
+	}, w.event(StepFailed, stepSSH, why))
+	if err != nil {
+		return err
+	}
+	return errStartedOver
+}
+
+// rememberReboot keeps that this node needs its firmware to start an OS: kexec led
+// nowhere, and the same disk lives.
+func (w *work) rememberReboot(ctx context.Context, at Access) error {
+	return w.commit(ctx, func(tx Tx) error {
+		n, err := tx.Node(w.node.ID)
+		if err != nil || n.Spec.Boot == Reboot {
+			return err
+		}
+		n.Spec.Boot = Reboot
+		n.Spec.BootWhy = fmt.Sprintf("an OS started by kexec showed no life at %s until %s, and did from its disk", place(at), w.attempt.Lifeless.Format(time.RFC3339))
+		if err := tx.PutSpec(n); err != nil {
+			return err
+		}
+		return tx.AddEvent(w.event(Note, stepSSH, "goes through its firmware from now on: "+n.Spec.BootWhy+"; 'metalpool node set "+string(n.ID)+" --boot kexec' has kexec tried again"))
+	})
+}
+
+func place(at Access) string { return fmt.Sprintf("%s port %d", at.Address, at.SSHPort) }
+
+// evidence is the most that any look at a machine's SSH found: the last one may have
+// been cut short, and a key that was seen says more than a silence after it.
+type evidence struct {
+	look SSHLook
+	err  error
+}
+
+func (e *evidence) add(l SSHLook, err error) {
+	if l.Sign >= e.look.Sign {
+		e.look, e.err = l, err
+	}
+}
+
+// noKey says why the machine never showed the host key that was made for it.
+func (w *work) noKey(ctx context.Context, at Access, e evidence) error {
+	fix := fmt.Sprintf("'metalpool node set %s --address ADDRESS'", w.node.ID)
+	var what, hint string
+	switch e.look.Sign {
+	case Silent:
+		what, hint = "nothing answers at "+place(at), "the OS did not start, or has another address: look for it on the console or at the DHCP server, and fix it with "+fix
+		switch {
+		case w.node.Spec.Address != "":
+			what += ", the address that the node was given"
+		case w.node.Spec.Network != nil && w.node.Spec.Network.Address.IsValid():
+			what += ", the address that it was to configure"
+			hint = "the OS did not start, or did not configure its network: look at the console"
+		default:
+			what += ", which its ramdisk had"
+		}
+	case Refused:
+		what, hint = place(at)+" refuses connections", "an OS runs there, and no SSH server: look at the console; does the image have one, and is this its address? Else fix that with "+fix
+	case Accepted:
+		what, hint = place(at)+" takes connections, and no SSH server greets", "who listens there? If a port is forwarded, the OS may not have started: look at the console"
+	case Greeted:
+		what, hint = "the SSH server at "+place(at)+" greets, and shows no host key", "the OS runs; its SSH server has no keys, or is starting all the time: look at the console"
+	case KeyShown:
+		what, hint = place(at)+" shows another host key than was made for this machine: "+e.look.Key, "another system has this address ("+fix+"), or the image has no cloud-init, or the user data sets other keys"
+	}
+	err := errors.New(what)
+	if e.err != nil && e.look.Sign != KeyShown {
+		err = fmt.Errorf("%s (%w)", what, e.err)
+	}
+	return &Error{Op: stepSSH, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("%w%s", err, w.consolesWords(ctx)), Hint: hint}
+}

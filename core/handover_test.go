@@ -1,0 +1,189 @@
+package core_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
+)
+
+// handovers are those of the host's calls that start an OS.
+func handovers(h *enginetest.Host) []string {
+	var made []string
+	for i, call := range h.Calls() {
+		switch {
+		case call == "agent kexec", call == "agent reboot":
+			made = append(made, strings.TrimPrefix(call, "agent "))
+		case call == "bmc set power on" && slices.Contains(h.Calls()[:i], "agent seed"):
+			made = append(made, "cold")
+		}
+	}
+	return made
+}
+
+func TestHandover(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		node, image core.BootMode
+		trouble     func(s *enginetest.Server)
+		want        []string
+		remembers   bool
+		note        string
+	}{
+		{name: "by default", want: []string{"kexec"}},
+		{name: "as the image says", image: core.Reboot, want: []string{"reboot"}},
+		{name: "the node's word goes before the image's", node: core.Kexec, image: core.Reboot, want: []string{"kexec"}},
+		{name: "as the node says", node: core.Reboot, want: []string{"reboot"}},
+		{
+			name: "firmware looks at media first", node: core.Reboot, want: []string{"reboot"},
+			trouble: func(s *enginetest.Server) { s.MediaFirst() },
+		},
+		{
+			name: "media cannot be ejected while the server runs", node: core.Reboot, want: []string{"reboot", "cold"},
+			trouble: func(s *enginetest.Server) { s.MediaFirst(); s.LockMedia() },
+		},
+		{
+			name: "kexec is refused", want: []string{"kexec", "reboot"}, note: "kexec is not possible",
+			trouble: func(s *enginetest.Server) {
+				s.Fail(enginetest.Fault{Op: "kexec", Err: enginetest.ErrBroken, Times: -1})
+			},
+		},
+		{
+			name: "the agent was heard no more", want: []string{"kexec", "cold"},
+			trouble: func(s *enginetest.Server) {
+				s.Fail(enginetest.Fault{Op: "kexec", Err: enginetest.ErrUnreachable, Times: 1, After: true})
+			},
+		},
+		{
+			name: "kexec hangs", want: []string{"kexec", "cold"}, remembers: true, note: "no sign of life at 10.0.0.1 port 22 for 10m0s after kexec",
+			trouble: func(s *enginetest.Server) {
+				s.Fail(enginetest.Fault{Op: "kexec hang", Err: enginetest.ErrBroken, Times: -1})
+			},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, 1)
+				e, host := p.engine()
+				if _, err := e.SetNode(t.Context(), "n1", core.NodeChange{Boot: &tt.node}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := e.AddImage(t.Context(), core.Image{Name: "debian", Source: "/debian.img", Arch: "amd64", User: "debian", Boot: tt.image}, nil); err != nil {
+					t.Fatal(err)
+				}
+				if tt.trouble != nil {
+					tt.trouble(p.rack.Server("n1"))
+				}
+				if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+					t.Fatal(err)
+				}
+				if got := handovers(host); !slices.Equal(got, tt.want) {
+					t.Errorf("started by %q, want %q", got, tt.want)
+				}
+				if !strings.Contains(p.story(), tt.note) {
+					t.Errorf("no event tells %q", tt.note)
+				}
+				spec := p.node("n1").Spec
+				if got := spec.BootWhy != ""; got != tt.remembers || got && spec.Boot != core.Reboot {
+					t.Errorf("the node remembers boot %q, %q", spec.Boot, spec.BootWhy)
+				}
+				p.sound()
+			})
+		})
+	}
+}
+
+// A node on which kexec led nowhere goes through its firmware from then on, until the
+// operator has kexec tried again.
+func TestANodeRemembersThatKexecHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "kexec hang", Err: enginetest.ErrBroken, Times: 1})
+		deploy := func(id string) []string {
+			e, host := p.engine()
+			if _, err := e.Create(t.Context(), order(id, "web"), nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Release(t.Context(), core.AllocationID(id), core.ReleaseOptions{WaitClean: true}, nil); err != nil {
+				t.Fatal(err)
+			}
+			made := handovers(host)
+			return made[:len(made)-1] // the clean's own ramdisk is turned on last
+		}
+		if got := deploy("a-1"); !slices.Equal(got, []string{"kexec", "cold"}) {
+			t.Errorf("the first time: %q", got)
+		}
+		if why := p.node("n1").Spec.BootWhy; !strings.Contains(why, "showed no life at 10.0.0.1 port 22") {
+			t.Errorf("it remembers %q", why)
+		}
+		if got := deploy("a-2"); !slices.Equal(got, []string{"reboot"}) {
+			t.Errorf("the second time: %q", got)
+		}
+		kexec := core.Kexec
+		e, _ := p.engine()
+		if n, err := e.SetNode(t.Context(), "n1", core.NodeChange{Boot: &kexec}); err != nil || n.Spec.BootWhy != "" {
+			t.Errorf("the operator's word left %q, %v", n.Spec.BootWhy, err)
+		}
+		if got := deploy("a-3"); !slices.Equal(got, []string{"kexec"}) {
+			t.Errorf("the third time: %q", got)
+		}
+		p.sound()
+	})
+}
+
+// Where the disk leads nowhere either, kexec is not to blame.
+func TestADeadImageIsNotHeldAgainstKexec(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, host := p.engine()
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.ErrBroken, Times: -1})
+		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if !core.Is(err, core.Timeout) || !strings.Contains(err.Error(), "nothing answers at 10.0.0.1 port 22") {
+			t.Errorf("got %v", err)
+		}
+		if got := handovers(host); !slices.Equal(got, []string{"kexec", "cold"}) {
+			t.Errorf("started by %q", got)
+		}
+		if spec := p.node("n1").Spec; spec.Boot != "" || spec.BootWhy != "" {
+			t.Errorf("the node remembers %q, %q", spec.Boot, spec.BootWhy)
+		}
+		p.sound()
+	})
+}
+
+// A worker that takes over between the watchdog's word and its deed goes on with the
+// deed, and waits for SSH anew.
+func TestTheWatchdogsWordOutlivesItsWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "kexec hang", Err: enginetest.ErrBroken, Times: -1})
+		e, host := p.engine()
+		calls := make(chan struct{})
+		go func() {
+			defer close(calls)
+			_, _ = e.Create(context.WithoutCancel(t.Context()), order("a-1", "web-1"), func(pr core.Progress) {
+				if strings.Contains(pr.Message, "turning the server off and on") {
+					host.FreezeIn("bmc set power off", enginetest.Before)
+				}
+			})
+		}()
+		<-host.Frozen()
+		other, second := p.engine()
+		if _, err := other.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.DeleteFunc(second.Calls(), func(c string) bool { return !strings.HasPrefix(c, "agent") }); len(got) != 0 {
+			t.Errorf("the agent is gone, and was called: %q", got)
+		}
+		if p.node("n1").Spec.BootWhy == "" {
+			t.Error("the node does not remember")
+		}
+		host.Thaw()
+		<-calls
+		p.sound()
+	})
+}
