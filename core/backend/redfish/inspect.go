@@ -258,7 +258,7 @@ func disk(d *schemas.Drive) core.Disk {
 	}
 	for _, id := range d.Identifiers {
 		if id.DurableNameFormat == schemas.NAADurableNameFormat || id.DurableNameFormat == schemas.EUIDurableNameFormat {
-			out.WWN = strings.TrimSpace(id.DurableName)
+			out.WWN = core.WWN(id.DurableName)
 		}
 	}
 	return out
