@@ -32,6 +32,13 @@ type Config struct {
 	// Buffers may be shared by the agents of one process. nil: enough for one.
 	Buffers *Buffers
 	Log     *slog.Logger // nil: slog.Default
+	// Journal is what the host writes its log to, and what it does not want to lose of
+	// its kernel's; the agent's lines come there through Log. nil: the agent keeps its
+	// own lines alone.
+	Journal *Journal
+	// SetClock is told what time it is, as the engine says in its answer to the
+	// check-in: a server's own clock may be years off. nil is allowed.
+	SetClock func(now time.Time)
 }
 
 // How Run ends where nothing is wrong with the agent itself; the machine was
@@ -71,6 +78,8 @@ type agent struct {
 	host    Host
 	address string
 	log     *slog.Logger
+	journal *Journal
+	clock   func(now time.Time)
 	buffers *Buffers
 
 	ctx         context.Context // of all work; ends with stop
@@ -97,7 +106,8 @@ func newAgent(ctx context.Context, cfg Config) (*agent, error) {
 		return fail("its certificate", err)
 	}
 	a := &agent{
-		params: cfg.Params, host: cfg.Host, address: cmp.Or(cfg.Address, cfg.Params.Address), buffers: cfg.Buffers, log: cfg.Log, listener: cfg.Listener,
+		params: cfg.Params, host: cfg.Host, address: cmp.Or(cfg.Address, cfg.Params.Address), buffers: cfg.Buffers, listener: cfg.Listener,
+		log: cfg.Log, journal: cfg.Journal, clock: cfg.SetClock,
 		fence:   newFence(cfg.Params.Generation),
 		leaving: make(chan struct{}), delivered: make(chan struct{}),
 	}
@@ -109,6 +119,10 @@ func newAgent(ctx context.Context, cfg Config) (*agent, error) {
 	}
 	if a.log == nil {
 		a.log = slog.Default()
+	}
+	if a.journal == nil {
+		a.journal = &Journal{}
+		a.log = slog.New(slog.NewMultiHandler(a.log.Handler(), slog.NewTextHandler(a.journal, nil)))
 	}
 	a.log = a.log.With("node", cfg.Params.Node, "boot", cfg.Params.Boot)
 	if a.listener == nil {

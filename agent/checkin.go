@@ -78,6 +78,9 @@ func (a *agent) tryCheckIn(ctx context.Context, client *http.Client, url string,
 			return fmt.Errorf("the answer is unreadable: %w", err)
 		}
 		a.ears.call()()
+		if now, err := http.ParseTime(answer.Header.Get("Date")); err == nil && a.clock != nil {
+			a.clock(now)
+		}
 		a.log.Info("checked in", "url", url, "seen at", admitted.Peer)
 		return nil
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusConflict, http.StatusGone:

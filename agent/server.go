@@ -68,6 +68,7 @@ const maxCommand = 64 << 20
 func (a *agent) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+wire.InventoryPath, a.fenced(a.serveInventory))
+	mux.HandleFunc("GET "+wire.LogPath, a.fenced(a.serveLog))
 	mux.HandleFunc("PUT "+wire.CommandPath, a.fenced(a.startCommand))
 	mux.HandleFunc("GET "+wire.CommandPath, a.fenced(a.showCommand))
 	return mux
@@ -101,6 +102,11 @@ func (a *agent) serveInventory(_ context.Context, w http.ResponseWriter, r *http
 	}
 	i.Attempt = a.params.Boot
 	writeJSON(w, http.StatusOK, i)
+	return nil
+}
+
+func (a *agent) serveLog(_ context.Context, w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, wire.Log{Text: a.journal.Text()})
 	return nil
 }
 

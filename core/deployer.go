@@ -105,6 +105,9 @@ type Manifest struct {
 // refused with LeaseLost.
 type Agent interface {
 	Inventory(ctx context.Context) (Inventory, error)
+	// Log returns the last lines that the agent and its kernel said, at most 64 KiB. It
+	// is for people, and does not wait for an agent that is out of reach.
+	Log(ctx context.Context) (string, error)
 	// Write lays the image down on the disk with that serial.
 	Write(ctx context.Context, id string, o WriteOrder, progress func(done, total Bytes)) error
 	// Seed puts the cidata filesystem at the disk's end and removes stale ones elsewhere.

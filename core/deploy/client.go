@@ -78,6 +78,19 @@ func (c *client) Inventory(ctx context.Context) (core.Inventory, error) {
 	return i, err
 }
 
+// logTimeout bounds the wait for a log: who asks for it is about to report a failure.
+const logTimeout = 10 * time.Second
+
+// Log implements core.Agent.
+func (c *client) Log(ctx context.Context) (string, error) {
+	var l wire.Log
+	err := c.once(ctx, call{op: "log", method: http.MethodGet, path: wire.LogPath, allowed: logTimeout}, &l)
+	if broken := (*unreachableError)(nil); errors.As(err, &broken) {
+		err = c.fail("log", core.Transient, broken.err, "")
+	}
+	return l.Text, err
+}
+
 // callTimeout bounds one request, beside what a long poll asks to wait for.
 const callTimeout = 30 * time.Second
 

@@ -175,18 +175,22 @@ func get(t *testing.T, url string) (status int, body []byte) {
 }
 
 // run starts an agent; its end arrives on the channel.
-func run(t *testing.T, p wire.Params, m *machine) (ended <-chan error, cut context.CancelFunc) {
+func run(t *testing.T, p wire.Params, m *machine, change ...func(*agent.Config)) (ended <-chan error, cut context.CancelFunc) {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	cfg := agent.Config{Params: p, Host: m, Listener: l, Log: quiet(t)}
+	for _, c := range change {
+		c(&cfg)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		result <- agent.Run(ctx, agent.Config{Params: p, Host: m, Listener: l, Log: quiet(t)})
+		result <- agent.Run(ctx, cfg)
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	return result, cancel

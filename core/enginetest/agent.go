@@ -69,6 +69,15 @@ func (a *agent) Inventory(context.Context) (i core.Inventory, err error) {
 	return i, err
 }
 
+// Log says what the server last did.
+func (a *agent) Log(context.Context) (text string, err error) {
+	err = a.call("log", func(s *Server) error {
+		text = "ramdisk of " + s.identity.Serial + "\n"
+		return nil
+	})
+	return text, err
+}
+
 func (a *agent) Write(_ context.Context, id string, o core.WriteOrder, progress func(done, total core.Bytes)) error {
 	_, err := a.command("write", id, func(s *Server) (core.EraseReport, error) {
 		progress(1, 1)

@@ -86,11 +86,21 @@ const (
 // latest after QueryWait seconds.
 const (
 	InventoryPath = "/v1/inventory"
+	LogPath       = "/v1/log"
 	CommandPath   = "/v1/command"
 
 	QueryAfter = "after"
 	QueryWait  = "wait"
 )
+
+// Log is what an agent answers at LogPath: the last lines of its own log and of its
+// kernel's, at most MaxLog bytes.
+type Log struct {
+	Text string `json:"text"`
+}
+
+// MaxLog bounds Log, in bytes.
+const MaxLog = 64 << 10
 
 // ValidCommandID reports whether an ID can travel in a header.
 func ValidCommandID(id string) bool {
