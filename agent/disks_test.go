@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/diskfs/go-diskfs/backend/file"
@@ -50,20 +52,37 @@ func TestGaps(t *testing.T) {
 	for _, test := range []struct {
 		chunks []string
 		size   core.Bytes
-		disk   int64
 		want   []span
 	}{
-		{[]string{x, x}, 20, 20, nil},
-		{[]string{x, x}, 20, 50, []span{{20, 30}}},
-		{[]string{"", x}, 20, 20, []span{{0, 10}}},
-		{[]string{x, ""}, 15, 15, []span{{10, 5}}},
-		{[]string{x, ""}, 15, 40, []span{{10, 30}}},
-		{[]string{"", "", x, "", "", "", x}, 70, 71, []span{{0, 20}, {30, 30}, {70, 1}}},
-		{[]string{"", ""}, 20, 25, []span{{0, 25}}},
+		{[]string{x, x}, 20, nil},
+		{[]string{"", x}, 20, []span{{0, 10}}},
+		{[]string{x, ""}, 15, []span{{10, 5}}},
+		{[]string{"", "", x, "", "", "", x}, 70, []span{{0, 20}, {30, 30}}},
+		{[]string{"", ""}, 20, []span{{0, 20}}},
 	} {
 		m := core.Manifest{Size: test.size, ChunkSize: 10, Chunks: test.chunks}
-		if got := gaps(m, test.disk); !reflect.DeepEqual(got, test.want) {
-			t.Errorf("%q of %d on %d: %v, want %v", test.chunks, test.size, test.disk, got, test.want)
+		if got := gaps(m); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%q of %d: %v, want %v", test.chunks, test.size, got, test.want)
+		}
+	}
+}
+
+func TestRest(t *testing.T) {
+	const image = 2<<30 + 512
+	for _, test := range []struct {
+		disk   int64
+		ends   []span
+		middle span
+	}{
+		{image, nil, span{}},
+		{image + 1, []span{{image, 1}}, span{}},
+		{image + 2*edge, []span{{image, 2 * edge}}, span{}},
+		{image + 2*edge + 1, []span{{image, edge}, {image + edge + 1, edge}}, span{image + edge, 1}},
+		{8 << 40, []span{{image, edge}, {8<<40 - edge, edge}}, span{image + edge, 8<<40 - image - 2*edge}},
+	} {
+		ends, middle := rest(image, test.disk)
+		if !reflect.DeepEqual(ends, test.ends) || middle != test.middle {
+			t.Errorf("behind the image on a disk of %d: %v and %v, want %v and %v", test.disk, ends, middle, test.ends, test.middle)
 		}
 	}
 }
@@ -161,14 +180,99 @@ func TestAnEraseIsNotBelieved(t *testing.T) {
 		}, "4095 bytes of 4096"},
 	} {
 		d := newDisk(t, core.Disk{Serial: "A", Size: core.MiB})
-		got := eraseDisk(t.Context(), forgetful{d, test.medium(d)}, func(core.Bytes, core.Bytes) {})
+		got := eraseDisks(t.Context(), []Disk{forgetful{d, test.medium(d)}}, func(int, core.Bytes, core.Bytes) {})[0]
 		if got.Verified || got.Class != core.NotErased || !strings.Contains(got.Err, test.want) {
 			t.Errorf("%s: %+v, want %q", test.name, got, test.want)
 		}
 	}
 	small := newDisk(t, core.Disk{Serial: "A", Size: 4096})
-	if got := eraseDisk(t.Context(), small, func(core.Bytes, core.Bytes) {}); got.Verified || !strings.Contains(got.Err, "too small") {
+	if got := eraseDisks(t.Context(), []Disk{small}, func(int, core.Bytes, core.Bytes) {})[0]; got.Verified || !strings.Contains(got.Err, "too small") {
 		t.Errorf("a tiny disk: %+v", got)
+	}
+}
+
+// namespace is a disk behind a controller with others: whichever is erased first takes the
+// data of all with it, and none can be read while one is erased.
+type namespace struct {
+	*filedisk.Disk
+	busy *atomic.Int32
+	all  []*filedisk.Disk
+}
+
+func (n namespace) Erase(ctx context.Context, progress func(done, total core.Bytes)) (string, core.EraseClass, error) {
+	n.busy.Add(1)
+	defer n.busy.Add(-1)
+	for _, d := range n.all {
+		if _, _, err := d.Erase(ctx, progress); err != nil {
+			return "", "", err
+		}
+	}
+	return "sanitize", core.Purge, nil
+}
+
+func (n namespace) ReadMedium(p []byte, off int64) (int, error) {
+	if n.busy.Load() > 0 {
+		return 0, errors.New("sanitize in progress")
+	}
+	return n.Disk.ReadMedium(p, off)
+}
+
+func (n namespace) WriteAt(p []byte, off int64) (int, error) {
+	if n.busy.Load() > 0 {
+		return 0, errors.New("sanitize in progress")
+	}
+	return n.Disk.WriteAt(p, off)
+}
+
+func TestDisksThatShareAController(t *testing.T) {
+	var busy atomic.Int32
+	files := []*filedisk.Disk{newDisk(t, core.Disk{Serial: "A", Size: core.MiB}), newDisk(t, core.Disk{Serial: "A_2", Size: 64 * core.MiB})}
+	dead := forgetful{newDisk(t, core.Disk{Serial: "B", Size: core.MiB}), func([]byte, int64) (int, error) { return 0, io.ErrUnexpectedEOF }}
+	got := eraseDisks(t.Context(), []Disk{namespace{files[0], &busy, files}, dead, namespace{files[1], &busy, files}}, func(int, core.Bytes, core.Bytes) {})
+	for i, want := range []core.DiskErase{
+		{Disk: "A", Method: "sanitize", Class: core.Purge, Verified: true},
+		{Disk: "B", Class: core.NotErased, Err: got[1].Err},
+		{Disk: "A_2", Method: "sanitize", Class: core.Purge, Verified: true},
+	} {
+		if got[i] != want {
+			t.Errorf("got %+v, want %+v", got[i], want)
+		}
+	}
+	if !strings.Contains(got[1].Err, "0 bytes of 4096 are readable") {
+		t.Errorf("of the dead disk: %q", got[1].Err)
+	}
+}
+
+// unfinished is a disk that an earlier agent left at work.
+type unfinished struct {
+	*filedisk.Disk
+	resume func() error
+}
+
+func (u unfinished) Resume(context.Context, func(done, total core.Bytes)) error { return u.resume() }
+
+func TestAnEraseThatIsUnderWayIsAwaited(t *testing.T) {
+	written := false
+	faults := filedisk.Faults{Write: func(int64, int) error { written = true; return nil }}
+	d, err := filedisk.Open(filepath.Join(t.TempDir(), "disk"), core.Disk{Serial: "A", Size: core.MiB}, faults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	for want, resume := range map[string]func() error{
+		"": func() error {
+			if written {
+				t.Error("the disk is written to before it is ready")
+			}
+			return nil
+		},
+		"an erase that began earlier does not end: it is locked": func() error { return errors.New("it is locked") },
+	} {
+		written = false
+		got := eraseDisks(t.Context(), []Disk{unfinished{d, resume}}, func(int, core.Bytes, core.Bytes) {})[0]
+		if got.Err != want || got.Verified != (want == "") {
+			t.Errorf("%+v, want %q", got, want)
+		}
 	}
 }
 

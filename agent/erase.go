@@ -22,17 +22,11 @@ func (a *agent) erase(ctx context.Context, o core.EraseOrder, j *job) (*core.Era
 		return nil, &core.Error{Op: "erase", Kind: core.Backend, Err: fmt.Errorf("the disks cannot be listed: %w", err)}
 	}
 	chosen, missing := chooseErase(disks, o.Disks)
-	report := &core.EraseReport{Disks: make([]core.DiskErase, len(chosen))}
 	sum := newSum(chosen, j.progress)
-	var each sync.WaitGroup
+	report := &core.EraseReport{Disks: eraseDisks(ctx, chosen, sum.set)}
 	for i, d := range chosen {
-		each.Go(func() {
-			result := eraseDisk(ctx, d, func(done, total core.Bytes) { sum.set(i, done, total) })
-			result.Disk = nameIn(o.Disks, d)
-			report.Disks[i] = result
-		})
+		report.Disks[i].Disk = nameIn(o.Disks, d)
 	}
-	each.Wait()
 	for _, name := range missing {
 		report.Disks = append(report.Disks, core.DiskErase{Disk: name, Err: "the disk is not there"})
 	}
@@ -106,32 +100,84 @@ func verdict(r *core.EraseReport, present string) error {
 	}
 }
 
-// eraseDisk erases one disk, and believes it only when the sentinels are gone.
-func eraseDisk(ctx context.Context, d Disk, progress func(done, total core.Bytes)) core.DiskErase {
-	result := core.DiskErase{Disk: nameOf(d)}
-	err := func() error {
-		marks, err := plant(d)
-		if err != nil {
-			return fmt.Errorf("sentinels cannot be written before the erase: %w", err)
-		}
-		method, class, err := d.Erase(ctx, progress)
-		result.Method = method
-		if err != nil {
-			return fmt.Errorf("the erase failed: %w", err)
-		}
-		if err := d.Sync(); err != nil {
-			return fmt.Errorf("the erase failed: %w", err)
-		}
-		if err := marks.gone(d); err != nil {
-			return err
-		}
-		result.Class, result.Verified = class, true
-		return nil
-	}()
-	if err != nil {
-		result.Err = err.Error()
+// erasing is one disk on its way.
+type erasing struct {
+	disk   Disk
+	marks  *sentinels
+	result core.DiskErase
+}
+
+// eraseDisks erases disks side by side, and believes it only when the sentinels are
+// gone. All are planted before the first erase begins, and looked for after the last
+// has ended: what a disk is told may destroy, or make unreadable for a while, what is
+// on another one behind the same controller. One that fails does not keep the others
+// from it.
+func eraseDisks(ctx context.Context, disks []Disk, progress func(i int, done, total core.Bytes)) []core.DiskErase {
+	all := make([]*erasing, len(disks))
+	for i, d := range disks {
+		all[i] = &erasing{disk: d, result: core.DiskErase{Disk: nameOf(d)}}
 	}
-	return result
+	for _, phase := range []func(e *erasing, told func(done, total core.Bytes)) error{
+		func(e *erasing, told func(done, total core.Bytes)) error { return e.prepare(ctx, told) },
+		func(e *erasing, told func(done, total core.Bytes)) error { return e.destroy(ctx, told) },
+		func(e *erasing, _ func(done, total core.Bytes)) error { return e.verify() },
+	} {
+		var each sync.WaitGroup
+		for i, e := range all {
+			if e.result.Err != "" {
+				continue
+			}
+			each.Go(func() {
+				if err := phase(e, func(done, total core.Bytes) { progress(i, done, total) }); err != nil {
+					e.result.Err, e.result.Class = err.Error(), core.NotErased
+				}
+			})
+		}
+		each.Wait()
+	}
+	results := make([]core.DiskErase, len(all))
+	for i, e := range all {
+		results[i] = e.result
+	}
+	return results
+}
+
+// resumer is a disk that may still be busy with an erase which outlived the agent
+// that began it, or be locked up by one that was cut off.
+type resumer interface {
+	// Resume returns when the disk takes reads and writes again.
+	Resume(ctx context.Context, progress func(done, total core.Bytes)) error
+}
+
+func (e *erasing) prepare(ctx context.Context, told func(done, total core.Bytes)) (err error) {
+	if r, may := e.disk.(resumer); may {
+		if err := r.Resume(ctx, told); err != nil {
+			return fmt.Errorf("an erase that began earlier does not end: %w", err)
+		}
+	}
+	if e.marks, err = plant(e.disk); err != nil {
+		return fmt.Errorf("sentinels cannot be written before the erase: %w", err)
+	}
+	return nil
+}
+
+func (e *erasing) destroy(ctx context.Context, told func(done, total core.Bytes)) (err error) {
+	e.result.Method, e.result.Class, err = e.disk.Erase(ctx, told)
+	if err == nil {
+		err = e.disk.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("the erase failed: %w", err)
+	}
+	return nil
+}
+
+func (e *erasing) verify() error {
+	if err := e.marks.gone(e.disk); err != nil {
+		return err
+	}
+	e.result.Verified = true
+	return nil
 }
 
 // sum adds up the progress of several disks.

@@ -38,6 +38,9 @@ type Disk interface {
 	SectorSize() int
 	// Zero makes n bytes at off read as zeros, by the cheapest means there are.
 	Zero(ctx context.Context, off, n int64) error
+	// Discard lets go of n bytes at off that nobody needs. What they read as afterwards
+	// is the disk's affair, and so is whether it does anything.
+	Discard(ctx context.Context, off, n int64) error
 	// Sync returns when what was written would survive a power cut.
 	Sync() error
 	// ReadMedium reads what is on the disk, past every cache that can be bypassed.

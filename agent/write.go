@@ -45,15 +45,18 @@ func (a *agent) write(ctx context.Context, o *wire.WriteOrder, j *job) error {
 	return w.run(ctx)
 }
 
-// run makes the disk hold the image, and zeros wherever the image does not say
-// otherwise: what was on it before belonged to another deploy.
+// run makes the disk hold the image, with zeros wherever the image has them, and
+// nothing behind it that could be taken for something.
 func (w *write) run(ctx context.Context) error {
 	w.progress(0, w.manifest.Size)
-	for _, r := range gaps(w.manifest, int64(w.disk.Info().Size)) {
+	for _, r := range gaps(w.manifest) {
 		if err := w.disk.Zero(ctx, r.off, r.n); err != nil {
 			return w.failed(ctx, r.off, err)
 		}
-		w.add(min(r.n, max(0, int64(w.manifest.Size)-r.off)))
+		w.add(r.n)
+	}
+	if err := w.clearRest(ctx); err != nil {
+		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	chunks := make(chan int)
@@ -139,25 +142,58 @@ func extent(m core.Manifest, n int) (off int64, size int) {
 // span is a range of a disk, in bytes.
 type span struct{ off, n int64 }
 
-// gaps are what must read as zeros: the runs of chunks that are all zero, and what
-// lies behind the image.
-func gaps(m core.Manifest, disk int64) []span {
+// gaps are what must read as zeros: the runs of chunks that are all zero.
+func gaps(m core.Manifest) []span {
 	var found []span
-	add := func(off, n int64) {
-		if last := len(found) - 1; last >= 0 && found[last].off+found[last].n == off {
-			found[last].n += n
-		} else if n > 0 {
-			found = append(found, span{off, n})
-		}
-	}
 	for n, digest := range m.Chunks {
-		if digest == "" {
-			off, size := extent(m, n)
-			add(off, int64(size))
+		if digest != "" {
+			continue
+		}
+		off, size := extent(m, n)
+		if last := len(found) - 1; last >= 0 && found[last].off+found[last].n == off {
+			found[last].n += int64(size)
+		} else {
+			found = append(found, span{off, int64(size)})
 		}
 	}
-	add(int64(m.Size), disk-int64(m.Size))
 	return found
+}
+
+// edge is how much of each end of the rest of a disk is made zero, in bytes. There is
+// what makes the OS see something that is not: the backup of an older partition
+// table, an older seed, the labels of RAID, LVM and ZFS, and of file systems that a
+// new partition behind the image would begin with.
+const edge = 64 << 20
+
+// clearRest takes care of the disk behind the image. To write zeros over all of it
+// would take hours on a large disk, and guard against nobody: another owner's data
+// is not there, since a node is Available only after an erase that was verified; what
+// may be there is an earlier deploy of the same allocation. So the ends become zero,
+// and what is between them is discarded, which costs nothing where it works.
+func (w *write) clearRest(ctx context.Context) error {
+	zero, discard := rest(int64(w.manifest.Size), int64(w.disk.Info().Size))
+	if discard.n > 0 {
+		if err := w.disk.Discard(ctx, discard.off, discard.n); err != nil {
+			return w.failed(ctx, discard.off, err)
+		}
+	}
+	for _, r := range zero {
+		if err := w.disk.Zero(ctx, r.off, r.n); err != nil {
+			return w.failed(ctx, r.off, err)
+		}
+	}
+	return nil
+}
+
+// rest splits what is behind an image into its ends and the middle.
+func rest(image, disk int64) (ends []span, middle span) {
+	switch n := disk - image; {
+	case n <= 0:
+		return nil, span{}
+	case n <= 2*edge:
+		return []span{{image, n}}, span{}
+	}
+	return []span{{image, edge}, {disk - edge, edge}}, span{image + edge, disk - image - 2*edge}
 }
 
 // How often a chunk is asked for again: when it was corrupt; and when the source

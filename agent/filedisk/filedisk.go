@@ -143,6 +143,9 @@ func (d *Disk) Zero(ctx context.Context, off, n int64) error {
 	return d.zero(ctx, off, n)
 }
 
+// Discard is Zero: it costs a file nothing.
+func (d *Disk) Discard(ctx context.Context, off, n int64) error { return d.Zero(ctx, off, n) }
+
 func (d *Disk) zero(ctx context.Context, off, n int64) error {
 	if n == 0 {
 		return nil
