@@ -1,6 +1,7 @@
 package needs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -70,4 +71,17 @@ func lock(name string) (unlock func(), err error) {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
 	return func() { _ = f.Close() }, nil
+}
+
+// output runs a program in dir and returns what it writes to its standard output.
+func output(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", filepath.Base(name), err, lastLine(said.Bytes()))
+	}
+	return string(out), nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -11,14 +10,12 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
-	"github.com/klauspost/compress/zstd"
-	"github.com/u-root/u-root/pkg/cpio"
 
 	"github.com/metalpool/metalpool/core/deploy/bootmedia"
 	"github.com/metalpool/metalpool/core/deploy/iso9660"
 	"github.com/metalpool/metalpool/core/deploy/wire"
 	"github.com/metalpool/metalpool/ramdisk/efi"
-	"github.com/metalpool/metalpool/ramdisk/kmod"
+	"github.com/metalpool/metalpool/ramdisk/initramfs"
 )
 
 // commandLine of the kernel. The last console is the one that init writes to; the
@@ -100,11 +97,11 @@ func writeISO(path, esp string) error {
 
 // system is the program that firmware starts.
 func (m maker) system(ctx context.Context) ([]byte, error) {
-	kernel, err := read(ctx, m.from.Kernel, func(name string) bool { return strings.HasPrefix(name, "boot/vmlinuz-") })
+	kernel, err := m.from.Kernel.Read(ctx, func(name string) bool { return strings.HasPrefix(name, "boot/vmlinuz-") })
 	if err != nil {
 		return nil, err
 	}
-	stub, err := read(ctx, m.from.Stub, func(name string) bool { return strings.HasSuffix(name, "/linuxx64.efi.stub") })
+	stub, err := m.from.Stub.Read(ctx, func(name string) bool { return strings.HasSuffix(name, "/linuxx64.efi.stub") })
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +109,7 @@ func (m maker) system(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	init, err := packInit(m.agent)
+	init, err := initramfs.Init(m.agent)
 	if err != nil {
 		return nil, err
 	}
@@ -123,30 +120,14 @@ func (m maker) system(ctx context.Context) ([]byte, error) {
 	})
 }
 
-// packInit makes the part of the initramfs that changes with each change of ours.
-func packInit(agent []byte) ([]byte, error) {
-	part, err := archive([]cpio.Record{
-		file("init", agent, 0o755),
-		cpio.CharDev("dev/console", 0o600, 5, 1), // what init's standard output is
-	})
-	if err != nil {
-		return nil, err
-	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, err
-	}
-	return pad(encoder.EncodeAll(part, nil)), nil
-}
-
-// drivers makes the other part, which takes much longer and is kept.
+// drivers makes the part of the initramfs that takes much longer, and is kept.
 func (m maker) drivers(ctx context.Context) ([]byte, error) {
 	path := filepath.Join(m.cache, "drivers-"+m.key()+".cpio")
 	if part, err := os.ReadFile(path); err == nil {
 		return part, nil
 	}
 	say("packing modules and firmware")
-	index, records, err := modulesOf(ctx, m.from.Kernel)
+	index, records, err := initramfs.Modules(ctx, m.from.Kernel, isWanted)
 	if err != nil {
 		return nil, err
 	}
@@ -154,12 +135,7 @@ func (m maker) drivers(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list bytes.Buffer
-	if err := index.Write(&list); err != nil {
-		return nil, err
-	}
-	records = append(records, file(kmod.IndexPath, list.Bytes(), 0o644))
-	part, err := archive(append(records, firmware...))
+	part, err := initramfs.Archive(append(records, firmware...))
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,22 +96,4 @@ func firstLine(err error) string {
 // all in a fixed order.
 func (p packages) all() []debian.Package {
 	return slices.Concat([]debian.Package{p.Kernel, p.Stub}, p.Firmware)
-}
-
-// read returns the one file of a package that fits.
-func read(ctx context.Context, p debian.Package, fits func(name string) bool) ([]byte, error) {
-	var data []byte
-	err := p.Walk(ctx, func(f debian.File) (err error) {
-		if data == nil && f.Data != nil && fits(f.Name) {
-			data, err = io.ReadAll(f.Data)
-		}
-		return err
-	})
-	if err == nil && data == nil {
-		err = errors.New("the file that is wanted of it is not there")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("package %s: %w", p.Name, err)
-	}
-	return data, nil
 }

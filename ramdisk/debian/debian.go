@@ -157,6 +157,24 @@ func (p Package) Walk(ctx context.Context, fn func(File) error) error {
 	return walkErr
 }
 
+// Read returns the first regular file of a package that fits.
+func (p Package) Read(ctx context.Context, fits func(name string) bool) ([]byte, error) {
+	var data []byte
+	err := p.Walk(ctx, func(f File) (err error) {
+		if data == nil && f.Data != nil && fits(f.Name) {
+			data, err = io.ReadAll(f.Data)
+		}
+		return err
+	})
+	if err == nil && data == nil {
+		err = errors.New("the file that is wanted of it is not there")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("package %s: %w", p.Name, err)
+	}
+	return data, nil
+}
+
 func walk(archive *tar.Reader, fn func(File) error) error {
 	for {
 		h, err := archive.Next()

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+// The kernel's input events: a time of two words, a type, a code, a value.
+const (
+	eventSize = 24
+	eventKey  = 1
+	keyPower  = 116
+	pressed   = 1
+)
+
+// obeyPowerButton turns the machine off when somebody presses it.
+func obeyPowerButton(log *slog.Logger) {
+	for {
+		devices, err := filepath.Glob("/dev/input/event*")
+		if err != nil || len(devices) == 0 {
+			time.Sleep(100 * time.Millisecond) // its driver is not there yet
+			continue
+		}
+		for _, d := range devices {
+			go func() {
+				if err := awaitPress(d); err != nil {
+					log.Warn("an input device is not watched", "device", d, "err", err)
+					return
+				}
+				leave(false, log)
+			}()
+		}
+		return
+	}
+}
+
+func awaitPress(device string) error {
+	f, err := os.Open(device)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	event := make([]byte, eventSize)
+	for {
+		if _, err := f.Read(event); err != nil {
+			return err
+		}
+		le := binary.LittleEndian
+		if le.Uint16(event[16:]) == eventKey && le.Uint16(event[18:]) == keyPower && le.Uint32(event[20:]) == pressed {
+			return nil
+		}
+	}
+}
+
+// takeOtherMAC gives the first port an address of its own making, made of the one
+// that it has.
+func takeOtherMAC() error {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		a := l.Attrs()
+		if a.EncapType != "ether" || len(a.HardwareAddr) != 6 {
+			continue
+		}
+		mac := append(a.HardwareAddr[:0:0], a.HardwareAddr...)
+		mac[0] = mac[0]&^1 | 2 // administered locally, and of one machine
+		mac[5] ^= 0xff
+		return netlink.LinkSetHardwareAddr(l, mac)
+	}
+	return errors.New("there is no network port whose address could be changed")
+}
