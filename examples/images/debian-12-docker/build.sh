@@ -40,7 +40,7 @@ esp_id=$(uuid) root_id=$(uuid)
 # mount of mmdebstrap's is ever below a folder that is removed here. Only setup.sh
 # makes the initramfs, once.
 mkdir -p "$work/etc/kernel"
-echo "root=PARTUUID=$root_id rw console=tty0 console=ttyS0,115200 systemd.gpt_auto=0" >"$work/etc/kernel/cmdline"
+echo "root=PARTUUID=$root_id rw console=tty0 console=ttyS0,115200 loglevel=5 systemd.gpt_auto=0" >"$work/etc/kernel/cmdline"
 cat >"$work/etc/fstab" <<TABLE
 PARTUUID=$root_id / ext4 errors=remount-ro 0 1
 PARTUUID=$esp_id /boot/efi vfat umask=0077,nofail,x-systemd.automount,x-systemd.idle-timeout=1min 0 0

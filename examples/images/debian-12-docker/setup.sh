@@ -15,9 +15,11 @@ ln -s /lib/systemd/system/cloud-init.target /etc/systemd/system/multi-user.targe
 
 systemctl --quiet enable systemd-networkd.service systemd-resolved.service
 systemctl --quiet disable apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service
+# It never has anything to do, but loads two modules first.
+systemctl --quiet mask systemd-repart.service
 
 # kernel-install fills the EFI system partition, now and at each update.
-update-initramfs -c -k "$kernel"
+SYSTEMD_LOG_LEVEL=crit update-initramfs -c -k "$kernel"
 kernel-install add "$kernel" "/boot/vmlinuz-$kernel" "/boot/initrd.img-$kernel"
 # It takes the partition for a folder, since it is not mounted.
 sed -i 's| /boot/efi/| /|' /boot/efi/loader/entries/*.conf
