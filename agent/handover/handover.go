@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/go-tpm/tpm2/transport"
 	"golang.org/x/sys/unix"
 
 	"github.com/metalpool/metalpool/agent"
@@ -36,7 +37,7 @@ type System struct {
 	base     string // of /sys, /dev and /run; "" is "/"
 	firmware func() (*efi.Variables, error)
 	kexec    func(bootcfg.Start) error
-	tpm      func() (tpm, error)
+	tpm      func() (transport.TPMCloser, error)
 }
 
 // Prepare is (*System).Prepare of this machine.

@@ -49,7 +49,7 @@ func (s *System) mount(d agent.Disk, parts []partition) *volumes {
 		}
 		v.close = append(v.close, closing)
 		v.all = append(v.all, bootcfg.Volume{
-			Name: p.String(), UUID: block.uuid, Label: block.label, PartUUID: p.id.String(), ESP: p.kind == espType, Files: root.FS(),
+			Name: p.String(), UUID: block.uuid, Label: block.label, Number: p.number, ESP: p.kind == espType, Files: root.FS(),
 		})
 	}
 	return v
