@@ -156,7 +156,7 @@ func startVM(t *testing.T, more []string) {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		if t.Failed() {
+		if t.Failed() || os.Getenv("METALPOOL_TEST_CONSOLE") != "" {
 			t.Logf("the console:\n%s", strings.ToValidUTF8(console.String(), "?"))
 		}
 	})

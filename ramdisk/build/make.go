@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"embed"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,10 +33,14 @@ type maker struct {
 	recipe []byte // the program that does it
 }
 
-// key names what is made of these parts.
+// treeRecipe is the source of what makes the drivers' part.
+//
+//go:embed firmware.go select.go
+var treeRecipe embed.FS
+
+// key names what is made of the packages and of these parts.
 func (m maker) key(parts ...[]byte) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%x", sha256.Sum256(m.recipe))
 	for _, p := range m.from.all() {
 		fmt.Fprintln(sum, p.Name, p.Version, p.SHA256)
 	}
@@ -47,7 +52,7 @@ func (m maker) key(parts ...[]byte) string {
 
 // iso returns the path of the ISO.
 func (m maker) iso(ctx context.Context) (string, error) {
-	path := filepath.Join(m.cache, "ramdisk-"+m.key(m.agent)+".iso")
+	path := filepath.Join(m.cache, "ramdisk-"+m.key(m.recipe, m.agent)+".iso")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -120,9 +125,25 @@ func (m maker) system(ctx context.Context) ([]byte, error) {
 	})
 }
 
+func treeSource() ([]byte, error) {
+	all := fmt.Appendln(nil, initramfs.Format)
+	for _, name := range []string{"firmware.go", "select.go"} {
+		text, err := treeRecipe.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, text...)
+	}
+	return all, nil
+}
+
 // drivers makes the part of the initramfs that takes much longer, and is kept.
 func (m maker) drivers(ctx context.Context) ([]byte, error) {
-	path := filepath.Join(m.cache, "drivers-"+m.key()+".cpio")
+	recipe, err := treeSource()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(m.cache, "drivers-"+m.key(recipe)+".cpio")
 	if part, err := os.ReadFile(path); err == nil {
 		return part, nil
 	}

@@ -50,7 +50,7 @@ func (d *devices) discover(ctx context.Context, limit time.Duration) error {
 	d.coldplug()
 	d.load(always...)
 
-	const quiet = time.Second
+	const quiet = 500 * time.Millisecond
 	deadline := time.Now().Add(limit)
 	for time.Now().Before(deadline) && !d.settled(quiet) {
 		select {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -43,7 +44,12 @@ func main() {
 	if err != nil {
 		log.Error("the ramdisk is incomplete", "err", err)
 	}
-	m := machine{log: log, patience: patience}
+	m := machine{log: log, journal: &agent.Journal{}, patience: patience}
+	go func() {
+		if err := followKernel(m.journal); err != nil {
+			log.Warn("the engine will not be told of this log", "err", err)
+		}
+	}()
 	err = m.run(context.Background())
 	log.Error("the ramdisk cannot go on", "err", err)
 	log.Warn("turning the power off", "in", m.patience)
@@ -53,6 +59,7 @@ func main() {
 
 type machine struct {
 	log      *slog.Logger
+	journal  *agent.Journal
 	patience time.Duration
 }
 
@@ -63,16 +70,8 @@ func (m *machine) run(ctx context.Context) (err error) {
 			err = fmt.Errorf("init failed: %v\n%s", p, debug.Stack())
 		}
 	}()
-	loader, err := kmod.OpenLoader("/")
-	if err != nil {
+	if err := m.drive(ctx); err != nil {
 		return err
-	}
-	found := devices{loader: loader, log: m.log, seen: map[string]bool{}, last: time.Now()}
-	if err := found.discover(ctx, time.Minute); err != nil {
-		return err
-	}
-	if err := mountAll(lateMounts); err != nil {
-		m.log.Warn("without a part of the firmware", "err", err)
 	}
 	m.log.Info("looking for the boot media")
 	params, err := m.params(ctx)
@@ -95,7 +94,7 @@ func (m *machine) run(ctx context.Context) (err error) {
 	}
 	host := metal.New(m.log)
 	defer host.Close()
-	err = agent.Run(ctx, agent.Config{Params: params, Host: host, Log: m.log})
+	err = agent.Run(ctx, agent.Config{Params: params, Host: host, Log: m.log, Journal: m.journal, SetClock: m.setClock})
 	if errors.Is(err, agent.ErrRefused) || errors.Is(err, agent.ErrSilence) {
 		m.patience = 0 // it was to turn the power off
 	}
@@ -105,6 +104,44 @@ func (m *machine) run(ctx context.Context) (err error) {
 	return err
 }
 
+// drive loads drivers until everything that there is has one. Ports are turned on
+// meanwhile.
+func (m *machine) drive(ctx context.Context) error {
+	loader, err := kmod.OpenLoader("/")
+	if err != nil {
+		return err
+	}
+	warming, stop := context.WithCancel(ctx)
+	var ports sync.WaitGroup
+	ports.Go(func() { netconf.Warm(warming) })
+	defer ports.Wait() // before somebody else decides which of them are on
+	defer stop()
+	found := devices{loader: loader, log: m.log, seen: map[string]bool{}, last: time.Now()}
+	if err := found.discover(ctx, time.Minute); err != nil {
+		return err
+	}
+	if err := mountAll(lateMounts); err != nil {
+		m.log.Warn("without a part of the firmware", "err", err)
+	}
+	return nil
+}
+
+// tolerable is how far a clock may be off before it is set. Nothing here needs an
+// exact one, but logs that are compared with the engine's.
+const tolerable = 10 * time.Second
+
+func (m *machine) setClock(now time.Time) {
+	if off := time.Since(now).Abs(); off < tolerable {
+		return
+	}
+	value := unix.NsecToTimeval(now.UnixNano())
+	if err := unix.Settimeofday(&value); err != nil {
+		m.log.Warn("the clock is not set", "err", err)
+		return
+	}
+	m.log.Info("the clock is set", "to", now.UTC().Format(time.RFC3339))
+}
+
 func (m *machine) params(ctx context.Context) (wire.Params, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -112,11 +149,7 @@ func (m *machine) params(ctx context.Context) (wire.Params, error) {
 }
 
 func (m *machine) network(ctx context.Context, params wire.Params) (*netconf.Network, error) {
-	ports, err := netconf.Ports()
-	if err != nil {
-		return nil, err
-	}
-	plan, err := netconf.Decide(ports, params.Network)
+	plan, err := m.plan(ctx, params)
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +157,37 @@ func (m *machine) network(ctx context.Context, params wire.Params) (*netconf.Net
 		m.log.Warn("a port of this node's network is missing", "mac", mac)
 	}
 	return netconf.Start(ctx, plan, m.log)
+}
+
+// latePort is how long a bond is not made of the ports that there are alone.
+const latePort = 20 * time.Second
+
+// plan waits for the ports that the node's network needs: the driver of a large card
+// takes its time.
+func (m *machine) plan(ctx context.Context, params wire.Params) (netconf.Plan, error) {
+	begin := time.Now()
+	for said := begin; ; {
+		ports, err := netconf.Ports()
+		if err != nil {
+			return netconf.Plan{}, err
+		}
+		plan, err := netconf.Decide(ports, params.Network)
+		switch waited := time.Since(begin); {
+		case err != nil && waited > params.Silence:
+			return plan, err
+		case err == nil && (len(plan.Lacking) == 0 || waited > latePort):
+			return plan, nil
+		}
+		if time.Since(said) > time.Minute {
+			said = time.Now()
+			m.log.Warn("no network yet", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return netconf.Plan{}, context.Cause(ctx)
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 func (m *machine) powerOff() {

@@ -18,6 +18,10 @@ import (
 	"github.com/metalpool/metalpool/ramdisk/kmod"
 )
 
+// Format counts up with each change of what is made of the same modules, the index of
+// package kmod included: who keeps a part makes it anew.
+const Format = 1
+
 // Init makes the part that holds init, compressed.
 func Init(program []byte) ([]byte, error) {
 	part, err := Archive([]cpio.Record{

@@ -20,7 +20,7 @@ type asker struct {
 	metric int // of its way out: the first port's comes before the others'
 	log    *slog.Logger
 	tell   func(state string) // what is to be said of this port to who asks why there is no network
-	got    func(netip.Addr)
+	got    func()             // an address
 }
 
 // identifier is the MAC as RFC 2132 writes it: what the machine's OS will ask with,
@@ -90,9 +90,9 @@ func (a *asker) keep(ctx context.Context, link netlink.Link) error {
 	if err != nil {
 		return err
 	}
-	a.log.Info("address", "port", a.name, "mac", mac, "address", address, "lease", lifetime(lease))
+	a.log.Info("network is set", "port", a.name, "mac", mac.String(), "address", address, "lease", lifetime(lease))
 	a.tell("has " + address.String())
-	a.got(address.Addr())
+	a.got()
 	defer func() { _ = netlink.AddrDel(link, &netlink.Addr{IPNet: ipNet(address)}) }()
 	for {
 		end := lease.CreationTime.Add(lifetime(lease))

@@ -1,6 +1,7 @@
 package netconf
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -49,6 +50,11 @@ func apply(p Plan) error {
 		}
 	}
 	var errs []error
+	for _, name := range p.Off {
+		if l, err := netlink.LinkByName(name); err == nil {
+			errs = append(errs, netlink.LinkSetDown(l))
+		}
+	}
 	for _, name := range p.Up {
 		errs = append(errs, turnOn(name, p.MTU))
 	}
@@ -78,6 +84,21 @@ func turnOn(name string, mtu int) error {
 		return fmt.Errorf("turn %s on: %w", name, err)
 	}
 	return nil
+}
+
+// Warm turns every port on as soon as there is a driver for it, until ctx ends: to
+// agree with a switch takes seconds, in which the rest of the machine is found.
+func Warm(ctx context.Context) {
+	for {
+		ports, err := Ports()
+		for _, p := range ports {
+			err = errors.Join(err, turnOn(p.Name, 0))
+		}
+		_ = err // what is to have an address is turned on again, and then it is said
+		if rest(ctx, cablePoll) != nil {
+			return
+		}
+	}
 }
 
 func makeBond(b *Bond) error {

@@ -4,7 +4,6 @@ package netconf
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -21,8 +20,12 @@ type Port struct {
 
 // Plan is what to set up. It is made of names alone, and changes nothing by itself.
 type Plan struct {
+	// Every port asks DHCP, those too that appear later; nothing else is set then.
+	Every bool
+
 	Up   []string // ports to turn on
-	MTU  int      // of all devices below; 0: as they are
+	Off  []string // ports that are none of this network's
+	MTU  int      // of all devices; 0: as they are
 	Bond *Bond
 	VLAN *VLAN
 	// Ask are the devices to ask DHCP on; where it is empty, Static says the rest.
@@ -57,17 +60,10 @@ const bondName = "bond0"
 
 // Decide makes the plan for these ports. Without a wish every port asks DHCP.
 func Decide(ports []Port, wish *core.Network) (Plan, error) {
-	if len(ports) == 0 {
-		return Plan{}, errors.New("there is no network port, or none that this kernel has a driver for")
+	if wish == nil {
+		return Plan{Every: true}, nil
 	}
 	var p Plan
-	if wish == nil {
-		for _, port := range ports {
-			p.Up = append(p.Up, port.Name)
-		}
-		p.Ask = p.Up
-		return p, nil
-	}
 	for _, mac := range wish.Ports {
 		i := slices.IndexFunc(ports, func(port Port) bool { return strings.EqualFold(port.MAC, mac) })
 		if i < 0 {
@@ -77,7 +73,12 @@ func Decide(ports []Port, wish *core.Network) (Plan, error) {
 		p.Up = append(p.Up, ports[i].Name)
 	}
 	if len(p.Up) == 0 {
-		return Plan{}, fmt.Errorf("of the ports of this node's network (%s) there is none; there are %s", strings.Join(wish.Ports, ", "), listed(ports))
+		return Plan{}, fmt.Errorf("of the ports of this node's network, %s, there is none; there are: %s", strings.Join(wish.Ports, ", "), listed(ports))
+	}
+	for _, port := range ports {
+		if !slices.Contains(p.Up, port.Name) {
+			p.Off = append(p.Off, port.Name)
+		}
 	}
 	p.MTU = wish.MTU
 	device := p.Up[0]
@@ -98,6 +99,9 @@ func Decide(ports []Port, wish *core.Network) (Plan, error) {
 }
 
 func listed(ports []Port) string {
+	if len(ports) == 0 {
+		return "none that this kernel has a driver for"
+	}
 	var list []string
 	for _, p := range ports {
 		list = append(list, p.Name+" ("+p.MAC+")")
