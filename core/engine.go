@@ -120,11 +120,19 @@ func (e *Engine) connect(ctx context.Context, n Node, fence Fence) (BMC, error) 
 	if err != nil {
 		return nil, err
 	}
+	password, err := e.bmcPassword(n)
+	if err != nil {
+		return nil, err
+	}
+	return b.Connect(ctx, n.Spec.BMC, password, fence)
+}
+
+func (e *Engine) bmcPassword(n Node) (string, error) {
 	password, err := e.sealer.Open(n.Spec.BMC.Secret)
 	if err != nil {
-		return nil, &Error{Op: "open BMC password", Node: n.ID, Kind: Internal, Err: err, Hint: "the store's key may have changed; set the password again with 'metalpool node set'"}
+		return "", &Error{Op: "open BMC password", Node: n.ID, Kind: Internal, Err: err, Hint: "the store's key may have changed; set the password again with 'metalpool node set'"}
 	}
-	return b.Connect(ctx, n.Spec.BMC, string(password), fence)
+	return string(password), nil
 }
 
 // AgentRefused puts a refused check-in into the story of the node whose boot it

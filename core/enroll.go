@@ -46,6 +46,9 @@ func (e *Engine) enroll(ctx context.Context, in Enrollment, report Reporter) (No
 	if len(found.Identity.Keys()) == 0 {
 		return n, &Error{Op: "enroll", Node: n.ID, Kind: Backend, Err: errors.New("the BMC tells no UUID, serial or MAC that could identify the server"), Hint: "set them in the BMC or the BIOS"}
 	}
+	if n.Spec.BMC.ConsoleKey == "" {
+		n.Spec.BMC.ConsoleKey = e.enrolledConsoleKey(ctx, n, password, report)
+	}
 	ours := tagPrefix + e.store.Info().PoolID
 	if strings.HasPrefix(found.Tag, tagPrefix) && found.Tag != ours && !in.TakeOver {
 		return n, &Error{Op: "enroll", Node: n.ID, Kind: Denied, Err: fmt.Errorf("its asset tag says that it belongs to another pool: %s", found.Tag), Hint: "retire it there first; if that pool is gone, enroll with --take-over"}
@@ -72,6 +75,9 @@ func (e *Engine) enrolled(ctx context.Context, in Enrollment) (Node, string, err
 	u, err := bmcURL(in.URL)
 	if err != nil {
 		return Node{}, "", bad("give it as https://host[:port], user and password apart", "%w", err)
+	}
+	if err := checkConsoleKey(in.ConsoleKey); err != nil {
+		return Node{}, "", bad(hintConsoleKey, "%w", err)
 	}
 	const kind = "redfish"
 	backend, ok := e.backends[kind]
@@ -102,7 +108,7 @@ func (e *Engine) enrolled(ctx context.Context, in Enrollment) (Node, string, err
 	n.Spec = NodeSpec{
 		Labels: in.Labels, Address: in.Address, SSHPort: in.SSHPort, DockerPort: in.DockerPort, Advertise: in.Advertise,
 		Agent: in.Agent, Network: in.Network, Boot: in.Boot,
-		BMC: Endpoint{Backend: kind, URL: in.URL, User: in.User, Secret: sealed, TLS: check},
+		BMC: Endpoint{Backend: kind, URL: in.URL, User: in.User, Secret: sealed, TLS: check, ConsoleKey: in.ConsoleKey},
 	}
 	if err := n.Spec.validateDeclared(); err != nil {
 		return Node{}, "", bad("see docs/rack-file.md for what it may be", "%w", err)

@@ -10,6 +10,7 @@ type Enrollment struct {
 	CA          string // PEM; else the fingerprint seen now is recorded
 	Fingerprint string // expected SHA-256 of the certificate, if known
 	Insecure    bool   // explicitly unchecked TLS
+	ConsoleKey  string // expected fingerprint of the console's SSH host key: SHA256:…; else the one seen now is recorded
 	Labels      map[string]string
 	Address     string
 	SSHPort     int

@@ -3,42 +3,11 @@ package core
 import (
 	"context"
 	"strings"
-	"unicode"
 )
-
-// Console is a BMC that keeps what its server writes to its serial console.
-type Console interface {
-	// ConsoleTail is the end of it, "" where nothing was kept.
-	ConsoleTail(ctx context.Context) (string, error)
-}
 
 // logKeeper is an agent that tells what it logged.
 type logKeeper interface {
 	Log(ctx context.Context) (string, error)
-}
-
-// console is the end of the node's console where there is one. It may be asked when
-// the time for a step is over.
-func (w *work) console(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.e.timing.Call)
-	defer cancel()
-	bmc, err := w.conn(ctx)
-	if err != nil {
-		return ""
-	}
-	return lastLines(ctx, bmc)
-}
-
-func lastLines(ctx context.Context, bmc BMC) string {
-	c, ok := bmc.(Console)
-	if !ok {
-		return ""
-	}
-	text, err := c.ConsoleTail(ctx)
-	if err != nil {
-		return ""
-	}
-	return tail(text)
 }
 
 // consolesWords end a sentence about a server that did not do what it should.
@@ -78,23 +47,19 @@ func (w *work) agentLog(ctx context.Context) string {
 	return tail(text)
 }
 
-// tailLines and tailWidth bound what goes into an error and an event.
+// tailLines, tailWidth and tailBytes bound what goes into an error and an event.
 const (
-	tailLines = 8
+	tailLines = 10
 	tailWidth = 160 // characters
+	tailBytes = 1 << 10
 )
 
 // tail is the last lines of a text that a server wrote, made fit to be shown: in one
 // line, each quoted, without what steers a terminal.
 func tail(text string) string {
 	var lines []string
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) {
-				return ' '
-			}
-			return r
-		}, line))
+	for line := range strings.Lines(string(new(ConsoleFilter).Clean(nil, []byte(text)))) {
+		line = strings.Join(strings.Fields(line), " ")
 		if runes := []rune(line); len(runes) > tailWidth {
 			line = string(runes[:tailWidth]) + "…"
 		}
@@ -102,5 +67,12 @@ func tail(text string) string {
 			lines = append(lines, "\""+line+"\"")
 		}
 	}
-	return strings.Join(lines[max(0, len(lines)-tailLines):], ", ")
+	lines = lines[max(0, len(lines)-tailLines):]
+	for size, i := 0, len(lines)-1; i >= 0; i-- {
+		if size += len(lines[i]); size > tailBytes {
+			lines = lines[i+1:]
+			break
+		}
+	}
+	return strings.Join(lines, ", ")
 }

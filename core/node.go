@@ -60,6 +60,10 @@ type Endpoint struct {
 	Secret Sealed `json:"secret,omitempty"`
 	// TLS names how the BMC's certificate is checked.
 	TLS TLSCheck `json:"tls"`
+	// ConsoleKey is the fingerprint of the SSH host key at the BMC's serial console,
+	// SHA256:…; recorded at enrolment, or when the console is first used. Empty until
+	// then, and where there is none.
+	ConsoleKey string `json:"console_key,omitempty"`
 	// Links are resource addresses kept from enrolment, so that a job does not walk
 	// the tree again; the backend walks again when one answers 404.
 	Links map[string]string `json:"links,omitempty"`

@@ -41,6 +41,7 @@ type NodeChange struct {
 	Password    *string // a secret
 	Fingerprint *string
 	CA          *string
+	ConsoleKey  *string // of the SSH host key: SHA256:…; "" records the next one seen
 	Insecure    *bool
 	Address     *string
 	SSHPort     *int
@@ -59,6 +60,11 @@ func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, 
 	if c.Boot != nil {
 		if err := c.Boot.Validate(); err != nil {
 			return n, &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: "leave it empty to have it as the image says"}
+		}
+	}
+	if c.ConsoleKey != nil {
+		if err := checkConsoleKey(*c.ConsoleKey); err != nil {
+			return n, &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: hintConsoleKey}
 		}
 	}
 	var secret Sealed
@@ -112,6 +118,7 @@ func (c NodeChange) apply(s *NodeSpec) {
 	put(&s.BMC.User, c.User)
 	put(&s.BMC.TLS.Fingerprint, c.Fingerprint)
 	put(&s.BMC.TLS.CA, c.CA)
+	put(&s.BMC.ConsoleKey, c.ConsoleKey)
 	put(&s.Address, c.Address)
 	put(&s.Advertise, c.Advertise)
 	if c.Insecure != nil {

@@ -25,6 +25,17 @@ type Rig struct {
 	Power    func() string // "On", "Off", …
 	Inserted func() string // URL of the image that the server would boot; "" is none
 	Once     func() bool   // whether the next start, and only that, uses the virtual CD
+
+	// Console is nil where the BMC offers none.
+	Console *Console
+}
+
+// Console is the serial port of a Rig's server.
+type Console struct {
+	Key   string            // fingerprint of the host key
+	Print func(text string) // returns when who reads the console has it
+	// Logins is how often somebody logged in, and was refused.
+	Logins func() (in, refused int)
 }
 
 // Run checks an implementation. newRig makes a new server, which is off.
@@ -43,6 +54,8 @@ func Run(t *testing.T, newRig func(t *testing.T) Rig) {
 		"OneJobAtATime":    testTurns,
 		"WrongPassword":    testWrongPassword,
 		"Close":            testClose,
+		"Console":          testConsole,
+		"ConsoleIsPinned":  testConsolePinned,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newRig(t)) })
 	}

@@ -12,8 +12,9 @@ func TestConformance(t *testing.T) {
 	for _, manners := range bmc.All() {
 		t.Run(manners.Name, func(t *testing.T) {
 			backendtest.Run(t, func(t *testing.T) backendtest.Rig {
-				r := newRig(t, manners)
+				r := newConsoleRig(t, manners)
 				return backendtest.Rig{
+					Console:   r.conformance(),
 					Connector: r.connector,
 					Endpoint:  r.endpoint,
 					Password:  password,

@@ -27,6 +27,10 @@ type Options struct {
 	Doubt   time.Duration // the same where the answer said neither yes nor no; 20 s
 	Grace   time.Duration // for an operating system to shut down; 90 s
 	Retry   time.Duration // before the first repeat of a request; doubles, three times; 1 s
+
+	Console time.Duration // to open a serial console, all told; 20 s
+	Prompt  time.Duration // for a BMC's command line to ask for a command; 5 s
+	Entry   time.Duration // for it to refuse the one that leads into the console; 1.5 s
 }
 
 func (o Options) withDefaults() Options {
@@ -41,6 +45,9 @@ func (o Options) withDefaults() Options {
 		{&o.Doubt, 20 * time.Second},
 		{&o.Grace, 90 * time.Second},
 		{&o.Retry, time.Second},
+		{&o.Console, 20 * time.Second},
+		{&o.Prompt, 5 * time.Second},
+		{&o.Entry, 1500 * time.Millisecond},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.or
@@ -66,7 +73,24 @@ func New(o Options) *Connector { return &Connector{options: o.withDefaults()} }
 // e.URL is https://host[:port], and where a BMC serves several systems the path of
 // the one meant: https://host/redfish/v1/Systems/2.
 func (c *Connector) Connect(ctx context.Context, e core.Endpoint, password string, fence core.Fence) (core.BMC, error) {
-	const op = "connect to BMC"
+	b, err := c.converse(e, password, fence)
+	if err != nil {
+		return nil, err
+	}
+	leave, err := turns.take(ctx, b.at.key)
+	if err != nil {
+		b.Close()
+		return nil, &core.Error{Op: opConnect, Kind: core.Busy, Err: fmt.Errorf("BMC %s: another job of this process speaks to it: %w", b.at.base, err), Hint: "try again"}
+	}
+	b.leave = leave
+	return b, nil
+}
+
+const opConnect = "connect to BMC"
+
+// converse begins a conversation that has no turn: it only reads.
+func (c *Connector) converse(e core.Endpoint, password string, fence core.Fence) (*conversation, error) {
+	const op = opConnect
 	at, err := parseAddress(e.URL)
 	if err != nil {
 		return nil, invalid(op, err, "give its URL as https://host[:port]")
@@ -78,17 +102,12 @@ func (c *Connector) Connect(ctx context.Context, e core.Endpoint, password strin
 	if err != nil {
 		return nil, invalid(op, fmt.Errorf("BMC %s: %w", at.base, err), "give a CA in PEM, or the certificate's SHA-256 in hex")
 	}
-	leave, err := turns.take(ctx, at.key)
-	if err != nil {
-		return nil, &core.Error{Op: op, Kind: core.Busy, Err: fmt.Errorf("BMC %s: another job of this process speaks to it: %w", at.base, err), Hint: "try again"}
-	}
-
 	b := &conversation{
 		options: c.options,
 		at:      at,
 		scrub:   scrubber(e.User, password),
 		links:   maps.Clone(e.Links),
-		leave:   leave,
+		leave:   func() {},
 	}
 	if b.links == nil {
 		b.links = map[string]string{}

@@ -53,6 +53,10 @@ type manners struct {
 	BootETag bool
 	// Mode says when the boot mode goes along.
 	Mode modeRule
+
+	// Console are the commands that lead from the BMC's command line into the serial
+	// console, where Redfish does not tell them.
+	Console string
 }
 
 type modeRule int
@@ -118,6 +122,11 @@ var quirks = []quirk{
 		Apply: manners{BootAt: "@Redfish.Settings"},
 	},
 	{
+		Name: "Dell: console", Vendor: re(`dell`),
+		Why:   "SSH leads to racadm, and the command for the serial port is told in the manual only; this one also shows what was printed before",
+		Apply: manners{Console: "console com2"},
+	},
+	{
 		Name: "HPE: busy in POST", Vendor: re(`^hpe?$|hewlett`),
 		Why:   "changes are refused during POST, in the same words as a reset that changes nothing",
 		Apply: manners{ResetTries: 4, Busy: []string{"UnableToModifyDuringSystemPOST", "InvalidOperationForSystemState"}},
@@ -126,6 +135,11 @@ var quirks = []quirk{
 		Name: "HPE: eject", Vendor: re(`^hpe?$|hewlett`),
 		Why:   "an eject without a body is refused",
 		Apply: manners{EjectObject: true},
+	},
+	{
+		Name: "HPE: console", Vendor: re(`^hpe?$|hewlett`),
+		Why:   "SSH leads to the iLO's command line",
+		Apply: manners{Console: "vsp"},
 	},
 	{
 		Name: "HPE DL160 Gen10", Vendor: re(`^hpe?$|hewlett`), Model: re(`dl160 gen10`),
@@ -148,9 +162,19 @@ var quirks = []quirk{
 		Apply: manners{Mode: modeAlways},
 	},
 	{
+		Name: "Supermicro: console", Vendor: re(`super\s?micro`),
+		Why:   "SSH leads to a SMASH command line; before X12 Redfish does not tell the way from there",
+		Apply: manners{Console: "cd system1/sol1; start"},
+	},
+	{
 		Name: "Lenovo XCC: media", Vendor: re(`lenovo`),
 		Why:   "RDOC slots are for small uploads",
 		Apply: manners{FirstSlots: []*regexp.Regexp{re(`^remote`), re(`^ext`)}, LastSlots: re(`^rdoc`)},
+	},
+	{
+		Name: "Lenovo XCC: console", Vendor: re(`lenovo`),
+		Why:   "SSH leads to the XCC's command line; it can also end another one's console, which is not ours to do",
+		Apply: manners{Console: "console 1"},
 	},
 	{
 		Name: "Lenovo SR675 V3", Vendor: re(`lenovo`), Model: re(`sr675 v3`),
@@ -230,6 +254,7 @@ func (m manners) with(q manners) manners {
 	if q.InsertMore != nil {
 		m.InsertMore = q.InsertMore
 	}
+	m.Console = firstOf(q.Console, m.Console)
 	if q.Mode != modeIfShown {
 		m.Mode = q.Mode
 	}

@@ -33,6 +33,7 @@ var quirkTests = []struct {
 			}
 			return err
 		}},
+	{name: "racadm comes before the console", row: "Dell: console", vendor: "idrac9", do: opensConsole},
 	{name: "a change is refused while a job runs", row: "Dell: busy", vendor: "idrac9", do: changeInPOST},
 	{name: "a job answers 404 at first", row: "Dell: late jobs", vendor: "idrac10", do: func(t *testing.T, r *rig) error {
 		return all(r.enrolled().BootMediaOnce(t.Context()), r.sent("GET read /redfish/v1/TaskService/Tasks/", 404, 200))
@@ -67,6 +68,7 @@ var quirkTests = []struct {
 		b := r.enrolled()
 		return all(b.InsertMedia(t.Context(), r.images[0]), b.EjectMedia(t.Context()), r.sent("POST eject", 200))
 	}},
+	{name: "the iLO's command line comes before the console", row: "HPE: console", vendor: "ilo5", do: opensConsole},
 	{name: "a whole Boot object is refused", row: "HPE DL160 Gen10", vendor: "dl160", do: func(t *testing.T, r *rig) error {
 		return all(deploys(t, r), r.sent("PATCH boot", 200))
 	}},
@@ -80,11 +82,14 @@ var quirkTests = []struct {
 		}
 		return err
 	}},
+	{name: "SMASH comes before the console", row: "Supermicro: console", vendor: "supermicro-x11", do: opensConsole},
+	{name: "Redfish tells the way through SMASH", vendor: "supermicro-x12", do: opensConsole},
 	{name: "an empty slot shows no EjectMedia", vendor: "supermicro-x11", do: func(t *testing.T, r *rig) error {
 		b := r.enrolled()
 		return all(b.EjectMedia(t.Context()), b.InsertMedia(t.Context(), r.images[0]), b.EjectMedia(t.Context()),
 			r.sent("POST eject", 204))
 	}},
+	{name: "the XCC's command line comes before the console", row: "Lenovo XCC: console", vendor: "xcc", do: opensConsole},
 	{name: "RDOC slots come last", row: "Lenovo XCC: media", vendor: "xcc", do: deploys},
 	{name: "no media actions", vendor: "xcc", do: func(t *testing.T, r *rig) error {
 		b := r.enrolled()

@@ -66,6 +66,9 @@ type system struct {
 	Settings struct {
 		Object schemas.Link `json:"SettingsObject"`
 	} `json:"@Redfish.Settings"`
+	SerialConsole struct {
+		SSH *consoleProtocol
+	}
 }
 
 type boot struct {
@@ -79,6 +82,9 @@ type boot struct {
 type manager struct {
 	FirmwareVersion text
 	VirtualMedia    schemas.Link
+	SerialConsole   shellService
+	CommandShell    shellService
+	NetworkProtocol schemas.Link
 }
 
 type slot struct {

@@ -31,6 +31,7 @@ const (
 var quick = redfish.Options{
 	Request: 20 * time.Second, First: time.Millisecond, Poll: time.Millisecond, Settle: 20 * time.Second,
 	Doubt: 20 * time.Millisecond, Grace: 20 * time.Millisecond, Retry: time.Millisecond,
+	Prompt: 20 * time.Second, Entry: 20 * time.Millisecond,
 }
 
 // machine changes its power at once, unless it is told to take a few looks, or not

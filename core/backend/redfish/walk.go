@@ -3,6 +3,7 @@ package redfish
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,6 +22,8 @@ const (
 	factResets   = "resets"      // allowable reset types, with commas
 	factTarget   = "boot target" // how the virtual CD is called as a boot source
 	factMode     = "boot mode"   // sent along with it; "" where the system shows none
+	factConsole  = "console"     // port of the SSH that leads to the serial console; "" where none is offered
+	factEntry    = "console entry"
 )
 
 // most bounds collections; a server has fewer of anything.
@@ -89,6 +92,9 @@ func (t talk) explore() (s system, others []string, err error) {
 	}
 	if len(slots) > 0 {
 		links[linkMedia] = slots[0].ID
+	}
+	if o, err := t.findConsole(s, boards); err == nil {
+		links[factConsole], links[factEntry] = strconv.Itoa(o.port), strings.Join(o.entry, ";")
 	}
 	for key, value := range links {
 		if value == "" {
