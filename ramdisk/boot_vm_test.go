@@ -86,6 +86,18 @@ func checkIn(t *testing.T, drive []string) {
 	if id := inventory.Identity; id.UUID != systemUUID || len(id.MACs) != 1 || id.MACs[0] != macAddress {
 		t.Errorf("it says that it is %+v", id)
 	}
+	if d := inventory.Hardware.Disks; len(d) != 1 || d[0].Serial != "NVME1" || d[0].Size != 1<<30 || d[0].Kind != core.NVMe {
+		t.Errorf("it says that it has the disks %+v", d)
+	}
+	log, err := agent.Log(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Linux version", "metalpool: checked in"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("its log does not say %q", want)
+		}
+	}
 	if inventory.Hardware.Arch != "amd64" || inventory.Hardware.CPUs != 2 {
 		t.Errorf("it says that it has %+v", inventory.Hardware)
 	}

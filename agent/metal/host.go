@@ -1,73 +1,78 @@
-// Package metal is the real server that an agent runs on.
+// Package metal is the real server that an agent runs on: package hardware tells what
+// it is, package disk has its disks, and package handover starts its OS and clears
+// what lies outside of disks.
 package metal
 
 import (
 	"context"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"runtime"
-	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/metalpool/metalpool/agent"
+	"github.com/metalpool/metalpool/agent/disk"
+	"github.com/metalpool/metalpool/agent/handover"
+	"github.com/metalpool/metalpool/agent/hardware"
 	"github.com/metalpool/metalpool/core"
 )
 
 // Host implements agent.Host.
 type Host struct {
-	log *slog.Logger
+	shelf  *disk.Shelf
+	system *handover.System
+}
+
+// Config is what a Host is made of.
+type Config struct {
+	// LoadModule loads a module of the kernel, such as that of a file system, by name.
+	// nil: they are all there.
+	LoadModule func(name string) error
+	Log        *slog.Logger // nil: slog.Default
 }
 
 // New opens nothing yet.
-func New(log *slog.Logger) *Host { return &Host{log: log} }
+func New(cfg Config) *Host {
+	return &Host{shelf: disk.NewShelf("/"), system: &handover.System{Log: cfg.Log, LoadModule: cfg.LoadModule}}
+}
 
-// Close closes the disks.
-func (h *Host) Close() {}
+// Close lets go of the disks.
+func (h *Host) Close() error { return h.shelf.Close() }
 
 // Inventory implements agent.Host.
 func (h *Host) Inventory(context.Context) (core.Inventory, error) {
-	read := func(name string) string {
-		text, _ := os.ReadFile(filepath.Join("/sys/class/dmi/id", name))
-		return strings.TrimSpace(string(text))
+	inventory := hardware.Inspect("/", hardware.AddressOf)
+	disks, err := h.shelf.List()
+	for _, d := range disks {
+		inventory.Hardware.Disks = append(inventory.Hardware.Disks, d.Info())
 	}
-	i := core.Inventory{
-		Identity: core.Identity{UUID: strings.ToLower(read("product_uuid")), Serial: read("product_serial")},
-		Hardware: core.Hardware{Manufacturer: read("sys_vendor"), Model: read("product_name"), Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), BIOS: read("bios_version")},
-	}
-	ports, _ := filepath.Glob("/sys/class/net/*/device")
-	for _, p := range ports {
-		mac, err := os.ReadFile(filepath.Join(filepath.Dir(p), "address"))
-		if err == nil {
-			i.Identity.MACs = append(i.Identity.MACs, strings.TrimSpace(string(mac)))
-		}
-	}
-	slices.Sort(i.Identity.MACs)
-	return i, nil
+	return inventory, err
 }
 
 // Disks implements agent.Host.
-func (h *Host) Disks(context.Context) ([]agent.Disk, error) { return nil, nil }
+func (h *Host) Disks(context.Context) ([]agent.Disk, error) {
+	found, err := h.shelf.List()
+	if err != nil {
+		return nil, err
+	}
+	disks := make([]agent.Disk, 0, len(found))
+	for _, d := range found {
+		disks = append(disks, d)
+	}
+	return disks, nil
+}
 
 // Boot implements agent.Host.
-func (h *Host) Boot(_ context.Context, _ agent.Disk, _ core.BootMode) (func() error, error) {
-	return func() error {
-		unix.Sync()
-		return unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
-	}, nil
+func (h *Host) Boot(ctx context.Context, d agent.Disk, mode core.BootMode) (leave func() error, err error) {
+	return h.system.Prepare(ctx, d, mode)
 }
 
 // Reset implements agent.Host.
-func (h *Host) Reset(context.Context) ([]string, error) {
-	return []string{"what is outside the disks was left as it is"}, nil
-}
+func (h *Host) Reset(ctx context.Context) ([]string, error) { return h.system.Reset(ctx) }
 
 // PowerOff implements agent.Host.
 func (h *Host) PowerOff() error { return PowerOff() }
 
-// PowerOff turns the machine off once what was written has arrived.
+// PowerOff turns this machine off once what was written has arrived.
 func PowerOff() error {
 	unix.Sync()
 	return unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)

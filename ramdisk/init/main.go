@@ -70,7 +70,11 @@ func (m *machine) run(ctx context.Context) (err error) {
 			err = fmt.Errorf("init failed: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if err := m.drive(ctx); err != nil {
+	loader, err := kmod.OpenLoader("/")
+	if err != nil {
+		return err
+	}
+	if err := m.drive(ctx, loader); err != nil {
 		return err
 	}
 	m.log.Info("looking for the boot media")
@@ -92,8 +96,8 @@ func (m *machine) run(ctx context.Context) (err error) {
 		m.patience = 0
 		return fmt.Errorf("no address for %s: %s", params.Silence, network)
 	}
-	host := metal.New(m.log)
-	defer host.Close()
+	host := metal.New(metal.Config{Log: m.log, LoadModule: func(name string) error { return loader.Load(name) }})
+	defer func() { _ = host.Close() }()
 	err = agent.Run(ctx, agent.Config{Params: params, Host: host, Log: m.log, Journal: m.journal, SetClock: m.setClock})
 	if errors.Is(err, agent.ErrRefused) || errors.Is(err, agent.ErrSilence) {
 		m.patience = 0 // it was to turn the power off
@@ -106,11 +110,7 @@ func (m *machine) run(ctx context.Context) (err error) {
 
 // drive loads drivers until everything that there is has one. Ports are turned on
 // meanwhile.
-func (m *machine) drive(ctx context.Context) error {
-	loader, err := kmod.OpenLoader("/")
-	if err != nil {
-		return err
-	}
+func (m *machine) drive(ctx context.Context, loader *kmod.Loader) error {
 	warming, stop := context.WithCancel(ctx)
 	var ports sync.WaitGroup
 	ports.Go(func() { netconf.Warm(warming) })
