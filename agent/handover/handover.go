@@ -35,6 +35,7 @@ type System struct {
 
 	// Tests have them elsewhere.
 	base     string // of /sys, /dev and /run; "" is "/"
+	reread   func(device string) error
 	firmware func() (*efi.Variables, error)
 	kexec    func(bootcfg.Start) error
 	tpm      func() (transport.TPMCloser, error)

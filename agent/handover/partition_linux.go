@@ -41,7 +41,11 @@ func (s *System) partitions(d agent.Disk) ([]partition, error) {
 	if device == "" {
 		return nil, errors.New("the disk has no device node")
 	}
-	if err := reread(device); err != nil {
+	again := s.reread
+	if again == nil {
+		again = reread
+	}
+	if err := again(device); err != nil {
 		return nil, err
 	}
 	name := filepath.Base(device)

@@ -18,9 +18,6 @@ import (
 // machine cannot, the test ends as needs.Missing has it.
 func Attach(t testing.TB, size int64, sector int) (name string) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		needs.Missing(t, "root, for a loop device")
-	}
 	backing, err := os.Create(filepath.Join(t.TempDir(), "disk"))
 	if err != nil {
 		t.Fatal(err)
@@ -29,12 +26,31 @@ func Attach(t testing.TB, size int64, sector int) (name string) {
 	if err := backing.Truncate(size); err != nil {
 		t.Fatal(err)
 	}
+	return attach(t, unix.LoopConfig{Fd: uint32(backing.Fd()), Size: uint32(sector)})
+}
+
+// AttachPart makes a block device of a part of a file, as a disk's partition is one
+// of a disk: there are kernels that look for no partitions on a loop device.
+func AttachPart(t testing.TB, path string, at, size int64) (name string) {
+	t.Helper()
+	backing, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = backing.Close() }()
+	return attach(t, unix.LoopConfig{Fd: uint32(backing.Fd()), Info: unix.LoopInfo64{Offset: uint64(at), Sizelimit: uint64(size)}})
+}
+
+func attach(t testing.TB, config unix.LoopConfig) (name string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		needs.Missing(t, "root, for a loop device")
+	}
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
 		needs.Missing(t, "the kernel's loop driver: "+err.Error())
 	}
 	defer func() { _ = control.Close() }()
-	config := unix.LoopConfig{Fd: uint32(backing.Fd()), Size: uint32(sector)}
 	for {
 		name, err := configure(control, &config)
 		switch {

@@ -78,7 +78,7 @@ func FuzzLoadOption(f *testing.F) {
 // fake is a directory of variables with firmware that may have a mind of its own.
 func fake(t *testing.T, options map[string]LoadOption, order ...byte) *Variables {
 	t.Helper()
-	v := &Variables{dir: t.TempDir(), put: func(path string, b []byte) error { return os.WriteFile(path, b, 0o600) }}
+	v := Plain(t.TempDir())
 	for name, o := range options {
 		put(t, v, Name{name, global}, kept, o.Bytes())
 	}

@@ -26,6 +26,11 @@ func Open(dir string) (*Variables, error) {
 	return &Variables{dir: dir, put: putOnce}, nil
 }
 
+// Plain takes a plain directory for the firmware's variables: tests have no firmware.
+func Plain(dir string) *Variables {
+	return &Variables{dir: dir, put: func(path string, content []byte) error { return os.WriteFile(path, content, 0o600) }}
+}
+
 // putOnce does not truncate: of efivarfs that would be a change of its own.
 func putOnce(path string, content []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
