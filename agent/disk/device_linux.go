@@ -18,7 +18,8 @@ import (
 // Device is one block device, as an agent's disk. It is opened when it is first
 // used, and holds nothing before. Its methods may be called side by side.
 type Device struct {
-	facts facts
+	facts     facts
+	subsystem *subsystem // nil: its own
 
 	opening sync.Mutex
 	file    *os.File

@@ -54,7 +54,7 @@ func nvmeWWN(dir string) string {
 // wwnOf is the name in the store's spelling, "" where it is none.
 func wwnOf(name string) string {
 	wwn := core.WWN(name)
-	if strings.Trim(wwn, "0123456789abcdef") != "" {
+	if len(wwn) != 16 && len(wwn) != 32 || strings.Trim(wwn, "0123456789abcdef") != "" {
 		return ""
 	}
 	return wwn
@@ -71,7 +71,7 @@ func page(dir, name string) []byte {
 	return b
 }
 
-// payload is what a VPD page (SPC-6, 7.7) holds behind its header: what there is of
+// payload is what a VPD page holds behind its header: what there is of
 // the length that it claims.
 func payload(page []byte, code byte) []byte {
 	const header = 4

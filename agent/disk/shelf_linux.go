@@ -7,8 +7,9 @@ import "sync"
 type Shelf struct {
 	root string
 
-	mu      sync.Mutex
-	devices []*Device
+	mu         sync.Mutex
+	devices    []*Device
+	subsystems map[string]*subsystem
 }
 
 // NewShelf looks below root, "/" but in tests.
@@ -30,7 +31,7 @@ func (s *Shelf) List() ([]*Device, error) {
 	for _, f := range found {
 		d := known[f.name]
 		if d == nil || d.facts.info != f.info {
-			d = &Device{facts: f} // another disk may have taken the name
+			d = &Device{facts: f, subsystem: s.subsystemOf(f)} // another disk may have taken the name
 		} else {
 			delete(known, f.name)
 		}
@@ -44,6 +45,19 @@ func (s *Shelf) List() ([]*Device, error) {
 		_ = d.Close()
 	}
 	return append([]*Device(nil), now...), nil
+}
+
+func (s *Shelf) subsystemOf(f facts) *subsystem {
+	if f.subsystem == "" {
+		return nil
+	}
+	if s.subsystems == nil {
+		s.subsystems = map[string]*subsystem{}
+	}
+	if s.subsystems[f.subsystem] == nil {
+		s.subsystems[f.subsystem] = &subsystem{}
+	}
+	return s.subsystems[f.subsystem]
 }
 
 // Close lets go of all disks.

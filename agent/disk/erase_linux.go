@@ -2,29 +2,41 @@ package disk
 
 import (
 	"context"
-	"errors"
 
 	"github.com/metalpool/metalpool/agent/aligned"
 	"github.com/metalpool/metalpool/core"
 )
 
-// Erase destroys all data and names the method.
+// Erase destroys all data by the first method of the disk's ladder that works, and
+// names it.
 func (d *Device) Erase(ctx context.Context, progress func(done, total core.Bytes)) (method string, class core.EraseClass, err error) {
-	if d.facts.info.Removable {
-		return "none", core.NotErased, errors.New("removable and virtual media are not erased")
+	e, err := d.eraser(progress)
+	if err != nil {
+		return "", core.NotErased, err
 	}
-	if d.facts.zeroes {
-		if err := d.zeroAll(ctx, progress); err == nil || ctx.Err() != nil {
-			return methodZeroes, core.Clear, err
-		}
-	}
-	return methodOverwrite, core.Clear, d.overwrite(ctx, progress)
+	return e.erase(ctx)
 }
 
-const (
-	methodZeroes    = "write zeroes by the device"
-	methodOverwrite = "overwrite with zeros"
-)
+// Resume returns when the disk takes reads and writes: an erase that an earlier boot
+// began has ended, and what that left locked is open.
+func (d *Device) Resume(ctx context.Context, progress func(done, total core.Bytes)) error {
+	e, err := d.eraser(progress)
+	if err != nil {
+		return err
+	}
+	return e.resume(ctx)
+}
+
+func (d *Device) eraser(progress func(done, total core.Bytes)) (*eraser, error) {
+	if d.facts.info.Removable {
+		return nil, errMedia
+	}
+	f, err := d.open()
+	if err != nil {
+		return nil, err
+	}
+	return &eraser{facts: d.facts, commands: kernel{f}, surface: d, subsystem: d.subsystem, progress: progress, pause: pause}, nil
+}
 
 // clearStep is in bytes: long enough for the speed of any disk.
 const clearStep = 8 << 20
