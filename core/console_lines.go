@@ -44,7 +44,7 @@ func (w *work) console(ctx context.Context) string {
 		return ""
 	}
 	defer console.Close()
-	return withoutWords(hear(ctx, console), secrets)
+	return tail(withoutWords(hear(ctx, console), secrets))
 }
 
 // consoleSecrets are texts that may be on the console and not in an error.
