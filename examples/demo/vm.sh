@@ -14,7 +14,7 @@ start_lab --vm --nodes 2
 run metalpool lab status
 
 step "An image, and the servers: their disks are erased by the real ramdisk before their first use"
-run metalpool image add debian --source "${IMAGE:-bin/debian-12-docker.img}" --user debian
+run metalpool image add debian --source "${IMAGE:-bin/debian-12-docker.raw}" --user debian
 run metalpool pool set default --image debian
 run metalpool node enroll --from "$work/lab/rack.yaml" --erase --wait
 run metalpool node list

@@ -10,6 +10,7 @@ ln -s ../sbin/dockerd /usr/bin/dockerd
 passwd --quiet --lock root
 
 # With the seed's one data source there is nothing to find out: cloud-init always runs.
+mkdir -p /etc/systemd/system-generators
 ln -s /dev/null /etc/systemd/system-generators/cloud-init-generator
 ln -s /lib/systemd/system/cloud-init.target /etc/systemd/system/multi-user.target.wants/cloud-init.target
 

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Installs QEMU and its UEFI firmware for `metalpool lab up --vm`, or says what to install.
+set -euo pipefail
+firmware() { ls /usr/share/OVMF/OVMF_CODE*.fd /usr/share/edk2/x64/OVMF_CODE*.fd /usr/share/edk2/ovmf/OVMF_CODE*.fd >/dev/null 2>&1; }
+installed() { command -v qemu-system-x86_64 >/dev/null && firmware; }
+installed && exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+	echo "QEMU or its UEFI firmware is not installed; as root on Debian: apt-get install qemu-system-x86 ovmf" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+{ apt-get -q update && apt-get -q install -y --no-install-recommends qemu-system-x86 ovmf; } >&2
+installed
