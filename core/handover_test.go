@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -185,5 +186,90 @@ func TestTheWatchdogsWordOutlivesItsWorker(t *testing.T) {
 		host.Thaw()
 		<-calls
 		p.sound()
+	})
+}
+
+// Whatever SSH shows, its error says what is there and what to do, and how the console
+// ends.
+func TestSSHThatNeverShowsTheKeySaysWhy(t *testing.T) {
+	const dead = core.Sign(-1) // no OS starts
+	for _, tt := range []struct {
+		name string
+		look core.SSHLook
+		spec func(s *core.Enrollment)
+		want []string
+	}{
+		{
+			name: "nothing answers", look: core.SSHLook{Sign: dead},
+			want: []string{"nothing answers at 10.0.0.1 port 22, which its ramdisk had (ssh: transient: no route to host)", "has another address", "'metalpool node set n1 --address ADDRESS'"},
+		},
+		{
+			name: "nothing answers at the address given", look: core.SSHLook{Sign: dead},
+			spec: func(s *core.Enrollment) { s.Address = "192.0.2.7" },
+			want: []string{"nothing answers at 192.0.2.7 port 22, the address that the node was given"},
+		},
+		{
+			name: "nothing answers at the address configured", look: core.SSHLook{Sign: dead},
+			spec: func(s *core.Enrollment) {
+				s.Network = &core.Network{Ports: []string{"02:00:00:00:00:01"}, Address: netip.MustParsePrefix("192.0.2.8/24")}
+			},
+			want: []string{"nothing answers at 192.0.2.8 port 22, the address that it was to configure", "did not configure its network"},
+		},
+		{name: "no SSH server", look: core.SSHLook{Sign: core.Refused}, want: []string{"10.0.0.1 port 22 refuses connections", "an OS runs there, and no SSH server"}},
+		{name: "somebody else listens", look: core.SSHLook{Sign: core.Accepted}, want: []string{"takes connections, and no SSH server greets"}},
+		{name: "no key", look: core.SSHLook{Sign: core.Greeted}, want: []string{"greets, and shows no host key"}},
+		{
+			name: "another key", look: core.SSHLook{Sign: core.KeyShown, Key: "ssh-ed25519 OTHER"},
+			want: []string{"shows another host key than was made for this machine: ssh-ed25519 OTHER", "the image has no cloud-init"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := bareRack(t, 1)
+				e, _ := p.engine()
+				s := p.rack.Server("n1")
+				in := core.Enrollment{ID: "n1", URL: s.BMC(), User: "root", Password: "calvin", Erase: true}
+				if tt.spec != nil {
+					tt.spec(&in)
+				}
+				if _, err := e.Enroll(t.Context(), in, nil); err != nil {
+					t.Fatal(err)
+				}
+				p.reconcile()
+				if tt.look.Sign == dead {
+					s.Fail(enginetest.Fault{Op: "boot disk", Err: enginetest.ErrBroken, Times: -1})
+				} else {
+					s.ShowSSH(tt.look)
+				}
+				s.Say("GRUB\r\n[    1.0] Kernel panic\r\n", "")
+				_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+				if !core.Is(err, core.Timeout) {
+					t.Fatal(err)
+				}
+				for _, want := range append(tt.want, `its console ends: "GRUB", "[    1.0] Kernel panic"`) {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("%v\ndoes not say %q", err, want)
+					}
+				}
+				p.sound()
+			})
+		})
+	}
+}
+
+func TestAFailedStepIsToldWithTheAgentsLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, _ := p.engine()
+		s := p.rack.Server("n1")
+		s.Say("", "level=ERROR msg=\"write: input/output error\"\n")
+		s.Fail(enginetest.Fault{Op: "write", Err: enginetest.ErrBroken, Times: -1})
+		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if !core.Is(err, core.Backend) {
+			t.Fatal(err)
+		}
+		if want := `the agent's log ends: "level=ERROR msg="write: input/output error""`; !strings.Contains(p.story(), want) {
+			t.Errorf("no event says %q\n%s", want, p.story())
+		}
 	})
 }

@@ -139,4 +139,10 @@ func (a *agent) Boot(_ context.Context, id string, o core.BootOrder) error {
 	return err
 }
 
+// Log is what the agent logged.
+func (a *agent) Log(context.Context) (text string, err error) {
+	err = a.call("log", func(s *Server) error { text = s.log; return nil })
+	return text, err
+}
+
 func (a *agent) Close() error { return nil }

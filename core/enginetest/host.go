@@ -60,6 +60,8 @@ func (h *Host) Fingerprint(_ context.Context, url string) (string, error) {
 	return "fingerprint of " + url, nil
 }
 
+var _ core.Console = (*bmc)(nil)
+
 // bmc is a conversation with one server's BMC.
 type bmc struct {
 	host     *Host
@@ -148,6 +150,12 @@ func (b *bmc) ClearBoot(ctx context.Context) error {
 
 func (b *bmc) SetTag(ctx context.Context, tag string) error {
 	return b.write(ctx, "set tag", func() error { b.server.tag = tag; return nil })
+}
+
+// ConsoleTail implements core.Console.
+func (b *bmc) ConsoleTail(context.Context) (text string, err error) {
+	err = b.read("console", func() error { text = b.server.console; return nil })
+	return text, err
 }
 
 func (b *bmc) Links() map[string]string {
@@ -246,6 +254,11 @@ func (h *Host) LookAtSSH(_ context.Context, address string, _ int) (found core.S
 				continue
 			}
 			switch now := s.Look(); {
+			case now.System != nil && now.SSH != nil:
+				if found = *now.SSH; found.Sign < core.KeyShown {
+					return fault("ssh", core.Transient, "no key")
+				}
+				return nil
 			case now.System != nil:
 				found = core.SSHLook{Sign: core.KeyShown, Key: PublicKey(now.System.HostKeys[0])}
 				return nil

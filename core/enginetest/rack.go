@@ -122,7 +122,10 @@ type Server struct {
 	password string
 	disks    map[string]Disk
 	ramdisk  *ramdisk
-	system   *core.Seed // the OS that runs, as its seed made it
+	system   *core.Seed    // the OS that runs, as its seed made it
+	ssh      *core.SSHLook // what a look at the running OS finds; nil: its host key
+	console  string
+	log      string // the agent's
 	faults   []*Fault
 	erases   int
 }
@@ -142,6 +145,7 @@ type Snapshot struct {
 	Tag     string
 	Disks   map[string]Disk
 	System  *core.Seed
+	SSH     *core.SSHLook // what was said of it by ShowSSH
 	Ramdisk bool
 	Erases  int // erases of all its disks
 }
@@ -154,7 +158,7 @@ func (s *Server) Look() Snapshot {
 	for serial, d := range s.disks {
 		disks[serial] = d
 	}
-	return Snapshot{Power: s.power, Media: s.media, Once: s.once, Tag: s.tag, Disks: disks, System: s.system, Ramdisk: s.ramdisk != nil, Erases: s.erases}
+	return Snapshot{Power: s.power, Media: s.media, Once: s.once, Tag: s.tag, Disks: disks, System: s.system, SSH: s.ssh, Ramdisk: s.ramdisk != nil, Erases: s.erases}
 }
 
 // Change alters what the server is made of or tells about itself.
@@ -228,6 +232,20 @@ func (s *Server) MediaFirst() {
 	s.rack.mu.Lock()
 	defer s.rack.mu.Unlock()
 	s.first = true
+}
+
+// ShowSSH makes the OS answer a look at its SSH so.
+func (s *Server) ShowSSH(l core.SSHLook) {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	s.ssh = &l
+}
+
+// Say is what the server's console and its agent's log hold.
+func (s *Server) Say(console, log string) {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	s.console, s.log = console, log
 }
 
 // LockMedia makes the BMC refuse to eject what its running server came from.
