@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // erase destroys the data of every disk and looks whether it is gone. Only an erase
@@ -28,41 +29,99 @@ func erase(ctx context.Context, w *work) error {
 	}
 	report, err := agent.Erase(ctx, w.command(stepErase), order, w.moving(stepErase))
 	if err == nil {
-		err = judge(report, order, builtIn, w.pool.EraseMinimum)
+		err = judge(report, order, builtIn, w.pool)
 	}
 	if Is(err, Backend) {
 		// A failed erase is counted before it is tried again under a new command ID.
-		if err := w.save(ctx, func(a *Attempt) { a.FailedErases++ }, w.event(StepFailed, stepErase, err.Error()+w.agentsWords(ctx))); err != nil {
+		failed := w.event(StepFailed, stepErase, err.Error()+w.agentsWords(ctx))
+		if err := w.keepErase(ctx, report, nil, func(a *Attempt) { a.FailedErases++ }, failed); err != nil {
 			return err
 		}
 		if w.attempt.FailedErases < maxErases && !errors.Is(err, errBelowMinimum) {
 			return erase(ctx, w)
 		}
 	}
-	if err == nil && builtIn == 0 {
-		err = w.recordDisks(ctx, agent)
-	}
 	if err != nil {
 		return err
 	}
-	return w.save(ctx, func(*Attempt) {}, w.event(Erased, stepErase, report.String()))
+	var found []Disk
+	if builtIn == 0 {
+		// The BMC told of no disk. What the agent finds is kept: the next clean, and the
+		// next deploy, then miss one that is gone.
+		inventory, err := agent.Inventory(ctx)
+		if err != nil {
+			return err
+		}
+		found = inventory.Hardware.Disks
+	}
+	return w.keepErase(ctx, report, found, func(*Attempt) {}, w.event(Erased, stepErase, report.String()))
 }
 
-// recordDisks keeps what the agent found where the BMC told of no disk: the next
-// clean, and the next deploy, then miss one that is gone.
-func (w *work) recordDisks(ctx context.Context, agent Agent) error {
-	found, err := agent.Inventory(ctx)
-	if err != nil {
-		return err
-	}
-	return w.commit(ctx, func(tx Tx) error {
+// keepErase writes what an erase came to, in one transaction: the attempt, the event,
+// and what the node's disks are known to have reached. found replaces the disks of the
+// inventory, where there are any.
+func (w *work) keepErase(ctx context.Context, r EraseReport, found []Disk, change func(a *Attempt), ev Event) error {
+	a := w.attempt
+	change(&a)
+	err := w.commit(ctx, func(tx Tx) error {
 		n, err := tx.Node(w.node.ID)
 		if err != nil {
 			return err
 		}
-		n.Hardware.Disks = found.Hardware.Disks
-		return tx.PutSpec(n)
+		n.Spec.Erasures = n.Spec.Erasures.after(r, tx.Now())
+		if len(found) > 0 {
+			n.Hardware.Disks = found
+		}
+		if err := tx.PutSpec(n); err != nil {
+			return err
+		}
+		if err := tx.AddEvent(ev); err != nil {
+			return err
+		}
+		return tx.PutAttempt(a)
 	})
+	if err == nil {
+		w.attempt = a
+	}
+	return err
+}
+
+// Erasure is how a disk was last erased, and verified to be.
+type Erasure struct {
+	Disk   string     `json:"disk"` // serial or WWN
+	Class  EraseClass `json:"class"`
+	Method string     `json:"method"`
+	At     time.Time  `json:"at"`
+}
+
+// Erasures are those of a node's disks, in the order of the last report.
+type Erasures []Erasure
+
+// Of finds that of a disk.
+func (e Erasures) Of(d Disk) (Erasure, bool) {
+	for _, one := range e {
+		if one.Disk != "" && (one.Disk == d.Serial || one.Disk == d.WWN) {
+			return one, true
+		}
+	}
+	return Erasure{}, false
+}
+
+// after keeps what a report says of disks that were verified. Of those that failed,
+// what was known stays; those that it does not name are gone.
+func (e Erasures) after(r EraseReport, now time.Time) Erasures {
+	if len(r.Disks) == 0 {
+		return e // nobody looked
+	}
+	var kept Erasures
+	for _, d := range r.Disks {
+		if d.Err == "" && d.Verified {
+			kept = append(kept, Erasure{Disk: d.Disk, Class: d.Class, Method: d.Method, At: now})
+		} else if before, known := e.Of(Disk{Serial: d.Disk}); known {
+			kept = append(kept, before)
+		}
+	}
+	return kept
 }
 
 // maxErases is how many failed erases quarantine a node.
@@ -73,12 +132,17 @@ var errBelowMinimum = errors.New("below the pool's minimum")
 // judge decides whether an erase is good enough. A disk that the report leaves out
 // was not erased: by its name or, where the BMC knows none, or one name for several,
 // by the number of those that are built in.
-func judge(r EraseReport, o EraseOrder, builtIn int, minimum EraseClass) error {
+func judge(r EraseReport, o EraseOrder, builtIn int, p Pool) error {
+	minimum := p.EraseMinimum
 	if minimum == NotErased {
 		minimum = Clear
 	}
 	fail := func(disk string, why error) error {
-		return &Error{Op: stepErase, Kind: Backend, Err: fmt.Errorf("disk %s: %w", disk, why), Hint: "the node is kept out of the pool; replace the disk, or 'metalpool node repair'"}
+		hint := "the node is kept out of the pool; replace the disk, or 'metalpool node repair'"
+		if errors.Is(why, errBelowMinimum) {
+			hint = fmt.Sprintf("the disk can do no better: replace it, or move the node to a pool with a lower minimum ('metalpool node set NODE --pool POOL'), or lower this one's ('metalpool pool set %s --erase-minimum %s'); then 'metalpool node repair'", p.Name, Clear)
+		}
+		return &Error{Op: stepErase, Kind: Backend, Err: fmt.Errorf("disk %s: %w", disk, why), Hint: hint}
 	}
 	done := map[string]bool{}
 	for _, d := range r.Disks {
@@ -106,10 +170,14 @@ func judge(r EraseReport, o EraseOrder, builtIn int, minimum EraseClass) error {
 	return nil
 }
 
+// String tells of an erase that was verified.
 func (r EraseReport) String() string {
 	var lines []string
 	for _, d := range r.Disks {
 		lines = append(lines, fmt.Sprintf("%s: %s by %s, verified", d.Disk, d.Class, d.Method))
+	}
+	for _, what := range r.Reset {
+		lines = append(lines, "reset: "+what)
 	}
 	return strings.Join(lines, "; ")
 }

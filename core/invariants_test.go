@@ -258,6 +258,9 @@ func TestCleanBeforeAvailable(t *testing.T) {
 			if n := p.node("n1"); n.State != core.Quarantined || !strings.Contains(n.Reason, `reached "clear", below the pool's minimum "purge"`) {
 				t.Errorf("the node is %s: %s", n.State, n.Reason)
 			}
+			if n := p.node("n1"); !strings.Contains(n.Reason, "metalpool pool set default --erase-minimum clear") || len(n.Spec.Erasures) != 2 {
+				t.Errorf("it does not say what to do (%s), or what was reached: %+v", n.Reason, n.Spec.Erasures)
+			}
 		})
 	})
 	t.Run("a disk without a name is gone", func(t *testing.T) {

@@ -47,6 +47,8 @@ type NodeSpec struct {
 	Boot BootMode `json:"boot,omitempty"`
 	// BootWhy says what the node was seen to do where Boot was set by metalpool itself.
 	BootWhy string `json:"boot_why,omitempty"`
+	// Erasures are what the erases of its disks have reached.
+	Erasures Erasures `json:"erasures,omitempty"`
 	// Unreachable names the host that could not reach the BMC last, with the time.
 	Unreachable string `json:"unreachable,omitempty"`
 }

@@ -162,7 +162,7 @@ func describeNode(a *app, n core.Node, h holder) *sheet {
 	s.line("Memory", sizeText(hw.Memory))
 	for _, d := range hw.Disks {
 		removable := either(d.Removable, "removable", "")
-		s.line("Disk", words(cmp.Or(d.Serial, d.WWN), diskSize(d.Size), string(d.Kind), d.Model, removable, d.Path))
+		s.line("Disk", words(cmp.Or(d.Serial, d.WWN), diskSize(d.Size), string(d.Kind), d.Model, removable, d.Path, erasedText(spec.Erasures, d)))
 	}
 	for _, nic := range hw.NICs {
 		s.line("NIC", words(nic.MAC, speed(nic.Mbps), either(nic.LinkUp, "up", "down"), nic.Address))
@@ -182,6 +182,15 @@ func describeNode(a *app, n core.Node, h holder) *sheet {
 	s.line("Boot", words(string(spec.Boot), either(spec.BootWhy != "", "("+spec.BootWhy+")", "")))
 	s.line("Erased", plural(n.Erases, "time"))
 	return s
+}
+
+// erasedText says how a disk was last erased.
+func erasedText(all core.Erasures, d core.Disk) string {
+	e, ok := all.Of(d)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("(%s by %s, %s)", e.Class, e.Method, stamp(e.At))
 }
 
 // checkText says how the BMC's certificate is checked.

@@ -118,6 +118,7 @@ func (a *agent) Erase(_ context.Context, id string, o core.EraseOrder, progress 
 			report.Disks = append(report.Disks, core.DiskErase{Disk: d.Key(), Method: "discard", Class: core.Clear, Verified: true})
 		}
 		s.erases++
+		report.Reset = []string{"boot entries"}
 		return report, nil
 	})
 }
