@@ -147,12 +147,14 @@ func (w *work) save(ctx context.Context, change func(a *Attempt), events ...Even
 }
 
 func (w *work) meet(ctx context.Context, name string) error {
+	met := w.event(StepMet, name, "")
+	met.Bytes, w.moved = w.moved, 0
 	return w.save(ctx, func(a *Attempt) {
 		if a.Met == nil {
 			a.Met = map[string]time.Time{}
 		}
 		a.Met[name] = time.Now().UTC()
-	}, w.event(StepMet, name, ""))
+	}, met)
 }
 
 func (w *work) unmeet(ctx context.Context, name string) error {

@@ -27,7 +27,7 @@ func erase(ctx context.Context, w *work) error {
 			order.Disks = append(order.Disks, d.Key())
 		}
 	}
-	report, err := agent.Erase(ctx, w.command(stepErase), order, w.moving(stepErase))
+	report, err := agent.Erase(ctx, w.command(stepErase), order, w.moving(ctx, stepErase))
 	if err == nil {
 		err = judge(report, order, builtIn, w.pool)
 	}

@@ -17,7 +17,8 @@ type Event struct {
 	On         Trigger      `json:"on,omitempty"`
 	Step       string       `json:"step,omitempty"`
 	Message    string       `json:"message,omitempty"`
-	By         string       `json:"by,omitempty"` // the process: user@host/pid
+	Bytes      Bytes        `json:"bytes,omitempty"` // how much the step has moved, where it moves data
+	By         string       `json:"by,omitempty"`    // the process: user@host/pid
 }
 
 // EventType is what an event tells of.
@@ -26,6 +27,7 @@ type EventType string
 const (
 	StateChanged EventType = "state"
 	StepMet      EventType = "step"
+	StepMoves    EventType = "progress" // it is under way; rare enough to be kept
 	StepFailed   EventType = "step failed"
 	AgentRefused EventType = "agent refused"
 	Erased       EventType = "erased"

@@ -13,6 +13,7 @@ import (
 // The names of the steps, as people see them in events and progress.
 const (
 	stepOff     = "power off"
+	stepOn      = "power on" // told apart in the first half of stepRamdisk: servers take their time after it
 	stepRamdisk = "boot ramdisk"
 	stepInspect = "inspect"
 	stepWrite   = "write image"
@@ -115,6 +116,7 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	if err := bmc.SetPower(ctx, TurnOn); err != nil {
 		return err
 	}
+	w.note(ctx, StepMet, stepOn, "")
 	w.say(stepRamdisk, "powered on, waiting for the agent")
 	waiting, cancel := context.WithTimeout(ctx, limits.CheckIn)
 	defer cancel()
@@ -266,7 +268,11 @@ func writeImage(ctx context.Context, w *work) error {
 		return err
 	}
 	defer agent.Close()
-	return agent.Write(ctx, w.command(stepWrite), WriteOrder{Disk: w.attempt.Disk, Manifest: source.Manifest()}, w.moving(stepWrite))
+	err = agent.Write(ctx, w.command(stepWrite), WriteOrder{Disk: w.attempt.Disk, Manifest: source.Manifest()}, w.moving(ctx, stepWrite))
+	if err == nil {
+		w.moved = source.Manifest().Size
+	}
+	return err
 }
 
 // command names one command of this attempt to the agent: the same again is a retry.

@@ -21,7 +21,8 @@ type work struct {
 
 	bmc     BMC // opened when first needed
 	offered []string
-	boots   int // ramdisks that this worker has started
+	boots   int   // ramdisks that this worker has started
+	moved   Bytes // by the step under way, once it is done
 	cancel  context.CancelCauseFunc
 	stop    func() // ends the renewal
 }
@@ -196,11 +197,13 @@ func (w *work) agent() (Agent, error) {
 
 // note puts a line into the story of the node and of its allocation.
 func (w *work) note(ctx context.Context, t EventType, step, message string) {
-	err := w.commit(ctx, func(tx Tx) error {
-		return tx.AddEvent(w.event(t, step, message))
-	})
+	w.keep(ctx, w.event(t, step, message))
+}
+
+func (w *work) keep(ctx context.Context, ev Event) {
+	err := w.commit(ctx, func(tx Tx) error { return tx.AddEvent(ev) })
 	if err != nil {
-		w.e.log.Warn("event not kept", "node", w.node.ID, "event", message, "error", err)
+		w.e.log.Warn("event not kept", "node", w.node.ID, "event", ev.Message, "error", err)
 	}
 }
 
@@ -214,9 +217,21 @@ func (w *work) say(step, format string, args ...any) {
 	say(w.report, Progress{Node: w.node.ID, Step: step, Message: fmt.Sprintf(format, args...)})
 }
 
-// moving reports bytes done of a step, as an agent or an image source tells them.
-func (w *work) moving(step string) func(done, total Bytes) {
+// moving reports bytes done of a step, as an agent tells them. What takes long is
+// told in the node's events, too: whoever follows those is another process.
+func (w *work) moving(ctx context.Context, step string) func(done, total Bytes) {
+	told, share := time.Now(), Bytes(0)
 	return func(done, total Bytes) {
 		say(w.report, Progress{Node: w.node.ID, Step: step, Done: done, Total: total})
+		if total <= 0 || done >= total || done-share < total/10 || time.Since(told) < tellEvery {
+			return
+		}
+		told, share = time.Now(), done
+		ev := w.event(StepMoves, step, fmt.Sprintf("%.0f%% of %s", float64(done)/float64(total)*100, total))
+		ev.Bytes = done
+		w.keep(ctx, ev)
 	}
 }
+
+// tellEvery is how often the progress of a step is kept at most.
+const tellEvery = 15 * time.Second

@@ -68,10 +68,15 @@ func (a *app) tell(ctx context.Context, e *core.Engine, filter core.EventFilter,
 		return a.story(events)
 	}
 	filter.Limit = 0
+	watches := map[core.NodeID]*stopwatch{}
 	for {
 		for _, ev := range events {
 			filter.After = ev.Seq
-			if err := a.tellOne(ev, flags.output); err != nil {
+			if watches[ev.Node] == nil {
+				watches[ev.Node] = &stopwatch{}
+			}
+			p, _ := watches[ev.Node].lap(ev)
+			if err := a.tellOne(ev, p, flags.output); err != nil {
 				return err
 			}
 		}
@@ -86,11 +91,12 @@ func (a *app) tell(ctx context.Context, e *core.Engine, filter core.EventFilter,
 	}
 }
 
-func (a *app) tellOne(ev core.Event, o outputFlag) error {
+// tellOne prints an event, and how long the phase took that it ended, if it did.
+func (a *app) tellOne(ev core.Event, p phase, o outputFlag) error {
 	if o.json() {
 		return a.printLine(ev)
 	}
-	_, err := io.WriteString(a.out, eventLine(ev)+"\n")
+	_, err := io.WriteString(a.out, eventLine(ev, p)+"\n")
 	return err
 }
 
@@ -116,8 +122,11 @@ func (a *app) story(events []core.Event) error {
 }
 
 // eventLine is an event in a stream whose later lines nobody knows.
-func eventLine(ev core.Event) string {
+func eventLine(ev core.Event, p phase) string {
 	line := fmt.Sprintf("%s  %-16s  %s", stamp(ev.At), ev.Node, eventText(ev))
+	if p.Name != "" {
+		line += " (" + took(p.took()) + either(p.Bytes > 0, ", "+p.moved(), "") + ")"
+	}
 	if ev.Message != "" {
 		line += ": " + oneLine(ev.Message)
 	}
@@ -134,6 +143,8 @@ func eventText(ev core.Event) string {
 		return fmt.Sprintf("%s → %s (%s)", ev.From, ev.To, ev.On)
 	case core.StepMet:
 		return ev.Step + " done"
+	case core.StepMoves:
+		return ev.Step
 	case core.StepFailed:
 		return ev.Step + " failed"
 	case core.Erased:

@@ -188,9 +188,9 @@ func (a *app) showMachine(ctx context.Context, e *core.Engine, m core.Machine, o
 		return err
 	}
 	t := newTable(isTerminal(a.out), terminalWidth(a.out))
-	t.row("PHASE", "NODE", "BEGAN", "TOOK")
+	t.row("PHASE", "NODE", "BEGAN", "TOOK", "MOVED")
 	for _, p := range spent {
-		t.row(p.Name+either(p.Failed, " (failed)", ""), string(p.Node), stamp(p.Began), took(p.took()))
+		t.row(p.Name+either(p.Failed, " (failed)", ""), string(p.Node), stamp(p.Began), took(p.took()), p.moved())
 	}
 	if _, err := fmt.Fprintln(a.out); err != nil {
 		return err

@@ -162,7 +162,7 @@ func describeNode(a *app, n core.Node, h holder) *sheet {
 	s.line("Memory", sizeText(hw.Memory))
 	for _, d := range hw.Disks {
 		removable := either(d.Removable, "removable", "")
-		s.line("Disk", words(cmp.Or(d.Serial, d.WWN), diskSize(d.Size), string(d.Kind), d.Model, removable, d.Path, erasedText(spec.Erasures, d)))
+		s.line("Disk", words(cmp.Or(d.Serial, d.WWN), diskSize(d.Size), string(d.Kind), d.Model, removable, d.Path))
 	}
 	for _, nic := range hw.NICs {
 		s.line("NIC", words(nic.MAC, speed(nic.Mbps), either(nic.LinkUp, "up", "down"), nic.Address))
@@ -181,16 +181,10 @@ func describeNode(a *app, n core.Node, h holder) *sheet {
 	describeNetwork(s, spec.Network)
 	s.line("Boot", words(string(spec.Boot), either(spec.BootWhy != "", "("+spec.BootWhy+")", "")))
 	s.line("Erased", plural(n.Erases, "time"))
-	return s
-}
-
-// erasedText says how a disk was last erased.
-func erasedText(all core.Erasures, d core.Disk) string {
-	e, ok := all.Of(d)
-	if !ok {
-		return ""
+	for _, e := range spec.Erasures {
+		s.line("Erased", fmt.Sprintf("%s: %s by %s, %s", e.Disk, e.Class, e.Method, stamp(e.At)))
 	}
-	return fmt.Sprintf("(%s by %s, %s)", e.Class, e.Method, stamp(e.At))
+	return s
 }
 
 // checkText says how the BMC's certificate is checked.

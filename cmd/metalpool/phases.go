@@ -13,33 +13,76 @@ type phase struct {
 	Began   time.Time   `json:"began"`
 	Seconds float64     `json:"seconds"`
 	Failed  bool        `json:"failed,omitempty"`
+	// Bytes is how much was moved; of an image, what it takes on the disk.
+	Bytes     core.Bytes `json:"bytes,omitempty"`
+	PerSecond core.Bytes `json:"bytes_per_second,omitempty"`
 }
 
 func (p phase) took() time.Duration { return time.Duration(p.Seconds * float64(time.Second)) }
 
-// phases tells from an allocation's events where its time went. A step lasts from
-// the event before it to the one that says that it is done, or failed.
+// phases tells from an allocation's events where its time went.
 func phases(events []core.Event) []phase {
 	var (
-		all  []phase
-		last time.Time
+		all   []phase
+		watch stopwatch
 	)
-	end := func(ev core.Event, name string, failed bool) {
-		all = append(all, phase{Name: name, Node: ev.Node, Began: last, Seconds: ev.At.Sub(last).Seconds(), Failed: failed})
-	}
 	for _, ev := range events {
-		if last.IsZero() {
-			last = ev.At
+		if p, ended := watch.lap(ev); ended {
+			all = append(all, p)
 		}
-		switch {
-		case ev.Type == core.StepMet || ev.Type == core.StepFailed:
-			end(ev, ev.Step, ev.Type == core.StepFailed)
-		case ev.Type != core.StateChanged:
-			continue // a note ends nothing
-		case ev.From == core.Waiting || ev.From == core.Allocated:
-			end(ev, string(ev.From), false)
-		}
-		last = ev.At
 	}
 	return all
+}
+
+// stopwatch measures phases as events come. A step lasts from the event before it to
+// the one that says that it is done, or failed.
+type stopwatch struct{ last time.Time }
+
+// lap returns the phase that the event ends, if it ends one. The first event ends
+// none, for nobody knows what began before it.
+func (s *stopwatch) lap(ev core.Event) (p phase, ended bool) {
+	began := s.last
+	first := began.IsZero()
+	switch {
+	case ev.Type == core.StepMet || ev.Type == core.StepFailed:
+		p.Name, p.Failed, ended = ev.Step, ev.Type == core.StepFailed, true
+	case ev.Type != core.StateChanged:
+		if first {
+			s.last = ev.At
+		}
+		return p, false // a note ends nothing
+	case ev.From == core.Waiting || ev.From == core.Allocated:
+		p.Name, ended = string(ev.From), true
+	}
+	s.last = ev.At
+	if first {
+		return p, false
+	}
+	took := ev.At.Sub(began)
+	p.Node, p.Began, p.Seconds, p.Bytes = ev.Node, began, took.Seconds(), ev.Bytes
+	if p.Bytes > 0 && took > 0 {
+		p.PerSecond = core.Bytes(float64(p.Bytes) / took.Seconds())
+	}
+	return p, ended
+}
+
+// moved says how much a phase has moved, and how fast: "2 GiB, 97 MiB/s".
+func (p phase) moved() string {
+	if p.Bytes == 0 {
+		return ""
+	}
+	return p.Bytes.String() + either(p.PerSecond > 0, ", "+rate(p.PerSecond), "")
+}
+
+// rate writes bytes per second in whole units, which is as exact as it is.
+func rate(perSecond core.Bytes) string {
+	switch {
+	case perSecond >= 10*core.GiB:
+		perSecond = perSecond / core.GiB * core.GiB
+	case perSecond >= 10*core.MiB:
+		perSecond = perSecond / core.MiB * core.MiB
+	case perSecond >= core.KiB:
+		perSecond = perSecond / core.KiB * core.KiB
+	}
+	return perSecond.String() + "/s"
 }

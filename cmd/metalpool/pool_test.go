@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -92,6 +93,15 @@ func fill(ctx context.Context, path string) error {
 
 	deployed := node("r1-n2", "r1", core.Deployed, "")
 	deployed.Allocation, deployed.Attempt = web.ID, "d-1"
+	deployed.Spec.Erasures = core.Erasures{
+		{Disk: "S1SN-R1-N2", Class: core.Purge, Method: "NVMe sanitize, crypto", At: clock},
+		{Disk: "S3SN-R1-N2", Class: core.Clear, Method: "overwrite", At: clock},
+	}
+	deployed.Spec.Boot, deployed.Spec.BootWhy = core.Reboot, "an OS started by kexec showed no life"
+	deployed.Spec.Network = &core.Network{
+		Ports: []string{"b4:96:91:00:00:12", "b4:96:91:00:00:13"}, VLAN: 100, Address: netip.MustParsePrefix("10.0.1.2/24"),
+		Gateway: netip.MustParseAddr("10.0.1.1"), DNS: []netip.Addr{netip.MustParseAddr("10.0.1.53")},
+	}
 	failed := node("r2-n2", "r2", core.Failed, db.Reason)
 	failed.Allocation, failed.Attempt = db.ID, "d-2"
 	cleaning := node("r1-n3", "r1", core.Cleaning, "")
@@ -119,7 +129,7 @@ func fill(ctx context.Context, path string) error {
 	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.StepMet, Step: "boot ramdisk", Attempt: "d-1"})
 	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.StepFailed, Step: "write image", Message: "agent: timeout", Attempt: "d-1"})
 	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.Note, Message: "trying again", Attempt: "d-1"})
-	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.StepMet, Step: "write image", Attempt: "d-1"})
+	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.StepMet, Step: "write image", Bytes: 2 * core.GiB, Attempt: "d-1"})
 	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.StateChanged, From: core.Deploying, To: core.Deployed, On: core.Done, Attempt: "d-1"})
 	at(core.Event{Node: "r1-n3", Type: core.StateChanged, From: core.Quarantined, To: core.Cleaning, On: core.Repair, Attempt: "c-1"})
 	at(core.Event{Node: "r1-n3", Type: core.StepMet, Step: "power off", Attempt: "c-1"})

@@ -151,7 +151,7 @@ func (w *watch) take(events []core.Event) {
 		case core.StateChanged:
 			delete(w.steps, ev.Node)
 		case core.StepMet, core.StepFailed:
-			w.steps[ev.Node] = eventText(ev)
+			w.steps[ev.Node] = words(eventText(ev), either(ev.Type == core.StepMoves, ev.Message, ""))
 		}
 	}
 }

@@ -69,22 +69,32 @@ func (a *agent) Inventory(context.Context) (i core.Inventory, err error) {
 	return i, err
 }
 
-// Log says what the server last did.
-func (a *agent) Log(context.Context) (text string, err error) {
-	err = a.call("log", func(s *Server) error {
-		text = "ramdisk of " + s.identity.Serial + "\n"
-		return nil
-	})
-	return text, err
-}
-
-func (a *agent) Write(_ context.Context, id string, o core.WriteOrder, progress func(done, total core.Bytes)) error {
+func (a *agent) Write(ctx context.Context, id string, o core.WriteOrder, progress func(done, total core.Bytes)) error {
+	if err := a.passTime(ctx, progress); err != nil {
+		return err
+	}
 	_, err := a.command("write", id, func(s *Server) (core.EraseReport, error) {
 		progress(1, 1)
 		s.disks[o.Disk] = Disk{Image: o.Manifest.Path}
 		return core.EraseReport{}, nil
 	})
 	return err
+}
+
+// passTime lets the time pass that a write takes on the rack, a hundredth at a time.
+func (a *agent) passTime(ctx context.Context, progress func(done, total core.Bytes)) error {
+	for i := range core.Bytes(100) {
+		if a.host.rack.Writing == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(a.host.rack.Writing / 100):
+			progress(i*core.GiB/100, core.GiB)
+		}
+	}
+	return nil
 }
 
 func (a *agent) Seed(_ context.Context, id string, o core.SeedOrder) error {

@@ -236,7 +236,7 @@ func (h *Host) OpenImage(_ context.Context, i core.Image) (core.ImageSource, err
 
 type source string
 
-func (s source) Manifest() core.Manifest { return core.Manifest{Path: string(s)} }
+func (s source) Manifest() core.Manifest { return core.Manifest{Path: string(s), Size: core.GiB} }
 func (s source) Close() error            { return nil }
 
 // Examine takes any image.

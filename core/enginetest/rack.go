@@ -22,6 +22,8 @@ import (
 type Rack struct {
 	// POST is how long a server takes from power on to its first program.
 	POST time.Duration
+	// Writing is how long an image takes to be written.
+	Writing time.Duration
 
 	mu      sync.Mutex
 	servers map[string]*Server // by the host of the BMC's URL
@@ -63,7 +65,7 @@ func (r *Rack) Add(id core.NodeID) *Server {
 func (r *Rack) Clone() *Rack {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := &Rack{POST: r.POST, servers: map[string]*Server{}, offers: map[string]*offer{}, hits: maps.Clone(r.hits)}
+	c := &Rack{POST: r.POST, Writing: r.Writing, servers: map[string]*Server{}, offers: map[string]*offer{}, hits: maps.Clone(r.hits)}
 	for bmc, s := range r.servers {
 		twin := *s
 		twin.rack, twin.disks = c, maps.Clone(s.disks)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"testing"
 	"time"
@@ -23,8 +24,8 @@ func filled[T any](t *testing.T) T {
 
 func fill(v reflect.Value, n *int) {
 	*n++
-	if _, ok := v.Interface().(time.Time); ok {
-		v.Set(reflect.ValueOf(time.Date(2031, 5, 4, 3, 2, 1, 1000**n, time.UTC)))
+	if whole, ok := opaque(v.Type(), *n); ok {
+		v.Set(whole)
 		return
 	}
 	switch v.Kind() {
@@ -56,12 +57,26 @@ func fill(v reflect.Value, n *int) {
 	}
 }
 
+// opaque makes values of types whose fields are their own business.
+func opaque(t reflect.Type, n int) (reflect.Value, bool) {
+	address := netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)})
+	for _, v := range []any{time.Date(2031, 5, 4, 3, 2, 1, 1000*n, time.UTC), address, netip.PrefixFrom(address, 24)} {
+		if reflect.TypeOf(v) == t {
+			return reflect.ValueOf(v), true
+		}
+	}
+	return reflect.Value{}, false
+}
+
 // unfilled is the path of the first zero field, or "".
 func unfilled(v reflect.Value) string {
 	switch {
 	case v.IsZero():
 		return " (zero)"
-	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]():
+	case v.Kind() == reflect.Struct:
+		if _, whole := opaque(v.Type(), 0); whole {
+			return ""
+		}
 		for i := range v.NumField() {
 			if path := unfilled(v.Field(i)); path != "" {
 				return "." + v.Type().Field(i).Name + path

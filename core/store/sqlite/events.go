@@ -6,18 +6,18 @@ import (
 	"github.com/metalpool/metalpool/core"
 )
 
-const eventColumns = "seq, at, node, allocation, attempt, generation, type, before, after, trigger, step, message, process"
+const eventColumns = "seq, at, node, allocation, attempt, generation, type, before, after, trigger, step, message, bytes, process"
 
 func (t *tx) AddEvent(e core.Event) error {
-	_, err := t.write("store an event", "INSERT INTO events (at, node, allocation, attempt, generation, type, before, after, trigger, step, message, process) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		stamp(t.now), string(e.Node), string(e.Allocation), string(e.Attempt), int64(e.Generation), string(e.Type), string(e.From), string(e.To), string(e.On), e.Step, e.Message, e.By)
+	_, err := t.write("store an event", "INSERT INTO events (at, node, allocation, attempt, generation, type, before, after, trigger, step, message, bytes, process) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		stamp(t.now), string(e.Node), string(e.Allocation), string(e.Attempt), int64(e.Generation), string(e.Type), string(e.From), string(e.To), string(e.On), e.Step, e.Message, int64(e.Bytes), e.By)
 	return err
 }
 
 func scanEvent(row scanner) (core.Event, error) {
 	var e core.Event
 	var at int64
-	err := row.Scan(&e.Seq, &at, &e.Node, &e.Allocation, &e.Attempt, &e.Generation, &e.Type, &e.From, &e.To, &e.On, &e.Step, &e.Message, &e.By)
+	err := row.Scan(&e.Seq, &at, &e.Node, &e.Allocation, &e.Attempt, &e.Generation, &e.Type, &e.From, &e.To, &e.On, &e.Step, &e.Message, &e.Bytes, &e.By)
 	e.At = moment(at)
 	return e, err
 }

@@ -112,7 +112,7 @@ func TestOpenRefuses(t *testing.T) {
 				tamper(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, 1)")
 				return path
 			},
-			want: core.Invalid, options: sqlite.Options{Create: true}, says: []string{"schema version 4711", "this program knows 1", "update this program"},
+			want: core.Invalid, options: sqlite.Options{Create: true}, says: []string{"schema version 4711", "this program knows 2", "update this program"},
 		},
 		"another key": {
 			make: func(t *testing.T) string { return made(t, sqlite.Options{KeyFingerprint: "aaaa"}) },
@@ -203,7 +203,7 @@ func TestMakingGoesOn(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "pool.db")
 			left(t, path)
 			first := closed(t, path, sqlite.Options{})
-			if first.PoolID == "" || first.Schema != 1 {
+			if first.PoolID == "" || first.Schema != 2 {
 				t.Errorf("info %+v", first)
 			}
 			if again := closed(t, path, sqlite.Options{}); again != first {
@@ -394,4 +394,35 @@ func TestWaitingEnds(t *testing.T) {
 			t.Errorf("afterwards: %v", err)
 		}
 	})
+}
+
+// A store that the first version made is brought to this one's schema, and keeps all
+// that it holds.
+func TestAnOlderStoreIsMigrated(t *testing.T) {
+	path := made(t, sqlite.Options{})
+	tamper(t, path,
+		"ALTER TABLE events DROP COLUMN bytes", "DELETE FROM goose_db_version WHERE version_id > 1",
+		"INSERT INTO events (at, node, allocation, attempt, generation, type, before, after, trigger, step, message, process) VALUES (1, 'n1', '', '', 0, 'note', '', '', '', '', 'from long ago', '')")
+	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var found []core.Event
+	err = s.Update(t.Context(), func(tx core.Tx) error {
+		if err := tx.AddEvent(core.Event{Node: "n1", Type: core.StepMet, Bytes: core.GiB}); err != nil {
+			return err
+		}
+		found = nil
+		for ev, err := range tx.Events(core.EventFilter{Node: "n1"}) {
+			if err != nil {
+				return err
+			}
+			found = append(found, ev)
+		}
+		return nil
+	})
+	if err != nil || len(found) != 2 || found[0].Message != "from long ago" || found[1].Bytes != core.GiB || s.Info().Schema != 2 {
+		t.Errorf("schema %d holds %+v, %v", s.Info().Schema, found, err)
+	}
 }

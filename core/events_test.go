@@ -1,0 +1,59 @@
+package core_test
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// TestTheStoryOfADeploy holds the events to what those who follow a node count on: the
+// steps in their order, how far a long one is, and how much it moved.
+func TestTheStoryOfADeploy(t *testing.T) {
+	for name, tt := range map[string]struct {
+		writing time.Duration
+		moves   []string
+	}{
+		"a quick write is done before it is worth telling": {time.Second, nil},
+		"a long one is told rarely":                        {2 * time.Minute, []string{"12% of 1 GiB", "25% of 1 GiB", "38% of 1 GiB", "51% of 1 GiB", "64% of 1 GiB", "77% of 1 GiB", "90% of 1 GiB"}},
+		"a very long one in tenths":                        {50 * time.Minute, []string{"10% of 1 GiB", "20% of 1 GiB", "30% of 1 GiB", "40% of 1 GiB", "50% of 1 GiB", "60% of 1 GiB", "70% of 1 GiB", "80% of 1 GiB", "90% of 1 GiB"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, 1)
+				p.rack.Writing = tt.writing
+				e, _ := p.engine()
+				if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+					t.Fatal(err)
+				}
+				events, err := e.Events(t.Context(), core.EventFilter{Allocation: "a-1"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var steps, moves []string
+				for _, ev := range events {
+					switch ev.Type {
+					case core.StepMet:
+						steps = append(steps, ev.Step)
+						if moved := ev.Step == "write image"; moved != (ev.Bytes == core.GiB) || !moved && ev.Bytes != 0 {
+							t.Errorf("%q moved %s", ev.Step, ev.Bytes)
+						}
+					case core.StepMoves:
+						moves = append(moves, ev.Message)
+						if ev.Step != "write image" || ev.Bytes == 0 {
+							t.Errorf("progress %+v", ev)
+						}
+					}
+				}
+				if want := []string{"power on", "boot ramdisk", "inspect", "write image", "write seed", "boot", "eject media", "ssh"}; !slices.Equal(steps, want) {
+					t.Errorf("steps %q, want %q", steps, want)
+				}
+				if !slices.Equal(moves, tt.moves) {
+					t.Errorf("progress %q, want %q", moves, tt.moves)
+				}
+			})
+		})
+	}
+}
