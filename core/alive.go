@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -61,7 +62,8 @@ func awaitSSH(ctx context.Context, w *work) error {
 		if ours {
 			return nil
 		}
-		if ctx.Err() == nil && (alive || look.Sign != Refused) { // the ramdisk refuses, too, while it ends
+		ramdisk := watch.direct && !alive && look.Sign == Refused // it refuses, too, while it ends
+		if ctx.Err() == nil && !ramdisk {
 			best.add(look, err)
 		}
 		if !alive && w.attempt.Handover == Kexec && time.Since(began) >= limit {
@@ -98,9 +100,13 @@ func (v *vigil) alive(s Sign, since time.Duration) bool {
 }
 
 // direct reports whether the machine itself answers at the address: its ramdisk
-// called from there, and no port was said to be another.
+// called from there, and no port was said to be another. At a loopback address it is
+// this host that refuses for a machine that is dead.
 func (w *work) direct(at Access) bool {
 	b := w.attempt.Boot
+	if a, err := netip.ParseAddr(at.Address); err == nil && a.IsLoopback() {
+		return false
+	}
 	return b != nil && b.Agent != nil && b.Agent.Peer == at.Address && w.node.Spec.Agent.Address == "" && w.node.Spec.SSHPort == 0
 }
 
@@ -171,7 +177,7 @@ func (w *work) noKey(ctx context.Context, at Access, e evidence) error {
 			what += ", which its ramdisk had"
 		}
 	case Refused:
-		what, hint = place(at)+" refuses connections", "an OS runs there, and no SSH server: look at the console; does the image have one, and is this its address? Else fix that with "+fix
+		what, hint = place(at)+" refuses connections", "no SSH server runs there: look at the console whether the OS has started; is this its address? Else fix that with "+fix
 	case Accepted:
 		what, hint = place(at)+" takes connections, and no SSH server greets", "who listens there? If a port is forwarded, the OS may not have started: look at the console"
 	case Greeted:

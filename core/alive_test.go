@@ -48,6 +48,7 @@ func TestWhatAnswersDirectly(t *testing.T) {
 		"another one, declared":      {peer, NodeSpec{Address: "192.0.2.1"}, false},
 		"a port of a gateway":        {peer, NodeSpec{SSHPort: 2207}, false},
 		"the agent's port forwarded": {peer, NodeSpec{Agent: AgentRoute{Address: "10.1.0.7:9100"}}, false},
+		"this host itself":           {&Boot{Agent: &AgentEndpoint{Peer: "127.0.1.7"}}, NodeSpec{}, false},
 		"nobody checked in":          {nil, NodeSpec{Address: "10.1.0.7"}, false},
 	} {
 		w := &work{attempt: Attempt{Boot: tt.boot}, node: Node{Spec: tt.spec}}

@@ -5,11 +5,6 @@ import (
 	"strings"
 )
 
-// logKeeper is an agent that tells what it logged.
-type logKeeper interface {
-	Log(ctx context.Context) (string, error)
-}
-
 // consolesWords end a sentence about a server that did not do what it should.
 func (w *work) consolesWords(ctx context.Context) string {
 	return ending("; its console ends: ", w.console(ctx))
@@ -36,11 +31,7 @@ func (w *work) agentLog(ctx context.Context) string {
 		return ""
 	}
 	defer agent.Close()
-	k, ok := agent.(logKeeper)
-	if !ok {
-		return ""
-	}
-	text, err := k.Log(ctx)
+	text, err := agent.Log(ctx)
 	if err != nil {
 		return ""
 	}

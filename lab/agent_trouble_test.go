@@ -27,8 +27,8 @@ func TestAServerThatFailsItsDeploy(t *testing.T) {
 		{"a disk less", lab.Fault{Kind: lab.DiskMissing}, asUsual, []string{"disks of the inventory are missing", "look at the server"}},
 		{"an agent that never calls", lab.Fault{Kind: lab.MediaHang}, quickCheckIn, []string{`did not get past "boot ramdisk"`, "while n002 did", "none was admitted, and 0 were refused", "METALPOOL_ADVERTISE"}},
 		{"the token of an earlier boot", lab.Fault{Kind: lab.OldToken}, quickCheckIn, nil},
-		{"a system that does not boot", lab.Fault{Kind: lab.DiskHang}, quickSSH, []string{`did not get past "ssh"`, "while n002 did", "connection refused"}},
-		{"another host key", lab.Fault{Kind: lab.HostKey}, quickSSH, []string{"shows another host key: ssh-ed25519", "no cloud-init"}},
+		{"a system that does not boot", lab.Fault{Kind: lab.DiskHang, Count: lab.Forever}, quickSSH, []string{`did not get past "ssh"`, "while n002 did", "connection refused"}},
+		{"another host key", lab.Fault{Kind: lab.HostKey}, quickSSH, []string{"shows another host key", "ssh-ed25519", "no cloud-init"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStory(t, 2)
@@ -66,6 +66,23 @@ func TestAnAgentThatFallsSilentOnce(t *testing.T) {
 		t.Errorf("on the machine: %q, %v", out, err)
 	}
 	s.told(node, core.StepFailed, "has not answered")
+	s.sound()
+}
+
+// A system that hangs after kexec starts from its disk, and the node goes through its
+// firmware from then on.
+func TestASystemThatHangsAfterKexec(t *testing.T) {
+	s := newStory(t, 1)
+	s.patience(func(t *core.Timeouts) { t.Kexec = time.Second })
+	node := s.lab.Nodes()[0]
+	s.fault(node, lab.Fault{Kind: lab.DiskHang})
+	_, err := s.Create(t.Context(), order("web-1", newKey(t)), nil)
+	try(t, err)
+	s.told(node, core.StepFailed, "no sign of life", "after kexec")
+	s.told(node, core.Note, "goes through its firmware from now on")
+	try(t, s.Release(t.Context(), "web-1", core.ReleaseOptions{WaitClean: true}, nil))
+	_, err = s.Create(t.Context(), order("web-2", newKey(t)), nil)
+	try(t, err)
 	s.sound()
 }
 
