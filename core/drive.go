@@ -95,7 +95,7 @@ func (w *work) try(ctx context.Context, s step) error {
 			if Is(err, Transient) {
 				kind = Transient // never an answer: not the same as a slow one
 			}
-			return &Error{Op: s.name, Node: w.node.ID, Kind: kind, Err: fmt.Errorf("not done within %s: %w", limit, err), Hint: "raise the pool's timeout for this phase if the server is just slow"}
+			return w.late(s, kind, limit, err)
 		}
 		if !Is(err, Transient) || s.ramdisk {
 			return err
@@ -107,6 +107,20 @@ func (w *work) try(ctx context.Context, s step) error {
 		case <-time.After(w.e.timing.Retry):
 		}
 	}
+}
+
+// late says that the time for a step is over. Where the step has said itself why, that
+// is not said of another step once more.
+func (w *work) late(s step, kind Kind, limit time.Duration, err error) error {
+	late := Error{Op: s.name, Node: w.node.ID, Kind: kind, Err: err, Hint: "raise the pool's timeout for this phase if the server is just slow"}
+	if own, ok := outermost(err); ok && own.Op == s.name {
+		late.Err = own.Err
+		if own.Hint != "" {
+			late.Hint = own.Hint + "; or " + late.Hint
+		}
+	}
+	late.Err = fmt.Errorf("not done within %s: %w", limit, late.Err)
+	return &late
 }
 
 func (w *work) firstUnmet(steps []step) (step, bool) {
