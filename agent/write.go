@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -13,9 +14,17 @@ import (
 	"github.com/metalpool/metalpool/core/deploy/wire"
 )
 
-// fetchers is how many chunks of one write are under way at once: one arrives
-// while another is checked and written.
-const fetchers = 2
+// fetchers is how many chunks of one write are under way at most: one for each core
+// that checks them, and two that arrive or are written meanwhile.
+var fetchers = min(runtime.GOMAXPROCS(0)+2, 8)
+
+// memoryOfWrite bounds what the chunks of one write take, in bytes.
+const memoryOfWrite = 96 << 20
+
+// underWay is how many chunks of an image are fetched at once.
+func underWay(m core.Manifest) int {
+	return max(2, min(fetchers, int(memoryOfWrite/(2*m.ChunkSize))))
+}
 
 // write is an image on its way to a disk.
 type write struct {
@@ -74,7 +83,7 @@ func (w *write) run(ctx context.Context) error {
 		}
 		return nil
 	})
-	for range fetchers {
+	for range underWay(w.manifest) {
 		group.Go(func() error {
 			for n := range chunks {
 				if err := w.lay(groupCtx, n); err != nil {
