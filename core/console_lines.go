@@ -10,6 +10,11 @@ import (
 	"time"
 )
 
+const (
+	consoleHeard = 16 * tailBytes // for an error: more than it keeps, since lines may be blank
+	consoleKept  = 1 << 20        // more than BMCs keep
+)
+
 // How long a console is listened to for its last lines. A BMC that has kept them sends
 // them at once; at others we hear only what the server prints now.
 const (
@@ -44,7 +49,23 @@ func (w *work) console(ctx context.Context) string {
 		return ""
 	}
 	defer console.Close()
-	return tail(withoutWords(hear(ctx, console), secrets))
+	return tail(withoutWords(hear(ctx, console, consoleHeard), secrets))
+}
+
+// ConsoleTail is the last lines of a node's console: of what the BMC has kept, and of
+// what the server prints in the few seconds in which we listen. They are the server's
+// own words, without control characters.
+func (e *Engine) ConsoleTail(ctx context.Context, id NodeID, lines int) ([]string, error) {
+	console, err := e.Console(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer console.Close()
+	all := strings.Split(strings.TrimRight(hear(ctx, console, consoleKept), "\n"), "\n")
+	if len(all) == 1 && all[0] == "" {
+		return nil, ctx.Err()
+	}
+	return all[max(0, len(all)-lines):], ctx.Err()
 }
 
 // consoleSecrets are texts that may be on the console and not in an error.
@@ -75,8 +96,9 @@ func (w *work) consoleSecrets(ctx context.Context) ([]string, error) {
 // betweenWords is what stands around a value in a script or a YAML file.
 func betweenWords(r rune) bool { return strings.ContainsRune(" \t\r\n\"'`=,:;|&<>()[]{}", r) }
 
-// hear reads a console until it has no more to say, and returns the end as plain text.
-func hear(ctx context.Context, console io.Reader) string {
+// hear reads a console until it has no more to say, and returns the end of it as plain
+// text: at least that many bytes, where there are so many.
+func hear(ctx context.Context, console io.Reader, most int) string {
 	pieces := make(chan []byte)
 	ctx, cancel := context.WithTimeout(ctx, consoleMost)
 	defer cancel()
@@ -95,7 +117,6 @@ func hear(ctx context.Context, console io.Reader) string {
 			}
 		}
 	}()
-	const most = 4 * tailBytes // more than is kept, since lines may be blank
 	var (
 		filter   ConsoleFilter
 		text     []byte

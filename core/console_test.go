@@ -138,7 +138,7 @@ func TestHearIsBounded(t *testing.T) {
 				c.console.closed = make(chan struct{})
 				defer close(c.console.closed)
 				began := time.Now()
-				got := hear(t.Context(), c.console)
+				got := hear(t.Context(), c.console, consoleHeard)
 				if took := time.Since(began); got != c.want || took != c.within {
 					t.Errorf("heard %q in %s, want %q in %s", got, took, c.want, c.within)
 				}
@@ -150,7 +150,7 @@ func TestHearIsBounded(t *testing.T) {
 // TestHearKeepsTheEnd: much text leaves its last lines, each of them whole.
 func TestHearKeepsTheEnd(t *testing.T) {
 	text := strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10_000) + "the end\r\n"
-	got := hear(t.Context(), strings.NewReader(text))
+	got := hear(t.Context(), strings.NewReader(text), consoleHeard)
 	if !strings.HasSuffix(got, "x\nthe end\n") || len(got) > 1<<17 {
 		t.Errorf("%d bytes are left, with %q at their end", len(got), got[max(0, len(got)-20):])
 	}

@@ -22,6 +22,16 @@ func (c card) hostKey() (ssh.Signer, error) {
 	return ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(seed[:]))
 }
 
+// consoleKey is the fingerprint of that key, where BMCs of these manners have a
+// console.
+func (c card) consoleKey(m *bmc.Manners) string {
+	key, err := c.hostKey()
+	if err != nil || m.Console == nil {
+		return ""
+	}
+	return ssh.FingerprintSHA256(key.PublicKey())
+}
+
 // serveConsole lets the BMC offer its serial console over SSH, where BMCs of its kind
 // do. The rest of a rack pays nothing for it.
 func (n *Node) serveConsole(b *bmc.BMC) (*bmc.ConsoleServer, error) {

@@ -295,6 +295,7 @@ func (n *Node) entry() rackfile.Node {
 		BMC: rackfile.BMC{
 			URL:  "https://" + net.JoinHostPort(n.card.Address, strconv.Itoa(n.card.BMCPort)),
 			User: n.card.User, Password: n.card.Password, Fingerprint: fingerprint(n.card.Certificate),
+			ConsoleKey: n.card.consoleKey(n.manners),
 		},
 	}
 }

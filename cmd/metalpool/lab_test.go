@@ -95,7 +95,12 @@ func TestRehearsal(t *testing.T) {
 		t.Errorf("the same name again: %+v", got)
 	}
 	says("On", "machine", "power", "web-1")
+	console := follow(t, "node", "console", "n002")
+	console.until("system runs")
 	says("Off", "machine", "power", "web-1", "off")
+	console.until("powers off")
+	console.end()
+	says("ramdisk starts\n", "node", "console", "n001", "--tail", "1000")
 	says("write image", "machine", "show", "web-1")
 	says("n002 is Available", "machine", "release", "web-1", "--wait")
 	says("Released", "machine", "list", "--all")

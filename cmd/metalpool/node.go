@@ -15,7 +15,7 @@ import (
 func nodeCommand(a *app) *cobra.Command {
 	return noun("node", "Enroll servers, see how they are, take them aside",
 		nodeEnrollCommand(a), nodeListCommand(a), nodeShowCommand(a), nodeSetCommand(a),
-		nodeRepairCommand(a), nodeMaintenanceCommand(a), nodeRetireCommand(a), nodeEventsCommand(a))
+		nodeRepairCommand(a), nodeMaintenanceCommand(a), nodeRetireCommand(a), nodeEventsCommand(a), nodeConsoleCommand(a))
 }
 
 func nodeListCommand(a *app) *cobra.Command {
@@ -173,6 +173,7 @@ func describeNode(a *app, n core.Node, h holder) *sheet {
 	s.line("BIOS", hw.BIOS)
 	s.line("BMC", words(publicURL(spec.BMC.URL), either(spec.BMC.User != "", "as "+spec.BMC.User, ""), "("+spec.BMC.Backend+")"))
 	s.line("Certificate", checkText(spec.BMC.TLS))
+	s.line("Console key", spec.BMC.ConsoleKey)
 	s.line("Address", spec.Address)
 	s.line("SSH port", count(spec.SSHPort))
 	s.line("Docker port", count(spec.DockerPort))

@@ -72,6 +72,7 @@ that it shows now, which is recorded.`,
 	f.StringArrayVar(&flags.labels, "label", nil, "`name=value`; may be repeated")
 	f.StringVar(&flags.caFile, "ca", "", "check the BMC's certificate by the CAs in this `file` (PEM)")
 	f.StringVar(&flags.node.Fingerprint, "fingerprint", "", "the BMC's certificate must have this SHA-256 (`hex`)")
+	f.StringVar(&flags.node.ConsoleKey, "console-key", "", "the BMC's SSH must show the host key of this `fingerprint`: SHA256:… (default: the one that it shows now)")
 	f.BoolVar(&flags.node.Insecure, "insecure", false, "do not check the BMC's certificate")
 	f.StringVar(&flags.node.Address, "address", "", "`address` that the machine will have (default: that of the NIC which boots)")
 	f.IntVar(&flags.node.SSHPort, "ssh-port", 0, "`port` of the machine's SSH (default 22)")
@@ -126,8 +127,8 @@ func (f *enrollFlags) servers(ctx context.Context, a *app, args []string) ([]cor
 			return nil, usagef("%q names %s, and there are %s; give the names a range of as many numbers, or leave them out", args[0], plural(len(ids), "node"), plural(len(urls), "BMC"))
 		}
 	}
-	if len(urls) > 1 && (one.Address != "" || one.Fingerprint != "") {
-		return nil, usagef("--address and --fingerprint are those of one server, and there are %d", len(urls))
+	if len(urls) > 1 && (one.Address != "" || one.Fingerprint != "" || one.ConsoleKey != "") {
+		return nil, usagef("--address, --fingerprint and --console-key are those of one server, and there are %d", len(urls))
 	}
 	for _, u := range urls {
 		if err := checkBMC(u); err != nil {

@@ -55,8 +55,8 @@ func (f *enrollFlags) fromFile(ctx context.Context, a *app, args []string, label
 	switch {
 	case len(servers) == 0:
 		return nil, usagef("%s lists no node %q", f.from, args[0])
-	case f.node.Address != "" || f.node.Fingerprint != "" || f.node.SSHPort != 0 || f.node.DockerPort != 0:
-		return nil, usagef("--address, --ssh-port, --docker-port and --fingerprint are those of one server; write them into %s", f.from)
+	case f.node.Address != "" || f.node.Fingerprint != "" || f.node.ConsoleKey != "" || f.node.SSHPort != 0 || f.node.DockerPort != 0:
+		return nil, usagef("--address, --ssh-port, --docker-port, --fingerprint and --console-key are those of one server; write them into %s", f.from)
 	}
 	return servers, nil
 }

@@ -19,6 +19,7 @@ type setFlags struct {
 	password            passwordFlag
 	fingerprint, caFile string
 	insecure            bool
+	consoleKey          string
 	address, advertise  string
 	sshPort, dockerPort int
 	boot                core.BootMode
@@ -53,6 +54,7 @@ setting back.`,
 	f.StringVar(&flags.fingerprint, "fingerprint", "", "the BMC's certificate must have this SHA-256 (`hex`)")
 	f.StringVar(&flags.caFile, "ca", "", "check the BMC's certificate by the CAs in this `file` (PEM)")
 	f.BoolVar(&flags.insecure, "insecure", false, "do not check the BMC's certificate")
+	f.StringVar(&flags.consoleKey, "console-key", "", "the BMC's SSH must show the host key of this `fingerprint`: SHA256:…; empty records the next one seen")
 	f.StringVar(&flags.address, "address", "", "`address` that the machine has")
 	f.IntVar(&flags.sshPort, "ssh-port", 0, "`port` of the machine's SSH")
 	f.IntVar(&flags.dockerPort, "docker-port", 0, "`port` of the machine's Docker Engine")
@@ -77,7 +79,8 @@ func (s *setFlags) change(ctx context.Context, a *app, cmd *cobra.Command, node 
 	c := core.NodeChange{
 		Pool: given(cmd, "pool", s.pool), URL: given(cmd, "bmc", s.bmc), User: given(cmd, "user", s.user),
 		Fingerprint: given(cmd, "fingerprint", s.fingerprint), Insecure: given(cmd, "insecure", s.insecure),
-		Address: given(cmd, "address", s.address), Advertise: given(cmd, "advertise", s.advertise),
+		ConsoleKey: given(cmd, "console-key", s.consoleKey),
+		Address:    given(cmd, "address", s.address), Advertise: given(cmd, "advertise", s.advertise),
 		SSHPort: given(cmd, "ssh-port", s.sshPort), DockerPort: given(cmd, "docker-port", s.dockerPort),
 		Boot: given(cmd, "boot", s.boot),
 	}

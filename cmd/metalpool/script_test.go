@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 	"github.com/diskfs/go-diskfs"
 	"github.com/diskfs/go-diskfs/partition/gpt"
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/open"
@@ -133,7 +136,21 @@ func serveBMC(ts *testscript.TestScript, i int) string {
 	ts.Check(err)
 	served := bmc.Serve(b, listener, pair)
 	ts.Defer(func() { served.Close() })
+	serveConsole(ts, b)
 	return served.URL()
+}
+
+// serveConsole lets a BMC show what its server printed.
+func serveConsole(ts *testscript.TestScript, b *bmc.BMC) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	ts.Check(err)
+	key, err := ssh.NewSignerFromKey(private)
+	ts.Check(err)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ts.Check(err)
+	served, err := bmc.ServeConsole(b, listener, key)
+	ts.Check(err)
+	ts.Defer(func() { served.Close() })
 }
 
 // server is hardware that turns on and off, and never boots anything.
@@ -161,3 +178,8 @@ func (s *server) PowerOn()         { s.turn(true) }
 func (s *server) PowerOff(bool)    { s.turn(false) }
 func (s *server) Restart(bool)     { s.turn(true) }
 func (s *server) Facts() bmc.Facts { return s.facts }
+
+// Console implements bmc.Serial: what was printed once, and nothing more.
+func (s *server) Console() ([]byte, <-chan []byte, func()) {
+	return []byte("\x1b]0;owned\x07\x1b[31mone\x1b[0m\r\ntwo\r\nthree\r\n"), nil, func() {}
+}

@@ -48,6 +48,7 @@ type bmcView struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	CA          string `json:"ca,omitempty"`
 	Insecure    bool   `json:"insecure,omitempty"`
+	ConsoleKey  string `json:"console_key,omitempty"`
 }
 
 func viewNode(n core.Node, h holder) nodeView {
@@ -59,7 +60,7 @@ func viewNode(n core.Node, h holder) nodeView {
 		Identity: n.Spec.Identity, Hardware: n.Hardware,
 		BMC: bmcView{
 			Backend: n.Spec.BMC.Backend, URL: publicURL(n.Spec.BMC.URL), User: n.Spec.BMC.User,
-			Fingerprint: n.Spec.BMC.TLS.Fingerprint, CA: n.Spec.BMC.TLS.CA, Insecure: n.Spec.BMC.TLS.Insecure,
+			Fingerprint: n.Spec.BMC.TLS.Fingerprint, CA: n.Spec.BMC.TLS.CA, Insecure: n.Spec.BMC.TLS.Insecure, ConsoleKey: n.Spec.BMC.ConsoleKey,
 		},
 	}
 	if h.ID != "" {

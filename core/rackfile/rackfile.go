@@ -55,6 +55,7 @@ type BMC struct {
 	CA          string `yaml:"ca,omitempty"`          // PEM text
 	Fingerprint string `yaml:"fingerprint,omitempty"` // SHA-256 of the certificate, hex
 	Insecure    bool   `yaml:"insecure,omitempty"`
+	ConsoleKey  string `yaml:"console_key,omitempty"` // fingerprint of the console's SSH host key
 }
 
 // Enrollment is what the engine is asked for to enroll the node, which Parse has
@@ -64,7 +65,7 @@ func (n Node) Enrollment() core.Enrollment {
 	return core.Enrollment{
 		ID: n.ID, Pool: n.Pool, Labels: n.Labels,
 		URL: n.BMC.URL, User: n.BMC.User, Password: n.BMC.Password,
-		CA: n.BMC.CA, Fingerprint: n.BMC.Fingerprint, Insecure: n.BMC.Insecure,
+		CA: n.BMC.CA, Fingerprint: n.BMC.Fingerprint, Insecure: n.BMC.Insecure, ConsoleKey: n.BMC.ConsoleKey,
 		Address: n.Address, SSHPort: n.SSHPort, DockerPort: n.DockerPort, Advertise: n.Advertise,
 		Agent: core.AgentRoute(n.Agent), Network: network, Boot: n.Boot,
 	}

@@ -44,7 +44,7 @@ const (
 	AsShell
 )
 
-// The consoles that there are. What they say was seen by others; docs/hardware.md
+// The consoles that there are. What they say was seen by others; docs/console.md
 // names the sources.
 var (
 	openBMCConsole = Console{Told: InSystem, HotKey: "Press ~. to exit console"}
