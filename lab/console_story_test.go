@@ -17,8 +17,8 @@ import (
 	"github.com/metalpool/metalpool/lab"
 )
 
-// readUntil reads a console until a line holds a text, and returns all up to it.
-func readUntil(t *testing.T, console io.Reader, text string) string {
+// readUntil reads a console until a line holds a text.
+func readUntil(t *testing.T, console io.Reader, text string) {
 	t.Helper()
 	var seen strings.Builder
 	lines := bufio.NewReader(console)
@@ -29,7 +29,7 @@ func readUntil(t *testing.T, console io.Reader, text string) string {
 			t.Fatalf("%q never came: %v; there was %q", text, err, seen.String())
 		}
 		if strings.Contains(line, text) {
-			return seen.String()
+			return
 		}
 	}
 }

@@ -181,5 +181,5 @@ func (s *server) Facts() bmc.Facts { return s.facts }
 
 // Console implements bmc.Serial: what was printed once, and nothing more.
 func (s *server) Console() ([]byte, <-chan []byte, func()) {
-	return []byte("\x1b]0;owned\x07\x1b[31mone\x1b[0m\r\ntwo\r\nthree\r\n"), nil, func() {}
+	return []byte("\x1b]0;owned\x07\x1b[31mone\x1b[0m\r\ntwo\r\nthree\r\n"), make(chan []byte), func() {}
 }

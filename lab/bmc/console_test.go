@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -295,6 +296,44 @@ func TestNoConsoleWithoutASerialPort(t *testing.T) {
 	if s, err := ServeConsole(r.bmc, l, nil); err == nil {
 		t.Errorf("a machine without a serial port is served: %v", s)
 	}
+}
+
+// TestIdleConsolesAreLight: a console that nobody watches costs its listener and little
+// else, so that a rack may have a thousand.
+func TestIdleConsolesAreLight(t *testing.T) {
+	const n, each = 200, 4 << 10
+	r := newConsoleRig(t, &openBMC)
+	listeners := make([]net.Listener, n)
+	for i := range listeners {
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners[i] = l
+	}
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	goroutines, before := runtime.NumGoroutine(), heap()
+	servers := make([]*ConsoleServer, n)
+	for i, l := range listeners {
+		s, err := ServeConsole(r.bmc, l, r.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers[i] = s
+		defer s.Close()
+	}
+	if cost := (heap() - before) / n; cost > each {
+		t.Errorf("an idle console costs %d bytes of heap, more than %d", cost, each)
+	}
+	if more := runtime.NumGoroutine() - goroutines; more > n {
+		t.Errorf("%d idle consoles have %d goroutines", n, more)
+	}
+	runtime.KeepAlive(servers)
 }
 
 // wantIn compares what lies in a document; nil is nothing.

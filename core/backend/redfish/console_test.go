@@ -42,13 +42,13 @@ type consoleRig struct {
 	key     ssh.Signer
 }
 
-func newConsoleRig(t *testing.T, manners *bmc.Manners, adjust ...func(*bmc.Config, *machine)) *consoleRig {
+func newConsoleRig(t *testing.T, manners *bmc.Manners) *consoleRig {
 	t.Helper()
 	r := &consoleRig{printer: &printer{recent: printedBefore, live: make(chan []byte)}, key: newHostKey(t)}
-	r.rig = newRig(t, manners, append(adjust, func(c *bmc.Config, m *machine) {
+	r.rig = newRig(t, manners, func(c *bmc.Config, m *machine) {
 		r.printer.machine = m
 		c.Machine = r.printer
-	})...)
+	})
 	if r.bmc.OffersConsole() {
 		r.serve()
 		r.endpoint.ConsoleKey = ssh.FingerprintSHA256(r.key.PublicKey())
