@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/metalpool/metalpool/core"
@@ -199,19 +200,39 @@ func (n *Node) AddFault(f NewFault) error {
 	case f.BMC != nil:
 		_, err = n.BMC().Faults().Add(*f.BMC)
 	default:
-		_, err = n.faults.Add(*f.Machine)
+		if err = possible(*f.Machine, n.machine.faultKinds()); err == nil {
+			_, err = n.faults.Add(*f.Machine)
+		}
 	}
 	if err != nil {
 		return &core.Error{Op: "add fault", Node: n.ID(), Kind: core.Invalid, Err: err}
 	}
+	n.machine.changed()
 	return nil
+}
+
+// possible refuses a fault that is of another sort of machine.
+func possible(f Fault, kinds []FaultKind) error {
+	if !slices.Contains(FaultKinds(), f.Kind) || slices.Contains(kinds, f.Kind) {
+		return nil // Add says what there is
+	}
+	if slices.Contains(vmFaults, f.Kind) {
+		return fmt.Errorf("%s is a fault of virtual machines, and this node is simulated", f.Kind)
+	}
+	return fmt.Errorf("%s is a fault of simulated nodes, and this one is a virtual machine, which can have: %s", f.Kind, join(kinds))
 }
 
 // AddFault plants a fault in whichever machine comes first.
 func (l *Lab) AddFault(f NewFault) error {
 	err := errors.New("only a fault of a machine can be anybody's; name the node whose BMC is to have it")
 	if f.Machine != nil && f.BMC == nil {
-		_, err = l.faults.Add(*f.Machine)
+		kinds := l.nodes[0].machine.faultKinds()
+		if l.qemu != nil { // QEMU counts writes, for one machine at a time
+			kinds = slices.DeleteFunc(kinds, func(k FaultKind) bool { return k == WriteError })
+		}
+		if err = possible(*f.Machine, kinds); err == nil {
+			_, err = l.faults.Add(*f.Machine)
+		}
 	}
 	if err != nil {
 		return &core.Error{Op: "add fault", Node: AnyNode, Kind: core.Invalid, Err: err}
@@ -223,6 +244,7 @@ func (l *Lab) AddFault(f NewFault) error {
 func (n *Node) ClearFaults() {
 	n.BMC().Faults().Clear()
 	n.faults.Clear()
+	n.machine.changed()
 }
 
 // Plan adds faults that follow from a seed, some in BMCs and some in machines.
@@ -232,12 +254,12 @@ func (l *Lab) Plan(o PlanOrder) ([]Planned, error) {
 	}
 	random := rand.New(rand.NewPCG(o.Seed, 0x6c6162))
 	ofBMCs := bmc.Plan(o.Seed, o.Count, time.Duration(o.Patience))
-	kinds := FaultKinds()
 	planned := make([]Planned, o.Count)
 	for i := range planned {
 		n := l.nodes[random.IntN(len(l.nodes))]
 		p := Planned{Node: n.ID(), NewFault: NewFault{BMC: &ofBMCs[i]}}
 		if random.IntN(2) == 0 {
+			kinds := n.machine.faultKinds()
 			p.NewFault = NewFault{Machine: &Fault{Kind: kinds[random.IntN(len(kinds))], Nth: 1 + random.IntN(3), Count: 1}}
 		}
 		if err := n.AddFault(p.NewFault); err != nil {

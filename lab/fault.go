@@ -28,11 +28,34 @@ const (
 	EraseError   FaultKind = "erase-error"   // an erase fails
 	EraseLie     FaultKind = "erase-lie"     // an erase says that it was done, and was not
 	HostKey      FaultKind = "host-key"      // SSH shows a host key that nobody gave it
+	DHCPSilent   FaultKind = "dhcp-silent"   // nobody answers on the network of the Nth start
+	DHCPMoves    FaultKind = "dhcp-moves"    // DHCP gives another address at the Nth start from the disk
 )
 
-// FaultKinds lists them all.
+// A VM runs what was not made for the lab, so what goes wrong with it is what goes
+// wrong with hardware.
+var (
+	simulatedFaults = []FaultKind{PowerStuck, MediaHang, DiskHang, AgentSilent, EraseSilent, AgentTwice, OldToken, OtherMachine, DiskMissing, WriteError, EraseError, EraseLie, HostKey}
+	vmFaults        = []FaultKind{PowerStuck, MediaHang, DiskHang, OtherMachine, DiskMissing, WriteError, DHCPSilent, DHCPMoves}
+)
+
+// FaultKinds lists them all. Not every machine can have each.
 func FaultKinds() []FaultKind {
-	return []FaultKind{PowerStuck, MediaHang, DiskHang, AgentSilent, EraseSilent, AgentTwice, OldToken, OtherMachine, DiskMissing, WriteError, EraseError, EraseLie, HostKey}
+	all := slices.Clone(simulatedFaults)
+	for _, k := range vmFaults {
+		if !slices.Contains(all, k) {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
+func join(kinds []FaultKind) string {
+	var names []string
+	for _, k := range kinds {
+		names = append(names, string(k))
+	}
+	return strings.Join(names, ", ")
 }
 
 // AnyNode names, where a node is asked for, whichever of the rack comes first.
@@ -76,11 +99,7 @@ func (fs *Faults) Add(f Fault) (int, error) {
 	}
 	switch {
 	case !slices.Contains(FaultKinds(), f.Kind):
-		var known []string
-		for _, k := range FaultKinds() {
-			known = append(known, string(k))
-		}
-		return 0, fmt.Errorf("add fault: kind %q: there is only %s", f.Kind, strings.Join(known, ", "))
+		return 0, fmt.Errorf("add fault: kind %q: there is only %s", f.Kind, join(FaultKinds()))
 	case f.Nth < 0 || f.Count < Forever:
 		return 0, fmt.Errorf("add fault: nth %d, count %d: events are counted from 1; a count of %d means for ever", f.Nth, f.Count, Forever)
 	}
@@ -130,6 +149,32 @@ func (fs *Faults) hit(kind FaultKind) bool {
 		}
 	}
 	return hit
+}
+
+// pending is the first fault of a kind that is not spent, with what is left of it:
+// for a machine that counts the events itself.
+func (fs *Faults) pending(kind FaultKind) (left Fault, found bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, p := range fs.list {
+		if p.Kind != kind || p.Count != Forever && p.Hits >= p.Count {
+			continue
+		}
+		left = p.Fault
+		if p.Hits > 0 {
+			left.Nth = 1
+		}
+		if p.Count != Forever {
+			left.Count -= p.Hits
+		}
+		return left, true
+	}
+	return Fault{}, false
+}
+
+// otherMachine is an identity that is like no machine's in the rack.
+func otherMachine(serial, uuid string) (otherSerial, otherUUID string) {
+	return "X" + strings.TrimPrefix(serial, "L"), strings.Repeat("1", 8) + uuid[8:]
 }
 
 var errMedium = errors.New("medium error (a fault of the lab)")

@@ -11,6 +11,17 @@ import (
 	"github.com/metalpool/metalpool/lab/bmc"
 )
 
+// shape is the hardware of a node.
+func (c card) shape() (shape, error) {
+	if c.VM != nil {
+		return c.VM.shape(), nil
+	}
+	if c.Shape < 0 || c.Shape >= len(shapes) {
+		return shape{}, fmt.Errorf("node %s is of a shape that this lab does not know", c.ID)
+	}
+	return shapes[c.Shape], nil
+}
+
 // shape is what a kind of server is made of.
 type shape struct {
 	cpu   bmc.Processor
@@ -27,6 +38,7 @@ type disks struct {
 	model string
 	kind  core.DiskKind
 	size  core.Bytes
+	name  func(serial string) string // makes the worldwide name; nil: NVMe's
 }
 
 // shapes differ, so that matching has something to choose from. Disks are sparse
@@ -34,22 +46,22 @@ type disks struct {
 var shapes = []shape{
 	{
 		cpu: bmc.Processor{Vendor: "AMD", Model: "EPYC 9124", Cores: 16, Threads: 32, MHz: 3000}, count: 1, dimms: 4, dimm: bmc.DIMM{MiB: 16 << 10, Type: "DDR5"},
-		disks: []disks{{1, "LAB-NVME-480", core.NVMe, 480e9}},
+		disks: []disks{{count: 1, model: "LAB-NVME-480", kind: core.NVMe, size: 480e9}},
 		nics:  []bmc.NIC{{Mbps: 10_000}, {Mbps: 10_000, Down: true}},
 	},
 	{
 		cpu: bmc.Processor{Vendor: "Intel", Model: "Xeon Gold 6326", Cores: 16, Threads: 32, MHz: 2900}, count: 2, dimms: 8, dimm: bmc.DIMM{MiB: 16 << 10, Type: "DDR4"},
-		disks: []disks{{2, "LAB-SSD-480", core.SSD, 480e9}},
+		disks: []disks{{count: 2, model: "LAB-SSD-480", kind: core.SSD, size: 480e9}},
 		nics:  []bmc.NIC{{Mbps: 25_000}, {Mbps: 25_000}},
 	},
 	{
 		cpu: bmc.Processor{Vendor: "AMD", Model: "EPYC 9354", Cores: 32, Threads: 64, MHz: 3250}, count: 2, dimms: 8, dimm: bmc.DIMM{MiB: 32 << 10, Type: "DDR5"},
-		disks: []disks{{1, "LAB-NVME-960", core.NVMe, 960e9}, {4, "LAB-HDD-2000", core.HDD, 2e12}},
+		disks: []disks{{count: 1, model: "LAB-NVME-960", kind: core.NVMe, size: 960e9}, {count: 4, model: "LAB-HDD-2000", kind: core.HDD, size: 2e12}},
 		nics:  []bmc.NIC{{Mbps: 25_000}, {Mbps: 1_000}},
 	},
 	{
 		cpu: bmc.Processor{Vendor: "Intel", Model: "Xeon Platinum 8480+", Cores: 56, Threads: 112, MHz: 2000}, count: 2, dimms: 16, dimm: bmc.DIMM{MiB: 64 << 10, Type: "DDR5"},
-		disks: []disks{{2, "LAB-NVME-1920", core.NVMe, 1920e9}},
+		disks: []disks{{count: 2, model: "LAB-NVME-1920", kind: core.NVMe, size: 1920e9}},
 		nics:  []bmc.NIC{{Mbps: 100_000}, {Mbps: 100_000}},
 		gpus:  []bmc.GPU{{Vendor: "NVIDIA", Model: "H100"}, {Vendor: "NVIDIA", Model: "H100"}},
 	},
@@ -93,8 +105,12 @@ func (s shape) drives(p parts, dir string) []core.Disk {
 	for _, d := range s.disks {
 		for range d.count {
 			serial := p.Disks[len(list)]
+			wwn := "eui." + strings.ToLower(serial) + "0000"
+			if d.name != nil {
+				wwn = d.name(serial)
+			}
 			list = append(list, core.Disk{
-				Serial: serial, WWN: "eui." + strings.ToLower(serial) + "0000", Model: d.model, Kind: d.kind, Size: d.size,
+				Serial: serial, WWN: wwn, Model: d.model, Kind: d.kind, Size: d.size,
 				Path: filepath.Join(dir, fmt.Sprintf("disk%d.img", len(list))),
 			})
 		}

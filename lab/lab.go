@@ -24,6 +24,7 @@ import (
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/rackfile"
 	"github.com/metalpool/metalpool/lab/bmc"
+	"github.com/metalpool/metalpool/lab/qemu"
 )
 
 // Config is what a lab is made of.
@@ -38,14 +39,18 @@ type Config struct {
 	// that no other lab uses.
 	Net string
 	// Ports at each node's address; and of the control API, at the block's first. 0 is
-	// 8443, 2200 for the serial console, 2222, 2376 and 8442.
-	BMCPort, ConsolePort, SSHPort, DockerPort, ControlPort int
+	// 8443, 2200 for the serial console, 2222, 2376 and 8442. AgentPort is where the
+	// ramdisk of a VM is reached; 0 is 7443.
+	BMCPort, ConsolePort, SSHPort, DockerPort, ControlPort, AgentPort int
 	// Vendors are the names of the BMCs' manners, taken in turn by new nodes. Empty:
 	// one of each of Dell, HPE, Supermicro, Lenovo and OpenBMC.
 	Vendors []string
-	Times   *Times       // nil: Quick
-	Log     *slog.Logger // nil: nothing is logged
-	Now     func() time.Time
+	// VM makes new nodes virtual machines; nil: they are like those that Dir has, or
+	// simulated.
+	VM    *VM
+	Times *Times       // of simulated nodes; nil: Quick
+	Log   *slog.Logger // nil: nothing is logged
+	Now   func() time.Time
 }
 
 // DefaultVendors are the manners of new nodes where none are chosen.
@@ -62,6 +67,7 @@ type Lab struct {
 	nodes   []*Node
 	byID    map[core.NodeID]*Node
 	control *control
+	qemu    *hypervisor // nil where all nodes are simulated
 }
 
 // rack is the lab's file in its folder.
@@ -69,6 +75,9 @@ type rack struct {
 	Net   string `json:"net"`
 	Nodes []card `json:"nodes"`
 }
+
+// vms reports whether the nodes are virtual machines; a rack has one kind.
+func (r rack) vms() bool { return len(r.Nodes) > 0 && r.Nodes[0].VM != nil }
 
 const rackName = "lab.json"
 
@@ -80,6 +89,11 @@ const maxChunks = 8
 // the lab was closed are powered on again. ctx bounds the start alone.
 func Up(ctx context.Context, c Config) (*Lab, error) {
 	setDefaults(&c)
+	if c.VM != nil {
+		if err := c.VM.check(); err != nil {
+			return nil, invalid(err)
+		}
+	}
 	l := &Lab{config: c, times: *c.Times, buffers: agent.NewBuffers(min(2*runtime.GOMAXPROCS(0), maxChunks)), byID: map[core.NodeID]*Node{}}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, invalid(err)
@@ -101,7 +115,7 @@ func setDefaults(c *Config) {
 	for _, p := range []struct {
 		port     *int
 		standard int
-	}{{&c.BMCPort, 8443}, {&c.ConsolePort, defaultConsolePort}, {&c.SSHPort, 2222}, {&c.DockerPort, 2376}, {&c.ControlPort, 8442}} {
+	}{{&c.BMCPort, 8443}, {&c.ConsolePort, defaultConsolePort}, {&c.SSHPort, 2222}, {&c.DockerPort, 2376}, {&c.ControlPort, 8442}, {&c.AgentPort, 7443}} {
 		if *p.port == 0 {
 			*p.port = p.standard
 		}
@@ -146,6 +160,15 @@ func (l *Lab) start(ctx context.Context) error {
 	if err := l.grow(ctx, &r); err != nil {
 		return err
 	}
+	if r.vms() {
+		var accel qemu.Accel
+		if l.config.VM != nil {
+			accel = l.config.VM.Accel
+		}
+		if l.qemu, err = findHypervisor(ctx, accel); err != nil {
+			return err
+		}
+	}
 	var back []*Node
 	for _, c := range r.Nodes {
 		if ctx.Err() != nil {
@@ -186,6 +209,9 @@ func (l *Lab) load() (rack, error) {
 	}
 	if l.config.Net != "" && l.config.Net != r.Net {
 		return r, &core.Error{Op: "start the lab", Kind: core.Invalid, Err: fmt.Errorf("the lab in %s is at %s, not at %s", l.config.Dir, r.Net, l.config.Net), Hint: "leave the block out, or choose another folder"}
+	}
+	if l.config.VM != nil && len(r.Nodes) > 0 && !r.vms() {
+		return r, &core.Error{Op: "start the lab", Kind: core.Invalid, Err: fmt.Errorf("the nodes of the lab in %s are simulated, not virtual machines", l.config.Dir), Hint: "choose another folder for virtual machines"}
 	}
 	if l.config.Nodes != 0 && l.config.Nodes < len(r.Nodes) {
 		return r, &core.Error{Op: "start the lab", Kind: core.Invalid, Err: fmt.Errorf("the lab in %s has %d nodes, more than %d", l.config.Dir, len(r.Nodes), l.config.Nodes), Hint: "leave the number out, or choose another folder"}
@@ -260,11 +286,15 @@ func (l *Lab) grow(ctx context.Context, r *rack) error {
 	if want == len(r.Nodes) {
 		return nil
 	}
+	vms := l.config.VM
+	if vms == nil && r.vms() {
+		vms = &VM{}
+	}
 	for i := len(r.Nodes); i < want; i++ {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		c, err := l.newCard(i, at(block, firstNode+i).String())
+		c, err := l.newCard(i, at(block, firstNode+i).String(), vms)
 		if err != nil {
 			return err
 		}
@@ -286,18 +316,27 @@ const (
 	zones   = 3
 )
 
-func (l *Lab) newCard(i int, address string) (card, error) {
+func (l *Lab) newCard(i int, address string, vms *VM) (card, error) {
 	vendor := l.config.Vendors[i%len(l.config.Vendors)]
 	if _, err := bmc.Named(vendor); err != nil {
 		return card{}, invalid(err)
 	}
-	shape := i % len(shapes)
 	c := card{
-		ID: core.NodeID(fmt.Sprintf("n%03d", i+1)), Address: address, Vendor: vendor, Shape: shape, Parts: newParts(shapes[shape]),
+		ID: core.NodeID(fmt.Sprintf("n%03d", i+1)), Address: address, Vendor: vendor,
 		Labels:  map[string]string{"rack": fmt.Sprintf("r%d", i/perRack+1), "zone": string(rune('a' + i/perRack%zones)), "vendor": vendor},
 		BMCPort: l.config.BMCPort, ConsolePort: l.config.ConsolePort, SSHPort: l.config.SSHPort, DockerPort: l.config.DockerPort,
 		User: "admin", Password: randomHex(12),
 	}
+	if vms != nil {
+		c.VM = vms.newVMCard(i, l.config.AgentPort)
+	} else {
+		c.Shape = i % len(shapes)
+	}
+	s, err := c.shape()
+	if err != nil {
+		return card{}, err
+	}
+	c.Parts = newParts(s)
 	certificate, key, err := bmc.NewCertificate(string(c.ID)+".bmc.lab", net.ParseIP(address))
 	if err != nil {
 		return card{}, err

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -12,16 +11,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/metalpool/metalpool/agent"
-	"github.com/metalpool/metalpool/agent/filedisk"
 	"github.com/metalpool/metalpool/core"
-	"github.com/metalpool/metalpool/core/deploy/wire"
 	"github.com/metalpool/metalpool/core/rackfile"
 	"github.com/metalpool/metalpool/lab/bmc"
 	"github.com/metalpool/metalpool/lab/guest"
+	"github.com/metalpool/metalpool/lab/qemu"
 )
 
 // card is what a node is for as long as the lab's folder is kept. It holds secrets.
@@ -36,7 +34,8 @@ type card struct {
 	SSHPort    int               `json:"ssh_port"`
 	DockerPort int               `json:"docker_port"`
 	// ConsolePort is 0 in a lab's folder of before there were consoles.
-	ConsolePort int `json:"console_port,omitempty"`
+	ConsolePort int     `json:"console_port,omitempty"`
+	VM          *vmCard `json:"vm,omitempty"` // nil: simulated
 
 	User        string `json:"user"`
 	Password    string `json:"password"`
@@ -50,8 +49,18 @@ type memory struct {
 	BMC bmc.State `json:"bmc"`
 }
 
-// Node is one simulated server: its power, its disks and what runs on it. It is the
-// Machine of its BMC. It is safe for concurrent use.
+// machine is what a node is made of, besides its BMC and its power: simulated, or a VM.
+type machine interface {
+	system
+	// changed is called after the media in the BMC, the faults or the network cable
+	// have changed. It returns at once.
+	changed()
+	faultKinds() []FaultKind // those that it can have
+	stats() guest.Stats      // of the OS that runs, where they are known
+}
+
+// Node is one server: its power, its disks and what runs on it. It is the Machine of
+// its BMC. It is safe for concurrent use.
 type Node struct {
 	card    card
 	shape   shape
@@ -59,8 +68,8 @@ type Node struct {
 	dir     string
 	now     func() time.Time
 	log     *slog.Logger
-	buffers *agent.Buffers
 	post    time.Duration
+	machine machine
 	manners *bmc.Manners
 	power   *power
 	faults  Faults
@@ -72,22 +81,22 @@ type Node struct {
 	mu     sync.Mutex
 	bmc    *bmc.BMC
 	server *outlets // nil while the cord is pulled
-	guest  *guest.Guest
 	phase  string
-	told   *wire.Params // what the last boot of the ramdisk was told
+	cable  bool // of the network is plugged in; only a VM's can be pulled
 }
 
 func newNode(c card, l *Lab) (*Node, error) {
-	if c.Shape < 0 || c.Shape >= len(shapes) {
-		return nil, fmt.Errorf("node %s is of a shape that this lab does not know", c.ID)
+	shape, err := c.shape()
+	if err != nil {
+		return nil, err
 	}
 	manners, err := bmc.Named(c.Vendor)
 	if err != nil {
 		return nil, fmt.Errorf("node %s: %w", c.ID, err)
 	}
 	n := &Node{
-		card: c, shape: shapes[c.Shape], dir: filepath.Join(l.config.Dir, "nodes", string(c.ID)), now: l.config.Now,
-		log: l.config.Log.With("node", c.ID), buffers: l.buffers, post: l.times.POST, manners: manners, phase: "off",
+		card: c, shape: shape, dir: filepath.Join(l.config.Dir, "nodes", string(c.ID)), now: l.config.Now,
+		log: l.config.Log.With("node", c.ID), post: l.times.POST, manners: manners, phase: "off", cable: true,
 		faults: Faults{rack: &l.faults}, console: &console{},
 	}
 	n.drives = n.shape.drives(c.Parts, n.dir)
@@ -101,7 +110,17 @@ func newNode(c card, l *Lab) (*Node, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read what node %s remembers: %w", c.ID, err)
 	}
-	n.power = newPower(l.times, n, func(on bool) {
+	times := l.times
+	if c.VM == nil {
+		n.machine = &simulated{Node: n, times: times, buffers: l.buffers}
+	} else {
+		if n.console, err = openConsole(filepath.Join(n.dir, "console.log")); err != nil {
+			return nil, fmt.Errorf("node %s: %w", c.ID, err)
+		}
+		// It takes the time that it takes.
+		n.machine, times = newVM(n, l.qemu), Times{}
+	}
+	n.power = newPower(times, n.machine, func(on bool) {
 		n.say(map[bool]string{true: "powers on", false: "powers off"}[on])
 		n.keep(func(m *memory) { m.On = on })
 	})
@@ -151,7 +170,8 @@ func (n *Node) plug() error {
 	b, err := bmc.New(bmc.Config{
 		Machine: n, Manners: n.manners, User: n.card.User, Password: n.card.Password,
 		State: state, Save: func(s bmc.State) { n.keep(func(m *memory) { m.BMC = s }) },
-		POST: max(n.post, time.Millisecond), Now: n.now, Record: 100,
+		MediaChanged: n.machine.changed,
+		POST:         max(n.post, time.Millisecond), Now: n.now, Record: 100,
 	})
 	if err != nil {
 		return err
@@ -253,7 +273,7 @@ func (n *Node) PowerOff(graceful bool) {
 		return
 	}
 	if graceful {
-		n.power.ask(n.power.off)
+		n.power.ask(false)
 		return
 	}
 	n.power.off()
@@ -265,7 +285,7 @@ func (n *Node) Restart(graceful bool) {
 		return
 	}
 	if graceful {
-		n.power.ask(n.power.restart)
+		n.power.ask(true)
 		return
 	}
 	n.power.restart()
@@ -280,18 +300,20 @@ func (n *Node) say(phase string) {
 	defer n.mu.Unlock()
 	n.phase = phase
 	n.log.Debug("phase", "phase", phase)
-	_, _ = n.console.Write([]byte(phase + "\r\n")) // to memory, which takes all
-}
-
-// openDisk opens one disk.
-func (n *Node) openDisk(i int, faults filedisk.Faults) (*filedisk.Disk, error) {
-	return filedisk.Open(n.drives[i].Path, n.drives[i], faults)
+	if n.card.VM == nil { // else what runs there writes to it
+		_, _ = n.console.Write([]byte(phase + "\r\n")) // to memory, which takes all
+	}
 }
 
 // entry is the node in a rack file.
 func (n *Node) entry() rackfile.Node {
+	var agent rackfile.AgentRoute
+	if n.card.VM != nil {
+		agent = rackfile.AgentRoute{Advertise: qemu.HostAddress, Address: net.JoinHostPort(n.card.Address, strconv.Itoa(n.card.VM.AgentPort))}
+	}
 	return rackfile.Node{
-		ID: n.card.ID, Labels: n.card.Labels, Address: n.card.Address, SSHPort: n.card.SSHPort, DockerPort: n.card.DockerPort,
+		Agent: agent,
+		ID:    n.card.ID, Labels: n.card.Labels, Address: n.card.Address, SSHPort: n.card.SSHPort, DockerPort: n.card.DockerPort,
 		BMC: rackfile.BMC{
 			URL:  "https://" + net.JoinHostPort(n.card.Address, strconv.Itoa(n.card.BMCPort)),
 			User: n.card.User, Password: n.card.Password, Fingerprint: fingerprint(n.card.Certificate),
@@ -335,48 +357,10 @@ func (n *Node) Status() Status {
 	slices.Sort(s.Media)
 	n.mu.Lock()
 	s.Phase = n.phase
-	g := n.guest
 	n.mu.Unlock()
-	if g != nil {
-		s.SSH = g.Stats()
-	}
-	if s.Power == bmc.Off && s.Phase != "unplugged" {
+	s.SSH = n.machine.stats()
+	if s.Power == bmc.Off && s.Phase != "unplugged" && !strings.HasPrefix(s.Phase, "off") {
 		s.Phase = "off"
 	}
 	return s
-}
-
-// listens implements system.
-func (n *Node) listens() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.guest != nil
-}
-
-// halt implements system.
-func (n *Node) halt() {
-	n.mu.Lock()
-	g := n.guest
-	n.guest = nil
-	n.mu.Unlock()
-	if g != nil {
-		n.say("system stopped")
-		if err := g.Shutdown(); err != nil {
-			n.log.Warn("the simulated system did not end well", "err", err)
-		}
-	}
-}
-
-// boot implements system: it boots what the BMC says.
-func (n *Node) boot(ctx context.Context) outcome {
-	n.say("firmware")
-	switch b := n.BMC().NextBoot(); b.Source {
-	case bmc.FromNothing:
-		n.say("in the firmware's menu")
-		return stays
-	case bmc.FromMedia:
-		return n.bootMedia(ctx, b.Media)
-	default: // from the network nobody answers, and the disk comes next
-		return n.bootDisk(ctx)
-	}
 }

@@ -40,8 +40,10 @@ type system interface {
 	boot(ctx context.Context) outcome
 	// halt ends what boot left running. It is called after every boot has returned.
 	halt()
-	// listens reports whether an OS runs that would shut down when asked.
-	listens() bool
+	// shutDown asks an OS to shut down, if one runs that listens. It reports whether
+	// it has done so, and only the power is left to be turned off; false is also that
+	// boot will tell, which then returns turnsOff.
+	shutDown(ctx context.Context) bool
 }
 
 // power is a machine's power, and the life it gives to a system. A machine that is
@@ -64,6 +66,7 @@ type power struct {
 type life struct {
 	cancel context.CancelFunc
 	over   chan struct{} // closed when boot has returned for good
+	again  time.Time     // until then it starts again when it turns off; power.mu guards it
 }
 
 func newPower(times Times, s system, changed func(on bool)) *power {
@@ -142,8 +145,10 @@ func (p *power) begin(before *life, prepare func(ctx context.Context, l *life) b
 			case stays:
 				return
 			case turnsOff:
-				p.off()
-				return
+				if !p.startsAgain(l) {
+					p.off()
+					return
+				}
 			}
 			p.system.halt()
 		}
@@ -197,18 +202,38 @@ func (p *power) restart() {
 	p.begin(p.life, func(ctx context.Context, _ *life) bool { return ctx.Err() == nil })
 }
 
-// ask asks the OS to shut down and does what is wanted once it has; without an OS
-// that listens, nothing happens. A change of power in between is not overridden.
-func (p *power) ask(then func()) {
+// patience is how long a system that was asked to restart may take to turn off.
+const patience = 5 * time.Minute
+
+// startsAgain reports, once, whether what has turned off was asked to restart.
+func (p *power) startsAgain(l *life) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	again := time.Now().Before(l.again)
+	l.again = time.Time{}
+	return again
+}
+
+// ask asks the OS to shut down, and to start again if it is to; without an OS that
+// listens, nothing happens. A change of power in between is not overridden.
+func (p *power) ask(again bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.life
-	if p.state != bmc.On || p.ctx.Err() != nil || !p.system.listens() {
+	if p.state != bmc.On || p.ctx.Err() != nil {
 		return
 	}
+	l.again = time.Time{}
+	if again {
+		l.again = time.Now().Add(patience)
+	}
 	p.work.Go(func() {
-		if wait(p.ctx, p.times.Shutdown) && p.current() == l {
-			then()
+		switch {
+		case !p.system.shutDown(p.ctx) || p.current() != l:
+		case again:
+			p.restart()
+		default:
+			p.off()
 		}
 	})
 }

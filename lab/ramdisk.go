@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/metalpool/metalpool/agent"
@@ -20,36 +19,36 @@ import (
 // bootMedia starts the agent with the parameters in the media, of which only the
 // header and the parameter area are read: a real ramdisk needs the rest to run, and
 // this one is compiled in.
-func (n *Node) bootMedia(ctx context.Context, media io.ReaderAt) outcome {
-	if n.faults.hit(MediaHang) {
-		n.say("hangs while it boots from virtual media (a fault)")
+func (s *simulated) bootMedia(ctx context.Context, media io.ReaderAt) outcome {
+	if s.faults.hit(MediaHang) {
+		s.say("hangs while it boots from virtual media (a fault)")
 		return stays
 	}
 	area, err := bootmedia.ReadParams(media)
 	if err != nil {
-		n.log.Warn("the virtual media does not boot", "err", err)
-		return n.bootDisk(ctx) // as firmware goes on to the next device
+		s.log.Warn("the virtual media does not boot", "err", err)
+		return s.bootDisk(ctx) // as firmware goes on to the next device
 	}
 	params, err := wire.DecodeParams(area)
 	if err != nil {
-		n.say("the ramdisk stopped: " + err.Error())
+		s.say("the ramdisk stopped: " + err.Error())
 		return stays
 	}
-	n.say("ramdisk starts")
-	if !wait(ctx, n.power.times.Ramdisk) {
+	s.say("ramdisk starts")
+	if !wait(ctx, s.power.times.Ramdisk) {
 		return stays
 	}
-	return n.runAgent(ctx, n.believes(params))
+	return s.runAgent(ctx, s.believes(params))
 }
 
 // believes returns what the agent is started with: what this boot was told, unless a
 // fault starts it with what an earlier one was.
-func (n *Node) believes(params wire.Params) wire.Params {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	earlier := n.told
-	n.told = &params
-	if earlier != nil && n.faults.hit(OldToken) {
+func (s *simulated) believes(params wire.Params) wire.Params {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	earlier := s.told
+	s.told = &params
+	if earlier != nil && s.faults.hit(OldToken) {
 		return *earlier
 	}
 	return params
@@ -59,64 +58,64 @@ func (n *Node) believes(params wire.Params) wire.Params {
 var errVanished = errors.New("the agent vanished (a fault)")
 
 // runAgent runs the agent until it leaves for the OS, powers off, or is cut off.
-func (n *Node) runAgent(ctx context.Context, params wire.Params) outcome {
+func (s *simulated) runAgent(ctx context.Context, params wire.Params) outcome {
 	ctx, vanish := context.WithCancelCause(ctx)
 	defer vanish(nil)
-	h := &host{n: n, ctx: ctx, vanish: vanish, other: n.faults.hit(OtherMachine)}
+	h := &host{n: s, ctx: ctx, vanish: vanish, other: s.faults.hit(OtherMachine)}
 	defer h.close()
 	if err := h.openDisks(); err != nil {
-		n.say("the ramdisk found no disks: " + err.Error())
+		s.say("the ramdisk found no disks: " + err.Error())
 		return stays
 	}
-	listener, err := listen(ctx, n.card.Address, 0)
+	listener, err := listen(ctx, s.card.Address, 0)
 	if err != nil {
-		n.say("the ramdisk has no network: " + err.Error())
+		s.say("the ramdisk has no network: " + err.Error())
 		return stays
 	}
-	if n.faults.hit(AgentTwice) {
+	if s.faults.hit(AgentTwice) {
 		called := make(chan struct{})
 		listener = &bell{Listener: listener, called: called}
-		n.power.work.Go(func() { n.runTwin(ctx, params, called) })
+		s.power.work.Go(func() { s.runTwin(ctx, params, called) })
 	}
-	n.say("agent runs")
+	s.say("agent runs")
 	err = agent.Run(ctx, agent.Config{
-		Params: params, Host: h, Listener: listener, Address: listener.Addr().String(), Buffers: n.buffers, Log: n.log,
+		Params: params, Host: h, Listener: listener, Address: listener.Addr().String(), Buffers: s.buffers, Log: s.log,
 	})
 	switch {
 	case errors.Is(context.Cause(ctx), errVanished):
-		n.say("the agent is silent (a fault)")
+		s.say("the agent is silent (a fault)")
 		return stays
 	case ctx.Err() != nil:
 		return stays
 	case h.off:
-		n.say(fmt.Sprintf("powered off by the agent: %v", err))
+		s.say(fmt.Sprintf("powered off by the agent: %v", err))
 		return turnsOff
 	case err != nil:
-		n.say(fmt.Sprintf("the agent failed: %v", err))
+		s.say(fmt.Sprintf("the agent failed: %v", err))
 		return stays
 	case h.left == core.Kexec:
 		h.close()
-		return n.bootDisk(ctx)
+		return s.bootDisk(ctx)
 	}
 	return restarts
 }
 
 // runTwin is another machine that got hold of the same parameters, once the engine
 // has called the first. It has no disks, and its power is not this node's.
-func (n *Node) runTwin(ctx context.Context, params wire.Params, called <-chan struct{}) {
+func (s *simulated) runTwin(ctx context.Context, params wire.Params, called <-chan struct{}) {
 	select {
 	case <-called:
 	case <-ctx.Done():
 		return
 	}
-	listener, err := listen(ctx, n.card.Address, 0)
+	listener, err := listen(ctx, s.card.Address, 0)
 	if err != nil {
-		n.log.Warn("the twin has no network", "err", err)
+		s.log.Warn("the twin has no network", "err", err)
 		return
 	}
-	twin := &host{n: n, ctx: ctx, vanish: func(error) {}}
-	err = agent.Run(ctx, agent.Config{Params: params, Host: twin, Listener: listener, Address: listener.Addr().String(), Buffers: n.buffers, Log: n.log})
-	n.log.Info("the twin ended", "err", err)
+	twin := &host{n: s, ctx: ctx, vanish: func(error) {}}
+	err = agent.Run(ctx, agent.Config{Params: params, Host: twin, Listener: listener, Address: listener.Addr().String(), Buffers: s.buffers, Log: s.log})
+	s.log.Info("the twin ended", "err", err)
 }
 
 // bell rings when somebody connects.
@@ -136,7 +135,7 @@ func (b *bell) Accept() (net.Conn, error) {
 
 // host is the machine as its agent sees it.
 type host struct {
-	n      *Node
+	n      *simulated
 	ctx    context.Context
 	vanish func(error)
 	other  bool // a fault: it looks like another machine
@@ -212,8 +211,7 @@ func (h *host) Inventory(context.Context) (core.Inventory, error) {
 	slices.Sort(macs)
 	id := core.Identity{UUID: p.UUID, Serial: p.Serial, MACs: macs}
 	if h.other {
-		id.Serial = "X" + strings.TrimPrefix(id.Serial, "L")
-		id.UUID = strings.Repeat("1", 8) + id.UUID[8:]
+		id.Serial, id.UUID = otherMachine(id.Serial, id.UUID)
 	}
 	var drives []core.Disk
 	for _, d := range h.files {

@@ -68,15 +68,15 @@ func findSeed(d *filedisk.Disk, table *gpt.Table) (seed.Files, int64, error) {
 }
 
 // bootDisk starts the system on the first disk that has one.
-func (n *Node) bootDisk(ctx context.Context) outcome {
-	if n.faults.hit(DiskHang) {
-		n.say("hangs while it boots from the disk (a fault)")
+func (s *simulated) bootDisk(ctx context.Context) outcome {
+	if s.faults.hit(DiskHang) {
+		s.say("hangs while it boots from the disk (a fault)")
 		return stays
 	}
-	for i := range n.drives {
-		d, err := n.openDisk(i, filedisk.Faults{})
+	for i := range s.drives {
+		d, err := s.openDisk(i, filedisk.Faults{})
 		if err != nil {
-			n.say("a disk cannot be read: " + err.Error())
+			s.say("a disk cannot be read: " + err.Error())
 			return stays
 		}
 		table, err := findSystem(d)
@@ -87,40 +87,40 @@ func (n *Node) bootDisk(ctx context.Context) outcome {
 		files, journalAt, err := findSeed(d, table)
 		_ = d.Close()
 		if err != nil {
-			n.say("the system on the disk is nobody's: " + err.Error())
+			s.say("the system on the disk is nobody's: " + err.Error())
 			return stays
 		}
-		return n.startSystem(ctx, i, files, journalAt)
+		return s.startSystem(ctx, i, files, journalAt)
 	}
-	n.say("no bootable device")
+	s.say("no bootable device")
 	return stays
 }
 
-func (n *Node) startSystem(ctx context.Context, disk int, files seed.Files, journalAt int64) outcome {
-	n.say("system starts")
-	if !wait(ctx, n.power.times.OS) {
+func (s *simulated) startSystem(ctx context.Context, disk int, files seed.Files, journalAt int64) outcome {
+	s.say("system starts")
+	if !wait(ctx, s.power.times.OS) {
 		return stays
 	}
-	g, err := n.bootGuest(disk, files, journalAt)
+	g, err := s.bootGuest(disk, files, journalAt)
 	if err != nil {
-		n.say("the system stopped: " + err.Error())
+		s.say("the system stopped: " + err.Error())
 		return stays
 	}
-	n.mu.Lock()
-	n.guest = g
-	n.mu.Unlock()
-	n.say("system runs")
+	s.mu.Lock()
+	s.guest = g
+	s.mu.Unlock()
+	s.say("system runs")
 	return stays
 }
 
-func (n *Node) bootGuest(disk int, files seed.Files, journalAt int64) (*guest.Guest, error) {
+func (s *simulated) bootGuest(disk int, files seed.Files, journalAt int64) (*guest.Guest, error) {
 	meta, err := files.ParseMeta()
 	if err != nil {
 		return nil, err
 	}
 	j, err := openJournal(func() (*filedisk.Disk, error) {
-		return n.openDisk(disk, filedisk.Faults{Write: func(int64, int) error {
-			if n.faults.hit(WriteError) {
+		return s.openDisk(disk, filedisk.Faults{Write: func(int64, int) error {
+			if s.faults.hit(WriteError) {
 				return errMedium
 			}
 			return nil
@@ -130,17 +130,11 @@ func (n *Node) bootGuest(disk int, files seed.Files, journalAt int64) (*guest.Gu
 		return nil, err
 	}
 	c := guest.Config{
-		Seed: files, Journal: j, Address: n.card.Address, SSHPort: n.card.SSHPort, CPUs: n.shape.cpus(), Memory: int64(n.shape.memory()),
-		MAC: n.card.Parts.MACs[0], Now: n.now,
-		Power: func(restart bool) {
-			if restart {
-				n.power.ask(n.power.restart)
-				return
-			}
-			n.power.ask(n.power.off)
-		},
+		Seed: files, Journal: j, Address: s.card.Address, SSHPort: s.card.SSHPort, CPUs: s.shape.cpus(), Memory: int64(s.shape.memory()),
+		MAC: s.card.Parts.MACs[0], Now: s.now,
+		Power: s.power.ask,
 	}
-	if n.faults.hit(HostKey) {
+	if s.faults.hit(HostKey) {
 		if c.HostKey, err = strangeKey(); err != nil {
 			return nil, err
 		}

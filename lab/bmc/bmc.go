@@ -22,6 +22,11 @@ type Config struct {
 	State State
 	Save  func(State)
 
+	// MediaChanged is called after media was inserted or ejected, for a machine
+	// that shows them to its system at once; see BMC.Disc. It may be nil; it
+	// returns at once, and may call the BMC.
+	MediaChanged func()
+
 	// POST is how long after a start some vendors refuse changes; 0 means 2s.
 	POST time.Duration
 	// FetchTimeout bounds each request for virtual media; 0 means 30s.

@@ -62,8 +62,35 @@ func (b *BMC) bootable(target string) (id string, m *Media) {
 	return "", nil
 }
 
+// Disc is the disc that a running system finds in the virtual drive; nil if there is
+// none. It fails with ErrEjected once it was taken out.
+func (b *BMC) Disc() *Media {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.slots {
+		if s.disc() && s.media != nil {
+			return s.media
+		}
+	}
+	return nil
+}
+
+func (b *BMC) mediaChanged() {
+	if b.config.MediaChanged != nil {
+		b.config.MediaChanged()
+	}
+}
+
 // empty takes the media out of a slot and says whether there was any.
 func (b *BMC) empty(s *slot) bool {
+	if !b.take(s) {
+		return false
+	}
+	b.mediaChanged()
+	return true
+}
+
+func (b *BMC) take(s *slot) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !s.inserted {
@@ -293,9 +320,9 @@ func (b *BMC) insert(r *request, s *slot) answer {
 	}
 
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	s.busy = false
 	if err != nil {
+		b.mu.Unlock()
 		m.eject()
 		return b.unfetched(err)
 	}
@@ -306,6 +333,8 @@ func (b *BMC) insert(r *request, s *slot) answer {
 	} else {
 		s.media = m
 	}
+	b.mu.Unlock()
+	b.mediaChanged()
 	return b.done()
 }
 

@@ -177,3 +177,29 @@ func TestManagerResetForgetsMediaAndSessions(t *testing.T) {
 		t.Errorf("still inserted %v, still open %v", in, s)
 	}
 }
+
+func TestTheMachineIsToldOfItsDisc(t *testing.T) {
+	var r *rig
+	seen := make(chan string, 10)
+	r = newRig(t, nil, func(c *Config) {
+		c.MediaChanged = func() {
+			url := "empty"
+			if d := r.bmc.Disc(); d != nil {
+				url = d.URL()
+			}
+			seen <- url
+		}
+	})
+	insert := func() {
+		r.ok("POST", r.slotPath(0)+"/Actions/VirtualMedia.InsertMedia", insertBody(r.images.image()))
+	}
+	insert()
+	r.ok("POST", r.slotPath(0)+"/Actions/VirtualMedia.EjectMedia", `{}`)
+	insert()
+	r.ok("POST", "/redfish/v1/Managers/"+r.bmc.manners.ManagerID+"/Actions/Manager.Reset", `{"ResetType":"ForceRestart"}`)
+	for _, want := range []string{r.images.image(), "empty", r.images.image(), "empty"} {
+		if got := <-seen; got != want {
+			t.Errorf("the machine saw %q; want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package lab
+
+import (
+	"bytes"
+	"strings"
+)
+
+// phases tells from a VM's console what it is doing, as far as that shows there.
+type phases struct {
+	say  func(phase string)
+	line []byte
+	last string
+}
+
+func newPhases(say func(string)) *phases { return &phases{say: say} }
+
+// longestLine bounds what is kept of one, in bytes.
+const longestLine = 1 << 10
+
+// Write implements io.Writer. It looks at lines before they end, too: a prompt for a
+// login does not.
+func (p *phases) Write(b []byte) (int, error) {
+	for part := range bytes.SplitAfterSeq(b, []byte{'\n'}) {
+		p.line = append(p.line, part...)
+		if phase := phaseOf(string(p.line)); phase != "" && phase != p.last {
+			p.last = phase
+			p.say(phase)
+		}
+		if bytes.HasSuffix(part, []byte{'\n'}) || len(p.line) > longestLine {
+			p.line = p.line[:0]
+		}
+	}
+	return len(b), nil
+}
+
+// phaseOf is what a line on the console says of a machine; empty if nothing.
+func phaseOf(line string) string {
+	_, option, starts := strings.Cut(line, "BdsDxe: starting Boot")
+	switch {
+	case starts && strings.Contains(option, "Shell"):
+		return "no bootable device"
+	case starts && strings.Contains(option, "CD-ROM"):
+		return "boots from virtual media"
+	case starts && (strings.Contains(option, "PXE") || strings.Contains(option, "HTTP")):
+		return "firmware tries the network"
+	case starts && strings.Contains(option, "\""):
+		return "boots from the disk"
+	case strings.Contains(line, "Linux version "):
+		return "kernel starts"
+	case strings.Contains(line, " login: "):
+		return "system runs"
+	}
+	return ""
+}

@@ -1,0 +1,66 @@
+package qemu
+
+import (
+	"errors"
+	"fmt"
+)
+
+// MostFaults is the last write that FailWrites can let fail.
+const MostFaults = 1000
+
+// FailWrites lets writes to each disk fail: from now on the nth, from 1, and in all
+// count of them; a negative count is all from there on, and an nth of 0 none.
+func (m *Machine) FailWrites(nth, count int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if nth == m.nth && count == m.count {
+		return nil
+	}
+	if last := nth + max(count, 1) - 1; last > MostFaults {
+		return fmt.Errorf("a fault of write %d; at most the first %d are counted", last, MostFaults)
+	}
+	before := m.faulty
+	m.faulty = nil
+	var errs []error
+	for i := range m.disks {
+		below := fileNode(i)
+		if nth > 0 {
+			below = m.newNode("faulty")
+			m.faulty = append(m.faulty, below)
+			options := map[string]any{"node-name": below, "driver": "blkdebug", "image": fileNode(i), "discard": "unmap"}
+			inject, advance := writeRules(nth, count)
+			options["inject-error"] = inject
+			if advance != nil {
+				options["set-state"] = advance
+			}
+			errs = append(errs, m.process.monitor.run("blockdev-add", options, nil))
+		}
+		errs = append(errs, m.process.monitor.run("blockdev-reopen", map[string]any{"options": []any{rawNode(i, below)}}, nil))
+	}
+	for _, name := range before {
+		errs = append(errs, m.process.monitor.run("blockdev-del", map[string]any{"node-name": name}, nil))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	m.nth, m.count = nth, count
+	return nil
+}
+
+// writeRules make QEMU's blkdebug count writes: its state is the number of the next.
+func writeRules(nth, count int) (inject, advance []map[string]any) {
+	const event = "write_aio"
+	last := nth + count - 1
+	if count < 0 {
+		last = nth
+	}
+	for n := 1; n <= last; n++ {
+		if n >= nth {
+			inject = append(inject, map[string]any{"event": event, "state": n, "iotype": "write", "errno": 5, "once": count > 0})
+		}
+		if n < last || count > 0 {
+			advance = append(advance, map[string]any{"event": event, "state": n, "new_state": n + 1})
+		}
+	}
+	return inject, advance
+}
