@@ -115,6 +115,7 @@ func (w *work) holds(tx Tx) error {
 
 // fence is asked before every request that changes hardware.
 func (w *work) fence(ctx context.Context) (until time.Time, err error) {
+	asked := time.Now() // this host may be suspended once the store has answered
 	err = w.e.store.View(ctx, func(tx Tx) error {
 		if err := w.holds(tx); err != nil {
 			return err
@@ -123,7 +124,7 @@ func (w *work) fence(ctx context.Context) (until time.Time, err error) {
 		// The store's clock may not be ours: only the distance counts. No call lasts
 		// longer than Call, so that whoever takes a lease by force knows when the last
 		// call under the old one has ended.
-		until = time.Now().Add(min(l.Expires.Sub(tx.Now()), w.e.timing.Call))
+		until = asked.Add(min(l.Expires.Sub(tx.Now()), w.e.timing.Call))
 		return err
 	})
 	return until, err

@@ -107,13 +107,14 @@ func (c *Connector) converse(e core.Endpoint, password string, fence core.Fence)
 		at:      at,
 		scrub:   scrubber(e.User, password),
 		links:   maps.Clone(e.Links),
+		latest:  newLatest(),
 		leave:   func() {},
 	}
 	if b.links == nil {
 		b.links = map[string]string{}
 	}
 	b.manners = mannersOf(b.links[factVendor], b.links[factModel], b.links[factFirmware])
-	b.wire = newTransport(config, c.options.Request)
+	b.wire = newTransport(config, c.options.Request, b.latest)
 	if b.api, err = newClient(b, e.User, password, fence); err != nil {
 		b.Close()
 		return nil, invalid(op, fmt.Errorf("BMC %s: %w", at.base, err), "")
@@ -125,7 +126,7 @@ func (c *Connector) converse(e core.Endpoint, password string, fence core.Fence)
 func newClient(b *conversation, user, password string, fence core.Fence) (*gofish.APIClient, error) {
 	retry := &retryablehttp.Client{
 		HTTPClient: &http.Client{
-			Transport:     &gate{next: b.wire, at: b.at, fence: fence},
+			Transport:     &gate{next: b.wire, at: b.at, fence: fence, latest: b.latest},
 			Timeout:       b.options.Request,
 			CheckRedirect: followReads,
 		},

@@ -23,6 +23,7 @@ type conversation struct {
 	at      address
 	scrub   func(string) string // takes the password out of what the BMC says
 	wire    *http.Transport
+	latest  *latest
 	api     *gofish.APIClient
 	leave   func()
 

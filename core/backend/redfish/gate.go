@@ -22,10 +22,17 @@ const dialTimeout = 10 * time.Second
 
 // newTransport is the wire of one conversation: one connection, since requests go
 // one after the other. Proxies of the environment are for the web, not for BMCs.
-func newTransport(config *tls.Config, request time.Duration) *http.Transport {
+func newTransport(config *tls.Config, request time.Duration, l *latest) *http.Transport {
+	dialer := &net.Dialer{Timeout: min(dialTimeout, request)}
 	return &http.Transport{
-		TLSClientConfig:     config,
-		DialContext:         (&net.Dialer{Timeout: min(dialTimeout, request)}).DialContext,
+		TLSClientConfig: config,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return guarded{conn, l}, nil
+		},
 		TLSHandshakeTimeout: min(dialTimeout, request),
 		// Some BMCs send gzip that they cannot make; see gate.
 		DisableCompression: true,
@@ -36,9 +43,10 @@ func newTransport(config *tls.Config, request time.Duration) *http.Transport {
 
 // gate is the last thing that a request passes, also a repeated or redirected one.
 type gate struct {
-	next  http.RoundTripper
-	at    address
-	fence core.Fence
+	next   http.RoundTripper
+	at     address
+	fence  core.Fence
+	latest *latest // shared with the connections of next
 }
 
 func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -54,6 +62,8 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 				err = errNoTime
 			}
 			ctx, cancel = context.WithDeadline(ctx, until)
+			g.latest.set(until)
+			defer g.latest.set(time.Time{})
 		}
 		if err != nil {
 			cancel()
@@ -66,6 +76,9 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := g.next.RoundTrip(req)
 	if err != nil {
 		cancel()
+		if errors.Is(err, errTooLate) {
+			err = &fencedError{&core.Error{Op: "ask the lease", Kind: core.Transient, Err: err, Hint: "try again; who has the lease now goes on"}}
+		}
 		return nil, err
 	}
 	resp.Body = &boundedBody{body: resp.Body, left: maxBody, done: cancel}
