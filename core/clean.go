@@ -70,7 +70,7 @@ func (w *work) cleaned(ctx context.Context) error {
 // quarantine keeps a node out that could not be cleaned. It is switched off first
 // where it still listens.
 func (w *work) quarantine(ctx context.Context, why error) error {
-	off, cancel := context.WithTimeout(ctx, 2*w.e.timing.Call) // the first may pass in waiting; see park
+	off, cancel := context.WithTimeout(ctx, 2*w.e.timing.Call) // the first may pass in waiting; see powerOff
 	defer cancel()
 	if err := park(off, w); err != nil {
 		why = also(why, "it could not be switched off", err)

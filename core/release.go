@@ -116,7 +116,7 @@ func (e *Engine) takeToSwitchOff(tx Tx, r *letting, force bool) error {
 	if err != nil {
 		return err
 	}
-	if r.lease, err = e.takeLease(tx, r.node.ID, force); err != nil || before.Free(tx.Now(), 0) {
+	if r.lease, err = e.takeLease(tx, r.node.ID, force); err != nil || before.Free(tx.Now(), e.timing.Call) {
 		return err
 	}
 	r.attempt.Quiet = tx.Now().Add(e.timing.Call)

@@ -55,10 +55,23 @@ func (t Timeouts) write() time.Duration { return t.Write }
 func (t Timeouts) ssh() time.Duration   { return t.SSH }
 func (t Timeouts) erase() time.Duration { return t.Erase }
 
-// powerOff ends whatever runs. Off is read back by the backend.
+// powerOff ends whatever runs. Off is read back by the backend. Where a living worker
+// was fenced out, its last call may still be on its way, and may turn the server on
+// again: what is said to the BMC after that is what stays.
 func powerOff(ctx context.Context, w *work) error {
 	bmc, err := w.conn(ctx)
 	if err != nil {
+		return err
+	}
+	if err := bmc.SetPower(ctx, TurnOff); err != nil {
+		return err
+	}
+	quiet := time.Until(w.attempt.Quiet)
+	if quiet <= 0 {
+		return nil
+	}
+	w.say(stepOff, "off; looking again in %s, once the last call of the worker that was stopped has ended", quiet.Round(time.Second))
+	if err := wait(ctx, quiet); err != nil {
 		return err
 	}
 	return bmc.SetPower(ctx, TurnOff)
@@ -317,13 +330,8 @@ func writeSeed(ctx context.Context, w *work) error {
 	return agent.Seed(ctx, w.command(stepSeed), SeedOrder{Disk: w.attempt.Disk, Filesystem: filesystem})
 }
 
-// park leaves the server off, with no media and no boot override. Where a living
-// worker was fenced out, its last call may still be on its way: what is said to the
-// BMC after that is what stays.
+// park leaves the server off, with no media and no boot override.
 func park(ctx context.Context, w *work) error {
-	if err := wait(ctx, time.Until(w.attempt.Quiet)); err != nil {
-		return err
-	}
 	if err := powerOff(ctx, w); err != nil {
 		return err
 	}

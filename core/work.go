@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,12 +20,13 @@ type work struct {
 	about   Event // what its events have in common; others read it too
 	report  Reporter
 
-	bmc     BMC // opened when first needed
+	bmc     BMC                       // opened when first needed
+	calls   atomic.Pointer[time.Time] // when the last call that changes hardware must have ended
 	offered []string
 	boots   int   // ramdisks that this worker has started
 	moved   Bytes // by the step under way, once it is done
 	cancel  context.CancelCauseFunc
-	stop    func() // ends the renewal
+	stop    func() (cut bool) // ends the renewal; cut: the work was ended from outside before
 }
 
 // takeLease takes the right to work on a node. force takes it from a living holder
@@ -63,9 +65,11 @@ func (e *Engine) begin(ctx context.Context, n Node, p Pool, a Attempt, l Lease, 
 		defer close(done)
 		w.renew(ctx, cancel)
 	}()
-	w.stop = func() {
+	w.stop = func() bool {
+		cut := ctx.Err() != nil
 		cancel(nil)
 		<-done
+		return cut
 	}
 	return ctx, w
 }
@@ -127,6 +131,9 @@ func (w *work) fence(ctx context.Context) (until time.Time, err error) {
 		until = asked.Add(min(l.Expires.Sub(tx.Now()), w.e.timing.Call))
 		return err
 	})
+	if err == nil {
+		w.calls.Store(&until)
+	}
 	return until, err
 }
 
@@ -143,7 +150,7 @@ func (w *work) commit(ctx context.Context, fn func(tx Tx) error) error {
 // end gives everything back: media, conversation and, if it is still ours, the
 // lease, so that whoever comes next need not wait for it to lapse.
 func (w *work) end() {
-	w.stop()
+	cut := w.stop()
 	w.e.workers.CompareAndDelete(w.node.ID, w)
 	w.withdraw()
 	if w.bmc != nil {
@@ -151,7 +158,17 @@ func (w *work) end() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), w.e.timing.Call)
 	defer cancel()
-	_ = w.commit(ctx, w.free) // an error means that it is not ours, or lapses by itself
+	giveBack := w.free
+	if last := w.calls.Load(); cut && last != nil && time.Now().Before(*last) {
+		// A call that was cut off may be on its way to the BMC: until it has ended, nobody
+		// is to begin there but a release, which knows.
+		giveBack = func(tx Tx) error {
+			l := w.lease
+			l.Expires = tx.Now().Add(time.Until(*last) - w.e.timing.Call)
+			return tx.SwapLease(l, l.Generation)
+		}
+	}
+	_ = w.commit(ctx, giveBack) // an error means that it is not ours, or lapses by itself
 }
 
 // withdraw ends the boots that were offered.
