@@ -49,7 +49,7 @@ func (w *work) console(ctx context.Context) string {
 		return ""
 	}
 	defer console.Close()
-	return tail(withoutWords(hear(ctx, console, consoleHeard), secrets))
+	return withoutWords(hear(ctx, console, consoleHeard), secrets)
 }
 
 // ConsoleTail is the last lines of a node's console: of what the BMC has kept, and of

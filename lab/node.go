@@ -82,7 +82,8 @@ type Node struct {
 	bmc    *bmc.BMC
 	server *outlets // nil while the cord is pulled
 	phase  string
-	cable  bool // of the network is plugged in; only a VM's can be pulled
+	since  time.Time // when the power came on, for a simulated node's console
+	cable  bool      // of the network is plugged in; only a VM's can be pulled
 }
 
 func newNode(c card, l *Lab) (*Node, error) {
@@ -301,7 +302,7 @@ func (n *Node) say(phase string) {
 	n.phase = phase
 	n.log.Debug("phase", "phase", phase)
 	if n.card.VM == nil { // else what runs there writes to it
-		_, _ = n.console.Write([]byte(phase + "\r\n")) // to memory, which takes all
+		n.print(phase)
 	}
 }
 
