@@ -48,6 +48,16 @@ func (c *Client) Plug(ctx context.Context, id core.NodeID) error {
 	return c.call(ctx, http.MethodPost, "/v1/nodes/"+string(id)+"/plug", nil, nil)
 }
 
+// UnplugNetwork pulls the network cable of a node that is a virtual machine.
+func (c *Client) UnplugNetwork(ctx context.Context, id core.NodeID) error {
+	return c.call(ctx, http.MethodPost, "/v1/nodes/"+string(id)+"/network/unplug", nil, nil)
+}
+
+// PlugNetwork puts it back.
+func (c *Client) PlugNetwork(ctx context.Context, id core.NodeID) error {
+	return c.call(ctx, http.MethodPost, "/v1/nodes/"+string(id)+"/network/plug", nil, nil)
+}
+
 // AddFault plants a fault.
 func (c *Client) AddFault(ctx context.Context, id core.NodeID, f NewFault) error {
 	return c.call(ctx, http.MethodPost, "/v1/nodes/"+string(id)+"/faults", f, nil)

@@ -69,6 +69,8 @@ func (c *control) serve(l *Lab) {
 	mux.HandleFunc("GET /v1/nodes", func(w http.ResponseWriter, r *http.Request) { answer(w, l.Status(), nil) })
 	mux.HandleFunc("POST /v1/nodes/{id}/unplug", onNode(l, func(n *Node, _ *http.Request) (any, error) { return nil, n.Unplug() }))
 	mux.HandleFunc("POST /v1/nodes/{id}/plug", onNode(l, func(n *Node, _ *http.Request) (any, error) { return nil, n.Plug() }))
+	mux.HandleFunc("POST /v1/nodes/{id}/network/unplug", onNode(l, func(n *Node, _ *http.Request) (any, error) { return nil, n.UnplugNetwork() }))
+	mux.HandleFunc("POST /v1/nodes/{id}/network/plug", onNode(l, func(n *Node, _ *http.Request) (any, error) { return nil, n.PlugNetwork() }))
 	mux.HandleFunc("POST /v1/nodes/{id}/faults", onNode(l, addFault))
 	mux.HandleFunc("POST /v1/nodes/any/faults", func(w http.ResponseWriter, r *http.Request) {
 		var f NewFault

@@ -228,6 +228,25 @@ func (n *Node) Plug() error {
 	return n.plug()
 }
 
+// UnplugNetwork pulls the cable of the first network port, of a virtual machine. Its
+// BMC has a network of its own. The cable stays out until PlugNetwork, also while the
+// power is off.
+func (n *Node) UnplugNetwork() error { return n.setCable(false) }
+
+// PlugNetwork puts the cable back.
+func (n *Node) PlugNetwork() error { return n.setCable(true) }
+
+func (n *Node) setCable(in bool) error {
+	if n.card.VM == nil {
+		return &core.Error{Op: "pull a network cable", Node: n.ID(), Kind: core.Invalid, Err: errors.New("only virtual machines have one, and this node is simulated"), Hint: "let its agent fall silent instead: metalpool lab fault add " + string(n.ID()) + " agent-silent"}
+	}
+	n.mu.Lock()
+	n.cable = in
+	n.mu.Unlock()
+	n.machine.changed()
+	return nil
+}
+
 // close ends the node; what was on comes back on at the lab's next start.
 func (n *Node) close() error {
 	n.mu.Lock()
@@ -241,6 +260,9 @@ func (n *Node) close() error {
 
 // ID is the node's name.
 func (n *Node) ID() core.NodeID { return n.card.ID }
+
+// Virtual reports whether the node is a virtual machine instead of a simulated one.
+func (n *Node) Virtual() bool { return n.card.VM != nil }
 
 // Address is the IP of its BMC and of its OS.
 func (n *Node) Address() string { return n.card.Address }

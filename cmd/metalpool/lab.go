@@ -59,6 +59,7 @@ func (d *labDir) connect() (*lab.Client, error) {
 type upFlags struct {
 	config  lab.Config
 	vendors []string
+	vms     vmFlags
 	output  outputFlag
 }
 
@@ -72,13 +73,21 @@ over HTTPS with the manners of a real vendor, boots the media that it is given, 
 serves SSH from what was written to its disk. Disks and identities are kept in the
 lab's folder: up again is the same rack.
 
+With --vm the servers are virtual machines: QEMU with UEFI firmware, which boot the
+real ramdisk and whatever system lies on their disks.
+
 When it is ready, up writes the list of its servers and prints what to type next.`,
 		Example: `  metalpool lab up --nodes 6
-  metalpool lab up --nodes 100 --vendors idrac9,ilo5 --dir /tmp/lab`,
+  metalpool lab up --nodes 100 --vendors idrac9,ilo5 --dir /tmp/lab
+  metalpool lab up --vm --nodes 2 --dir /tmp/vms
+  metalpool lab up --vm --nodes 1 --disk nvme:8GiB --disk sata:16GiB --memory 1GiB`,
 		Args: exactly(),
 		RunE: a.run(func(ctx context.Context, _ []string) error {
 			var err error
 			if flags.config.Dir, err = dir.path(); err != nil {
+				return err
+			}
+			if flags.config.VM, err = flags.vms.config(); err != nil {
 				return err
 			}
 			flags.config.Vendors = flags.vendors
@@ -86,13 +95,14 @@ When it is ready, up writes the list of its servers and prints what to type next
 		}),
 	}
 	f := cmd.Flags()
-	f.IntVar(&flags.config.Nodes, "nodes", 0, "how `many` servers (default: as many as there are, or 6)")
+	f.IntVar(&flags.config.Nodes, "nodes", 0, "how `many` servers (default: as many as there are, or 6; with --vm 2)")
 	f.StringVar(&flags.config.Net, "net", "", "`block` of loopback addresses, such as 127.77.0.0/16 (default: a free one)")
 	f.StringSliceVar(&flags.vendors, "vendors", nil, "`names` whose manners the BMCs take in turn (default: "+strings.Join(lab.DefaultVendors, ",")+")")
 	f.IntVar(&flags.config.BMCPort, "bmc-port", 0, "`port` of every BMC (default 8443)")
 	f.IntVar(&flags.config.ConsolePort, "console-port", 0, "`port` of the BMCs' SSH, which shows the serial console (default 2200)")
 	f.IntVar(&flags.config.SSHPort, "ssh-port", 0, "`port` of every machine's SSH (default 2222)")
 	f.IntVar(&flags.config.DockerPort, "docker-port", 0, "`port` of every machine's Docker Engine (default 2376)")
+	flags.vms.add(cmd)
 	flags.output.add(cmd)
 	complete(cmd, "vendors", vendorNames()...)
 	return cmd
@@ -109,12 +119,18 @@ type upView struct {
 	Nodes []core.NodeID `json:"nodes"`
 }
 
-// defaultNodes is a rack that fits a terminal and a laptop.
-const defaultNodes = 6
+// Racks that fit a terminal and a laptop.
+const (
+	defaultNodes = 6
+	defaultVMs   = 2
+)
 
 func (a *app) labUp(ctx context.Context, flags upFlags) (err error) {
 	if _, err := os.Stat(filepath.Join(flags.config.Dir, "lab.json")); flags.config.Nodes == 0 && errors.Is(err, os.ErrNotExist) {
 		flags.config.Nodes = defaultNodes
+		if flags.config.VM != nil {
+			flags.config.Nodes = defaultVMs
+		}
 	}
 	rack, err := lab.Up(ctx, flags.config)
 	if err != nil {
@@ -146,21 +162,24 @@ func (a *app) labUp(ctx context.Context, flags upFlags) (err error) {
 func upText(v upView, rack *lab.Lab) string {
 	nodes := rack.Nodes()
 	image := filepath.Join(v.Dir, "lab.img")
+	steps := fmt.Sprintf("metalpool lab image %s\n  metalpool image add lab --source %[1]s --user debian", image)
+	if nodes[0].Virtual() {
+		steps = "metalpool image add lab --source DISK.img --user USER     (a real one, such as 'make image' makes)"
+	}
 	return fmt.Sprintf(`%s, %s to %s, at %s to %s. Ctrl-C ends the lab; disks and identities are kept.
 In another terminal:
 
   export METALPOOL_URL=%s
-  metalpool lab image %s
-  metalpool image add lab --source %[7]s --user debian
+  %s
   metalpool pool set default --image lab
-  metalpool node enroll --from %[8]s --erase --wait
+  metalpool node enroll --from %s --erase --wait
   metalpool machine create web-1
   metalpool machine ssh web-1
   metalpool machine release web-1 --wait
 
 and 'metalpool watch' in a third one shows the rack at work.
 `, plural(len(nodes), "node"), nodes[0].ID(), nodes[len(nodes)-1].ID(), nodes[0].Address(), nodes[len(nodes)-1].Address(),
-		filepath.Join(v.Dir, "pool.db"), image, v.Rack)
+		filepath.Join(v.Dir, "pool.db"), steps, v.Rack)
 }
 
 func labStatusCommand(a *app, dir *labDir) *cobra.Command {
@@ -194,19 +213,23 @@ func labStatusCommand(a *app, dir *labDir) *cobra.Command {
 }
 
 func labPlugCommand(a *app, dir *labDir) *cobra.Command {
-	return labVerb(a, dir, "plug", "Put servers' power cords back", func(ctx context.Context, c *lab.Client, id core.NodeID) error { return c.Plug(ctx, id) })
+	return labVerb(a, dir, "plug", "Put servers' cords back", (*lab.Client).Plug, (*lab.Client).PlugNetwork)
 }
 
 func labUnplugCommand(a *app, dir *labDir) *cobra.Command {
-	return labVerb(a, dir, "unplug", "Pull servers' power cords: machine and BMC are gone at once", func(ctx context.Context, c *lab.Client, id core.NodeID) error { return c.Unplug(ctx, id) })
+	return labVerb(a, dir, "unplug", "Pull servers' power cords: machine and BMC are gone at once", (*lab.Client).Unplug, (*lab.Client).UnplugNetwork)
 }
 
+// onCord pulls or plugs a cord of one server.
+type onCord func(*lab.Client, context.Context, core.NodeID) error
+
 // labVerb does one thing to several servers of the rack.
-func labVerb(a *app, dir *labDir, verb, short string, do func(context.Context, *lab.Client, core.NodeID) error) *cobra.Command {
-	return &cobra.Command{
+func labVerb(a *app, dir *labDir, verb, short string, power, network onCord) *cobra.Command {
+	var cable bool
+	cmd := &cobra.Command{
 		Use:               verb + " NODE...",
 		Short:             short,
-		Example:           "  metalpool lab " + verb + " n001",
+		Example:           "  metalpool lab " + verb + " n001\n  metalpool lab " + verb + " --network n001",
 		Args:              some("NODE"),
 		ValidArgsFunction: dir.completeNodes,
 		RunE: a.run(func(ctx context.Context, ids []string) error {
@@ -214,11 +237,17 @@ func labVerb(a *app, dir *labDir, verb, short string, do func(context.Context, *
 			if err != nil {
 				return err
 			}
+			do := power
+			if cable {
+				do = network
+			}
 			return each(ctx, a.fail, 1, verb+"ged", ids, func(ctx context.Context, id string) error {
-				return do(ctx, client, core.NodeID(id))
+				return do(client, ctx, core.NodeID(id))
 			})
 		}),
 	}
+	cmd.Flags().BoolVar(&cable, "network", false, "only the cable of the first network port, of a virtual machine; its BMC stays")
+	return cmd
 }
 
 // completeNodes completes every argument with the rack's servers.
