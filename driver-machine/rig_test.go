@@ -84,14 +84,36 @@ type rig struct {
 	url           string // of the pool
 	home          string
 	settings      []string // the environment of docker-machine, beside our own
+	patience      time.Duration
 }
 
 // newRig starts a rack of nodes that are clean and ready, in dir.
 func newRig(t testing.TB, dir string, nodes int) *rig {
 	t.Helper()
+	return startRig(t, dir, lab.Config{Nodes: nodes}, labImage(t, dir), patience)
+}
+
+// labImage is enough of an image for simulated nodes.
+func labImage(t testing.TB, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "image.raw")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(lab.WriteImage(f), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// startRig starts a rack and enrolls and cleans its nodes.
+func startRig(t testing.TB, dir string, c lab.Config, image string, patience time.Duration) *rig {
+	t.Helper()
 	needs.Program(t, "scp", "openssh-client")
-	r := &rig{dockerMachine: needs.DockerMachine(t), url: filepath.Join(dir, "pool.db"), home: filepath.Join(dir, "home")}
-	l, err := lab.Up(t.Context(), lab.Config{Dir: filepath.Join(dir, "lab"), Nodes: nodes})
+	r := &rig{dockerMachine: needs.DockerMachine(t), url: filepath.Join(dir, "pool.db"), home: filepath.Join(dir, "home"), patience: patience}
+	c.Dir = filepath.Join(dir, "lab")
+	l, err := lab.Up(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +128,7 @@ func newRig(t testing.TB, dir string, nodes int) *rig {
 		"MACHINE_BUGSNAG_API_TOKEN=no-report",
 		"GORACE=halt_on_error=1 log_path=" + filepath.Join(dir, "race"),
 	}
-	r.fill(t)
+	r.fill(t, image)
 	// First creates side by side race on docker-machine's own CA.
 	r.run(t, "create", "-d", "none", "--url", "tcp://localhost:2376", "ca")
 	r.run(t, "rm", "-f", "ca")
@@ -114,18 +136,10 @@ func newRig(t testing.TB, dir string, nodes int) *rig {
 }
 
 // fill enrolls the rack and cleans it.
-func (r *rig) fill(t testing.TB) {
+func (r *rig) fill(t testing.TB, image string) {
 	t.Helper()
-	image := filepath.Join(r.home, "image.raw")
-	f, err := os.Create(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(lab.WriteImage(f), f.Close()); err != nil {
-		t.Fatal(err)
-	}
 	e := r.engine(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), r.patience)
 	defer cancel()
 	if _, err := e.AddImage(ctx, core.Image{Name: "lab", Source: image, Arch: "amd64", User: "debian"}, nil); err != nil {
 		t.Fatal(err)
@@ -158,7 +172,7 @@ func (r *rig) engine(t testing.TB) *core.Engine {
 func (r *rig) settle(t testing.TB) {
 	t.Helper()
 	e := r.engine(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), r.patience)
 	defer cancel()
 	if _, err := e.Work(ctx); err != nil {
 		t.Fatal(err)
@@ -226,7 +240,7 @@ func (r *rig) end(t testing.TB) {
 // await looks until a machine is as wanted.
 func (r *rig) await(t testing.TB, name string, wanted func(core.Machine) bool) error {
 	e := r.engine(t)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), r.patience)
 	defer cancel()
 	for {
 		m, err := e.MachineNamed(ctx, "e2e", name)
