@@ -24,20 +24,52 @@ import (
 // A server starts from the ISO as a BMC's virtual media shows it, checks in, and says
 // what it is.
 func TestVMRamdiskChecksIn(t *testing.T) {
-	for name, drive := range map[string][]string{
-		"CD on SCSI": {"-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=cd,bootindex=0"},
-		"CD on USB":  {"-device", "qemu-xhci", "-device", "usb-storage,drive=cd,removable=on,bootindex=0"},
-	} {
-		t.Run(name, func(t *testing.T) { checkIn(t, drive) })
+	for name, drive := range map[string]func(iso string) []string{"CD on SCSI": cdOnSCSI, "CD on USB": cdOnUSB} {
+		t.Run(name, func(t *testing.T) {
+			const mac = "52:54:00:12:34:56"
+			r := newRig(t, nil)
+			startVM(t, append(drive(r.iso),
+				"-netdev", "user,id=net,hostfwd=tcp:"+r.agentAt+"-:"+r.agentPort, "-device", "e1000e,netdev=net,mac="+mac))
+			inventory, log := r.meet(t)
+			if id := inventory.Identity; id.UUID != systemUUID || len(id.MACs) != 1 || id.MACs[0] != mac {
+				t.Errorf("it says that it is %+v", id)
+			}
+			if h := inventory.Hardware; h.Arch != "amd64" || h.CPUs != 2 {
+				t.Errorf("it says that it has %+v", h)
+			}
+			if d := inventory.Hardware.Disks; len(d) != 1 || d[0].Serial != "NVME1" || d[0].Size != 1<<30 || d[0].Kind != core.NVMe {
+				t.Errorf("it says that it has the disks %+v", d)
+			}
+			for _, want := range []string{"Linux version", "metalpool: checked in"} {
+				if !strings.Contains(log, want) {
+					t.Errorf("its log does not say %q:\n%s", want, log)
+				}
+			}
+		})
 	}
 }
 
-const (
-	macAddress = "52:54:00:12:34:56"
-	systemUUID = "0a1b2c3d-1111-4222-8333-444455556666"
-)
+func cdOnSCSI(iso string) []string {
+	return []string{"-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=cd,bootindex=0", "-drive", "id=cd,if=none,format=raw,readonly=on,file=" + iso}
+}
 
-func checkIn(t *testing.T, drive []string) {
+// cdOnUSB is how the media of a real BMC looks.
+func cdOnUSB(iso string) []string {
+	return []string{"-device", "qemu-xhci", "-device", "usb-bot,id=bmc", "-device", "scsi-cd,bus=bmc.0,drive=cd,bootindex=0", "-drive", "id=cd,if=none,format=raw,readonly=on,file=" + iso}
+}
+
+const systemUUID = "0a1b2c3d-1111-4222-8333-444455556666"
+
+// rig is an engine that offers one boot.
+type rig struct {
+	deployer           *deploy.Deployer
+	boot               core.Boot
+	secret             core.BootSecret
+	iso                string // as the node gets it
+	agentAt, agentPort string // where the agent is reached, and its port
+}
+
+func newRig(t *testing.T, network *core.Network) *rig {
 	d, err := deploy.New(deploy.Config{
 		CacheDir: t.TempDir(), Bind: "127.0.0.1", Ramdisk: needs.Ramdisk(t),
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -45,36 +77,35 @@ func checkIn(t *testing.T, drive []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = d.Close() }()
-	boot, secret, err := d.NewBoot(time.Hour)
-	if err != nil {
+	t.Cleanup(func() { _ = d.Close() })
+	r := &rig{deployer: d, iso: filepath.Join(t.TempDir(), "media.iso"), agentAt: freeAddress(t)}
+	if _, r.agentPort, err = net.SplitHostPort(r.agentAt); err != nil {
 		t.Fatal(err)
 	}
-	agentAt := freeAddress(t)
-	url, err := d.Offer(t.Context(), boot, secret, core.BootParams{
-		Node: "vm-1", Generation: 1, BMCHost: "127.0.0.1", Silence: 10 * time.Minute,
-		Agent: core.AgentRoute{Advertise: "10.0.2.2", Address: agentAt},
+	if r.boot, r.secret, err = d.NewBoot(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	url, err := d.Offer(t.Context(), r.boot, r.secret, core.BootParams{
+		Node: "vm-1", Generation: 1, BMCHost: "127.0.0.1", Silence: 10 * time.Minute, Network: network,
+		Agent: core.AgentRoute{Advertise: "10.0.2.2", Address: r.agentAt},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, err := net.SplitHostPort(agentAt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	iso := filepath.Join(t.TempDir(), "media.iso")
-	download(t, url, iso)
-	startVM(t, append(drive, "-drive", "id=cd,if=none,format=raw,readonly=on,file="+iso,
-		"-netdev", "user,id=net,hostfwd=tcp:"+agentAt+"-:"+port, "-device", "e1000e,netdev=net,mac="+macAddress))
+	download(t, url, r.iso)
+	return r
+}
 
+// meet waits for the node, and asks it what it is and what it did.
+func (r *rig) meet(t *testing.T) (core.Inventory, string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	endpoint, err := d.AwaitCheckIn(ctx, boot.ID)
+	endpoint, err := r.deployer.AwaitCheckIn(ctx, r.boot.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	boot.Agent = &endpoint
-	agent, err := d.Dial(boot, secret, 1)
+	r.boot.Agent = &endpoint
+	agent, err := r.deployer.Dial(r.boot, r.secret, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,24 +114,11 @@ func checkIn(t *testing.T, drive []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id := inventory.Identity; id.UUID != systemUUID || len(id.MACs) != 1 || id.MACs[0] != macAddress {
-		t.Errorf("it says that it is %+v", id)
-	}
-	if d := inventory.Hardware.Disks; len(d) != 1 || d[0].Serial != "NVME1" || d[0].Size != 1<<30 || d[0].Kind != core.NVMe {
-		t.Errorf("it says that it has the disks %+v", d)
-	}
 	log, err := agent.Log(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Linux version", "metalpool: checked in"} {
-		if !strings.Contains(log, want) {
-			t.Errorf("its log does not say %q", want)
-		}
-	}
-	if inventory.Hardware.Arch != "amd64" || inventory.Hardware.CPUs != 2 {
-		t.Errorf("it says that it has %+v", inventory.Hardware)
-	}
+	return inventory, log
 }
 
 // freeAddress is where nothing listens now.
