@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -62,14 +63,14 @@ func (s *System) resetFirmware() []string {
 // resetCrashes deletes what kernels that crashed left of their log.
 func (s *System) resetCrashes() []string {
 	dir := s.path("sys/fs/pstore")
-	if err := s.mountCrashes(dir); err != nil {
+	if err := mountCrashes(dir); err != nil {
 		return []string{"records of crashes cannot be seen: " + err.Error()}
 	}
 	files, err := os.ReadDir(dir)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil // this kernel keeps none
 	}
-	removed, failed := 0, []error(nil)
+	removed, failed := 0, []error{err}
 	for _, f := range files {
 		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
 			failed = append(failed, err)
@@ -87,10 +88,16 @@ func (s *System) resetCrashes() []string {
 	return lines
 }
 
-func (s *System) mountCrashes(dir string) error {
+// mountCrashes shows the records where the kernel shows nothing so far, but has a
+// place for them.
+func mountCrashes(dir string) error {
 	var at unix.Statfs_t
-	if s.base != "" || unix.Statfs(dir, &at) != nil || at.Type == unix.PSTOREFS_MAGIC {
+	err := unix.Statfs(dir, &at)
+	if err == nil && at.Type == unix.SYSFS_MAGIC {
+		err = unix.Mount("pstore", dir, "pstore", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return unix.Mount("pstore", dir, "pstore", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	return err
 }

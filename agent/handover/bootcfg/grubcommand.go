@@ -112,7 +112,7 @@ func (g *grub) newItem(command string, args []string, block []statement) menuIte
 
 // search sets a variable to the device of a volume, by what that volume has.
 func (g *grub) search(command string, args []string) bool {
-	by, variable, name := strings.TrimPrefix(strings.TrimPrefix(command, "search"), "."), "root", ""
+	by, variable := strings.TrimPrefix(strings.TrimPrefix(command, "search"), "."), "root"
 	var rest []string
 	for i := 0; i < len(args); i++ {
 		switch a := args[i]; {
@@ -140,7 +140,7 @@ func (g *grub) search(command string, args []string) bool {
 	if len(rest) == 0 {
 		return false
 	}
-	name = rest[0]
+	name := rest[0]
 	if command != "search" && len(rest) > 1 {
 		variable = rest[1]
 	} else if command == "search" && len(rest) > 1 {

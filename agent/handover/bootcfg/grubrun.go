@@ -175,7 +175,7 @@ func (g *grub) script(name string) (bool, error) {
 	}
 	text, err := readConfig(v.Files, path)
 	if err != nil {
-		return false, nil //nolint:nilerr // to GRUB, too, a file that is not there is a false
+		return false, nil // as to GRUB, what is not there is a false
 	}
 	if slices.Contains(g.sources, v.Name+path) || len(g.sources) >= 10 {
 		return false, fmt.Errorf("%s runs itself", path)
