@@ -7,7 +7,7 @@ import (
 
 // consolesWords end a sentence about a server that did not do what it should.
 func (w *work) consolesWords(ctx context.Context) string {
-	return ending("; its console ends: ", w.console(ctx))
+	return ending("; its console ends: ", tail(w.console(ctx)))
 }
 
 // agentsWords end a sentence about what the agent could not do.

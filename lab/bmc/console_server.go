@@ -30,10 +30,11 @@ type ConsoleServer struct {
 	end  context.CancelFunc
 	work sync.WaitGroup
 
-	mu       sync.Mutex
-	watching int
-	logins   int
-	refused  int
+	watching chan struct{} // holds one token for each session at the console
+
+	mu      sync.Mutex
+	logins  int
+	refused int
 }
 
 // ServeConsole answers SSH for b on l, which it owns from then on, until Close, and
@@ -47,6 +48,7 @@ func ServeConsole(b *BMC, l net.Listener, key ssh.Signer) (*ConsoleServer, error
 		return nil, errors.New("serve a console: the listener is not TCP's")
 	}
 	s := &ConsoleServer{bmc: b, console: b.manners.Console, serial: b.config.Machine.(Serial), listener: l}
+	s.watching = make(chan struct{}, s.console.sessions())
 	s.config = ssh.ServerConfig{PasswordCallback: s.login, ServerVersion: "SSH-2.0-metalpool_lab"}
 	s.config.AddHostKey(key)
 	s.ctx, s.end = context.WithCancel(context.Background())
@@ -152,7 +154,7 @@ func (s *ConsoleServer) shell(ctx context.Context, channel ssh.Channel) {
 		if len(s.console.Entry) > 0 && !s.commandLine(keys, channel) {
 			return
 		}
-		if s.take() {
+		if s.take(ctx) {
 			defer s.leave()
 			s.watch(ctx, keys, channel)
 			return
@@ -164,22 +166,24 @@ func (s *ConsoleServer) shell(ctx context.Context, channel ssh.Channel) {
 	}
 }
 
-// take gets one of the console's sessions.
-func (s *ConsoleServer) take() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.watching >= s.console.sessions() {
-		return false
+// takenAfter is how long a client waits for a session: one that was left a moment ago
+// may not have ended yet.
+const takenAfter = 500 * time.Millisecond
+
+// take gets one of the console's sessions, for leave to give back.
+func (s *ConsoleServer) take(ctx context.Context) bool {
+	wait := time.NewTimer(takenAfter)
+	defer wait.Stop()
+	select {
+	case s.watching <- struct{}{}:
+		return true
+	case <-wait.C:
+	case <-ctx.Done():
 	}
-	s.watching++
-	return true
+	return false
 }
 
-func (s *ConsoleServer) leave() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.watching--
-}
+func (s *ConsoleServer) leave() { <-s.watching }
 
 // commandLine reads commands until those that lead into the console were given, in
 // their order; false is a client that left.

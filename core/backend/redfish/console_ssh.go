@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -126,7 +127,7 @@ func (l line) enter(ctx context.Context, conn net.Conn) (*stream, error) {
 	if err := session.Shell(); err != nil {
 		return nil, fmt.Errorf("it starts no shell: %w", err)
 	}
-	s := newStream(client, out)
+	s := newStream(client, session, out)
 	if err := s.walkIn(ctx, keys, l.offer.entry, l.options); err != nil {
 		_ = s.Close()
 		return nil, err
@@ -222,15 +223,17 @@ func (b *conversation) consoleError(ctx context.Context, err error) error {
 
 // stream is what comes out of a console.
 type stream struct {
-	client *ssh.Client
-	pieces chan []byte
-	done   chan struct{}
-	rest   []byte
-	prompt string // of the command line before the console
+	client  *ssh.Client
+	session *ssh.Session
+	pieces  chan []byte // closed at the end
+	done    chan struct{}
+	closing sync.Once
+	rest    []byte
+	prompt  string // of the command line before the console
 }
 
-func newStream(client *ssh.Client, out io.Reader) *stream {
-	s := &stream{client: client, pieces: make(chan []byte), done: make(chan struct{})}
+func newStream(client *ssh.Client, session *ssh.Session, out io.Reader) *stream {
+	s := &stream{client: client, session: session, pieces: make(chan []byte), done: make(chan struct{})}
 	go func() {
 		defer close(s.pieces)
 		for {
@@ -264,17 +267,28 @@ func (s *stream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (s *stream) Close() error {
-	select {
-	case <-s.done:
-		return nil
-	default:
-	}
-	close(s.done)
-	err := s.client.Close()
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
-		return nil // the BMC, or the end of the context, was first
-	}
+// farewell is how long a BMC may take to see that a session has ended.
+const farewell = time.Second
+
+// Close leaves as a guest does: where there is one session only, it is free when Close
+// returns, unless the BMC is slow to say so.
+func (s *stream) Close() (err error) {
+	s.closing.Do(func() {
+		_ = s.session.Close() // the answer is the end of pieces
+		gone := time.NewTimer(farewell)
+		defer gone.Stop()
+		for open := true; open; {
+			select {
+			case _, open = <-s.pieces:
+			case <-gone.C:
+				open = false
+			}
+		}
+		close(s.done)
+		if err = s.client.Close(); errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
+			err = nil // the BMC, or the end of the context, was first
+		}
+	})
 	return err
 }
 
