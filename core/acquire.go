@@ -72,7 +72,7 @@ func (e *Engine) acquireOnce(ctx context.Context, o Order, queue bool) (a Alloca
 		return e.claim(tx, &a, stored, n, o.AcquireTimeout)
 	})
 	if err == nil {
-		err = missed
+		err = e.explained(ctx, missed)
 	}
 	return a, err
 }
@@ -93,7 +93,7 @@ func (e *Engine) look(tx Tx, o Order, a *Allocation) (stored bool, n Node, err e
 		}
 		*a = Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, State: Waiting, Request: o.Request}
 	}
-	n, err = e.choose(tx, *a)
+	n, err = choose(tx, *a)
 	return stored, n, err
 }
 

@@ -1,15 +1,18 @@
 package core
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
 	"time"
 )
 
-// choose finds a claimable node for a request within the transaction, or a
-// NoCapacity error that says why not.
-func (e *Engine) choose(tx Tx, a Allocation) (Node, error) {
+// choose finds the cheapest claimable node for a request within the transaction. Where
+// there is none it does not say why: that takes a look at every node, which nobody is
+// to wait for who wants to write; see explained.
+func choose(tx Tx, a Allocation) (Node, error) {
 	ahead, err := queueAhead(tx, a)
 	if err != nil {
 		return Node{}, err
@@ -36,7 +39,33 @@ func (e *Engine) choose(tx Tx, a Allocation) (Node, error) {
 	if found {
 		return best, nil
 	}
-	return Node{}, e.noCapacity(tx, a, ahead, places)
+	return Node{}, &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: &unfitError{a}, Hint: "see 'metalpool node list'"}
+}
+
+// unfitError is that no node could be claimed for an allocation, and nobody has looked
+// yet why.
+type unfitError struct{ a Allocation }
+
+func (u *unfitError) Error() string { return "no node fits and is free" }
+
+// explained says why no node could be claimed, where err is that none could. A node
+// that became free in between is an explanation, too: try again.
+func (e *Engine) explained(ctx context.Context, err error) error {
+	var unfit *unfitError
+	if !errors.As(err, &unfit) {
+		return err
+	}
+	viewErr := e.store.View(context.WithoutCancel(ctx), func(tx Tx) error {
+		why, viewErr := noCapacity(tx, unfit.a)
+		if viewErr == nil {
+			err = why
+		}
+		return viewErr
+	})
+	if viewErr != nil {
+		e.log.Warn("why no node fits is not known", "error", viewErr)
+	}
+	return err
 }
 
 // refusal says why an Available node is not for this allocation; "" takes it.
@@ -137,17 +166,29 @@ func groupPlaces(tx Tx, a Allocation) (places, error) {
 }
 
 // noCapacity explains, node by node, why nothing could be claimed.
-func (e *Engine) noCapacity(tx Tx, a Allocation, ahead []waiter, p places) error {
+func noCapacity(tx Tx, a Allocation) (why, err error) {
+	ahead, err := queueAhead(tx, a)
+	if err != nil {
+		return nil, err
+	}
+	p, err := groupPlaces(tx, a)
+	if err != nil {
+		return nil, err
+	}
 	total, soon := 0, 0
 	states := map[State]int{}
 	reasons := map[string][]NodeID{}
 	for n, err := range tx.Nodes(NodeFilter{Pool: a.Request.Pool}) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		total++
 		if n.State == Available {
 			why := refusal(n, a, ahead, p)
+			if why == "" {
+				why = "has just become free"
+				soon++
+			}
 			reasons[why] = append(reasons[why], n.ID)
 			if strings.HasSuffix(why, queuedFirst) {
 				soon++ // that one may leave the queue, or get another node
@@ -164,14 +205,13 @@ func (e *Engine) noCapacity(tx Tx, a Allocation, ahead []waiter, p places) error
 		}
 	}
 	if total == 0 {
-		return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("pool %q has no nodes", a.Request.Pool), Hint: "enroll some with 'metalpool node enroll', or name another pool ('metalpool pool list')"}
+		return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("pool %q has no nodes", a.Request.Pool), Hint: "enroll some with 'metalpool node enroll', or name another pool ('metalpool pool list')"}, nil
 	}
 	hint := "see 'metalpool node list'"
 	if soon > 0 {
 		hint = "wait for one with --metalpool-wait 30m, or " + hint
 	}
-	err := &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: &ShortageError{Total: total, May: soon, Why: shortage(states, reasons)}, Hint: hint}
-	return err
+	return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: &ShortageError{Total: total, May: soon, Why: shortage(states, reasons)}, Hint: hint}, nil
 }
 
 // ShortageError is the reason of a NoCapacity error.

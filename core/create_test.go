@@ -30,3 +30,31 @@ func TestCreateAndRelease(t *testing.T) {
 		t.Logf("%q", host.Calls())
 	})
 }
+
+// Nobody gets a larger server than was asked for while a smaller one is free.
+func TestTheSmallestThatFitsIsTaken(t *testing.T) {
+	p := bareRack(t, 0)
+	e, _ := p.engine()
+	for id, memory := range map[core.NodeID]core.Bytes{"large": 512, "small": 64, "middle": 128} {
+		p.insert(core.Node{ID: id, State: core.Available, Hardware: core.Hardware{Memory: memory * core.GiB}, Spec: core.NodeSpec{
+			BMC: core.Endpoint{Backend: "redfish", URL: "https://" + string(id) + ".bmc"}, Identity: core.Identity{Serial: "SN-" + string(id)},
+		}})
+	}
+	acquire := func(id string, memory core.Bytes) (core.NodeID, error) {
+		o := order(id, id)
+		o.Request.Pool, o.Request.Memory = core.DefaultPool, memory*core.GiB
+		a, err := e.Acquire(t.Context(), o, nil)
+		return a.Node, err
+	}
+	for _, tt := range []struct {
+		memory core.Bytes
+		want   core.NodeID
+	}{{100, "middle"}, {0, "small"}, {0, "large"}} {
+		if got, err := acquire("m-"+string(tt.want), tt.memory); got != tt.want || err != nil {
+			t.Errorf("for %d GiB: %s, %v; want %s", int64(tt.memory), got, err, tt.want)
+		}
+	}
+	if _, err := acquire("one-more", 0); !core.Is(err, core.NoCapacity) {
+		t.Errorf("of an empty pool: %v", err)
+	}
+}

@@ -240,7 +240,7 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 	case Is(err, LeaseLost):
 		return c.stopped(ctx, w, err)
 	case err != nil:
-		return c.failed(ctx, w, alone(why, err))
+		return c.failed(ctx, w, alone(why, c.e.explained(ctx, err)))
 	}
 	say(c.report, Progress{Node: w.node.ID, Step: "node", Message: fmt.Sprintf("failed: %v; moving to another node", why)})
 	w.e.startDetached()

@@ -1,5 +1,7 @@
 package core
 
+import "fmt"
+
 // Hardware is what a server is made of, as its BMC or the agent tells.
 // Zero means unknown, and an unknown fact never satisfies a requirement.
 type Hardware struct {
@@ -12,6 +14,19 @@ type Hardware struct {
 	NICs         []NIC  `json:"nics,omitempty"`
 	GPUs         []GPU  `json:"gpus,omitempty"`
 	BIOS         string `json:"bios,omitempty"` // firmware version, compared with the enrolled one
+}
+
+// Worth orders servers, as text, by what it costs to have one taken: GPUs first, then
+// memory, processors and disks. It is in coarse units, so that servers bought as one
+// are one.
+func (h Hardware) Worth() string {
+	var disks Bytes
+	for _, d := range h.Disks {
+		if !d.Removable {
+			disks += d.Size
+		}
+	}
+	return fmt.Sprintf("%03d %06d %05d %06d", len(h.GPUs), h.Memory/GiB, h.CPUs, disks/100e9)
 }
 
 // DiskKind is how a disk stores; NVMe disks are also SSDs for matching.

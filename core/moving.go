@@ -33,7 +33,7 @@ func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) e
 				return err
 			}
 		}
-		next, err := c.e.nextNode(tx, *held)
+		next, err := nextNode(tx, *held)
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) e
 		return why // the same request goes on with it
 	}
 	if err != nil {
-		err = alone(why, err)
+		err = alone(why, c.e.explained(ctx, err))
 		if releaseErr := c.e.releaseUntouched(ctx, a, why, answered); releaseErr != nil {
 			err = also(err, "it could not be released", releaseErr)
 		}
@@ -143,7 +143,7 @@ func (c *creation) moveAway(ctx context.Context, w *work, why error) error {
 		if err != nil {
 			return err
 		}
-		next, err := w.e.nextNode(tx, *a)
+		next, err := nextNode(tx, *a)
 		if err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func alone(why, other error) error {
 }
 
 // nextNode chooses another node for an allocation that one has failed.
-func (e *Engine) nextNode(tx Tx, a Allocation) (Node, error) {
+func nextNode(tx Tx, a Allocation) (Node, error) {
 	if len(a.Moves) >= maxMoves {
 		return Node{}, &Error{Op: "move", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("%d nodes have failed it (%s)", len(a.Moves)+1, join(append(slices.Clone(a.Moves), a.Node), ", "))}
 	}
@@ -181,5 +181,5 @@ func (e *Engine) nextNode(tx Tx, a Allocation) (Node, error) {
 		return Node{}, &Error{Op: "move", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("node %s was asked for by name", a.Request.Node)}
 	}
 	a.Moves = append(slices.Clone(a.Moves), a.Node)
-	return e.choose(tx, a)
+	return choose(tx, a)
 }

@@ -144,7 +144,7 @@ func (e *Engine) Check(ctx context.Context, o Order) error {
 	if err != nil {
 		return err
 	}
-	return e.store.View(ctx, func(tx Tx) error {
+	err = e.store.View(ctx, func(tx Tx) error {
 		a, err := e.existing(tx, o)
 		if err != nil || a.ID != "" {
 			return err
@@ -152,13 +152,15 @@ func (e *Engine) Check(ctx context.Context, o Order) error {
 		if err := e.admit(tx, o); err != nil {
 			return err
 		}
-		_, err = e.choose(tx, Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, Request: o.Request})
-		var s *ShortageError
-		if errors.As(err, &s) && s.May > 0 && o.Wait > 0 {
-			return nil // it will queue
-		}
+		_, err = choose(tx, Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, Request: o.Request})
 		return err
 	})
+	err = e.explained(ctx, err)
+	var s *ShortageError
+	if errors.As(err, &s) && s.May > 0 && o.Wait > 0 {
+		return nil // it will queue
+	}
+	return err
 }
 
 // hostOf is the host of a BMC's URL, without its port.

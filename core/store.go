@@ -39,8 +39,9 @@ type Tx interface {
 	Node(id NodeID) (Node, error)
 	// Nodes lists in the order of ID.
 	Nodes(f NodeFilter) iter.Seq2[Node, error]
-	// Candidates lists the Available nodes of a pool, starting at a random place so
-	// that racers do not collide, each node once.
+	// Candidates lists the Available nodes of a pool, those of the least Worth first,
+	// each node once. Among those of one Worth it starts at a random place, so that
+	// racers do not collide.
 	Candidates(pool string) iter.Seq2[Node, error]
 	// InsertNode refuses with Exists an ID, a BMC address or an identity that is
 	// there already, naming the node that has it.

@@ -279,6 +279,16 @@ func (s suite) candidates(t *testing.T) {
 		_, err := tx.Node(server(0).ID) // a loop that was left is no obstacle
 		return err
 	})
+	// The cheapest come first, and a change of hardware counts at once.
+	large, small := server(0), server(count-1)
+	large.Hardware.Memory, small.Hardware.Memory = 2*core.TiB, core.GiB
+	update(t, store, func(tx core.Tx) error { return errors.Join(tx.PutSpec(large), tx.PutSpec(small)) })
+	for range 8 {
+		if ids := candidates(core.DefaultPool); len(ids) != count || ids[0] != small.ID || ids[count-1] != large.ID {
+			t.Fatalf("got %v, want %s first and %s last", ids, small.ID, large.ID)
+		}
+	}
+	update(t, store, func(tx core.Tx) error { return errors.Join(tx.PutSpec(server(0)), tx.PutSpec(server(count-1))) })
 	// Claims make holes; what is left is still found, to the last one.
 	for left := count; left > 0; left-- {
 		if ids := candidates(core.DefaultPool); len(ids) != left {

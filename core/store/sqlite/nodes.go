@@ -61,30 +61,42 @@ func (t *tx) Nodes(f core.NodeFilter) iter.Seq2[core.Node, error] {
 	return list(t, "list nodes", scanNode, "SELECT "+nodeColumns+fromNodes+where.String()+" ORDER BY n.id", args...)
 }
 
-// Candidates is one statement that reads on as the loop asks: it costs the same
-// for the first node whether the pool has ten or ten thousand.
+// Candidates costs the same for the first node whether the pool has ten or ten
+// thousand: the index leads to the next worth, and its nodes are read as the loop asks.
 func (t *tx) Candidates(pool string) iter.Seq2[core.Node, error] {
 	return func(yield func(core.Node, error) bool) {
-		var first, last int64
-		found, err := t.read("find candidates", candidateEnds, []any{pool}, &first, &last)
-		if err != nil {
-			yield(core.Node{}, err)
-			return
+		var worth string // of the nodes that were listed last
+		for {
+			var next string
+			var first, last int64
+			found, err := t.read("find candidates", cheapest, []any{pool, worth}, &next, &first)
+			if found && err == nil {
+				_, err = t.read("find candidates", lastOfWorth, []any{pool, next}, &last)
+			}
+			if err != nil {
+				yield(core.Node{}, err)
+				return
+			}
+			if !found {
+				return
+			}
+			worth = next
+			start := first + rand.Int64N(last-first+1)
+			for n, err := range list(t, "find candidates", scanNode, candidates, pool, worth, start) {
+				if !yield(n, err) {
+					return
+				}
+			}
 		}
-		if !found {
-			return
-		}
-		start := first + rand.Int64N(last-first+1)
-		list(t, "find candidates", scanNode, candidates, pool, start)(yield)
 	}
 }
 
 const (
-	available     = "n.state = '" + string(core.Available) + "' AND n.pool = ?1"
-	candidateEnds = "SELECT first.seq, last.seq FROM (SELECT seq FROM nodes n WHERE " + available + " ORDER BY seq LIMIT 1) first," +
-		" (SELECT seq FROM nodes n WHERE " + available + " ORDER BY seq DESC LIMIT 1) last"
-	candidates = "SELECT " + nodeColumns + fromNodes + " WHERE " + available + " AND n.seq >= ?2" +
-		" UNION ALL SELECT " + nodeColumns + fromNodes + " WHERE " + available + " AND n.seq < ?2"
+	available   = "n.state = '" + string(core.Available) + "' AND n.pool = ?1"
+	cheapest    = "SELECT worth, seq FROM nodes n WHERE " + available + " AND worth > ?2 ORDER BY worth, seq LIMIT 1"
+	lastOfWorth = "SELECT seq FROM nodes n WHERE " + available + " AND worth = ?2 ORDER BY seq DESC LIMIT 1"
+	candidates  = "SELECT " + nodeColumns + fromNodes + " WHERE " + available + " AND n.worth = ?2 AND n.seq >= ?3" +
+		" UNION ALL SELECT " + nodeColumns + fromNodes + " WHERE " + available + " AND n.worth = ?2 AND n.seq < ?3"
 )
 
 func (t *tx) InsertNode(n core.Node) error {
@@ -96,8 +108,8 @@ func (t *tx) InsertNode(n core.Node) error {
 	if err := t.unshared(n); err != nil {
 		return err
 	}
-	_, err = t.write(op, "INSERT INTO nodes (id, pool, state, reason, suspect, allocation, attempt, erases, since, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		string(n.ID), n.Pool, string(n.State), n.Reason, n.Suspect, string(n.Allocation), string(n.Attempt), n.Erases, stamp(n.Since), int64(n.Version))
+	_, err = t.write(op, "INSERT INTO nodes (id, pool, state, reason, suspect, allocation, attempt, erases, since, version, worth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		string(n.ID), n.Pool, string(n.State), n.Reason, n.Suspect, string(n.Allocation), string(n.Attempt), n.Erases, stamp(n.Since), int64(n.Version), n.Hardware.Worth())
 	if duplicate(err) {
 		return &core.Error{Op: "enroll", Node: n.ID, Kind: core.Exists, Err: fmt.Errorf("there is a node %s already", n.ID), Hint: "choose another ID, or change that node with 'metalpool node set'"}
 	}
@@ -120,7 +132,7 @@ func (t *tx) PutSpec(n core.Node) error {
 	if err := t.unshared(n); err != nil {
 		return err
 	}
-	rows, err := t.write(op, "UPDATE nodes SET pool = ? WHERE id = ?", n.Pool, string(n.ID))
+	rows, err := t.write(op, "UPDATE nodes SET pool = ?, worth = ? WHERE id = ?", n.Pool, n.Hardware.Worth(), string(n.ID))
 	if err != nil {
 		return err
 	}

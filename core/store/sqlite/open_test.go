@@ -55,6 +55,20 @@ func tamper(t *testing.T, path string, statements ...string) {
 	}
 }
 
+// query reads one text of the file behind the store's back.
+func query(t *testing.T, path, statement string) (text string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRowContext(t.Context(), statement).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 func TestOpenRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		make    func(t *testing.T) string
@@ -112,7 +126,7 @@ func TestOpenRefuses(t *testing.T) {
 				tamper(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, 1)")
 				return path
 			},
-			want: core.Invalid, options: sqlite.Options{Create: true}, says: []string{"schema version 4711", "this program knows 2", "update this program"},
+			want: core.Invalid, options: sqlite.Options{Create: true}, says: []string{"schema version 4711", "this program knows 3", "update this program"},
 		},
 		"another key": {
 			make: func(t *testing.T) string { return made(t, sqlite.Options{KeyFingerprint: "aaaa"}) },
@@ -203,7 +217,7 @@ func TestMakingGoesOn(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "pool.db")
 			left(t, path)
 			first := closed(t, path, sqlite.Options{})
-			if first.PoolID == "" || first.Schema != 2 {
+			if first.PoolID == "" || first.Schema != 3 {
 				t.Errorf("info %+v", first)
 			}
 			if again := closed(t, path, sqlite.Options{}); again != first {
@@ -400,7 +414,22 @@ func TestWaitingEnds(t *testing.T) {
 // that it holds.
 func TestAnOlderStoreIsMigrated(t *testing.T) {
 	path := made(t, sqlite.Options{})
+	node := core.Node{ID: "n1", State: core.Available, Pool: "p", Hardware: core.Hardware{
+		Memory: 64*core.GiB + 1, CPUs: 32, GPUs: make([]core.GPU, 2), Disks: []core.Disk{{Size: 480e9}, {Size: 3840e9}, {Size: core.TiB, Removable: true}},
+	}}
+	bare := core.Node{ID: "n2", State: core.Available, Pool: "p"}
+	before, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := before.Update(t.Context(), func(tx core.Tx) error { return errors.Join(tx.InsertNode(node), tx.InsertNode(bare)) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
 	tamper(t, path,
+		"DROP INDEX nodes_by_state", "CREATE INDEX nodes_by_state ON nodes (state, pool)", "ALTER TABLE nodes DROP COLUMN worth",
 		"ALTER TABLE events DROP COLUMN bytes", "DELETE FROM goose_db_version WHERE version_id > 1",
 		"INSERT INTO events (at, node, allocation, attempt, generation, type, before, after, trigger, step, message, process) VALUES (1, 'n1', '', '', 0, 'note', '', '', '', '', 'from long ago', '')")
 	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
@@ -422,7 +451,12 @@ func TestAnOlderStoreIsMigrated(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || len(found) != 2 || found[0].Message != "from long ago" || found[1].Bytes != core.GiB || s.Info().Schema != 2 {
+	if err != nil || len(found) != 2 || found[0].Message != "from long ago" || found[1].Bytes != core.GiB || s.Info().Schema != 3 {
 		t.Errorf("schema %d holds %+v, %v", s.Info().Schema, found, err)
+	}
+	for _, n := range []core.Node{node, bare} {
+		if got := query(t, path, "SELECT worth FROM nodes WHERE id = '"+string(n.ID)+"'"); got != n.Hardware.Worth() {
+			t.Errorf("%s is worth %q, want %q", n.ID, got, n.Hardware.Worth())
+		}
 	}
 }
