@@ -12,7 +12,7 @@ import (
 // nobody has at hand.
 type commands interface {
 	// admin sends an NVMe admin command. data is written to, where there is any. What
-	// the controller refuses is an nvmeStatus.
+	// the controller refuses is an nvmeError.
 	admin(c adminCommand, data []byte) error
 	// scsi sends a SCSI command. Only one that did not reach the device is an error.
 	scsi(c scsiCommand, data []byte) (scsiAnswer, error)
@@ -45,12 +45,12 @@ const (
 	long  = 24 * time.Hour // for those that return when all is erased
 )
 
-// nvmeStatus is a controller's refusal: its status field without the phase bit.
-type nvmeStatus uint16
+// nvmeError is a controller's refusal: its status field without the phase bit.
+type nvmeError uint16
 
-func (s nvmeStatus) Error() string {
+func (s nvmeError) Error() string {
 	const codes, retry = 0x7ff, 0x4000
-	names := map[nvmeStatus]string{
+	names := map[nvmeError]string{
 		0x001: "invalid opcode", 0x002: "invalid field", 0x004: "data transfer error", 0x006: "internal error",
 		0x007: "aborted", 0x00b: "invalid namespace or format", 0x01c: "sanitize failed", 0x01d: "sanitize in progress",
 		0x020: "namespace is write-protected", 0x084: "format in progress", 0x10a: "invalid format", 0x10f: "sanitize requires a firmware reset",
@@ -71,15 +71,16 @@ type sense struct {
 
 // Sense keys, and codes with their qualifiers, that mean something here.
 const (
-	noSense, recovered, notReady, mediumError, illegalRequest = 0, 1, 2, 3, 5
+	noSense, recovered, illegalRequest = 0, 1, 5
 
+	invalidCommand = 0x2000
 	sanitizing     = 0x041b
 	sanitizeFailed = 0x3103
 )
 
 func (s sense) Error() string {
 	names := map[uint16]string{
-		0x2000: "invalid command", 0x2400: "invalid field", 0x2700: "write-protected",
+		invalidCommand: "invalid command", 0x2400: "invalid field", 0x2700: "write-protected",
 		sanitizing: "sanitize in progress", sanitizeFailed: "sanitize failed",
 	}
 	text := fmt.Sprintf("SCSI sense %x/%02x/%02x", s.key, s.code>>8, s.code&0xff)

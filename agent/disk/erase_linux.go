@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"sync"
 
 	"github.com/metalpool/metalpool/agent/aligned"
 	"github.com/metalpool/metalpool/core"
@@ -41,10 +42,13 @@ func (d *Device) eraser(progress func(done, total core.Bytes)) (*eraser, error) 
 // clearStep is in bytes: long enough for the speed of any disk.
 const clearStep = 8 << 20
 
+// zeroBlock is shared, since a server may have dozens of disks.
+var zeroBlock = sync.OnceValue(func() []byte { return aligned.Bytes(clearStep) })
+
 // overwrite writes zeros to every sector as data: what a drive is told to make zero
 // it may merely forget.
 func (d *Device) overwrite(ctx context.Context, progress func(done, total core.Bytes)) error {
-	zeros := aligned.Bytes(clearStep)
+	zeros := zeroBlock()
 	return d.each(ctx, clearStep, progress, func(off, n int64) error {
 		_, err := d.WriteAt(zeros[:n], off)
 		return err

@@ -15,7 +15,8 @@ func TestTheKernelsStructures(t *testing.T) {
 	if size := unsafe.Sizeof(passthruCommand{}); size != 72 || ioctlAdmin != 0xc0484e41 {
 		t.Errorf("an NVMe command of %d bytes by ioctl %#x", size, ioctlAdmin)
 	}
-	if h := (sgHeader{}); unsafe.Sizeof(h) != 88 || unsafe.Offsetof(h.data) != 16 || unsafe.Offsetof(h.timeout) != 40 || unsafe.Offsetof(h.status) != 64 || unsafe.Offsetof(h.hostStatus) != 68 {
+	var h sgHeader
+	if unsafe.Sizeof(h) != 88 || unsafe.Offsetof(h.data) != 16 || unsafe.Offsetof(h.timeout) != 40 || unsafe.Offsetof(h.status) != 64 || unsafe.Offsetof(h.hostStatus) != 68 {
 		t.Errorf("an SG_IO header of %d bytes", unsafe.Sizeof(h))
 	}
 }

@@ -61,7 +61,9 @@ func (e *eraser) erase(ctx context.Context) (name string, class core.EraseClass,
 		if ctx.Err() != nil {
 			return m.name, core.NotErased, context.Cause(ctx)
 		}
-		notes = append(notes, m.name+": "+err.Error())
+		if !errors.Is(err, errUnknown) {
+			notes = append(notes, m.name+": "+err.Error())
+		}
 	}
 	return "", core.NotErased, fmt.Errorf("no method worked: %s", strings.Join(notes, "; "))
 }
@@ -194,6 +196,10 @@ func (s *subsystem) once(method, disk string, run func() error) error {
 	o.served[disk] = true
 	return o.err
 }
+
+// errUnknown is of a method that was tried because the disk does not say which it
+// has, and that it has not.
+var errUnknown = errors.New("the disk does not know this command")
 
 // errMedia is for disks that are not ours to erase.
 var errMedia = errors.New("removable and virtual media are not erased")

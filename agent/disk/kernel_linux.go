@@ -55,7 +55,7 @@ func (k kernel) admin(c adminCommand, data []byte) error {
 	case err != nil:
 		return fmt.Errorf("NVMe command %#02x: %w", c.opcode, err)
 	case status != 0:
-		return nvmeStatus(status)
+		return nvmeError(status)
 	}
 	return nil
 }

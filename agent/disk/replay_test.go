@@ -120,7 +120,7 @@ func (r *replay) hex(text string) []byte {
 func (r *replay) admin(c adminCommand, data []byte) error {
 	a := r.next(fmt.Sprintf("admin %02x ns=%x dw10=%x", c.opcode, c.namespace, c.dw10), data, false)
 	if a.err == nil && a.status != 0 {
-		return nvmeStatus(a.status)
+		return nvmeError(a.status)
 	}
 	return a.err
 }

@@ -90,7 +90,8 @@ func isDisk(root string, f facts) bool {
 		}
 	}
 	// eMMC's boot partitions, which are read-only but to firmware.
-	return !(strings.HasPrefix(f.name, "mmcblk") && (strings.Contains(f.name, "boot") || strings.Contains(f.name, "rpmb")))
+	part := strings.Contains(f.name, "boot") || strings.Contains(f.name, "rpmb")
+	return !strings.HasPrefix(f.name, "mmcblk") || !part
 }
 
 // describe reads the facts of one block device.

@@ -81,7 +81,11 @@ func (e *eraser) sanitizeSCSI(ctx context.Context, action byte) error {
 		list = []byte{once, 0, 0, 4, 0, 0, 0, 0} // a pattern of four zeros
 		binary.BigEndian.PutUint16(cdb[7:], uint16(len(list)))
 	}
-	if err := e.send(scsiCommand{cdb: cdb, out: true, timeout: brief}, list); err != nil {
+	err := e.send(scsiCommand{cdb: cdb, out: true, timeout: brief}, list)
+	if s := (sense{}); errors.As(err, &s) && s.key == illegalRequest && s.code == invalidCommand {
+		return errUnknown
+	}
+	if err != nil {
 		return err
 	}
 	return e.awaitSCSI(ctx)

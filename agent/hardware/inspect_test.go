@@ -97,13 +97,13 @@ func TestMemoryMeetsItsNeed(t *testing.T) {
 
 func TestModules(t *testing.T) {
 	device := func(length int, size uint16, set ...byte) []byte {
-		d := make([]byte, length)
+		d := make([]byte, length+2) // and an empty list of texts
 		d[0], d[1] = 17, byte(length)
 		binary.LittleEndian.PutUint16(d[0x0c:], size)
 		for i := 0; i+1 < len(set); i += 2 {
 			d[set[i]] = set[i+1]
 		}
-		return append(d, 0, 0)
+		return d
 	}
 	for _, test := range []struct {
 		name  string
