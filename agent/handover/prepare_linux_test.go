@@ -29,9 +29,11 @@ const (
 	espAt    = 1 * mib
 	espSize  = 16 * mib
 	rootAt   = espAt + espSize
-	rootSize = 320 * mib // xfs wants no less
-	diskSize = rootAt + rootSize + mib
+	diskSize = rootAt + 320*mib + mib
 )
+
+// rootSizes are the least that each file system takes.
+var rootSizes = map[string]int64{"ext4": 16 * mib, "xfs": 320 * mib, "btrfs": 128 * mib}
 
 // machine is a disk with an ESP and a root file system, and the System that boots it.
 type machine struct {
@@ -55,8 +57,8 @@ func newMachine(t *testing.T, kind string, esp, root map[string]string) *machine
 	try(t, f.Truncate(diskSize), f.Close())
 	sfdisk(t, image)
 	makeFilesystem(t, "ext4", loop.AttachPart(t, image, espAt, espSize), esp)
-	makeFilesystem(t, kind, loop.AttachPart(t, image, rootAt, rootSize), root)
-	return boot(t, image)
+	makeFilesystem(t, kind, loop.AttachPart(t, image, rootAt, rootSizes[kind]), root)
+	return boot(t, image, kind)
 }
 
 func sfdisk(t *testing.T, image string) {
@@ -70,13 +72,13 @@ func sfdisk(t *testing.T, image string) {
 }
 
 // boot makes a machine of a disk's image. Its partitions are block devices.
-func boot(t *testing.T, image string) *machine {
+func boot(t *testing.T, image, kind string) *machine {
 	t.Helper()
 	base := t.TempDir()
 	m := &machine{image: image, said: &bytes.Buffer{}, vars: filepath.Join(base, "vars")}
 	block := filepath.Join(base, "sys/class/block/sda")
 	try(t, os.MkdirAll(filepath.Join(base, "dev"), 0o755), os.MkdirAll(m.vars, 0o755), os.Symlink(image, filepath.Join(base, "dev/sda")))
-	for i, p := range []struct{ at, size int64 }{{espAt, espSize}, {rootAt, rootSize}} {
+	for i, p := range []struct{ at, size int64 }{{espAt, espSize}, {rootAt, rootSizes[kind]}} {
 		name := fmt.Sprintf("sda%d", i+1)
 		dir := filepath.Join(block, name)
 		try(t, os.MkdirAll(dir, 0o755), os.Symlink("/dev/"+loop.AttachPart(t, image, p.at, p.size), filepath.Join(base, "dev", name)))
@@ -202,7 +204,9 @@ func TestAJournalStaysOpen(t *testing.T) {
 			dir := t.TempDir()
 			try(t, unix.Mount(m.path("dev/sda2"), dir, kind, 0, ""))
 			fill(t, dir, map[string]string{"var/log/new": strings.Repeat("x", 100000)})
-			unix.Sync()
+			mounted, err := os.Open(dir)
+			try(t, err)
+			try(t, unix.Syncfs(int(mounted.Fd())), mounted.Close())
 			crashed := filepath.Join(t.TempDir(), "crashed")
 			out, err := exec.CommandContext(t.Context(), "cp", "--sparse=always", m.image, crashed).CombinedOutput()
 			if err != nil {
@@ -210,7 +214,7 @@ func TestAJournalStaysOpen(t *testing.T) {
 			}
 			try(t, err, unix.Unmount(dir, 0))
 
-			m = boot(t, crashed)
+			m = boot(t, crashed, kind)
 			loaded := false
 			m.kexec = func(bootcfg.Start) error { loaded = true; return nil }
 			before := digest(t, crashed)
