@@ -172,6 +172,23 @@ func (fs *Faults) pending(kind FaultKind) (left Fault, found bool) {
 	return Fault{}, false
 }
 
+// struck counts events that went wrong in a machine which counts them itself.
+func (fs *Faults) struck(kind FaultKind, times int) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, p := range fs.list {
+		if p.Kind != kind || times == 0 {
+			continue
+		}
+		hits := times
+		if p.Count != Forever {
+			hits = min(hits, p.Count-p.Hits)
+		}
+		p.Hits += hits
+		times -= hits
+	}
+}
+
 // otherMachine is an identity that is like no machine's in the rack.
 func otherMachine(serial, uuid string) (otherSerial, otherUUID string) {
 	return "X" + strings.TrimPrefix(serial, "L"), strings.Repeat("1", 8) + uuid[8:]

@@ -57,6 +57,7 @@ type machine interface {
 	changed()
 	faultKinds() []FaultKind // those that it can have
 	stats() guest.Stats      // of the OS that runs, where they are known
+	countFaults()            // brings the hits of faults up to date
 }
 
 // Node is one server: its power, its disks and what runs on it. It is the Machine of
@@ -370,6 +371,7 @@ type NodeFaults struct {
 // slots are told.
 func (n *Node) Status() Status {
 	b := n.BMC()
+	n.machine.countFaults()
 	s := Status{
 		ID: n.card.ID, Vendor: n.card.Vendor, Model: b.Manners().Model, Address: n.card.Address, BMC: n.entry().BMC.URL,
 		Power: n.Power(), Traffic: b.Traffic(), Faults: NodeFaults{BMC: b.Faults().List(), Machine: n.faults.List()},

@@ -81,3 +81,6 @@ func (s *simulated) changed() {}
 
 // faultKinds implements machine.
 func (s *simulated) faultKinds() []FaultKind { return slices.Clone(simulatedFaults) }
+
+// countFaults implements machine: each is counted when it hits.
+func (s *simulated) countFaults() {}

@@ -46,6 +46,7 @@ type vm struct {
 
 	mu      sync.Mutex
 	running *qemu.Machine // nil: none
+	failed  int           // of its writes, as far as faults were told
 }
 
 func newVM(n *Node, on *hypervisor) *vm {
@@ -158,7 +159,7 @@ func (v *vm) update(m *qemu.Machine) error {
 func (v *vm) set(m *qemu.Machine) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.running = m
+	v.running, v.failed = m, 0
 }
 
 func (v *vm) current() *qemu.Machine {
@@ -190,6 +191,20 @@ func (v *vm) changed() {
 
 // faultKinds implements machine.
 func (v *vm) faultKinds() []FaultKind { return slices.Clone(vmFaults) }
+
+// countFaults implements machine. What the last writes before a machine ended were is
+// not known: a fault that they spent strikes once more at the next start.
+func (v *vm) countFaults() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, planted := v.faults.pending(WriteError); !planted || v.running == nil {
+		return
+	}
+	if n, err := v.running.FailedWrites(); err == nil && n > v.failed {
+		v.faults.struck(WriteError, n-v.failed)
+		v.failed = n
+	}
+}
 
 // stats implements machine: who logs in to a VM, the lab does not see.
 func (v *vm) stats() guest.Stats { return guest.Stats{} }

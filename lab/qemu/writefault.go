@@ -64,3 +64,20 @@ func writeRules(nth, count int) (inject, advance []map[string]any) {
 	}
 	return inject, advance
 }
+
+// FailedWrites is how many writes to its disks have failed since the machine started.
+func (m *Machine) FailedWrites() (int, error) {
+	var devices []struct {
+		Stats struct {
+			Failed int `json:"failed_wr_operations"`
+		} `json:"stats"`
+	}
+	if err := m.process.monitor.run("query-blockstats", nil, &devices); err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, d := range devices {
+		n += d.Stats.Failed
+	}
+	return n, nil
+}

@@ -1,0 +1,35 @@
+package lab
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestPhasesOfAConsole(t *testing.T) {
+	const console = "\x1b[2J\x1b[01;01HBdsDxe: loading Boot0001 \"UEFI QEMU QEMU CD-ROM \" from PciRoot(0x0)\r\n" +
+		"BdsDxe: starting Boot0001 \"UEFI QEMU QEMU CD-ROM \" from PciRoot(0x0)\r\n" +
+		"[    0.000000] Linux version 6.1.0\r\n[    0.100000] Linux version again\r\n" +
+		"BdsDxe: starting Boot0002 \"UEFI PXEv4 (MAC:020000000001)\" from PciRoot(0x0)\r\n" +
+		"BdsDxe: starting Boot0003 \"EFI Internal Shell\" from Fv(7CB8)\r\n" +
+		"BdsDxe: starting Boot0004 \"debian\" from HD(1,GPT)\r\n" +
+		"web-1 login: "
+	want := []string{"boots from virtual media", "kernel starts", "firmware tries the network", "no bootable device", "boots from the disk", "system runs"}
+	for _, size := range []int{1, 7, len(console)} {
+		var got []string
+		p := newPhases(func(phase string) { got = append(got, phase) })
+		for part := range slices.Chunk([]byte(console), size) {
+			if n, err := p.Write(part); n != len(part) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("in pieces of %d: %q; want %q", size, got, want)
+		}
+	}
+	p := newPhases(func(phase string) { t.Errorf("noise says %q", phase) })
+	_, _ = p.Write([]byte(strings.Repeat("x", 1<<20)))
+	if len(p.line) > 2*longestLine {
+		t.Errorf("%d bytes of a line are kept", len(p.line))
+	}
+}
