@@ -3,18 +3,26 @@
 package lab
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/backend/redfish"
 	"github.com/metalpool/metalpool/internal/needs"
 	"github.com/metalpool/metalpool/lab/bmc"
+	"github.com/metalpool/metalpool/lab/qemu"
 )
 
 // vmRig is one virtual machine and its BMC, as a client of Redfish sees it.
@@ -96,18 +104,162 @@ func (r *vmRig) await(want bmc.PowerState) {
 	}
 }
 
+// boots waits until a boot from the media has said its line.
+func (r *vmRig) boots(line string, then []byte) {
+	r.t.Helper()
+	ctx := r.t.Context()
+	r.try(r.bmc.InsertMedia(ctx, r.serve(tinyISO(r.t, line, then))), r.bmc.BootMediaOnce(ctx))
+	r.console(line, func() { r.try(r.bmc.SetPower(ctx, core.TurnOn)) })
+}
+
 func TestVMBootsMediaOnceThenItsDisk(t *testing.T) {
-	dir := t.TempDir()
-	r := vmUp(t, dir, VM{})
-	tinyDisk(t, r.node.Disks()[0].Path, "from the disk", obeys)
-	ctx := t.Context()
-	media := r.serve(tinyISO(t, "from the media", resets))
-	r.try(r.bmc.InsertMedia(ctx, media), r.bmc.BootMediaOnce(ctx))
-	shown := r.console("from the disk", func() { r.try(r.bmc.SetPower(ctx, core.TurnOn)) })
-	if strings.Count(shown, "from the media") != 1 {
-		t.Errorf("the media booted %d times:\n%q", strings.Count(shown, "from the media"), shown)
+	for _, c := range []struct {
+		name string
+		vm   VM
+	}{
+		{"NVMe", VM{}},
+		{"SATA and USB", VM{CD: qemu.USB, Disks: []VMDisk{{Bus: qemu.SATA, Size: 128 * core.MiB}, {Bus: qemu.SATA, Size: 128 * core.MiB}}}},
+		{"VirtIO", VM{Disks: []VMDisk{{Bus: qemu.VirtIO, Size: 128 * core.MiB}}}},
+		{"SCSI", VM{Disks: []VMDisk{{Bus: qemu.SCSI, Size: 128 * core.MiB}}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := vmUp(t, t.TempDir(), c.vm)
+			disks := r.node.Disks()
+			tinyDisk(t, disks[len(disks)-1].Path, "from the disk", obeys)
+			ctx := t.Context()
+			r.try(r.bmc.InsertMedia(ctx, r.serve(tinyISO(t, "from the media", resets))), r.bmc.BootMediaOnce(ctx))
+			// The media stay in, and are not booted again.
+			shown := r.console("from the disk", func() { r.try(r.bmc.SetPower(ctx, core.TurnOn)) })
+			if n := strings.Count(shown, "from the media"); n != 1 {
+				t.Errorf("the media booted %d times:\n%q", n, shown)
+			}
+			if got := r.node.Status().Phase; got != "boots from the disk" {
+				t.Errorf("phase %q", got)
+			}
+			// Nor where they are gone; and what listens to the power button turns off.
+			r.try(r.bmc.EjectMedia(ctx))
+			r.console("from the disk", func() { r.node.Restart(true) })
+			r.node.PowerOff(true)
+			r.await(bmc.Off)
+		})
 	}
-	t.Log(r.node.Status().Phase)
+}
+
+func TestVMPower(t *testing.T) {
+	dir := t.TempDir()
+	r := vmUp(t, dir, VM{CPUs: 1, Memory: 512 * core.MiB})
+	ctx := t.Context()
+	r.boots("deaf", halts)
 	r.node.PowerOff(true)
+	r.node.Restart(true)
+	r.try(r.bmc.EjectMedia(ctx))
+	if r.node.Power() != bmc.On {
+		t.Error("what does not listen to the power button was turned off")
+	}
+	r.console("Shell>", func() { r.node.Restart(false) })
+	if got := r.node.Status().Phase; got != "no bootable device" {
+		t.Errorf("phase %q", got)
+	}
+	r.try(r.bmc.SetPower(ctx, core.TurnOff))
+	if r.node.machine.(*vm).current() != nil {
+		t.Error("QEMU runs with its power off")
+	}
+	r.boots("goes", turnsItselfOff)
 	r.await(bmc.Off)
+
+	// What was on comes back on, with the firmware that it had.
+	r.try(r.node.AddFault(NewFault{Machine: &Fault{Kind: DiskHang}}))
+	r.try(r.bmc.SetPower(ctx, core.TurnOn))
+	r.await(bmc.On)
+	r.try(r.lab.Close())
+	again := vmUp(t, dir, VM{})
+	again.await(bmc.On)
+	if got := again.node.card.VM.Memory; got != 512*core.MiB {
+		t.Errorf("it has %s", got)
+	}
+	recent, _, stop := again.node.Console()
+	stop()
+	if !strings.Contains(string(recent), "deaf") {
+		t.Error("the console has forgotten")
+	}
+	again.node.Unplug()
+	if again.node.Power() != bmc.Off || again.node.machine.(*vm).current() != nil {
+		t.Error("it runs without its cord")
+	}
+}
+
+func TestVMHangsByFault(t *testing.T) {
+	r := vmUp(t, t.TempDir(), VM{})
+	for _, k := range []FaultKind{DiskHang, OtherMachine, DiskMissing, DHCPSilent, DHCPMoves, WriteError} {
+		r.try(r.node.AddFault(NewFault{Machine: &Fault{Kind: k}}))
+	}
+	r.try(r.node.UnplugNetwork())
+	r.node.PowerOn()
+	r.await(bmc.On)
+	if got := r.node.Status().Phase; !strings.HasPrefix(got, "hangs while it boots from the disk") {
+		t.Errorf("phase %q", got)
+	}
+	r.try(r.node.PlugNetwork())
+	r.node.ClearFaults()
+	r.node.PowerOff(false)
+	r.await(bmc.Off)
+}
+
+// asLab makes the test's program run a lab in the folder that it names.
+const asLab = "METALPOOL_TEST_LAB"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(asLab); dir != "" {
+		l, err := Up(context.Background(), Config{Dir: dir, Vendors: []string{"openbmc"}, VM: &VM{Memory: 512 * core.MiB}})
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		n := l.Nodes()[0]
+		_, _ = n.faults.Add(Fault{Kind: DiskHang, Count: Forever})
+		n.PowerOn()
+		for n.machine.(*vm).current() == nil {
+			wait(context.Background(), time.Millisecond)
+		}
+		fmt.Println("on")
+		select {} // until it is killed
+	}
+	os.Exit(m.Run())
+}
+
+func TestVMEndsWithItsLab(t *testing.T) {
+	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), asLab+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "on\n" {
+		t.Fatalf("the lab says %q, %v", line, err)
+	}
+	lock, err := os.Open(filepath.Join(dir, "nodes", "n001", lockName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+		t.Fatal("a running machine holds no lock")
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()                                                   // killed
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil { // ends with QEMU
+		t.Fatal(err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	r := vmUp(t, dir, VM{})
+	r.await(bmc.On)
 }
