@@ -8,6 +8,9 @@
 // keys from the seed that lies there; where no system lies on the disk, the node
 // has no bootable device. So what a node shows is what was really written to it.
 //
+// The nodes of a rack may be virtual machines instead (package qemu): then firmware,
+// ramdisk, disks and systems are real ones, and only the BMC is the lab's.
+//
 // Identities, disks, what the BMCs remember and which nodes were on is kept in the
 // lab's folder between runs. Faults, of the BMCs and of the machines, are added
 // through Node or over the control API.
