@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -83,6 +82,7 @@ type Node struct {
 	bmc    *bmc.BMC
 	server *outlets // nil while the cord is pulled
 	phase  string
+	died   string    // why the power is off, where that was an accident; for people
 	since  time.Time // when the power came on, for a simulated node's console
 	cable  bool      // of the network is plugged in; only a VM's can be pulled
 }
@@ -123,6 +123,9 @@ func newNode(c card, l *Lab) (*Node, error) {
 		n.machine, times = newVM(n, l.qemu), Times{}
 	}
 	n.power = newPower(times, n.machine, func(on bool) {
+		if on {
+			n.accident("")
+		}
 		n.say(map[bool]string{true: "powers on", false: "powers off"}[on])
 		n.keep(func(m *memory) { m.On = on })
 	})
@@ -329,6 +332,13 @@ func (n *Node) say(phase string) {
 	}
 }
 
+// accident says why the machine is off though nobody turned it off.
+func (n *Node) accident(why string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.died = why
+}
+
 // entry is the node in a rack file.
 func (n *Node) entry() rackfile.Node {
 	var agent rackfile.AgentRoute
@@ -382,9 +392,14 @@ func (n *Node) Status() Status {
 	slices.Sort(s.Media)
 	n.mu.Lock()
 	s.Phase = n.phase
+	died := n.died
 	n.mu.Unlock()
 	s.SSH = n.machine.stats()
-	if s.Power == bmc.Off && s.Phase != "unplugged" && !strings.HasPrefix(s.Phase, "off") {
+	switch {
+	case s.Power != bmc.Off || s.Phase == "unplugged":
+	case died != "":
+		s.Phase = "off: " + died
+	default:
 		s.Phase = "off"
 	}
 	return s

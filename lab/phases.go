@@ -36,6 +36,8 @@ func (p *phases) Write(b []byte) (int, error) {
 // phaseOf is what a line on the console says of a machine; empty if nothing.
 func phaseOf(line string) string {
 	_, option, starts := strings.Cut(line, "BdsDxe: starting Boot")
+	option, _, whole := strings.Cut(option, "\" from ")
+	starts = starts && whole
 	switch {
 	case starts && strings.Contains(option, "Shell"):
 		return "no bootable device"
@@ -43,10 +45,14 @@ func phaseOf(line string) string {
 		return "boots from virtual media"
 	case starts && (strings.Contains(option, "PXE") || strings.Contains(option, "HTTP")):
 		return "firmware tries the network"
-	case starts && strings.Contains(option, "\""):
+	case starts:
 		return "boots from the disk"
 	case strings.Contains(line, "Linux version "):
 		return "kernel starts"
+	case strings.Contains(line, "metalpool: checked in"):
+		return "agent runs"
+	case strings.Contains(line, "metalpool: looking for the boot media"):
+		return "ramdisk starts"
 	case strings.Contains(line, " login: "):
 		return "system runs"
 	}

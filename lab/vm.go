@@ -65,7 +65,7 @@ func (v *vm) boot(ctx context.Context) outcome {
 		return stays // its power was taken, by who knows why
 	case err != nil:
 		v.log.Error("the virtual machine ended", "err", err)
-		v.say("off: " + err.Error())
+		v.accident(err.Error())
 	case end == qemu.Restarted:
 		return restarts
 	}

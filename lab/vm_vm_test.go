@@ -36,6 +36,7 @@ type vmRig struct {
 func vmUp(t *testing.T, dir string, v VM) *vmRig {
 	t.Helper()
 	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
+	needs.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
 	l, err := Up(t.Context(), Config{Dir: dir, Nodes: 1, Vendors: []string{"openbmc"}, VM: &v})
 	if err != nil {
 		t.Fatal(err)
@@ -229,6 +230,7 @@ func TestMain(m *testing.M) {
 
 func TestVMEndsWithItsLab(t *testing.T) {
 	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
+	needs.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), asLab+"="+dir)

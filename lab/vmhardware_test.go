@@ -148,10 +148,10 @@ func TestVMThatDoesNotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	giveBMC(t, n)
-	if got := n.machine.boot(t.Context()); got != turnsOff {
-		t.Errorf("it %v", got)
+	n.PowerOn()
+	n.power.work.Wait()
+	if got := n.Status(); got.Power != bmc.Off || got.Phase != "off: QEMU ended: no luck today" {
+		t.Errorf("%+v", got)
 	}
-	if got := n.Status().Phase; got != "off: QEMU ended: no luck today" {
-		t.Errorf("phase %q", got)
-	}
+	n.power.close()
 }

@@ -17,6 +17,7 @@ import (
 func start(t *testing.T, change func(*Spec)) *Machine {
 	t.Helper()
 	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
+	needs.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
 	programs, err := Find()
 	if err != nil {
 		needs.Missing(t, err.Error())

@@ -108,7 +108,8 @@ func launch(ctx context.Context, program string, args []string, files launchFile
 	if p.monitor, err = newMonitor(control, files.events); err != nil {
 		kill()
 		<-p.over
-		return nil, errors.Join(p.why(), control.Close())
+		_ = control.Close()
+		return nil, p.why()
 	}
 	return p, nil
 }
