@@ -185,7 +185,7 @@ func (s *server) fromMedia(t *testing.T, more ...string) (core.Agent, *running) 
 	iso := filepath.Join(t.TempDir(), "media.iso")
 	download(t, url, iso)
 	vm := s.start(t, append(more, "-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=cd,bootindex=0", "-drive", "id=cd,if=none,format=raw,readonly=on,file="+iso,
-		"-netdev", "user,id=net,hostfwd=tcp:"+at+"-:"+port, "-device", "e1000e,netdev=net,mac="+macAddress)...)
+		"-netdev", "user,id=net,hostfwd=tcp:"+at+"-:"+port, "-device", "e1000e,netdev=net")...)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	endpoint, err := s.engine.AwaitCheckIn(ctx, boot.ID)
