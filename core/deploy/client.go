@@ -194,7 +194,10 @@ func (c *client) contact(ctx context.Context, op string, err error) error {
 	var alert *net.OpError
 	switch {
 	case ctx.Err() != nil:
-		return c.fail(op, core.Timeout, context.Cause(ctx), "")
+		if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+			return c.fail(op, core.Timeout, cause, "")
+		}
+		return c.fail(op, core.Timeout, fmt.Errorf("no answer from %s in the time allowed", c.address), "look at the server's power and network")
 	case errors.Is(err, wire.ErrOtherCertificate):
 		return c.fail(op, core.Transient, fmt.Errorf("another program than the agent that checked in answers at %s", c.address),
 			"its ramdisk has ended; start it again")

@@ -81,17 +81,40 @@ func diagnose(ctx context.Context, at address, err error) (kind core.Kind, what,
 		}
 		return core.Backend, unsettled.Error(), "look at the server's console; resetting the BMC helps at times"
 	case ctx.Err() != nil:
-		return core.Timeout, "no answer in the time allowed: " + context.Cause(ctx).Error(), ""
+		return outOfTime(ctx, err)
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return core.Backend, "what answers there does not speak TLS", "check the port of the URL"
 	case errors.Is(err, errTooLong):
 		return core.Backend, bare(err), ""
 	case neverSent(err):
-		return core.Transient, "no contact: " + bare(err), "check that the BMC has power and that this host reaches it"
+		return core.Transient, "no contact: " + plainly(err), hintContact
 	case timedOut(err):
-		return core.Transient, "no answer: " + bare(err), "the BMC may be busy or restarting; try again"
+		return core.Transient, plainly(err), "the BMC may be busy or restarting; try again"
 	}
 	return core.Transient, "the connection broke: " + bare(err), "the BMC may be restarting; try again"
+}
+
+// outOfTime says what was met when the caller's time was over.
+func outOfTime(ctx context.Context, err error) (kind core.Kind, what, hint string) {
+	cause := context.Cause(ctx)
+	switch {
+	case !errors.Is(cause, context.DeadlineExceeded):
+		return core.Timeout, "stopped before it answered: " + cause.Error(), ""
+	case neverSent(err):
+		return core.Timeout, "no contact in the time allowed: " + plainly(err), hintContact
+	}
+	return core.Timeout, "no answer in the time allowed", hintContact
+}
+
+const hintContact = "check that the BMC has power and that this host reaches it"
+
+// plainly is an error in words that say what happened, where Go's say how it was
+// found out.
+func plainly(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) || timedOut(err) {
+		return "no answer"
+	}
+	return bare(err)
 }
 
 // diagnoseAnswer tells a refusal, in the BMC's own words, from a passing one.
