@@ -274,6 +274,7 @@ func (e *Engine) Reconcile(ctx context.Context, o ReconcileOptions, report Repor
 // settleNode reconciles one node, as often as others let it down where the caller
 // waits.
 func (e *Engine) settleNode(ctx context.Context, id NodeID, o ReconcileOptions, report Reporter) (Outcome, error) {
+	told := false
 	for {
 		out, err := e.reconcileNode(ctx, id, o, report)
 		if !o.Wait || !Is(err, Busy, LeaseLost) {
@@ -285,6 +286,10 @@ func (e *Engine) settleNode(ctx context.Context, id NodeID, o ReconcileOptions, 
 		}
 		if !n.State.Working() {
 			return Outcome{Node: id, To: n.State, Note: n.Reason}, nil
+		}
+		if !told && Is(err, Busy) {
+			told = true
+			say(report, Progress{Node: id, Step: "lease", Message: err.Error()})
 		}
 		if wait(ctx, e.timing.Queue) != nil {
 			return out, err

@@ -167,6 +167,7 @@ func releasedBy(tx Tx, a Allocation) (n Node, at Attempt, cleaning bool, err err
 
 // awaitClean waits until the node that an allocation let go of is at rest.
 func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporter) error {
+	told := false
 	for {
 		var (
 			n        Node
@@ -188,8 +189,13 @@ func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporte
 			}
 			return nil
 		}
-		if _, err := e.reconcileNode(ctx, n.ID, ReconcileOptions{}, report); err != nil && !Is(err, Busy, LeaseLost) {
+		_, err = e.reconcileNode(ctx, n.ID, ReconcileOptions{}, report)
+		if err != nil && !Is(err, Busy, LeaseLost) {
 			return err
+		}
+		if !told && Is(err, Busy) {
+			told = true
+			say(report, Progress{Node: n.ID, Step: "lease", Message: err.Error()})
 		}
 		if err := wait(ctx, e.timing.Queue); err != nil {
 			return err

@@ -1,6 +1,9 @@
 package core
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // State is where a node is in its life. While an allocation holds the node, the
 // allocation is in the same state.
@@ -103,7 +106,7 @@ var Triggers = []Trigger{Enroll, EnrollErase, Repair, Retire, Done, DoneSuspect,
 // Next is the state that a trigger leads to, or an Invalid error that names what
 // the state allows.
 func Next(from State, on Trigger) (State, error) {
-	var allowed []Trigger
+	var allowed []string
 	for _, table := range [][]Transition{PoolSide, OwnerSide} {
 		for _, t := range table {
 			if t.From != from {
@@ -112,20 +115,34 @@ func Next(from State, on Trigger) (State, error) {
 			if t.On == on {
 				return t.To, nil
 			}
-			if byHand[t.On] {
-				allowed = append(allowed, t.On)
+			if hand, ok := byHand[t.On]; ok {
+				allowed = append(allowed, "'"+hand.command+"'")
 			}
 		}
 	}
-	can := "nothing until its work ends"
-	if len(allowed) > 0 {
-		can = join(allowed, ", ")
+	e := &Error{Op: string(on), Kind: Invalid, Err: fmt.Errorf("a node that is %s cannot %s", from, on), Hint: "its work has to end first ('metalpool reconcile --wait')"}
+	if hand, ok := byHand[on]; ok {
+		e.Op, e.Err = hand.verb, fmt.Errorf("a node that is %s cannot be %s", from, hand.done)
 	}
-	return "", &Error{Op: string(on), Kind: Invalid, Err: fmt.Errorf("a node that is %s cannot %s (it can: %s)", from, on, can)}
+	if on == Pause && from == Maintenance {
+		e.Err = fmt.Errorf("the node is in %s already", Maintenance)
+	}
+	if len(allowed) > 0 {
+		e.Hint = "what can be done with it: " + strings.Join(allowed, ", ")
+	}
+	return "", e
 }
 
-// byHand are the triggers that somebody can ask for; the others come of themselves.
-var byHand = map[Trigger]bool{Repair: true, Retire: true, Pause: true, Resume: true, Release: true, Redeploy: true}
+// byHand are the triggers that somebody can ask for, in the words of those who do; the
+// others come of themselves.
+var byHand = map[Trigger]struct{ verb, done, command string }{
+	Repair:   {"repair", "repaired", "metalpool node repair"},
+	Retire:   {"retire", "retired", "metalpool node retire"},
+	Pause:    {"maintenance", "taken aside", "metalpool node maintenance"},
+	Resume:   {"maintenance --off", "put back", "metalpool node maintenance --off"},
+	Release:  {"release", "released", "metalpool machine release"},
+	Redeploy: {"deploy again", "deployed again", "metalpool machine create"},
+}
 
 // Working reports whether the state is work under way, which needs a lease.
 func (s State) Working() bool { return s == Cleaning || s == Preparing || s == Deploying }

@@ -96,9 +96,18 @@ func TestTablesAreWhole(t *testing.T) {
 }
 
 func TestNextSaysWhatIsAllowed(t *testing.T) {
-	_, err := core.Next(core.Deployed, core.Pause)
-	const want = "pause: invalid: a node that is Deployed cannot pause (it can: redeploy, release)"
-	if err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
+	for _, tt := range []struct {
+		from core.State
+		on   core.Trigger
+		want string
+	}{
+		{core.Deployed, core.Pause, "maintenance: invalid: a node that is Deployed cannot be taken aside; what can be done with it: 'metalpool machine create', 'metalpool machine release'"},
+		{core.Maintenance, core.Pause, "maintenance: invalid: the node is in Maintenance already; what can be done with it: 'metalpool node maintenance --off', 'metalpool node retire'"},
+		{core.Available, core.Resume, "maintenance --off: invalid: a node that is Available cannot be put back; what can be done with it: 'metalpool node maintenance', 'metalpool node retire'"},
+		{core.Cleaning, core.Repair, "repair: invalid: a node that is Cleaning cannot be repaired; its work has to end first ('metalpool reconcile --wait')"},
+	} {
+		if _, err := core.Next(tt.from, tt.on); err == nil || err.Error() != tt.want {
+			t.Errorf("got %v, want %s", err, tt.want)
+		}
 	}
 }
