@@ -19,19 +19,22 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 	began, waiting := time.Now(), false
 	for {
 		a, err := e.acquireOnce(ctx, o, waiting)
-		if err == nil || !Is(err, NoCapacity) || o.Wait <= 0 {
+		if err == nil || o.Wait <= 0 {
 			return a, err
 		}
-		var s *ShortageError
-		if !errors.As(err, &s) || s.May == 0 {
+		why, passes := mayPass(err)
+		if !passes && Is(err, NoCapacity) {
 			return a, e.leaveQueue(ctx, o.ID, err) // no node of this pool is going to fit
+		}
+		if !passes {
+			return a, err
 		}
 		left := o.Wait - time.Since(began)
 		if left <= 0 {
 			return a, e.leaveQueue(ctx, o.ID, err)
 		}
 		if !waiting {
-			say(report, Progress{Step: "queue", Message: "waiting for a node: " + s.Error()})
+			say(report, Progress{Step: "queue", Message: "waiting for a node: " + why.Error()})
 			waiting = true
 			continue // enter the queue at once
 		}
@@ -41,6 +44,30 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 		case <-time.After(min(left, e.timing.Queue)):
 		}
 	}
+}
+
+// mayPass finds what the caller can wait out in a refusal: nodes that are taken or being
+// cleaned, or a quota that the owner himself has used up.
+func mayPass(err error) (why error, passes bool) {
+	var s *ShortageError
+	var q *quotaError
+	switch {
+	case errors.As(err, &s):
+		return s, s.May > 0
+	case errors.As(err, &q):
+		return q, true
+	}
+	return err, false
+}
+
+// quotaError is a pool's limit that an owner has come to.
+type quotaError struct {
+	owner, pool string
+	have, limit int
+}
+
+func (q *quotaError) Error() string {
+	return fmt.Sprintf("%s has %d of the %d machines that pool %q allows each owner", q.owner, q.have, q.limit, q.pool)
 }
 
 // acquireOnce looks once. queue makes or renews the place in the queue when there
@@ -273,7 +300,7 @@ func (e *Engine) admit(tx Tx, o Order) error {
 		have++
 	}
 	if have >= p.Quota {
-		return &Error{Op: "acquire", Allocation: o.Name, Kind: Denied, Err: fmt.Errorf("%s has %d of the %d machines that pool %q allows each owner", o.Owner, have, p.Quota, p.Name), Hint: "release one, or have the quota raised"}
+		return &Error{Op: "acquire", Allocation: o.Name, Kind: Denied, Err: &quotaError{o.Owner, p.Name, have, p.Quota}, Hint: "release one, wait until one is released with --metalpool-wait 30m, or have the quota raised"}
 	}
 	return nil
 }

@@ -156,8 +156,7 @@ func (e *Engine) Check(ctx context.Context, o Order) error {
 		return err
 	})
 	err = e.explained(ctx, err)
-	var s *ShortageError
-	if errors.As(err, &s) && s.May > 0 && o.Wait > 0 {
+	if _, passes := mayPass(err); err != nil && passes && o.Wait > 0 {
 		return nil // it will queue
 	}
 	return err

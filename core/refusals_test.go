@@ -313,7 +313,7 @@ func TestQueue(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := e.Acquire(t.Context(), complete(order("a-2", "web-2")), nil)
-			const want = "acquire web-2: denied: ann has 1 of the 1 machines that pool \"default\" allows each owner; release one, or have the quota raised"
+			const want = "acquire web-2: denied: ann has 1 of the 1 machines that pool \"default\" allows each owner; release one, wait until one is released with --metalpool-wait 30m, or have the quota raised"
 			if err == nil || err.Error() != want {
 				t.Errorf("got %v", err)
 			}
@@ -326,6 +326,34 @@ func TestQueue(t *testing.T) {
 			if _, err := e.Acquire(t.Context(), complete(order("a-2", "web-2")), nil); err != nil {
 				t.Error(err)
 			}
+		})
+	})
+	t.Run("a quota that is waited out", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, 2)
+			e, _ := p.engine()
+			if err := e.SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian", Quota: 1}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := e.Acquire(t.Context(), complete(order("a-1", "web-1")), nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Check(t.Context(), waiting("a-2", "web-2", time.Hour)); err != nil {
+				t.Errorf("a check of what would wait: %v", err)
+			}
+			time.AfterFunc(time.Minute, func() { release(t, e, "a-1") })
+			began, said := time.Now(), ""
+			a, err := e.Acquire(t.Context(), waiting("a-2", "web-2", time.Hour), func(pr core.Progress) { said += pr.Message })
+			if err != nil || a.State != core.Allocated || time.Since(began) < time.Minute {
+				t.Errorf("after %s: %+v, %v", time.Since(began), a, err)
+			}
+			if !strings.Contains(said, "ann has 1 of the 1 machines") {
+				t.Errorf("it said %q", said)
+			}
+			if _, err := e.Acquire(t.Context(), waiting("a-3", "web-3", time.Minute), nil); !core.Is(err, core.Denied) {
+				t.Errorf("patience ended with %v", err)
+			}
+			p.sound()
 		})
 	})
 	t.Run("spread and together", func(t *testing.T) {

@@ -242,7 +242,11 @@ func labVerb(a *app, dir *labDir, verb, short string, power, network onCord) *co
 				do = network
 			}
 			return each(ctx, a.fail, 1, verb+"ged", ids, func(ctx context.Context, id string) error {
-				return do(client, ctx, core.NodeID(id))
+				if err := do(client, ctx, core.NodeID(id)); err != nil {
+					return err
+				}
+				a.note("%s is %sged%s", id, verb, either(cable, " (network)", ""))
+				return nil
 			})
 		}),
 	}

@@ -82,7 +82,11 @@ Those of the BMC are --on requests of one kind, or on any:
 		if err != nil {
 			return err
 		}
-		return client.AddFault(ctx, core.NodeID(args[0]), fault)
+		if err := client.AddFault(ctx, core.NodeID(args[0]), fault); err != nil {
+			return err
+		}
+		a.note("%s has a %s: %s", args[0], flags.kind, which(flags.nth, flags.count, flags.on))
+		return nil
 	})
 	return cmd
 }
@@ -218,7 +222,11 @@ func labFaultClearCommand(a *app, dir *labDir) *cobra.Command {
 				ids = names(nodes, func(n lab.Status) string { return string(n.ID) })
 			}
 			return each(ctx, a.fail, 1, "cleared", ids, func(ctx context.Context, id string) error {
-				return client.ClearFaults(ctx, core.NodeID(id))
+				if err := client.ClearFaults(ctx, core.NodeID(id)); err != nil {
+					return err
+				}
+				a.note("%s has no faults any more", id)
+				return nil
 			})
 		}),
 	}

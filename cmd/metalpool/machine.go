@@ -32,13 +32,18 @@ func (o *ownerFlag) add(cmd *cobra.Command, usage string) {
 
 func (o *ownerFlag) name() string { return cmp.Or(o.owner, core.DefaultOwner()) }
 
+// split reads OWNER/NAME, or the NAME of one's own.
+func (o *ownerFlag) split(word string) (owner, name string) {
+	if i := strings.LastIndex(word, "/"); i >= 0 {
+		return word[:i], word[i+1:]
+	}
+	return o.name(), word
+}
+
 // machine finds what a word on the command line means: a machine's name, its owner
 // and name, or an allocation's ID.
 func (o *ownerFlag) machine(ctx context.Context, e *core.Engine, word string) (core.Machine, error) {
-	owner, name := o.name(), word
-	if i := strings.LastIndex(word, "/"); i >= 0 {
-		owner, name = word[:i], word[i+1:]
-	}
+	owner, name := o.split(word)
 	m, err := e.MachineNamed(ctx, owner, name)
 	if !core.Is(err, core.NotFound) || name != word {
 		return m, err
@@ -47,6 +52,27 @@ func (o *ownerFlag) machine(ctx context.Context, e *core.Engine, word string) (c
 		return m, byID
 	}
 	return m, o.strangers(ctx, e, word, err)
+}
+
+// machineOrLast is machine, and where none of that name is there, the last one that was
+// given back. It is for commands that only tell.
+func (o *ownerFlag) machineOrLast(ctx context.Context, e *core.Engine, a *app, word string) (core.Machine, error) {
+	m, err := o.machine(ctx, e, word)
+	if !core.Is(err, core.NotFound) {
+		return m, err
+	}
+	owner, name := o.split(word)
+	machines, listed := e.Machines(ctx, core.AllocationFilter{Owner: owner, States: []core.State{core.Released, core.Expired}})
+	if listed != nil {
+		return m, err
+	}
+	for _, ended := range slices.Backward(machines) {
+		if ended.Name == name {
+			a.note("%s has no machine %s any more; this is the last one of that name", owner, name)
+			return ended, nil
+		}
+	}
+	return m, err
 }
 
 // strangers adds to an error who else has a machine of that name.
@@ -141,7 +167,7 @@ func machineShowCommand(a *app) *cobra.Command {
 		Args:              exactly("MACHINE"),
 		ValidArgsFunction: a.completeArgs(machineNames),
 		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
-			m, err := owner.machine(ctx, e, args[0])
+			m, err := owner.machineOrLast(ctx, e, a, args[0])
 			if err != nil {
 				return err
 			}
@@ -211,7 +237,7 @@ func machineLogsCommand(a *app) *cobra.Command {
 		Args:              exactly("MACHINE"),
 		ValidArgsFunction: a.completeArgs(machineNames),
 		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
-			m, err := owner.machine(ctx, e, args[0])
+			m, err := owner.machineOrLast(ctx, e, a, args[0])
 			if err != nil {
 				return err
 			}

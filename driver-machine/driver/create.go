@@ -88,6 +88,8 @@ func (d *Driver) rollBack(service core.Service, why error) error {
 	forget := fmt.Sprintf("'docker-machine rm -y %s' forgets the record", d.MachineName)
 	m, err := service.Machine(ctx, d.AllocationID)
 	taken := err == nil && m.Node != ""
+	// The pool lets go by itself of a server that it never reached.
+	untouched := m.State == core.Allocated || m.State.Ended()
 	// An ID that the pool does not know is released as well: the pool then refuses
 	// it for good, should a claim of ours still be on its way.
 	err = service.Release(ctx, d.AllocationID, core.ReleaseOptions{Reason: "docker-machine create failed"}, newProgress(log.Info))
@@ -102,7 +104,11 @@ func (d *Driver) rollBack(service core.Service, why error) error {
 			told.Hint = ""
 			why = &told
 		}
-		return d.explain(fmt.Errorf("%w; node %s was given back to be erased; %s", why, m.Node, forget))
+		how := "to be erased"
+		if untouched {
+			how = "untouched"
+		}
+		return d.explain(fmt.Errorf("%w; node %s was given back %s; %s", why, m.Node, how, forget))
 	}
 	return d.explain(fmt.Errorf("%w; no server is held; %s", why, forget))
 }

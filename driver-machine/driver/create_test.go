@@ -101,6 +101,23 @@ func TestFailedCreateGivesBack(t *testing.T) {
 	}
 }
 
+// A server whose BMC never answered goes back as it is: nothing is there to be erased.
+func TestFailedCreateThatTouchedNothingSaysSo(t *testing.T) {
+	for _, state := range []core.State{core.Allocated, core.Released} {
+		r := newRack()
+		d := newMachine(t, r, nil)
+		r.before["create"] = func(context.Context) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			m := r.machines[d.AllocationID]
+			m.ID, m.Node, m.State = d.AllocationID, "n1", state
+			r.machines[d.AllocationID] = m
+			return &core.Error{Op: "create", Node: "n1", Kind: core.Transient, Err: errors.New("no contact")}
+		}
+		wantText(t, d.Create(), "no contact", "node n1 was given back untouched", "forgets the record")
+	}
+}
+
 func TestCreateThatTookNothingBuriesItsID(t *testing.T) {
 	r := newRack()
 	d := newMachine(t, r, nil)
