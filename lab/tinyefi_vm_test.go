@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/metalpool/metalpool/core/deploy/bootmedia"
@@ -67,7 +68,7 @@ func tinyEFI(line string, then []byte) []byte {
 	le.PutUint32(section[16:], headers)
 	le.PutUint32(section[20:], headers)
 	le.PutUint32(section[36:], 0x60000020) // code, to be read and run
-	return append(pe, append(code, make([]byte, headers-len(code))...)...)
+	return slices.Concat(pe, code, make([]byte, headers-len(code)))
 }
 
 // tinyISO boots a tiny program.

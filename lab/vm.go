@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,7 +100,7 @@ func (v *vm) live(ctx context.Context, s qemu.Spec, b bmc.Boot, hangs bool) (end
 		return "", err
 	}
 	watcher := newPhases(v.say)
-	m, err := qemu.Start(ctx, s, qemu.Host{Programs: v.on.programs, Console: io.MultiWriter(watcher, v.console), Lock: lock})
+	m, err := qemu.Start(ctx, s, qemu.Host{Programs: v.on.programs, Console: io.MultiWriter(watcher, &transcript{console: v.console, log: v.log}), Lock: lock})
 	if err != nil {
 		return "", err
 	}
@@ -120,6 +121,23 @@ func (v *vm) live(ctx context.Context, s qemu.Spec, b bmc.Boot, hangs bool) (end
 	}
 	go v.keepUp(m)
 	return m.Wait()
+}
+
+// transcript keeps what a machine says. That it cannot be kept must not stop the
+// machine, which waits for its serial port.
+type transcript struct {
+	console *console
+	log     *slog.Logger
+	lost    bool
+}
+
+// Write implements io.Writer.
+func (t *transcript) Write(p []byte) (int, error) {
+	if _, err := t.console.Write(p); err != nil && !t.lost {
+		t.lost = true
+		t.log.Error("the serial console is not kept", "err", err)
+	}
+	return len(p), nil
 }
 
 // load shows a system what is in the BMC's drive; nil is nothing.
@@ -276,17 +294,18 @@ func (v *vm) spec(b bmc.Boot) qemu.Spec {
 		UUID: facts.UUID, Serial: facts.Serial, BIOSVersion: facts.BIOSVersion, Manufacturer: v.manners.Vendor, Product: v.manners.Model,
 		Code: v.on.programs.Code, Vars: filepath.Join(v.dir, varsName), CD: c.CD,
 	}
-	if v.faults.hit(OtherMachine) {
+	ramdisk := b.Source == bmc.FromMedia // what the agent finds
+	if ramdisk && v.faults.hit(OtherMachine) {
 		s.Serial, s.UUID = otherMachine(facts.Serial, facts.UUID)
 	}
 	for i, d := range v.drives {
 		s.Disks = append(s.Disks, qemu.Disk{Bus: c.Disks[i].Bus, Path: d.Path, Serial: d.Serial, Model: d.Model, WWN: wwnNumber(d.WWN), Sector: c.Disks[i].Sector})
 	}
-	if v.faults.hit(DiskMissing) {
+	if ramdisk && v.faults.hit(DiskMissing) {
 		s.Disks = s.Disks[:len(s.Disks)-1]
 	}
 	switch {
-	case b.Source == bmc.FromMedia:
+	case ramdisk:
 		s.Boot = qemu.BootCD
 	case v.BMC().Disc() != nil:
 		s.Boot = qemu.BootDisks
@@ -295,7 +314,7 @@ func (v *vm) spec(b bmc.Boot) qemu.Spec {
 	switch {
 	case v.faults.hit(DHCPSilent):
 		network = qemu.Silent
-	case b.Source != bmc.FromMedia && v.faults.hit(DHCPMoves):
+	case !ramdisk && v.faults.hit(DHCPMoves):
 		network = qemu.Moved
 	}
 	for i, p := range c.Ports {

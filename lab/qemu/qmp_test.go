@@ -1,7 +1,6 @@
 package qemu
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 // fakeQEMU answers commands as a script says; in between it may tell of events.
 type fakeQEMU struct {
 	conn     *net.UnixConn
-	lines    *bufio.Scanner
 	commands chan string // the commands that it got
 }
 
