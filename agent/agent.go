@@ -238,8 +238,12 @@ func (a *agent) boot(ctx context.Context, o core.BootOrder) error {
 	}
 	leave, err := a.host.Boot(ctx, disk, o.Mode)
 	if err != nil {
+		kind := core.Backend
+		if core.Is(err, core.Invalid) {
+			kind = core.Invalid // what no machine could do is not this one's fault
+		}
 		return &core.Error{
-			Op: "boot", Kind: core.Backend, Err: fmt.Errorf("by %s from disk %s: %w", o.Mode, nameOf(disk), err),
+			Op: "boot", Kind: kind, Err: fmt.Errorf("by %s from disk %s: %w", o.Mode, nameOf(disk), err),
 			Hint: "turn the power off and on to boot from the disk",
 		}
 	}

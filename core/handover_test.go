@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -151,6 +152,27 @@ func TestADeadImageIsNotHeldAgainstKexec(t *testing.T) {
 		}
 		if spec := p.node("n1").Spec; spec.Boot != "" || spec.BootWhy != "" {
 			t.Errorf("the node remembers %q, %q", spec.Boot, spec.BootWhy)
+		}
+		p.sound()
+	})
+}
+
+// An image that can be started in no way is nobody's fault but its maker's: the machine
+// is Failed, and no other node has to find out as well.
+func TestAnImageThatCannotBeStartedIsNoNodesFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		e, _ := p.engine()
+		for _, s := range p.rack.Servers() {
+			s.Fail(enginetest.Fault{Op: "kexec", Err: enginetest.ErrBroken, Times: -1})
+			s.Fail(enginetest.Fault{Op: "reboot", Err: &core.Error{Op: "boot", Kind: core.Invalid, Err: errors.New("no boot loader")}, Times: -1})
+		}
+		m, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "no boot loader") {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if m := p.machine("a-1"); m.State != core.Failed || len(m.Moves) != 0 || p.node(m.Node).Suspect {
+			t.Errorf("%+v", m)
 		}
 		p.sound()
 	})

@@ -55,7 +55,7 @@ const label = "metalpool"
 // Prepare makes everything ready to start the OS on a disk that was just written.
 // The disk is not changed. Where the OS cannot be started by kexec, the error is of
 // the kind Backend and says why; a boot entry was written as far as it could be, so
-// that a reboot may be tried. leave starts the OS, and returns only where that failed.
+// that a reboot may be tried. An image without a boot loader is Invalid then. leave starts the OS, and returns only where that failed.
 func (s *System) Prepare(ctx context.Context, d agent.Disk, mode core.BootMode) (leave func() error, err error) {
 	fail := func(err error, hint string) (func() error, error) {
 		return nil, &core.Error{Op: "prepare " + string(mode), Kind: core.Backend, Err: err, Hint: hint}
@@ -84,6 +84,9 @@ func (s *System) Prepare(ctx context.Context, d agent.Disk, mode core.BootMode) 
 	switch {
 	case errors.Is(err, efi.ErrNone):
 		s.log().Info("no boot entry is written", "why", err)
+	case errors.As(err, new(*noLoaderError)) && mode == core.Reboot:
+		// Any machine would say so: it is not this one's fault.
+		return nil, &core.Error{Op: "prepare " + string(mode), Kind: core.Invalid, Err: fmt.Errorf("the firmware would not start the OS: %w", err), Hint: "use an image with a boot loader for UEFI"}
 	case err != nil && mode == core.Reboot:
 		return fail(fmt.Errorf("the firmware would not start the OS: %w", err), "look at the firmware's setup, or use an image with a boot loader for UEFI")
 	case err != nil:
@@ -137,7 +140,7 @@ func (s *System) install(d agent.Disk, parts []partition, v *volumes) (string, e
 			}
 			path, err := bootcfg.Loader(volume.Files)
 			if err != nil {
-				return "", fmt.Errorf("%s: %w", p, err)
+				return "", fmt.Errorf("%s: %w", p, &noLoaderError{err})
 			}
 			sector := int64(d.SectorSize())
 			drive := efi.HardDrive{Number: uint32(p.number), First: uint64(p.at / sector), Size: uint64(p.size / sector), Signature: p.id}
@@ -145,12 +148,18 @@ func (s *System) install(d agent.Disk, parts []partition, v *volumes) (string, e
 			return name + " " + path, err
 		}
 	}
-	why := "the disk has no EFI system partition"
+	none := errors.New("the disk has no EFI system partition")
 	if len(v.skipped) > 0 {
-		why += " that can be read: " + strings.Join(v.skipped, "; ")
+		return "", fmt.Errorf("%w that can be read: %s", none, strings.Join(v.skipped, "; "))
 	}
-	return "", errors.New(why)
+	return "", &noLoaderError{none}
 }
+
+// noLoaderError is an image that no firmware could start.
+type noLoaderError struct{ err error }
+
+func (e *noLoaderError) Error() string { return e.err.Error() }
+func (e *noLoaderError) Unwrap() error { return e.err }
 
 func (s *System) variables() (*efi.Variables, error) {
 	if s.firmware != nil {
