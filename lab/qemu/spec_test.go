@@ -54,7 +54,7 @@ func TestArguments(t *testing.T) {
 			[]string{"-netdev user,id=net0,dhcpstart=10.0.2.30,hostfwd=tcp:127.0.0.9:2222-10.0.2.15:22"}, nil},
 		{"network with nobody on it", func(s *Spec) {
 			s.Ports = []Port{{"e1000e", "02:00:00:00:00:01", Silent, forward}, {"e1000e", "02:00:00:00:00:02", NoCable, nil}}
-		}, []string{"-netdev hubport,id=net0,hubid=1", "-netdev hubport,id=net1,hubid=2"}, []string{"user", "hostfwd"}},
+		}, []string{"-netdev hubport,id=net0,hubid=1", "-netdev hubport,id=net1,hubid=2"}, []string{"user,id", "hostfwd"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := plain
