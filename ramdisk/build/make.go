@@ -21,8 +21,10 @@ import (
 
 // commandLine of the kernel. The last console is the one that init writes to; the
 // serial line is what a BMC shows of a server from afar. Our own lines have the level
-// of a notice, and at 115,200 baud all that the kernel says would cost seconds.
-const commandLine = "console=tty0 console=ttyS0,115200n8 loglevel=6 printk.devkmsg=on log_buf_len=1M panic=60 " +
+// of a notice, and at 115,200 baud all that the kernel says would cost seconds. After
+// a panic the machine stands still, with the reason on its console: a restart would
+// lead to a disk that is half written or half erased.
+const commandLine = "console=tty0 console=ttyS0,115200n8 loglevel=6 printk.devkmsg=on log_buf_len=1M panic=0 " +
 	"net.ifnames=0 nvme_core.multipath=N"
 
 // maker makes an ISO out of what it is given, or finds the one that was made of it.

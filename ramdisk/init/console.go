@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 )
 
@@ -62,7 +63,7 @@ func (c *console) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn {
 		fmt.Fprintf(c.text, "%s: ", r.Level)
 	}
-	c.text.WriteString(r.Message + " ")
+	c.text.WriteString(strings.ReplaceAll(r.Message, "\n", " ") + " ")
 	if err := c.fields.Handle(ctx, r); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -67,7 +68,10 @@ type machine struct {
 func (m *machine) run(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil { // the end of init would be a panic of the kernel's
-			err = fmt.Errorf("init failed: %v\n%s", p, debug.Stack())
+			for line := range strings.Lines(string(debug.Stack())) {
+				m.log.Error(strings.TrimSpace(line))
+			}
+			err = fmt.Errorf("init failed: %v", p)
 		}
 	}()
 	loader, err := kmod.OpenLoader("/")

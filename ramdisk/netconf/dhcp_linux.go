@@ -43,7 +43,6 @@ func (a *asker) run(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		a.tell("no DHCP server has answered")
 		if err := a.keep(ctx, link); err != nil && ctx.Err() == nil {
 			a.tell(err.Error())
 			a.log.Debug("no address", "port", a.name, "err", err)
@@ -52,13 +51,18 @@ func (a *asker) run(ctx context.Context) {
 	}
 }
 
+const unanswered = "no DHCP server has answered yet"
+
 // cablePoll is how often a port is asked whether its cable has come to life.
 const cablePoll = 200 * time.Millisecond
 
 func (a *asker) awaitCable(ctx context.Context) (netlink.Link, error) {
-	for {
+	for was := false; ; was = true {
 		link, err := netlink.LinkByName(a.name)
-		if err == nil && link.Attrs().RawFlags&uint32(net.FlagUp) != 0 && hasCarrier(link.Attrs()) {
+		if err == nil && hasCarrier(link.Attrs()) {
+			if was {
+				a.tell(unanswered)
+			}
 			return link, nil
 		}
 		a.tell("no link: no cable, or the switch is off")
@@ -84,7 +88,7 @@ func (a *asker) keep(ctx context.Context, link netlink.Link) error {
 	lease, err := client.Request(ctx, identifier(mac), dhcpv4.WithRequestedOptions(
 		dhcpv4.OptionSubnetMask, dhcpv4.OptionRouter, dhcpv4.OptionDomainNameServer, dhcpv4.OptionDomainName, dhcpv4.OptionInterfaceMTU))
 	if err != nil {
-		return fmt.Errorf("no DHCP server has answered: %w", err)
+		return fmt.Errorf(unanswered+": %w", err)
 	}
 	address, err := a.use(link, lease)
 	if err != nil {
@@ -106,6 +110,8 @@ func (a *asker) keep(ctx context.Context, link netlink.Link) error {
 				return fmt.Errorf("the lease changed from %s to %s (%w)", address, again, err)
 			}
 			lease = renewed
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		case time.Now().After(end):
 			return fmt.Errorf("the lease of %s ended and was not renewed: %w", address, err)
 		default:
@@ -130,7 +136,7 @@ func (a *asker) use(link netlink.Link, lease *nclient4.Lease) (netip.Prefix, err
 	}
 	if routers := ack.Router(); len(routers) > 0 {
 		if err := setGateway(link, routers[0], a.metric); err != nil {
-			return address, err
+			a.log.Warn("without a way out of its own network", "port", a.name, "err", err)
 		}
 	}
 	var search []string

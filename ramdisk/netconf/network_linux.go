@@ -53,7 +53,7 @@ func (n *Network) ask(ctx context.Context, name string) {
 	if _, asked := n.states[name]; asked {
 		return
 	}
-	n.states[name] = "found"
+	n.states[name] = unanswered
 	a := &asker{
 		name: name, metric: 100 + len(n.states), log: n.log,
 		tell: func(state string) { n.tell(name, state) }, got: n.reached,
