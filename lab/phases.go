@@ -7,12 +7,15 @@ import (
 
 // phases tells from a VM's console what it is doing, as far as that shows there.
 type phases struct {
-	say  func(phase string)
-	line []byte
-	last string
+	say     func(phase string)
+	started func() // called once, when the firmware has started something; then nil
+	line    []byte
+	last    string
 }
 
-func newPhases(say func(string)) *phases { return &phases{say: say} }
+func newPhases(say func(phase string), started func()) *phases {
+	return &phases{say: say, started: started}
+}
 
 // longestLine bounds what is kept of one, in bytes.
 const longestLine = 1 << 10
@@ -25,6 +28,10 @@ func (p *phases) Write(b []byte) (int, error) {
 		if phase := phaseOf(string(p.line)); phase != "" && phase != p.last {
 			p.last = phase
 			p.say(phase)
+			if p.started != nil {
+				p.started()
+				p.started = nil
+			}
 		}
 		if bytes.HasSuffix(part, []byte{'\n'}) || len(p.line) > longestLine {
 			p.line = p.line[:0]

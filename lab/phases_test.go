@@ -17,17 +17,21 @@ func TestPhasesOfAConsole(t *testing.T) {
 	want := []string{"boots from virtual media", "kernel starts", "ramdisk starts", "agent runs", "firmware tries the network", "no bootable device", "boots from the disk", "system runs"}
 	for _, size := range []int{1, 7, len(console)} {
 		var got []string
-		p := newPhases(func(phase string) { got = append(got, phase) })
+		started := 0
+		p := newPhases(func(phase string) { got = append(got, phase) }, func() { started++ })
 		for part := range slices.Chunk([]byte(console), size) {
 			if n, err := p.Write(part); n != len(part) || err != nil {
 				t.Fatal(n, err)
 			}
 		}
+		if started != 1 {
+			t.Errorf("in pieces of %d: started %d times", size, started)
+		}
 		if !slices.Equal(got, want) {
 			t.Errorf("in pieces of %d: %q; want %q", size, got, want)
 		}
 	}
-	p := newPhases(func(phase string) { t.Errorf("noise says %q", phase) })
+	p := newPhases(func(phase string) { t.Errorf("noise says %q", phase) }, func() { t.Error("noise was started") })
 	_, _ = p.Write([]byte(strings.Repeat("x", 1<<20)))
 	if len(p.line) > 2*longestLine {
 		t.Errorf("%d bytes of a line are kept", len(p.line))

@@ -99,17 +99,16 @@ func (v *vm) live(ctx context.Context, s qemu.Spec, b bmc.Boot, hangs bool) (end
 	if err := v.prepareFiles(); err != nil {
 		return "", err
 	}
-	watcher := newPhases(v.say)
+	started := make(chan struct{})
+	watcher := newPhases(v.say, func() { close(started) })
 	m, err := qemu.Start(ctx, s, qemu.Host{Programs: v.on.programs, Console: io.MultiWriter(watcher, &transcript{console: v.console, log: v.log}), Lock: lock})
 	if err != nil {
 		return "", err
 	}
 	defer m.Kill()
-	disc := b.Media // what is to be booted need not be the first that there is
-	if disc == nil {
-		disc = v.BMC().Disc()
-	}
-	if err := errors.Join(load(m, disc), v.update(m)); err != nil {
+	// A disc that is not to be booted is kept from the firmware, whose own boot order
+	// may begin with the drive.
+	if err := errors.Join(load(m, b.Media), v.update(m)); err != nil {
 		return "", err
 	}
 	v.set(m)
@@ -119,7 +118,7 @@ func (v *vm) live(ctx context.Context, s qemu.Spec, b bmc.Boot, hangs bool) (end
 			return "", err
 		}
 	}
-	go v.keepUp(m)
+	go v.keepUp(m, b.Media != nil, started)
 	return m.Wait()
 }
 
@@ -148,16 +147,23 @@ func load(m *qemu.Machine, disc *bmc.Media) error {
 	return m.Load(disc)
 }
 
-// keepUp follows what changes from outside, until the machine ends.
-func (v *vm) keepUp(m *qemu.Machine) {
+// keepUp follows what changes from outside, until the machine ends. The drive is
+// shown from the start, or from when the firmware has started something.
+func (v *vm) keepUp(m *qemu.Machine, shown bool, started <-chan struct{}) {
 	for {
 		select {
 		case <-m.Done():
 			return
+		case <-started:
+			started, shown = nil, true
 		case <-v.poke:
-			if err := errors.Join(load(m, v.BMC().Disc()), v.update(m)); err != nil && !errors.Is(err, qemu.ErrEnded) {
-				v.log.Error("the virtual machine does not follow its BMC", "err", err)
-			}
+		}
+		err := v.update(m)
+		if shown {
+			err = errors.Join(load(m, v.BMC().Disc()), err)
+		}
+		if err != nil && !errors.Is(err, qemu.ErrEnded) {
+			v.log.Error("the virtual machine does not follow its BMC", "err", err)
 		}
 	}
 }
@@ -304,11 +310,8 @@ func (v *vm) spec(b bmc.Boot) qemu.Spec {
 	if ramdisk && v.faults.hit(DiskMissing) {
 		s.Disks = s.Disks[:len(s.Disks)-1]
 	}
-	switch {
-	case ramdisk:
+	if ramdisk {
 		s.Boot = qemu.BootCD
-	case v.BMC().Disc() != nil:
-		s.Boot = qemu.BootDisks
 	}
 	network := qemu.Answers
 	switch {

@@ -138,7 +138,7 @@ func TestVMBootsMediaOnceThenItsDisk(t *testing.T) {
 			if got := r.node.Status().Phase; got != "boots from the disk" {
 				t.Errorf("phase %q", got)
 			}
-			// Nor where they are gone; and what listens to the power button turns off.
+			// Nor where they are gone, also before anybody wrote a boot entry; and what listens to the power button turns off.
 			r.try(r.bmc.EjectMedia(ctx))
 			r.console("from the disk", func() { r.node.Restart(true) })
 			r.node.PowerOff(true)

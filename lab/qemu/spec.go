@@ -26,17 +26,17 @@ type Spec struct {
 	Boot  Boot
 }
 
-// Boot is what the firmware tries before what its own variables say.
+// Boot is what the firmware tries first.
 type Boot string
 
 const (
-	// BootVars is nothing: the boot order is that of the firmware's variables, with
-	// what systems and the agent wrote to them.
+	// BootVars is what the firmware's variables say: the boot order that agent and
+	// systems wrote to them. A disc in the drive may come first in it.
 	BootVars Boot = ""
-	BootCD   Boot = "cd"
-	// BootDisks is for a drive with a disc in it that is not to be booted: firmware
-	// that knows no boot order yet would begin with it.
-	BootDisks Boot = "disks"
+	// BootCD is the drive, then the disks. The firmware writes this order down, and
+	// drops what is not in it: without the disks, all that they hold would come after
+	// its own shell from then on.
+	BootCD Boot = "cd"
 )
 
 // Bus is how a drive is attached.
@@ -180,7 +180,7 @@ func (s Spec) disk(i int, d Disk) []string {
 	if d.Sector > 0 {
 		device += fmt.Sprintf(",logical_block_size=%d,physical_block_size=%[1]d", d.Sector)
 	}
-	if s.Boot == BootDisks {
+	if s.Boot == BootCD {
 		device += fmt.Sprintf(",bootindex=%d", i+1)
 	}
 	return append(a, "-device", device)

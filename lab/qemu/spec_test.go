@@ -26,13 +26,9 @@ func TestArguments(t *testing.T) {
 			"-device scsi-cd,id=cd,bus=scsi.0,scsi-id=15",
 		}, []string{"bootindex", "kvm"}},
 		{"kvm", func(s *Spec) { s.Accel = KVM }, []string{"-accel kvm -cpu host"}, []string{"tcg"}},
-		{"boot from media", func(s *Spec) { s.Boot = BootCD; s.Disks = []Disk{{Bus: NVMe, Path: "/d", Serial: "A"}} },
-			[]string{"-device scsi-cd,id=cd,bus=scsi.0,scsi-id=15,bootindex=0"}, []string{"bootindex=1"}},
-		{"boot from disks", func(s *Spec) {
-			s.Boot = BootDisks
-			s.Disks = []Disk{{Bus: NVMe, Serial: "A"}, {Bus: SATA, Serial: "B"}}
-		},
-			[]string{"nvme,drive=disk0,serial=A,bootindex=1", "serial=B,bootindex=2"}, []string{"bootindex=0"}},
+		{"boot from media", func(s *Spec) { s.Boot = BootCD; s.Disks = []Disk{{Bus: NVMe, Serial: "A"}, {Bus: SATA, Serial: "B"}} }, []string{
+			"-device scsi-cd,id=cd,bus=scsi.0,scsi-id=15,bootindex=0", "nvme,drive=disk0,serial=A,bootindex=1", "serial=B,bootindex=2",
+		}, nil},
 		{"USB", func(s *Spec) { s.CD = USB; s.Boot = BootCD }, []string{"-device qemu-xhci,id=usb -device usb-bot,id=bot,bus=usb.0 -device scsi-cd,id=cd,bus=bot.0,bootindex=0"}, nil},
 		{"disks", func(s *Spec) {
 			s.Disks = []Disk{
