@@ -202,3 +202,34 @@ func (c *Connector) atConsole(ctx context.Context, e core.Endpoint, password str
 	}
 	return b.consoleError(opening, err)
 }
+
+// consoleError is explain for what SSH adds.
+func (b *conversation) consoleError(ctx context.Context, err error) error {
+	var (
+		own        *core.Error
+		changed    *hostKeyError
+		unanswered *unansweredError
+		refused    *entryError
+	)
+	said := func(kind core.Kind, hint string) error {
+		text := "BMC " + b.at.base + ": " + shorten(b.scrub(err.Error()), longest)
+		return &core.Error{Op: opConsole, Kind: kind, Err: &causeError{text: text, err: err}, Hint: hint}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, core.ErrNoConsole):
+		return said(core.Backend, "see whether it can be switched on in the BMC; until then its own web page shows the console")
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &changed):
+		return said(core.Denied, "if the BMC made itself a new key, accept it with 'metalpool node set NODE --console-key "+changed.got+"'; else somebody is in between")
+	case errors.As(err, &refused):
+		return said(core.Backend, "somebody else may be at the console: many BMCs have one session only")
+	case ctx.Err() != nil:
+		return &core.Error{Op: opConsole, Kind: core.Timeout, Err: &causeError{text: fmt.Sprintf("BMC %s: its SSH did not lead to the console in time: %v", b.at.base, context.Cause(ctx)), err: err}, Hint: "resetting the BMC helps at times"}
+	case errors.As(err, &unanswered):
+		return said(core.Transient, "is SSH switched on in the BMC, and does a firewall let it through?")
+	}
+	return said(core.Transient, "try again")
+}
