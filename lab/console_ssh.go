@@ -70,3 +70,12 @@ func (o *outlets) close() error {
 	}
 	return err
 }
+
+// Type implements bmc.Typist. A simulated system has nobody who reads its serial port.
+func (n *Node) Type(input []byte) {
+	if v, real := n.machine.(*vm); real {
+		if m := v.current(); m != nil {
+			m.Type(input)
+		}
+	}
+}

@@ -101,6 +101,16 @@ func (m *Machine) quit(shutDown <-chan struct{}) {
 	<-m.process.over
 }
 
+// typeTime is how long a system may take to read what is typed.
+const typeTime = time.Second
+
+// Type writes to the serial port. A serial line loses what nobody reads.
+func (m *Machine) Type(input []byte) {
+	if m.process.serial.SetWriteDeadline(time.Now().Add(typeTime)) == nil {
+		_, _ = m.process.serial.Write(input)
+	}
+}
+
 // Run lets the processors go.
 func (m *Machine) Run() error { return m.process.monitor.run("cont", nil, nil) }
 

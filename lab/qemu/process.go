@@ -31,6 +31,7 @@ type launchFiles struct {
 type process struct {
 	monitor *monitor
 	kill    context.CancelFunc
+	serial  *net.UnixConn
 	over    chan struct{} // closed when it has ended and all that it wrote was read
 	said    *lastWords
 }
@@ -63,6 +64,7 @@ func launch(ctx context.Context, program string, args []string, files launchFile
 		kill()
 		return nil, errors.Join(err, control.Close())
 	}
+	p.serial = serial
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.ExtraFiles = append(cmd.ExtraFiles, inherited...)
 	if files.lock != nil {
