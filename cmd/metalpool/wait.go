@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +29,7 @@ func (a *app) awaitRest(ctx context.Context, e *core.Engine, ids []core.NodeID) 
 	p := a.progress()
 	defer p.stop()
 	left := ids
+	others := watcher{seen: map[core.NodeID]int64{}}
 	var failures []error
 	for {
 		var working []core.NodeID
@@ -37,6 +40,7 @@ func (a *app) awaitRest(ctx context.Context, e *core.Engine, ids []core.NodeID) 
 				failures = append(failures, err)
 			case n.State.Working():
 				working = append(working, id)
+				others.look(ctx, e, id, p)
 			case n.State == core.Quarantined:
 				failures = append(failures, fmt.Errorf("%s is Quarantined: %s", id, n.Reason))
 			default:
@@ -54,6 +58,35 @@ func (a *app) awaitRest(ctx context.Context, e *core.Engine, ids []core.NodeID) 
 		case <-ctx.Done():
 			return errors.Join(append(failures, context.Cause(ctx))...)
 		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// watcher tells what another process does on nodes that we wait for.
+type watcher struct {
+	seen map[core.NodeID]int64 // the last event that was told, or there before
+}
+
+func (w *watcher) look(ctx context.Context, e *core.Engine, id core.NodeID, p *progress) {
+	after, began := w.seen[id]
+	filter := core.EventFilter{Node: id, After: after}
+	if !began {
+		filter.Limit = 1 // what was before is no news
+	}
+	events, err := e.Events(ctx, filter)
+	if err != nil {
+		return // the wait itself will say so
+	}
+	for _, ev := range events {
+		w.seen[id] = ev.Seq
+		if ours := strings.HasSuffix(ev.By, fmt.Sprintf("/%d", os.Getpid())); !began || ours {
+			continue
+		}
+		switch ev.Type {
+		case core.StepMet:
+			p.report(core.Progress{Node: id, Step: ev.Step, Message: "done"})
+		case core.StepMoves, core.StepFailed:
+			p.report(core.Progress{Node: id, Step: ev.Step, Message: ev.Message})
 		}
 	}
 }
