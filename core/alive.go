@@ -48,6 +48,7 @@ func awaitSSH(ctx context.Context, w *work) error {
 		best  evidence
 		pause = 100 * time.Millisecond
 		alive bool
+		shown = Sign(-1) // what was told last
 	)
 	for {
 		look, err := w.e.deployer.LookAtSSH(ctx, at.Address, at.SSHPort)
@@ -64,7 +65,10 @@ func awaitSSH(ctx context.Context, w *work) error {
 		}
 		ramdisk := watch.direct && !alive && look.Sign == Refused // it refuses, too, while it ends
 		if ctx.Err() == nil && !ramdisk {
-			best.add(look, err)
+			if best.add(look, err); look.Sign != shown {
+				shown = look.Sign
+				w.say(stepSSH, "%s", found(look, at))
+			}
 		}
 		if !alive && w.attempt.Handover == Kexec && time.Since(began) >= limit {
 			return w.lifeless(ctx, at, limit)
@@ -72,8 +76,37 @@ func awaitSSH(ctx context.Context, w *work) error {
 		if wait(ctx, pause) != nil {
 			return w.noKey(ctx, at, best)
 		}
+		if moved := w.declaredMeanwhile(ctx, order); place(moved) != place(at) {
+			w.say(stepSSH, "looking at %s from now on", place(moved))
+			at, best, shown = moved, evidence{}, -1
+			watch.direct = w.direct(at)
+		}
 		pause = min(2*pause, w.e.timing.Retry)
 	}
+}
+
+// declaredMeanwhile is where the machine is looked for by what the operator says now:
+// who finds it at another address need not wait for the deploy to fail.
+func (w *work) declaredMeanwhile(ctx context.Context, order DeployOrder) Access {
+	if n, err := w.e.Node(ctx, w.node.ID); err == nil {
+		w.node.Spec = n.Spec
+	}
+	return w.access(order)
+}
+
+// found says what a look came to.
+func found(l SSHLook, at Access) string {
+	switch l.Sign {
+	case Refused:
+		return place(at) + " refuses connections"
+	case Accepted:
+		return place(at) + " takes connections, and no SSH server greets"
+	case Greeted:
+		return "the SSH server at " + place(at) + " greets, and shows no host key"
+	case KeyShown:
+		return place(at) + " shows another host key than was made for this machine: " + l.Key
+	}
+	return "nothing answers at " + place(at)
 }
 
 // vigil tells the first sign of life of an OS from what the ramdisk before it, or
@@ -163,10 +196,10 @@ func (e *evidence) add(l SSHLook, err error) {
 // noKey says why the machine never showed the host key that was made for it.
 func (w *work) noKey(ctx context.Context, at Access, e evidence) error {
 	fix := fmt.Sprintf("'metalpool node set %s --address ADDRESS'", w.node.ID)
-	var what, hint string
+	what, hint := found(e.look, at), ""
 	switch e.look.Sign {
 	case Silent:
-		what, hint = "nothing answers at "+place(at), "the OS did not start, or has another address: look for it on the console or at the DHCP server, and fix it with "+fix
+		hint = "the OS did not start, or has another address: look for it on the console or at the DHCP server, and fix it with " + fix
 		switch {
 		case w.node.Spec.Address != "":
 			what += ", the address that the node was given"
@@ -177,13 +210,13 @@ func (w *work) noKey(ctx context.Context, at Access, e evidence) error {
 			what += ", which its ramdisk had"
 		}
 	case Refused:
-		what, hint = place(at)+" refuses connections", "no SSH server runs there: look at the console whether the OS has started; is this its address? Else fix that with "+fix
+		hint = "no SSH server runs there: look at the console whether the OS has started; is this its address? Else fix that with " + fix
 	case Accepted:
-		what, hint = place(at)+" takes connections, and no SSH server greets", "who listens there? If a port is forwarded, the OS may not have started: look at the console"
+		hint = "who listens there? If a port is forwarded, the OS may not have started: look at the console"
 	case Greeted:
-		what, hint = "the SSH server at "+place(at)+" greets, and shows no host key", "the OS runs; its SSH server has no keys, or is starting all the time: look at the console"
+		hint = "the OS runs; its SSH server has no keys, or is starting all the time: look at the console"
 	case KeyShown:
-		what, hint = place(at)+" shows another host key than was made for this machine: "+e.look.Key, "another system has this address ("+fix+"), or the image has no cloud-init, or the user data sets other keys"
+		hint = "another system has this address (" + fix + "), or the image has no cloud-init, or the user data sets other keys"
 	}
 	err := errors.New(what)
 	if e.err != nil && e.look.Sign != KeyShown {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
@@ -277,6 +278,36 @@ func TestSSHThatNeverShowsTheKeySaysWhy(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who finds the machine at another address while it is waited for need only say so.
+func TestAnAddressThatIsSaidMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, _ := p.engine()
+		real, wrong := p.rack.Server("n1").Address, "192.0.2.9"
+		if _, err := e.SetNode(t.Context(), "n1", core.NodeChange{Address: &wrong}); err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		operator, _ := p.engine()
+		time.AfterFunc(5*time.Minute, func() {
+			if _, err := operator.SetNode(context.WithoutCancel(t.Context()), "n1", core.NodeChange{Address: &real}); err != nil {
+				t.Error(err)
+			}
+		})
+		m, err := e.Create(t.Context(), order("a-1", "web-1"), func(pr core.Progress) { said = append(said, pr.Message) })
+		if err != nil || m.Access.Address != real {
+			t.Errorf("it is at %q, %v", m.Access.Address, err)
+		}
+		all := strings.Join(said, "\n")
+		for _, want := range []string{"nothing answers at 192.0.2.9 port 22", "looking at 10.0.0.1 port 22 from now on"} {
+			if strings.Count(all, want) != 1 {
+				t.Errorf("%q was told %d times in\n%s", want, strings.Count(all, want), all)
+			}
+		}
+		p.sound()
+	})
 }
 
 func TestAFailedStepIsToldWithTheAgentsLog(t *testing.T) {
