@@ -36,10 +36,7 @@ func bootOS(ctx context.Context, w *work) error {
 	if mode == Reboot {
 		err = w.reboot(ctx)
 	}
-	// Where the agent is gone already, for a crash hid whether it heard us, the server
-	// starts cold from its disk: that ends in the same place.
-	if mode == coldStart || Is(err, Transient, Timeout) {
-		mode = coldStart
+	if mode == coldStart {
 		err = w.startCold(ctx)
 	}
 	if err == nil {
@@ -49,14 +46,24 @@ func bootOS(ctx context.Context, w *work) error {
 }
 
 // leave tells the agent to go. Each mode is a command of its own: one that failed
-// would only answer so again.
+// would only answer so again. An agent that is heard no more may have left, or may not
+// even have told the firmware of the disk, which then starts whatever it knows: another
+// one is started, finds all that was written, and sees to both.
 func (w *work) leave(ctx context.Context, mode BootMode) error {
 	agent, err := w.agent()
 	if err != nil {
 		return err
 	}
 	defer agent.Close()
-	return agent.Boot(ctx, w.command(stepBoot+" by "+string(mode)), BootOrder{Disk: w.attempt.Disk, Mode: mode})
+	err = agent.Boot(ctx, w.command(stepBoot+" by "+string(mode)), BootOrder{Disk: w.attempt.Disk, Mode: mode})
+	if !Is(err, Transient, Timeout) || ctx.Err() != nil {
+		return err
+	}
+	w.say(stepBoot, "the agent is silent; starting the ramdisk again")
+	if err := w.save(ctx, func(a *Attempt) { delete(a.Met, stepRamdisk) }, w.event(StepFailed, stepBoot, err.Error())); err != nil {
+		return err
+	}
+	return errStartedOver
 }
 
 // reboot has the agent restart the server. The media are gone before, or firmware
