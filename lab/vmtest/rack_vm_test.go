@@ -10,7 +10,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
-	"log/slog"
 	"net"
 	"path/filepath"
 	"slices"
@@ -61,6 +60,7 @@ type rack struct {
 	node  *lab.Node
 	store *watchedStore
 	chunk *chunkProxy
+	log   *logbook
 	dir   string
 	key   ssh.Signer
 }
@@ -81,8 +81,8 @@ func emptyRack(t *testing.T, vm lab.VM) *rack {
 	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
 	needs.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
 	ramdisk, system := needs.Ramdisk(t), needs.TinyOS(t)
-	r := &rack{t: t, dir: t.TempDir()}
-	l, err := lab.Up(t.Context(), lab.Config{Dir: filepath.Join(r.dir, "lab"), Nodes: 1, Vendors: []string{"openbmc"}, Times: &lab.Times{}, VM: &vm, Log: logTo(t)})
+	r := &rack{t: t, dir: t.TempDir(), log: newLogbook(t)}
+	l, err := lab.Up(t.Context(), lab.Config{Dir: filepath.Join(r.dir, "lab"), Nodes: 1, Vendors: []string{"openbmc"}, Times: &lab.Times{}, VM: &vm, Log: r.log.logger()})
 	try(t, err)
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {
@@ -91,21 +91,21 @@ func emptyRack(t *testing.T, vm lab.VM) *rack {
 	})
 	r.lab, r.node = l, l.Nodes()[0]
 
-	key, err := seal.LoadOrCreate("", filepath.Join(r.dir, "pool.key"))
+	key, err := seal.LoadOrCreate("", seal.FileOf(r.pool()))
 	try(t, err)
 	opened, err := sqlite.Open(t.Context(), r.pool(), sqlite.Options{Create: true, KeyFingerprint: key.Fingerprint()})
 	try(t, err)
 	r.store = &watchedStore{Store: opened}
 	var e *core.Engine
 	deployer, err := deploy.New(deploy.Config{
-		CacheDir: filepath.Join(r.dir, "cache"), Bind: "127.0.0.1", Ramdisk: ramdisk, Log: logTo(t), Lost: 20 * time.Second,
+		CacheDir: filepath.Join(r.dir, "cache"), Bind: "127.0.0.1", Ramdisk: ramdisk, Log: r.log.logger(), Lost: 20 * time.Second,
 		Refused: func(boot string, node core.NodeID, peer, why string) { e.AgentRefused(boot, node, peer, why) },
 	})
 	try(t, err)
 	r.chunk = newChunkProxy(t, deployer)
 	e = core.New(core.Config{
-		Store: r.store, Sealer: key, Deployer: r.chunk, Log: logTo(t),
-		Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{First: time.Millisecond, Poll: 100 * time.Millisecond, Doubt: time.Second, Grace: time.Second, Retry: 50 * time.Millisecond})},
+		Store: r.store, Sealer: key, Deployer: r.chunk, Log: r.log.logger(),
+		Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{First: time.Millisecond, Poll: 100 * time.Millisecond, Settle: 10 * time.Second, Doubt: time.Second, Grace: time.Second, Retry: 50 * time.Millisecond})},
 		Timing:   core.Timing{Retry: 200 * time.Millisecond, Queue: 50 * time.Millisecond},
 	})
 	r.Engine = e
@@ -144,7 +144,7 @@ func (r *rack) waits(change func(*core.Timeouts)) {
 	r.t.Helper()
 	limits := patience
 	change(&limits)
-	try(r.t, r.SetPool(r.t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: wellImage, Timeouts: limits}))
+	try(r.t, r.SetPool(context.WithoutCancel(r.t.Context()), core.Pool{Name: core.DefaultPool, DefaultImage: wellImage, Timeouts: limits}))
 }
 
 // run runs a subtest on the rack, which it finds whole: with its one server Available.
@@ -159,6 +159,7 @@ func (r *rack) run(name string, test func(r *rack)) {
 			if t.Failed() {
 				in.showConsole()
 			}
+			defer in.log.show(t)
 			in.node.ClearFaults()
 			try(t, in.node.Plug())
 			in.waits(func(*core.Timeouts) {})
@@ -289,6 +290,9 @@ func (r *rack) told(since time.Time, kind core.EventType, says ...string) {
 // refused checks an error: its kind, and that it says all this.
 func (r *rack) refused(err error, kind core.Kind, says ...string) {
 	r.t.Helper()
+	if err == nil {
+		r.t.Fatalf("there is no error; want %s: %q", kind, says)
+	}
 	if !core.Is(err, kind) || !containsAll(err.Error(), says) {
 		r.t.Errorf("the error is %q (%s); want %s: %q", err, core.KindOf(err), kind, says)
 	}
@@ -323,8 +327,12 @@ func at(step string, moved bool, do func()) core.Reporter {
 
 // blackout takes the power away, from the BMC as well, and gives it back: the server
 // stays off.
-func (r *rack) blackout() {
-	if err := errors.Join(r.node.Unplug(), r.node.Plug()); err != nil {
+func (r *rack) blackout() { r.check(errors.Join(r.node.Unplug(), r.node.Plug())) }
+
+// check is try for what runs beside the test.
+func (r *rack) check(err error) {
+	r.t.Helper()
+	if err != nil {
 		r.t.Error(err)
 	}
 }
@@ -334,10 +342,6 @@ func try(t *testing.T, errs ...error) {
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func logTo(t *testing.T) *slog.Logger {
-	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 func newKey(t *testing.T) ssh.Signer {
