@@ -34,6 +34,9 @@ export METALPOOL_TEST_SKIPPED="$PWD/.cache/skipped"
 : >"$METALPOOL_TEST_SKIPPED"
 status=0
 go test $race -count=1 -timeout 20m ./... || status=$?
+# A virtual machine, from firmware to Docker Engine and back. After the rest, and alone:
+# without KVM it takes all the processors there are.
+go test -tags vm -count=1 -timeout 30m -run '^TestVMSession$' ./driver-machine || status=$?
 if [ -s "$METALPOOL_TEST_SKIPPED" ]; then
 	say "Skipped (with CI=true these fail):"
 	sort "$METALPOOL_TEST_SKIPPED" >&2
