@@ -79,7 +79,7 @@ func TestRefused(t *testing.T) {
 		node + "  agent: {address: hunter2}\n":                                                       "line 2: agent.address is not of the form host:port",
 		node + "  network: {}\n":                                                                     "line 2: network.ports is empty",
 		node + "  network: {ports: [hunter2]}\n":                                                     "line 2: network.ports: entry 1 is not a MAC",
-		node + "  network: {ports: ['02:00:00:00:00:01'], adress: x}\n":                              "line 4: field adress not found",
+		node + "  network: {ports: ['02:00:00:00:00:01'], colour: x}\n":                              "line 4: field colour not found",
 		node + "  network: {ports: ['02:00:00:00:00:01'], address: hunter2}\n":                       "line 2: network.address is not an IP address with its prefix",
 		node + "  network: {ports: ['02:00:00:00:00:01'], address: 10.0.0.7/24, gateway: hunter2}\n": "line 2: network.gateway is not an IP address",
 		node + "  network: {ports: ['02:00:00:00:00:01'], address: 10.0.0.7/24, dns: [hunter2]}\n":   "line 2: network.dns: entry 1 is not an IP address",

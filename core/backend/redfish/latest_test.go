@@ -39,31 +39,33 @@ func TestNothingIsWrittenAfterASuspend(t *testing.T) {
 			}
 			return time.Now().Add(10 * time.Second), nil
 		}}}
-		post := func() error {
-			resp, err := client.Post(bmc.URL, "application/json", strings.NewReader("{}"))
+		send := func(method string) error {
+			r, err := http.NewRequestWithContext(t.Context(), method, bmc.URL, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := client.Do(r)
 			if err == nil {
 				err = resp.Body.Close()
 			}
 			return err
 		}
 		if warm {
-			if err := post(); err != nil {
+			if err := send(http.MethodPost); err != nil {
 				t.Fatal(err)
 			}
 		}
 		before := writes.Load()
 		suspended = true
 		var held *fencedError
-		if err := post(); !errors.As(err, &held) || !core.Is(held.err, core.Transient) {
+		if err := send(http.MethodPost); !errors.As(err, &held) || !core.Is(held.err, core.Transient) {
 			t.Errorf("warm %t: %v", warm, err)
 		}
 		if n := writes.Load() - before; n != 0 {
 			t.Errorf("warm %t: %d writes were sent", warm, n)
 		}
-		resp, err := client.Get(bmc.URL)
-		if err != nil {
-			t.Fatalf("warm %t: a read: %v", warm, err)
+		if err := send(http.MethodGet); err != nil {
+			t.Errorf("warm %t: a read: %v", warm, err)
 		}
-		_ = resp.Body.Close()
 	}
 }
