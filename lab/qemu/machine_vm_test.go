@@ -5,6 +5,8 @@ package qemu
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,19 +114,33 @@ func TestVMDriveTakesDiscs(t *testing.T) {
 }
 
 func TestVMWritesFail(t *testing.T) {
-	m := start(t, nil)
-	// writes writes to each disk and tells what failed.
+	var paths []string
+	m := start(t, func(s *Spec) {
+		for _, d := range s.Disks {
+			paths = append(paths, d.Path)
+		}
+	})
+	// writes writes to each disk and tells what got there.
+	pattern := byte(0)
 	writes := func(n int) string {
 		t.Helper()
 		verdicts := ""
-		for i := range m.disks {
+		for i, path := range paths {
 			for range n {
-				var said string
-				line := `qemu-io ` + diskNode(i) + ` "write 0 4096"`
-				if err := m.process.monitor.run("human-monitor-command", map[string]string{"command-line": line}, &said); err != nil {
+				pattern++
+				line := fmt.Sprintf(`qemu-io %s "write -P %d 0 4096"`, diskNode(i), pattern)
+				if err := m.process.monitor.run("human-monitor-command", map[string]string{"command-line": line}, nil); err != nil {
 					t.Fatal(err)
 				}
-				verdicts += map[bool]string{true: ".", false: "x"}[strings.Contains(said, "wrote 4096/4096")]
+				got := make([]byte, 1)
+				f, err := os.Open(path)
+				if err == nil {
+					_, err = f.ReadAt(got, 4095)
+				}
+				if err = errors.Join(err, f.Close()); err != nil {
+					t.Fatal(err)
+				}
+				verdicts += map[bool]string{true: ".", false: "x"}[got[0] == pattern]
 			}
 			verdicts += " "
 		}

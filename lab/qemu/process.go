@@ -163,10 +163,16 @@ func (w *lastWords) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is the last line.
+// String is what is no warning, in one line.
 func (w *lastWords) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	text := strings.TrimSpace(string(w.text))
-	return strings.TrimPrefix(text[strings.LastIndexByte(text, '\n')+1:], "qemu-system-x86_64: ")
+	var said []string
+	for line := range strings.Lines(string(w.text)) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "qemu-system-x86_64: ")
+		if line != "" && !strings.HasPrefix(line, "warning: ") {
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said, "; ")
 }
