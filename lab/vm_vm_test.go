@@ -173,7 +173,7 @@ func TestVMPower(t *testing.T) {
 	r.try(r.node.AddFault(NewFault{Machine: &Fault{Kind: DiskHang}}))
 	r.try(r.bmc.SetPower(ctx, core.TurnOn))
 	r.await(bmc.On)
-	r.try(r.lab.Close())
+	r.try(r.bmc.Close(), r.lab.Close())
 	again := vmUp(t, dir, VM{})
 	again.await(bmc.On)
 	if got := again.node.card.VM.Memory; got != 512*core.MiB {
