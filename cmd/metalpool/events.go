@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -116,7 +117,7 @@ func (a *app) story(events []core.Event) error {
 	t := newTable(isTerminal(a.out), terminalWidth(a.out))
 	t.row("TIME", "NODE", "EVENT", "WHAT")
 	for _, ev := range events {
-		t.row(stamp(ev.At), string(ev.Node), eventText(ev), ev.Message)
+		t.row(stamp(ev.At), string(ev.Node), eventText(ev), cmp.Or(ev.Message, sizeText(ev.Bytes)))
 	}
 	return t.print(a.out)
 }
