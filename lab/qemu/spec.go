@@ -149,8 +149,9 @@ func fileNode(i int) string { return fmt.Sprintf("file%d", i) }
 func diskNode(i int) string { return fmt.Sprintf("disk%d", i) }
 
 // rawNode is the upper half of a disk; its lower half can be exchanged while it runs.
+// Zeros become holes in the file: an erase that overwrites does not fill this host.
 func rawNode(i int, below string) map[string]any {
-	return map[string]any{"node-name": diskNode(i), "driver": "raw", "file": below, "discard": "unmap"}
+	return map[string]any{"node-name": diskNode(i), "driver": "raw", "file": below, "discard": "unmap", "detect-zeroes": "unmap"}
 }
 
 // disk is a disk with its file. Writes go to this host's page cache and are as safe

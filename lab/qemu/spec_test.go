@@ -38,7 +38,7 @@ func TestArguments(t *testing.T) {
 				{Bus: VirtIO, Path: "/d3", Serial: "D"},
 			}
 		}, []string{
-			`-blockdev {"discard":"unmap","driver":"file","filename":"/d,0","node-name":"file0"} -blockdev {"discard":"unmap","driver":"raw","file":"file0","node-name":"disk0"} -device nvme,drive=disk0,serial=A`,
+			`-blockdev {"discard":"unmap","driver":"file","filename":"/d,0","node-name":"file0"} -blockdev {"detect-zeroes":"unmap","discard":"unmap","driver":"raw","file":"file0","node-name":"disk0"} -device nvme,drive=disk0,serial=A`,
 			"-device ide-hd,bus=ide.1,rotation_rate=1,model=M,drive=disk1,serial=B,wwn=0x5000aabb",
 			"-device scsi-hd,bus=scsi.0,scsi-id=2,rotation_rate=1,vendor=LAB,product=M,drive=disk2,serial=C,logical_block_size=4096,physical_block_size=4096",
 			"-device virtio-blk-pci,drive=disk3,serial=D",
