@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
 # Installs QEMU and its UEFI firmware for `metalpool lab up --vm`, or says what to install.
 set -euo pipefail
-firmware() { ls /usr/share/OVMF/OVMF_CODE*.fd /usr/share/edk2/x64/OVMF_CODE*.fd /usr/share/edk2/ovmf/OVMF_CODE*.fd >/dev/null 2>&1; }
+firmware() {
+	for f in /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/edk2/ovmf/OVMF_CODE.fd /usr/share/edk2/x64/OVMF_CODE.4m.fd; do
+		[ ! -e "$f" ] || return 0
+	done
+	return 1
+}
 installed() { command -v qemu-system-x86_64 >/dev/null && firmware; }
 installed && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
