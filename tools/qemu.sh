@@ -2,7 +2,7 @@
 # Installs QEMU and its UEFI firmware for `metalpool lab up --vm`, or says what to install.
 set -euo pipefail
 firmware() {
-	for f in /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/edk2/ovmf/OVMF_CODE.fd /usr/share/edk2/x64/OVMF_CODE.4m.fd; do
+	for f in /usr/share/{OVMF/OVMF_CODE_4M,edk2/ovmf/OVMF_CODE,edk2/x64/OVMF_CODE.4m,qemu/edk2-x86_64-code}.fd /usr/share/qemu/ovmf-x86_64-4m-code.bin; do
 		[ ! -e "$f" ] || return 0
 	done
 	return 1
