@@ -3,8 +3,10 @@
 package ramdisk_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -28,9 +30,11 @@ func TestVMRamdiskChecksIn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const mac = "52:54:00:12:34:56"
 			r := newRig(t, nil)
-			startVM(t, append(drive(r.iso),
+			vm := startVM(t, append(drive(r.iso),
 				"-netdev", "user,id=net,hostfwd=tcp:"+r.agentAt+"-:"+r.agentPort, "-device", "e1000e,netdev=net,mac="+mac))
-			inventory, log := r.meet(t)
+			r.meet(t)
+			vm.press(t)
+			inventory, log := r.ask(t) // it goes on as if nothing were
 			if id := inventory.Identity; id.UUID != systemUUID || len(id.MACs) != 1 || id.MACs[0] != mac {
 				t.Errorf("it says that it is %+v", id)
 			}
@@ -40,7 +44,7 @@ func TestVMRamdiskChecksIn(t *testing.T) {
 			if d := inventory.Hardware.Disks; len(d) != 1 || d[0].Serial != "NVME1" || d[0].Size != 1<<30 || d[0].Kind != core.NVMe {
 				t.Errorf("it says that it has the disks %+v", d)
 			}
-			for _, want := range []string{"Linux version", "metalpool: checked in"} {
+			for _, want := range []string{"Linux version", "metalpool: checked in", "metalpool: the clock is set to=20"} {
 				if !strings.Contains(log, want) {
 					t.Errorf("its log does not say %q:\n%s", want, log)
 				}
@@ -51,6 +55,26 @@ func TestVMRamdiskChecksIn(t *testing.T) {
 
 func cdOnSCSI(iso string) []string {
 	return []string{"-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=cd,bootindex=0", "-drive", "id=cd,if=none,format=raw,readonly=on,file=" + iso}
+}
+
+// An agent that its engine refuses touches nothing and turns the machine off.
+func TestVMRamdiskRefusedTurnsOff(t *testing.T) {
+	r := newRig(t, nil)
+	r.deployer.Withdraw(r.boot.ID)
+	vm := startVM(t, append(cdOnSCSI(r.iso), "-netdev", "user,id=net", "-device", "vmxnet3,netdev=net"))
+	select {
+	case <-vm.off:
+	case <-time.After(5 * time.Minute):
+		t.Fatal("it is still on")
+	}
+	if err := vm.end; err != nil {
+		t.Errorf("QEMU ended otherwise than by the power: %v", err)
+	}
+	for _, want := range []string{"the engine refuses this agent", "reboot: Power down"} {
+		if !strings.Contains(vm.console.String(), want) {
+			t.Errorf("the console does not say %q", want)
+		}
+	}
 }
 
 // cdOnUSB is how the media of a real BMC looks.
@@ -105,6 +129,12 @@ func (r *rig) meet(t *testing.T) (core.Inventory, string) {
 		t.Fatal(err)
 	}
 	r.boot.Agent = &endpoint
+	return r.ask(t)
+}
+
+func (r *rig) ask(t *testing.T) (core.Inventory, string) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	agent, err := r.deployer.Dial(r.boot, r.secret, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -151,9 +181,36 @@ func download(t *testing.T, url, path string) {
 	}
 }
 
+type vm struct {
+	off     chan struct{} // closed when it is off
+	end     error         // of QEMU, once it is off
+	console bytes.Buffer  // whole once it is off
+	qmp     string        // where QEMU takes orders
+}
+
+// press presses the power button, shortly, as a BMC does for a graceful shutdown.
+func (v *vm) press(t *testing.T) {
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "unix", v.qmp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	answers := bufio.NewScanner(c)
+	for _, order := range []string{"qmp_capabilities", "system_powerdown"} {
+		if _, err := fmt.Fprintf(c, `{"execute":%q}`, order); err != nil {
+			t.Fatal(err)
+		}
+		for answers.Scan() && !strings.Contains(answers.Text(), `"return"`) { //nolint:revive // greetings and events
+		}
+	}
+	if err := answers.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // startVM runs a machine until the test ends; its console is shown where the test
 // fails.
-func startVM(t *testing.T, more []string) {
+func startVM(t *testing.T, more []string) *vm {
 	qemu := needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
 	firmware := needs.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
 	variables, err := os.ReadFile("/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -172,22 +229,28 @@ func startVM(t *testing.T, more []string) {
 	if err := os.Truncate(disk, 1<<30); err != nil {
 		t.Fatal(err)
 	}
+	v := &vm{off: make(chan struct{}), qmp: filepath.Join(dir, "qmp")}
 	cmd := exec.CommandContext(t.Context(), qemu, append([]string{
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024", "-uuid", systemUUID,
-		"-nographic", "-monitor", "none", "-no-reboot",
+		"-nographic", "-monitor", "none", "-no-reboot", "-qmp", "unix:" + v.qmp + ",server=on,wait=off",
+		"-rtc", "base=2001-02-03T04:05:06", // a board whose battery is empty
 		"-drive", "if=pflash,format=raw,readonly=on,file=" + firmware, "-drive", "if=pflash,format=raw,file=" + nvram,
 		"-drive", "id=disk,if=none,format=raw,file=" + disk, "-device", "nvme,drive=disk,serial=NVME1",
 	}, more...)...)
-	var console bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &console, &console
+	cmd.Stdout, cmd.Stderr = &v.console, &v.console
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	go func() {
+		v.end = cmd.Wait()
+		close(v.off)
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-v.off
 		if t.Failed() || os.Getenv("METALPOOL_TEST_CONSOLE") != "" {
-			t.Logf("the console:\n%s", strings.ToValidUTF8(console.String(), "?"))
+			t.Logf("the console:\n%s", strings.ToValidUTF8(v.console.String(), "?"))
 		}
 	})
+	return v
 }

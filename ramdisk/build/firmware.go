@@ -67,6 +67,24 @@ func firmwareOf(ctx context.Context, index *kmod.Index, from []debian.Package) (
 	return files, nil
 }
 
+// lacking are the files that modules may ask for, and which nobody has, each with the
+// module.
+func lacking(index *kmod.Index, files []cpio.Record) []string {
+	have := map[string]bool{}
+	for _, f := range files {
+		have[f.Name] = true
+	}
+	var names []string
+	for _, m := range index.Modules() {
+		for _, name := range m.Firmware {
+			if !have[firmwareRoot+name+".xz"] {
+				names = append(names, name+" ("+m.Name+")")
+			}
+		}
+	}
+	return names
+}
+
 // packXZ uses the checksum that the kernel knows.
 func packXZ(data []byte) ([]byte, error) {
 	var packed bytes.Buffer

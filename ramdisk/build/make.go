@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -158,12 +157,17 @@ func (m maker) drivers(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if none := unmatched(index); len(none) > 0 {
+		say("this kernel has no such modules: %s", strings.Join(none, " "))
+	}
+	if names := lacking(index, firmware); len(names) > 0 {
+		say("no package has the firmware %s", strings.Join(names, ", "))
+	}
 	part, err := initramfs.Archive(append(records, firmware...))
 	if err != nil {
 		return nil, err
 	}
-	say("%s modules and %s files of firmware: %.1f MiB",
-		strconv.Itoa(len(index.Modules())), strconv.Itoa(len(firmware)), float64(len(part))/(1<<20))
+	say("%d modules and %d files of firmware: %.1f MiB", len(index.Modules()), len(firmware), float64(len(part))/(1<<20))
 	if err := renameio.WriteFile(path, part, 0o644); err != nil {
 		return nil, err
 	}

@@ -26,15 +26,16 @@ type packages struct {
 // the same ramdisk is made until somebody asks for an update; else the newest.
 func obtain(ctx context.Context, dir string, update bool) (packages, error) {
 	record := filepath.Join(dir, "packages.json")
-	if p, ok := recorded(record, dir); ok && !update {
-		return p, nil
+	earlier, found := recorded(record, dir)
+	if found && len(earlier.Missing) == 0 && !update {
+		return earlier, nil
 	}
 	say("fetching Debian's kernel and firmware")
-	fetcher, err := debian.NewFetcher(ctx, dir)
-	if err != nil {
-		return packages{}, err
+	p, err := fetch(ctx, dir)
+	if err != nil && found && !update && ctx.Err() == nil {
+		say("going on with what is there: %v", err)
+		return earlier, nil
 	}
-	p, err := newest(ctx, fetcher)
 	if err != nil {
 		return packages{}, err
 	}
@@ -45,12 +46,12 @@ func obtain(ctx context.Context, dir string, update bool) (packages, error) {
 	return p, renameio.WriteFile(record, text, 0o644)
 }
 
-// recorded is of no use where a file has gone, or where firmware was missing: it may
-// be there today.
+// recorded is of no use where a file has gone, or where another list of firmware is
+// wanted today.
 func recorded(record, dir string) (packages, bool) {
 	text, err := os.ReadFile(record)
 	var p packages
-	if err != nil || json.Unmarshal(text, &p) != nil || len(p.Missing) > 0 || len(p.Firmware) != len(firmwarePackages) {
+	if err != nil || json.Unmarshal(text, &p) != nil || len(p.Firmware)+len(p.Missing) != len(firmwarePackages) {
 		return packages{}, false
 	}
 	p.Kernel, p.Stub = debian.Find(dir, p.Kernel), debian.Find(dir, p.Stub)
@@ -62,8 +63,13 @@ func recorded(record, dir string) (packages, bool) {
 	return p, complete
 }
 
-func newest(ctx context.Context, f *debian.Fetcher) (packages, error) {
+// fetch gets the newest packages; of the firmware, what can be had.
+func fetch(ctx context.Context, dir string) (packages, error) {
 	p := packages{Missing: map[string]string{}}
+	f, err := debian.NewFetcher(ctx, dir)
+	if err != nil {
+		return p, err
+	}
 	kernel, err := f.Depends(ctx, "linux-image-amd64")
 	if err != nil {
 		return p, err
