@@ -30,29 +30,33 @@ if [ "$1" = packages ]; then
 	exit
 fi
 
+# Whose files these are, only root can say, or who is root in a namespace.
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(unshare --user --map-root-user --map-auto)
+
 out=$1
 work=$(mktemp -d)
-trap 'rm -rf "$work" "$out.new"' EXIT
+trap '"${as_root[@]}" rm -rf "$work" "$out.new"' EXIT
 uuid() { cat /proc/sys/kernel/random/uuid; }
 esp_id=$(uuid) root_id=$(uuid)
+
+# What the recipe adds belongs to root in the system, whoever has the recipe.
+cp -r "$recipe/files" "$work/files"
+echo "root=PARTUUID=$root_id rw console=tty0 console=ttyS0,115200 loglevel=5 systemd.gpt_auto=0" >"$work/files/etc/kernel/cmdline"
+cat >"$work/files/etc/fstab" <<TABLE
+PARTUUID=$root_id / ext4 errors=remount-ro 0 1
+PARTUUID=$esp_id /boot/efi vfat umask=0077,nofail,x-systemd.automount,x-systemd.idle-timeout=1min 0 0
+TABLE
+mkdir -p "$work/files/boot/efi"
+tar -C "$work/files" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -cf "$work/files.tar" .
 
 # The system, as an archive: it keeps the owners of its files whoever we are, and no
 # mount of mmdebstrap's is ever below a folder that is removed here. Only setup.sh
 # makes the initramfs, once.
-mkdir -p "$work/etc/kernel"
-echo "root=PARTUUID=$root_id rw console=tty0 console=ttyS0,115200 loglevel=5 systemd.gpt_auto=0" >"$work/etc/kernel/cmdline"
-cat >"$work/etc/fstab" <<TABLE
-PARTUUID=$root_id / ext4 errors=remount-ro 0 1
-PARTUUID=$esp_id /boot/efi vfat umask=0077,nofail,x-systemd.automount,x-systemd.idle-timeout=1min 0 0
-TABLE
 INITRD=No "${debian[@]}" \
-	--setup-hook="sync-in '$recipe/files' /" --setup-hook="sync-in '$work/etc' /etc" --setup-hook='mkdir -p "$1/boot/efi"' \
+	--setup-hook="tar-in '$work/files.tar' /" \
 	--customize-hook="copy-in '$recipe/setup.sh' /" --customize-hook='chroot "$1" /setup.sh' --customize-hook='rm "$1/setup.sh"' \
 	bookworm "$work/root.tar" || exit 69
-
-# Whose files these are, only root can say, or who is root in a namespace.
-as_root=()
-[ "$(id -u)" = 0 ] || as_root=(mmdebstrap --unshare-helper)
 
 mib=$((1 << 20))
 truncate -s $(((root_at + root + 1) * mib)) "$out.new"

@@ -29,15 +29,13 @@ cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi /boot/efi/EFI/systemd/
 cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi /boot/efi/EFI/BOOT/BOOTX64.EFI
 echo 'timeout 0' >/boot/efi/loader/loader.conf
 
-# What served the making.
-apt-get clean
-rm -rf /var/lib/apt/lists/*
-rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap /etc/apt/apt.conf.d/99mmdebstrap
+# What served the making. (/tmp is mmdebstrap's until it is done.)
+rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap
 
 # What each server must make for itself.
 rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /var/lib/systemd/random-seed
 : >/etc/machine-id
 
 # Nothing is to be brought up to date at the first boot.
-rm -rf /var/log/*.log /var/log/apt /var/cache/debconf/*-old /var/lib/dpkg/*-old /tmp/* /run/*
+rm -rf /var/log/*.log /var/log/apt /var/cache/debconf/*-old /var/lib/dpkg/*-old
 touch -r /usr /etc/.updated /var/.updated
