@@ -23,9 +23,14 @@ type systemDisk struct {
 	used int64
 }
 
+// pollEvery is how often it is looked for devices whose drivers take their time.
+const pollEvery = 100 * time.Millisecond
+
 // awaitSeed waits for the partition with the seed: disks may take a while to show up.
 func awaitSeed(log *slog.Logger) (systemDisk, error) {
 	told := false
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
 	for {
 		d, err := findSeed()
 		if err == nil || !errors.Is(err, os.ErrNotExist) {
@@ -35,7 +40,7 @@ func awaitSeed(log *slog.Logger) (systemDisk, error) {
 			log.Info("looking for the seed")
 			told = true
 		}
-		time.Sleep(100 * time.Millisecond)
+		<-poll.C
 	}
 }
 

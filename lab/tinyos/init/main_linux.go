@@ -35,12 +35,14 @@ func main() {
 	if err := run(log); err != nil {
 		log.Error("the tiny OS cannot go on", "err", err)
 	}
-	for { // its power is for others to turn off
-		time.Sleep(time.Hour)
+	for { // its power is for others to turn off, and without init the kernel panics
+		if err := unix.Pause(); !errors.Is(err, unix.EINTR) {
+			log.Error("init does not wait", "err", err)
+		}
 	}
 }
 
-// run returns only where something is wrong.
+// run starts the system. It goes on to run where that is no error.
 func run(log *slog.Logger) error {
 	for dir, kind := range map[string]string{"/proc": "proc", "/sys": "sysfs", "/dev": "devtmpfs"} {
 		if err := errors.Join(os.MkdirAll(dir, 0o755), unix.Mount(kind, dir, kind, 0, "")); err != nil {
@@ -98,7 +100,7 @@ func run(log *slog.Logger) error {
 		return err
 	}
 	log.Info("tiny OS answers SSH", "at", g.Addr())
-	select {}
+	return nil
 }
 
 // kexecLoader is what the kernel calls the boot loader that kexec is.

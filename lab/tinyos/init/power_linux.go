@@ -21,10 +21,12 @@ const (
 
 // obeyPowerButton turns the machine off when somebody presses it.
 func obeyPowerButton(log *slog.Logger) {
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
 	for {
 		devices, err := filepath.Glob("/dev/input/event*")
 		if err != nil || len(devices) == 0 {
-			time.Sleep(100 * time.Millisecond) // its driver is not there yet
+			<-poll.C
 			continue
 		}
 		for _, d := range devices {
