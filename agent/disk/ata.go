@@ -187,18 +187,23 @@ func (e *eraser) ataIdentity() (ataIdentity, error) {
 	return parseATA(b), err
 }
 
-// hiddenBytes is how much of the disk's end no read or write reaches.
-func (e *eraser) hiddenBytes(id ataIdentity) core.Bytes {
+// hiddenBytes is how much of the disk's end no read or write reaches, and a setting of
+// the firmware, or of an owner's OS, brings back. The error is of a drive that knows
+// such areas, and whose answer does not get here.
+func (e *eraser) hiddenBytes(id ataIdentity) (core.Bytes, error) {
 	const readNative, getNative = byte(ataNativeMax), byte(ataGetNativeMax)
 	command := getNative
 	if id.hpa {
 		command = readNative
 	}
 	r, err := e.ata(ataCommand{command: command, answers: true}, nil)
-	if err != nil || id.sectors == 0 {
-		return 0 // a drive without such a thing
+	switch {
+	case err != nil && id.hpa:
+		return 0, fmt.Errorf("whether a host protected area hides a part of it is not known: %w", err)
+	case err != nil || id.sectors == 0:
+		return 0, nil // a drive without such a thing
 	}
-	return core.Bytes(max(0, int64(r.lba)+1-id.sectors)) * core.Bytes(e.facts.sector)
+	return core.Bytes(max(0, int64(r.lba)+1-id.sectors)) * core.Bytes(e.facts.sector), nil
 }
 
 // sanitizeATA starts a sanitize and waits for its end. Whether the controller passes on

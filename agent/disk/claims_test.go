@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
@@ -21,9 +22,14 @@ func FuzzClaims(f *testing.F) {
 		if dw := formatOf(b); dw>>9&7 != 0 || dw>>14 != 0 {
 			t.Errorf("a format of %#x touches more than a namespace's layout", dw)
 		}
-		for _, m := range nvmeMethods(parseController(b)) {
+		for _, m := range nvmeMethods(parseController(b), false) {
 			if m.class != core.Purge && m.class != core.Clear {
 				t.Errorf("%s reaches %q", m.name, m.class)
+			}
+		}
+		for _, m := range nvmeMethods(parseController(b), true) {
+			if !strings.Contains(m.name, "sanitize") {
+				t.Errorf("%s does not reach a whole drive", m.name)
 			}
 		}
 		for _, n := range namespaces(b) {
@@ -36,6 +42,20 @@ func FuzzClaims(f *testing.F) {
 			t.Errorf("%d methods, and without %q", len(list), without)
 		}
 	})
+}
+
+// TestAFormatThatReachesAllNeedNotEraseAll: FNA's bit 0 is of the format, and bit 1 of
+// the erase that comes with it.
+func TestAFormatThatReachesAllNeedNotEraseAll(t *testing.T) {
+	for fna, want := range map[byte]bool{0: false, 1: false, 2: true, 3: true} {
+		b := make([]byte, 4096)
+		b[256], b[524] = 2, fna
+		for _, m := range nvmeMethods(parseController(b), false) {
+			if m.shared != want {
+				t.Errorf("FNA %#x: that %s is done for all namespaces at once is %t", fna, m.name, m.shared)
+			}
+		}
+	}
 }
 
 func TestFormatKeepsTheLayout(t *testing.T) {

@@ -87,19 +87,26 @@ func (e *eraser) try(ctx context.Context, m method) error {
 // overwritten.
 func (e *eraser) ladder() ladder {
 	var l ladder
-	var err error
-	hidden := core.Bytes(0)
+	var err, beyond error // why writes do not get to all that the disk holds
 	switch e.facts.transport {
 	case nvme:
 		var c nvmeController
 		if c, err = e.controller(); err == nil {
-			l.methods = nvmeMethods(c)
+			if c.manages {
+				beyond = e.allAttached()
+			}
+			l.methods = nvmeMethods(c, beyond != nil)
 		}
 	case ata:
 		var id ataIdentity
 		if id, err = e.ataIdentity(); err == nil {
 			l.methods, l.without = ataMethods(id)
-			hidden = e.hiddenBytes(id)
+			switch hidden, unknown := e.hiddenBytes(id); {
+			case unknown != nil:
+				l.without = append(l.without, unknown.Error())
+			case hidden > 0:
+				beyond = fmt.Errorf("%s at the disk's end are hidden by a host protected area; remove it, or boot with libata.ignore_hpa=1", hidden)
+			}
 		}
 	case scsi:
 		l.methods = scsiMethods(e.knows)
@@ -108,9 +115,8 @@ func (e *eraser) ladder() ladder {
 	if err != nil {
 		l.without = append(l.without, "the disk does not say what else it can: "+err.Error())
 	}
-	if hidden > 0 {
-		// Writes do not get there, and a firmware setting brings it back.
-		l.without = append(l.without, fmt.Sprintf("overwrite: %s at the disk's end are hidden by a host protected area; remove it, or boot with libata.ignore_hpa=1", hidden))
+	if beyond != nil {
+		l.without = append(l.without, "overwrite: "+beyond.Error())
 		return l
 	}
 	l.methods = append(l.methods, clearMethods(e.facts)...)

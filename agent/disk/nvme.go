@@ -25,7 +25,7 @@ const (
 type nvmeController struct {
 	cryptoSanitize, blockSanitize, overwriteSanitize bool // SANICAP
 	format, manages                                  bool // OACS: Format NVM, Namespace Management
-	formatsAll, cryptoFormat                         bool // FNA: secure erase reaches all namespaces; its crypto kind
+	erasesAll, cryptoFormat                          bool // FNA: secure erase reaches all namespaces; its crypto kind
 }
 
 func parseController(b []byte) nvmeController {
@@ -37,7 +37,8 @@ func parseController(b []byte) nvmeController {
 	return nvmeController{
 		cryptoSanitize: sanicap&1 != 0, blockSanitize: sanicap&2 != 0, overwriteSanitize: sanicap&4 != 0,
 		format: oacs&2 != 0, manages: oacs&8 != 0,
-		formatsAll: fna&3 != 0, cryptoFormat: fna&4 != 0, // formatting all erases all, too
+		// Bit 0 is another thing: a format reaches all, and its secure erase one of them.
+		erasesAll: fna&2 != 0, cryptoFormat: fna&4 != 0,
 	}
 }
 
@@ -80,8 +81,9 @@ const (
 )
 
 // nvmeMethods are what a controller can do, the most thorough first; of those that
-// purge, overwriting wears the drive and takes hours, so it comes last.
-func nvmeMethods(c nvmeController) []method {
+// purge, overwriting wears the drive and takes hours, so it comes last. Where not all
+// namespaces can be got at, only what takes the whole drive is left.
+func nvmeMethods(c nvmeController, whole bool) []method {
 	var list []method
 	add := func(can bool, m method) {
 		if can {
@@ -90,9 +92,9 @@ func nvmeMethods(c nvmeController) []method {
 	}
 	add(c.cryptoSanitize, sanitizeBy("NVMe sanitize (crypto erase)", cryptoSanitize))
 	add(c.blockSanitize, sanitizeBy("NVMe sanitize (block erase)", blockSanitize))
-	add(c.format && c.cryptoFormat, formatBy("NVMe format (crypto erase)", core.Purge, cryptoErase, c))
+	add(c.format && c.cryptoFormat && !whole, formatBy("NVMe format (crypto erase)", core.Purge, cryptoErase, c))
 	add(c.overwriteSanitize, sanitizeBy("NVMe sanitize (overwrite)", overwriteSanitize))
-	add(c.format, formatBy("NVMe format (user data erase)", core.Clear, userDataErase, c))
+	add(c.format && !whole, formatBy("NVMe format (user data erase)", core.Clear, userDataErase, c))
 	return list
 }
 
@@ -103,8 +105,8 @@ func sanitizeBy(name string, action sanitizeAction) method {
 }
 
 func formatBy(name string, class core.EraseClass, setting eraseSetting, c nvmeController) method {
-	return method{name: name, class: class, shared: c.formatsAll, run: func(_ context.Context, e *eraser) error {
-		return e.formatNVMe(setting, c)
+	return method{name: name, class: class, shared: c.erasesAll, run: func(_ context.Context, e *eraser) error {
+		return e.formatNVMe(setting)
 	}}
 }
 
@@ -124,15 +126,8 @@ func (e *eraser) controller() (nvmeController, error) {
 	return parseController(b), err
 }
 
-// formatNVMe erases this namespace, or all where the controller knows no less. A
-// namespace that is attached to no controller is out of its reach: its data would
-// stay, and be there again for whoever attaches it.
-func (e *eraser) formatNVMe(setting eraseSetting, c nvmeController) error {
-	if c.manages {
-		if err := e.allAttached(); err != nil {
-			return err
-		}
-	}
+// formatNVMe erases this namespace, or all where the controller knows no less.
+func (e *eraser) formatNVMe(setting eraseSetting) error {
 	own := uint32(e.facts.namespace)
 	b, err := e.identify(own, ofNamespace)
 	if err != nil {
@@ -141,19 +136,22 @@ func (e *eraser) formatNVMe(setting eraseSetting, c nvmeController) error {
 	return e.commands.admin(adminCommand{opcode: nvmeFormat, namespace: own, dw10: formatOf(b) | uint32(setting)<<9, timeout: long}, nil)
 }
 
+// allAttached fails where a namespace is attached to no controller. No format and no
+// write reaches that: its data would stay, and be there again for the next owner, who
+// attaches it with one command.
 func (e *eraser) allAttached() error {
 	active, err := e.identify(0, activeNamespaces)
 	if err != nil {
-		return err
+		return fmt.Errorf("the drive does not say which namespaces are attached: %w", err)
 	}
 	allocated, err := e.identify(0, allocatedNamespaces)
 	if err != nil {
-		return err
+		return fmt.Errorf("the drive does not say which namespaces it has: %w", err)
 	}
 	seen := namespaces(active)
 	for _, n := range namespaces(allocated) {
 		if !slices.Contains(seen, n) {
-			return fmt.Errorf("namespace %d is attached to no controller and would stay as it is; attach or delete it", n)
+			return fmt.Errorf("namespace %d is not attached to this controller and would stay as it is; attach or delete it", n)
 		}
 	}
 	return nil

@@ -190,12 +190,15 @@ func holders(dir string) []string {
 }
 
 // onePathEach keeps the first of several paths to one disk: a SAS drive has two
-// ports. Only a WWN together with a serial tells that surely; cheap disks share one.
+// ports, and so have some NVMe drives, whose paths the ramdisk's kernel does not join.
+// Only a WWN together with a serial tells that surely; cheap disks share one.
 func onePathEach(found []facts) []facts {
 	var kept []facts
 	for _, f := range found {
 		same := func(k facts) bool {
-			return f.transport == scsi && k.info.WWN != "" && k.info.Serial != "" &&
+			return (f.transport == scsi || f.transport == nvme) && k.transport == f.transport &&
+				k.subsystem == f.subsystem && k.namespace == f.namespace &&
+				k.info.WWN != "" && k.info.Serial != "" &&
 				k.info.WWN == f.info.WWN && k.info.Serial == f.info.Serial && k.info.Size == f.info.Size
 		}
 		if !slices.ContainsFunc(kept, same) {

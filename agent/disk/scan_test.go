@@ -70,6 +70,32 @@ func TestScan(t *testing.T) {
 	}
 }
 
+// TestADiskWithTwoPathsIsOne: what is erased twice side by side would wipe out the
+// other's sentinels, and what is called twice cannot be deployed to.
+func TestADiskWithTwoPathsIsOne(t *testing.T) {
+	const size = 1 << 40
+	of := func(name string, tr transport, subsystem string, namespace int, serial, wwn string) facts {
+		return facts{name: name, transport: tr, subsystem: subsystem, namespace: namespace, info: core.Disk{Serial: serial, WWN: wwn, Size: size}}
+	}
+	for _, test := range []struct {
+		name string
+		a, b facts
+		want int
+	}{
+		{"SAS", of("sda", scsi, "", 0, "S1", "5000c500d7a1b2c7"), of("sdb", scsi, "", 0, "S1", "5000c500d7a1b2c7"), 1},
+		{"SAS without a serial", of("sda", scsi, "", 0, "", "5000c500d7a1b2c7"), of("sdb", scsi, "", 0, "", "5000c500d7a1b2c7"), 2},
+		{"SATA that shares a name", of("sda", ata, "", 0, "S1", "5000c500d7a1b2c7"), of("sdb", ata, "", 0, "S1", "5000c500d7a1b2c7"), 2},
+		{"NVMe", of("nvme0n1", nvme, "nqn.a", 1, "S1", "0025385b71b0a1f2"), of("nvme1n1", nvme, "nqn.a", 1, "S1", "0025385b71b0a1f2"), 1},
+		{"NVMe of two drives", of("nvme0n1", nvme, "nqn.a", 1, "S1", "0025385b71b0a1f2"), of("nvme1n1", nvme, "nqn.b", 1, "S1", "0025385b71b0a1f2"), 2},
+		{"two namespaces", of("nvme0n1", nvme, "nqn.a", 1, "S1", "0025385b71b0a1f2"), of("nvme0n2", nvme, "nqn.a", 2, "S1", "0025385b71b0a1f2"), 2},
+		{"one number, each at its own port", of("nvme0n1", nvme, "nqn.a", 1, "S1", ""), of("nvme1n1", nvme, "nqn.a", 1, "S1", ""), 2},
+	} {
+		if got := onePathEach([]facts{test.a, test.b}); len(got) != test.want || got[0].name != test.a.name {
+			t.Errorf("%s: %+v, want %d", test.name, got, test.want)
+		}
+	}
+}
+
 func TestVirtualMedia(t *testing.T) {
 	for _, name := range []string{"iDRAC/LCDRIVE", "Linux/Virtual CDROM", "AMI/Virtual Floppy0", "HPE/Virtual CD-ROM", "HP iLO/Virtual USB Key", "IBM/Virtual Media"} {
 		vendor, model, _ := strings.Cut(name, "/")
