@@ -71,9 +71,10 @@ type sense struct {
 
 // Sense keys, and codes with their qualifiers, that mean something here.
 const (
-	noSense, recovered, illegalRequest = 0, 1, 5
+	noSense, recovered, illegalRequest, unitAttention = 0, 1, 5, 6
 
 	invalidCommand = 0x2000
+	becomingReady  = 0x0401
 	sanitizing     = 0x041b
 	sanitizeFailed = 0x3103
 )

@@ -88,6 +88,11 @@ func TestTheLadder(t *testing.T) {
 			name: "overwrite with zeros (whether a host protected area hides a part of it is not known: command 0x27: the controller does not pass on what the drive answers)"},
 		{record: "scsi-block", facts: sas, name: "SCSI sanitize (block erase)", class: core.Purge, told: []core.Bytes{256 << 10}},
 		{record: "scsi-overwrite", facts: sas, name: "SCSI sanitize (overwrite)", class: core.Purge},
+		{record: "scsi-reset", facts: sas, name: "SCSI sanitize (block erase)", class: core.Purge, told: []core.Bytes{256 << 10}},
+		{record: "scsi-breaks", facts: sas, class: core.Clear, done: []string{"overwrite"},
+			name: "overwrite with zeros (SCSI sanitize (block erase): SCSI sense 4/44/00)"},
+		{record: "scsi-mute", facts: sas, class: core.Clear, done: []string{"overwrite"},
+			name: "overwrite with zeros (SCSI sanitize (block erase): the disk does not say what it is at)"},
 		{record: "scsi-falls", facts: sas, class: core.Clear, done: []string{"overwrite"},
 			name: "overwrite with zeros (SCSI sanitize (block erase): SCSI sense 3/31/03: sanitize failed; SCSI sanitize (overwrite): SCSI status 0x18)"},
 	} {
@@ -123,6 +128,7 @@ func TestResume(t *testing.T) {
 		{"ata-locked-frozen", ata, nil, "the drive is locked, and takes no password before it is powered off and on: by a password that an owner or the firmware set; remove it there, or revert the drive with the PSID on its label"},
 		{"scsi-resume", scsi, []core.Bytes{128 << 10}, ""},
 		{"scsi-resume-failed", scsi, nil, ""},
+		{"scsi-resume-mute", scsi, nil, ""},
 	} {
 		t.Run(test.record, func(t *testing.T) {
 			e, _, told := on(t, test.record, facts{transport: test.transport, namespace: 1})
@@ -134,6 +140,25 @@ func TestResume(t *testing.T) {
 				t.Errorf("told of %v, want %v", *told, test.told)
 			}
 		})
+	}
+}
+
+// attention is a disk that tells of a reset whenever it is asked.
+type attention struct{ asked int }
+
+func (a *attention) admin(adminCommand, []byte) error { return errors.New("no NVMe drive") }
+
+func (a *attention) scsi(_ scsiCommand, data []byte) (scsiAnswer, error) {
+	a.asked++
+	copy(data, []byte{0x70, 0, 6, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x29, 0, 0, 0, 0, 0})
+	return scsiAnswer{}, nil
+}
+
+func TestADiskThatNeverSettlesDidNotSucceed(t *testing.T) {
+	a := &attention{}
+	e := &eraser{commands: a, pause: func(context.Context, time.Duration) error { return nil }}
+	if err := e.awaitSCSI(t.Context()); err == nil || a.asked < 2 {
+		t.Errorf("after %d looks: %v", a.asked, err)
 	}
 }
 

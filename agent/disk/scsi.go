@@ -91,9 +91,11 @@ func (e *eraser) sanitizeSCSI(ctx context.Context, action byte) error {
 	return e.awaitSCSI(ctx)
 }
 
-// awaitSCSI returns when no sanitize is under way, with an error where it failed.
+// awaitSCSI returns when no sanitize is under way, with an error where it failed, or
+// where the disk tells of something else: only a disk that has nothing to say is done.
 func (e *eraser) awaitSCSI(ctx context.Context) error {
-	for {
+	const patience = 30 // looks at a disk that is on its way back from a reset
+	for unsettled := 0; ; {
 		s, err := e.requestSense()
 		switch {
 		case err != nil:
@@ -106,11 +108,20 @@ func (e *eraser) awaitSCSI(ctx context.Context) error {
 			leave := make([]byte, 10)
 			leave[0], leave[1] = scsiSanitize, sanitizeLeave
 			return errors.Join(s, e.send(scsiCommand{cdb: leave, timeout: brief}, nil))
+		case (s.key == unitAttention || s.code == becomingReady) && unsettled < patience:
+			unsettled++ // what the disk is at comes after it
+			if err := e.pause(ctx, pollEvery); err != nil {
+				return err
+			}
+		case s.key != noSense && s.key != recovered:
+			return s
 		default:
 			return nil
 		}
 	}
 }
+
+var errMute = errors.New("the disk does not say what it is at")
 
 // requestSense asks the disk what it is at. The answer to that is the sense itself.
 func (e *eraser) requestSense() (sense, error) {
@@ -119,15 +130,19 @@ func (e *eraser) requestSense() (sense, error) {
 	if err := e.send(scsiCommand{cdb: cdb, timeout: brief}, b); err != nil {
 		return sense{}, err
 	}
-	s, _ := parseSense(b)
+	s, ok := parseSense(b)
+	if !ok {
+		return sense{}, errMute
+	}
 	return s, nil
 }
 
 // resumeSCSI waits for the sanitize of an earlier boot, which goes on through resets
-// and power cuts. Whether that one failed does not matter any more.
+// and power cuts. Whether that one failed does not matter any more, nor what else the
+// disk says: a controller's volume may know none of this.
 func (e *eraser) resumeSCSI(ctx context.Context) error {
 	err := e.awaitSCSI(ctx)
-	if s := (sense{}); errors.As(err, &s) && ctx.Err() == nil {
+	if s := (sense{}); (errors.As(err, &s) || errors.Is(err, errMute)) && ctx.Err() == nil {
 		return nil
 	}
 	return err
