@@ -115,13 +115,7 @@ func (s *System) Prepare(ctx context.Context, d agent.Disk, mode core.BootMode) 
 	if err := load(start); err != nil {
 		return fail(fmt.Errorf("%q is not started by kexec: %w", start.Title, err), "set the image's boot mode to reboot")
 	}
-	return func() error { return restart(unix.LINUX_REBOOT_CMD_KEXEC) }, nil
-}
-
-// restart returns only where it failed.
-func restart(how int) error {
-	unix.Sync()
-	return unix.Reboot(how)
+	return func() error { return startKernel(s.log()) }, nil
 }
 
 // install writes the boot entry.

@@ -1,0 +1,52 @@
+package handover
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// startKernel starts the one that was loaded, and returns only where neither that nor
+// a restart is possible.
+func startKernel(log *slog.Logger) error {
+	if err := portsOff(); err != nil {
+		log.Warn("a network port stays on while the OS takes over", "err", err)
+	}
+	err := restart(unix.LINUX_REBOOT_CMD_KEXEC)
+	// Without ports nobody can be told: the firmware's boot entry is the second way.
+	log.Warn("the kernel is not started by kexec, the machine restarts", "err", err)
+	return errors.Join(err, restart(unix.LINUX_REBOOT_CMD_RESTART))
+}
+
+// restart returns only where it failed.
+func restart(how int) error {
+	unix.Sync()
+	return unix.Reboot(how)
+}
+
+// portsOff makes every network port forget where in memory it put what it received.
+// A port that is on at kexec may wait with its rings as they were (e1000e does, for
+// Wake-on-LAN), and writes the next packets to that memory as soon as the next
+// kernel lets it, before that kernel's driver has reset it. By then something else is
+// there: seen as a page fault in the hash table of the inodes.
+func portsOff() error {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("list the network ports: %w", err)
+	}
+	var errs []error
+	for _, l := range links {
+		a := l.Attrs()
+		if a.Flags&net.FlagUp == 0 || a.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		if err := netlink.LinkSetDown(l); err != nil {
+			errs = append(errs, fmt.Errorf("turn %s off: %w", a.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
