@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-tpm/tpm2/transport"
@@ -55,7 +56,8 @@ const label = "metalpool"
 // Prepare makes everything ready to start the OS on a disk that was just written.
 // The disk is not changed. Where the OS cannot be started by kexec, the error is of
 // the kind Backend and says why; a boot entry was written as far as it could be, so
-// that a reboot may be tried. An image without a boot loader is Invalid then. leave starts the OS, and returns only where that failed.
+// that a reboot may be tried. An image without a boot loader is Invalid then. leave
+// starts the OS, and returns only where that failed.
 func (s *System) Prepare(ctx context.Context, d agent.Disk, mode core.BootMode) (leave func() error, err error) {
 	fail := func(err error, hint string) (func() error, error) {
 		return nil, &core.Error{Op: "prepare " + string(mode), Kind: core.Backend, Err: err, Hint: hint}
@@ -73,7 +75,7 @@ func (s *System) Prepare(ctx context.Context, d agent.Disk, mode core.BootMode) 
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	v := s.mount(d, parts)
+	v := s.mount(d, needed(parts, mode))
 	defer func() {
 		if err := v.Close(); err != nil {
 			s.log().Warn("a file system of the OS stays mounted", "err", err)
@@ -116,6 +118,14 @@ func (s *System) Prepare(ctx context.Context, d agent.Disk, mode core.BootMode) 
 		return fail(fmt.Errorf("%q is not started by kexec: %w", start.Title, err), "set the image's boot mode to reboot")
 	}
 	return func() error { return startKernel(s.log()) }, nil
+}
+
+// needed are the partitions to look into: for a reboot those that the firmware does.
+func needed(parts []partition, mode core.BootMode) []partition {
+	if mode == core.Kexec {
+		return parts
+	}
+	return slices.DeleteFunc(slices.Clone(parts), func(p partition) bool { return p.kind != espType })
 }
 
 // install writes the boot entry.

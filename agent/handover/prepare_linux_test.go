@@ -159,7 +159,8 @@ func TestPrepare(t *testing.T) {
 			var loaded []string
 			m.kexec = func(s bootcfg.Start) error {
 				for _, files := range [][]bootcfg.File{{s.Kernel}, s.Initrds} {
-					f, err := inMemory("x", files)
+					room := int64(mib)
+					f, err := inMemory("x", files, &room)
 					try(t, err)
 					b, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
 					try(t, err, f.Close())
@@ -287,6 +288,42 @@ func TestWhatKeepsFromBooting(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestARebootLooksIntoNoOtherFileSystem: the kernel is to read as little as it can of
+// what others made.
+func TestARebootLooksIntoNoOtherFileSystem(t *testing.T) {
+	parts := []partition{{number: 1}, {number: 2, kind: espType}, {number: 3}}
+	if got := needed(parts, core.Reboot); len(got) != 1 || got[0].number != 2 {
+		t.Errorf("%+v", got)
+	}
+	if got := needed(parts, core.Kexec); len(got) != 3 || got[2].number != 3 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestWhatDoesNotFitIntoMemory: the file is a hole, which takes nothing of its disk.
+func TestWhatDoesNotFitIntoMemory(t *testing.T) {
+	dir := t.TempDir()
+	try(t, os.WriteFile(filepath.Join(dir, "k"), []byte("kernel"), 0o600), os.WriteFile(filepath.Join(dir, "i"), nil, 0o600), os.Truncate(filepath.Join(dir, "i"), 1<<40))
+	try(t, os.MkdirAll(filepath.Join(dir, "loader/entries"), 0o700), os.WriteFile(filepath.Join(dir, "loader/entries/a.conf"), []byte("linux /k\ninitrd /i\n"), 0o600))
+	root, err := os.OpenRoot(dir)
+	try(t, err)
+	defer func() { _ = root.Close() }()
+	start, err := bootcfg.Choose([]bootcfg.Volume{{Files: root.FS()}})
+	try(t, err)
+	room := int64(mib)
+	f, err := inMemory("kernel", []bootcfg.File{start.Kernel}, &room)
+	try(t, err, f.Close())
+	if room != mib-int64(len("kernel")) {
+		t.Errorf("there are %d bytes left", room)
+	}
+	if f, err := inMemory("initrd", start.Initrds, &room); !errors.Is(err, unix.ENOMEM) || f != nil || !strings.Contains(err.Error(), "/i: it is larger than") {
+		t.Errorf("%v, %v", f, err)
+	}
+	if free, err := freeMemory(); err != nil || free < mib {
+		t.Errorf("%d bytes are free, %v", free, err)
+	}
 }
 
 func zero(image string, at, size int64) { write(image, at, string(make([]byte, size))) }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"strings"
 )
 
@@ -35,7 +34,7 @@ func (f File) Open() (io.ReadCloser, error) {
 	if f.section != "" {
 		return openSection(f.volume, clean(f.Path), f.section)
 	}
-	return f.volume.Open(clean(f.Path))
+	return open(f.volume, f.Path)
 }
 
 func (f File) there() error {
@@ -76,14 +75,24 @@ func Choose(volumes []Volume) (Start, error) {
 			err = start.check()
 		}
 		if err == nil {
+			start.Title = clip(start.Title)
 			return start, nil
 		}
 		if errors.Is(err, errNothing) {
 			err = fmt.Errorf("there is no %s", f.name)
 		}
-		why = append(why, err.Error())
+		why = append(why, clip(err.Error()))
 	}
 	return Start{}, errors.New(strings.Join(why, "; "))
+}
+
+// clip shortens a text for people: some of it is what a disk says.
+func clip(text string) string {
+	const longest = 1000
+	if len(text) > longest {
+		return text[:longest] + "…"
+	}
+	return text
 }
 
 // check finds out before it is too late that a file is missing.
@@ -94,29 +103,4 @@ func (s Start) check() error {
 		}
 	}
 	return nil
-}
-
-// clean makes a path of a configuration one of fs.FS. It cannot lead out.
-func clean(name string) string {
-	name = strings.TrimPrefix(path.Clean("/"+name), "/")
-	if name == "" {
-		return "."
-	}
-	return name
-}
-
-// maxConfig bounds a configuration file, in bytes.
-const maxConfig = 1 << 20
-
-func readConfig(volume fs.FS, name string) (string, error) {
-	f, err := volume.Open(clean(name))
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = f.Close() }() // nothing was written
-	b, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err == nil && len(b) > maxConfig {
-		err = fmt.Errorf("%s is larger than %d bytes", name, maxConfig)
-	}
-	return string(b), err
 }

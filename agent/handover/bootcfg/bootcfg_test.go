@@ -258,7 +258,7 @@ func FuzzChoose(f *testing.F) {
 	for _, name := range []string{"debian-12", "ubuntu-22.04", "rocky-9"} {
 		for _, v := range recorded(f, name) {
 			for _, file := range []string{"boot/grub/grub.cfg", "grub/grub.cfg", "grub2/grub.cfg"} {
-				if text, err := readConfig(v.Files, file); err == nil {
+				if text, err := readConfig(v.Files, file, maxConfig); err == nil {
 					f.Add(text, "title x\nlinux /k\n")
 				}
 			}

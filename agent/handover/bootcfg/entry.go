@@ -22,6 +22,7 @@ type entry struct {
 	exhausted bool // it was tried as often as it may be, and never came up
 	arch      string
 
+	size    int // of the file that says so, in bytes
 	volume  fs.FS
 	linux   string
 	initrds []string
@@ -29,29 +30,26 @@ type entry struct {
 	image   string // a unified kernel image
 }
 
-// maxEntries bounds how many are read of a directory.
-const maxEntries = 256
-
-// readEntries reads all of a directory.
-func readEntries(volume fs.FS, name string) ([]entry, error) {
+// readEntries reads those of a directory, at most room of them.
+func readEntries(volume fs.FS, name string, room int) ([]entry, error) {
 	files, err := list(volume, name)
 	if err != nil {
 		return nil, err
 	}
 	var found []entry
-	for _, f := range files[:min(len(files), maxEntries)] {
+	for _, f := range files[:min(len(files), room)] {
 		base, ok := cutSuffixFold(f.Name(), ".conf")
 		if !ok || f.IsDir() {
 			continue
 		}
 		dir, _ := lookup(volume, name)
 		source := path.Join(dir, f.Name())
-		text, err := readConfig(volume, source)
+		text, err := readConfig(volume, source, maxSmall)
 		if err != nil {
 			return nil, err
 		}
 		e := parseEntry(text)
-		e.volume, e.source = volume, source
+		e.volume, e.source, e.size = volume, source, len(text)
 		e.id, e.exhausted = cutCounter(base)
 		found = append(found, e)
 	}

@@ -40,15 +40,19 @@ func grubStart(volumes []Volume) (Start, error) {
 		}
 	}
 	var why []string
+	steps := 0 // of all scripts together
 	for _, p := range places {
 		file := path.Join(p.dir, "grub.cfg")
 		if !exists(p.volume.Files, file) {
 			continue
 		}
-		start, err := newGrub(volumes, p.volume, p.dir).boot(file)
+		g := newGrub(volumes, p.volume, p.dir)
+		g.steps = steps
+		start, err := g.boot(file)
 		if err == nil {
 			return start, nil
 		}
+		steps = g.steps
 		why = append(why, fmt.Sprintf("%s of %s: %s", file, p.volume.Name, err))
 	}
 	if why == nil {
@@ -70,6 +74,9 @@ func (g *grub) boot(file string) (Start, error) {
 		}
 		if item.entry != nil {
 			start, err := item.entry.start(g.words, g.options)
+			if g.steps > maxSteps {
+				return Start{}, errSteps
+			}
 			start.Cmdline = strings.TrimSpace(bootImage + item.entry.linux + " " + start.Cmdline)
 			return start, err
 		}
@@ -146,12 +153,15 @@ func (g *grub) blscfg([]string) (bool, error) {
 			continue
 		}
 		var err error
-		if found, err = readEntries(v.Files, dir); err != nil {
+		if found, err = readEntries(v.Files, dir, maxEntries); err != nil {
 			return false, err
 		}
 	}
 	slices.SortStableFunc(found, func(a, b entry) int { return compareVersions(b.id, a.id) })
 	for _, e := range found {
+		if g.steps += 1 + e.size/stepBytes; g.steps > maxSteps {
+			return false, errSteps
+		}
 		if e.runsHere() && e.linux != "" {
 			g.menu = append(g.menu, menuItem{title: e.title, id: e.id, entry: &e})
 		}

@@ -183,7 +183,8 @@ func (g *grub) loadEnv(args []string) bool {
 	if v == nil {
 		return false
 	}
-	text, err := readConfig(v.Files, name)
+	text, err := readConfig(v.Files, name, maxConfig)
+	g.steps += len(text) / stepBytes
 	if err != nil || !strings.HasPrefix(text, "# GRUB Environment Block\n") {
 		return false
 	}
@@ -230,7 +231,9 @@ func (g *grub) file(args []string) *File {
 	}
 	v, name := g.locate(args[0])
 	if v == nil || !exists(v.Files, name) {
-		g.missing = append(g.missing, args[0])
+		if !slices.Contains(g.missing, args[0]) {
+			g.missing = append(g.missing, args[0])
+		}
 		return nil
 	}
 	return &File{Path: path.Clean("/" + name), volume: v.Files}

@@ -36,10 +36,14 @@ type menuItem struct {
 	entry     *entry // instead of a body
 }
 
-// maxSteps bounds how many commands run in all: a loop in a script need not end.
-const maxSteps = 20000
+// maxSteps bounds how many commands run in all: a loop in a script need not end. What is
+// read and what words expand to count by their length, a step for every stepBytes.
+const (
+	maxSteps  = 20000
+	stepBytes = 256
+)
 
-var errSteps = errors.New("the script does not end")
+var errSteps = errors.New("the script does not end, or takes too much memory")
 
 // errReturn ends the function that runs.
 var errReturn = errors.New("return")
@@ -53,6 +57,9 @@ func (g *grub) run(list []statement) (ok bool, err error) {
 		}
 		if ok, err = g.statement(s); err != nil {
 			return ok, err
+		}
+		if g.steps > maxSteps { // what its words stand for was cut off
+			return false, errSteps
 		}
 		g.variables["?"] = "0"
 		if !ok {
@@ -91,6 +98,9 @@ func (g *grub) statement(s statement) (bool, error) {
 	case "for":
 		name := s.words[0].plain()
 		for _, value := range g.expandAll(s.words[2:]) {
+			if g.steps++; g.steps > maxSteps {
+				return false, errSteps
+			}
 			g.variables[name] = value
 			if _, err := g.run(s.branches[0].body); err != nil {
 				return false, err
@@ -102,9 +112,12 @@ func (g *grub) statement(s statement) (bool, error) {
 }
 
 // expandAll expands words. What an unquoted variable holds is split at blanks, and is
-// no word at all where it is empty.
+// no word at all where it is empty. What is more than the steps allow is left out, and
+// then they are at their end.
 func (g *grub) expandAll(words []word) []string {
 	var all []string
+	room := max(0, maxSteps-g.steps) * stepBytes
+	size := 0
 	for _, w := range words {
 		var current strings.Builder
 		some := false // there is a word, though it may be empty
@@ -112,6 +125,10 @@ func (g *grub) expandAll(words []word) []string {
 			text := p.text
 			if p.variable {
 				text = g.value(p.text)
+			}
+			if size += len(text) + 1; size > room {
+				g.steps = maxSteps + 1
+				return nil
 			}
 			if !p.variable || p.quoted {
 				current.WriteString(text)
@@ -131,8 +148,8 @@ func (g *grub) expandAll(words []word) []string {
 		if some {
 			all = append(all, current.String())
 		}
-		g.steps += current.Len() >> 8 // a variable that doubles itself ends, too
 	}
+	g.steps += size / stepBytes
 	return all
 }
 
@@ -173,9 +190,12 @@ func (g *grub) script(name string) (bool, error) {
 	if v == nil {
 		return false, nil
 	}
-	text, err := readConfig(v.Files, path)
+	text, err := readConfig(v.Files, path, maxConfig)
 	if err != nil {
 		return false, nil // as to GRUB, what is not there is a false
+	}
+	if g.steps += len(text) / stepBytes; g.steps > maxSteps {
+		return false, errSteps
 	}
 	if slices.Contains(g.sources, v.Name+path) || len(g.sources) >= 10 {
 		return false, fmt.Errorf("%s runs itself", path)

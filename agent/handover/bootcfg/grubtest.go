@@ -143,8 +143,3 @@ func compare(a, operator, b string) (result, ok bool) {
 	}
 	return false, false
 }
-
-func exists(volume fs.FS, name string) bool {
-	_, err := fs.Stat(volume, clean(name))
-	return err == nil
-}

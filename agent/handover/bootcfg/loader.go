@@ -42,32 +42,6 @@ func Loader(esp fs.FS) (string, error) {
 	return "", errors.New("the EFI system partition has no boot loader for this machine")
 }
 
-// lookup finds a file as firmware does, whatever the case of letters.
-func lookup(volume fs.FS, name string) (string, bool) {
-	at := "."
-	for _, part := range strings.Split(name, "/") {
-		files, err := fs.ReadDir(volume, at)
-		if err != nil {
-			return "", false
-		}
-		i := slices.IndexFunc(files, func(f fs.DirEntry) bool { return strings.EqualFold(f.Name(), part) })
-		if i < 0 {
-			return "", false
-		}
-		at = path.Join(at, files[i].Name())
-	}
-	return at, true
-}
-
-// list reads a directory; one that is not there is empty.
-func list(volume fs.FS, name string) ([]fs.DirEntry, error) {
-	found, ok := lookup(volume, name)
-	if !ok {
-		return nil, nil
-	}
-	return fs.ReadDir(volume, found)
-}
-
 // startsSystemdBoot says whether firmware would start systemd-boot from this disk.
 func startsSystemdBoot(volumes []Volume) bool {
 	for _, v := range volumes {
@@ -89,7 +63,7 @@ func startsSystemdBoot(volumes []Volume) bool {
 const maxLoader = 4 << 20
 
 func isSystemdBoot(volume fs.FS, name string) bool {
-	f, err := volume.Open(name)
+	f, err := open(volume, name)
 	if err != nil {
 		return false
 	}

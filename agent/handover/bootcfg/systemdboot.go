@@ -11,17 +11,18 @@ func entryStart(volumes []Volume) (Start, error) {
 	var entries []entry
 	wanted := ""
 	for _, v := range volumes {
-		found, err := readEntries(v.Files, "loader/entries")
+		found, err := readEntries(v.Files, "loader/entries", maxEntries-len(entries))
 		if err != nil {
 			return Start{}, err
 		}
-		images, err := readImages(v.Files)
+		entries = append(entries, found...)
+		images, err := readImages(v.Files, maxEntries-len(entries))
 		if err != nil {
 			return Start{}, err
 		}
-		entries = append(append(entries, found...), images...)
+		entries = append(entries, images...)
 		if name, ok := lookup(v.Files, "loader/loader.conf"); ok && wanted == "" {
-			text, err := readConfig(v.Files, name)
+			text, err := readConfig(v.Files, name, maxSmall)
 			if err != nil {
 				return Start{}, err
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"debug/pe"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,14 +13,15 @@ import (
 	"strings"
 )
 
-// readImages lists the unified kernel images of a volume, for the menu.
-func readImages(volume fs.FS) ([]entry, error) {
+// readImages lists the unified kernel images of a volume, for the menu, at most room of
+// them.
+func readImages(volume fs.FS, room int) ([]entry, error) {
 	files, err := list(volume, "EFI/Linux")
 	if err != nil {
 		return nil, err
 	}
 	var found []entry
-	for _, f := range files[:min(len(files), maxEntries)] {
+	for _, f := range files[:min(len(files), room)] {
 		base, ok := cutSuffixFold(f.Name(), ".efi")
 		if !ok || f.IsDir() {
 			continue
@@ -72,7 +74,7 @@ type sectionFile struct {
 }
 
 func openSection(volume fs.FS, name, section string) (io.ReadCloser, error) {
-	f, err := volume.Open(name)
+	f, err := open(volume, name)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +90,9 @@ func findSection(f fs.File, section string) (io.Reader, error) {
 	if !ok {
 		return nil, errors.New("the file can only be read from its beginning")
 	}
+	if err := boundSymbols(at); err != nil {
+		return nil, err
+	}
 	image, err := pe.NewFile(at)
 	if err != nil {
 		return nil, err
@@ -100,12 +105,31 @@ func findSection(f fs.File, section string) (io.Reader, error) {
 	return io.NewSectionReader(at, int64(s.Offset), int64(min(s.Size, cmp.Or(s.VirtualSize, s.Size)))), nil
 }
 
+// boundSymbols refuses a program with more symbols than package pe should read into
+// memory: it takes any number, and a file with holes may have as many.
+func boundSymbols(at io.ReaderAt) error {
+	const headerAt, tableAt, countAt, size, most = 0x3c, 12, 16, 18, 1 << 16
+	number := func(off int64) int64 {
+		b := make([]byte, 4)
+		if n, _ := at.ReadAt(b, off); n < len(b) {
+			return 0 // what is cut off is refused later
+		}
+		return int64(binary.LittleEndian.Uint32(b))
+	}
+	header := number(headerAt)
+	table, count := number(header+tableAt), number(header+countAt)
+	if count > most || table > 0 && number(table+size*count) > maxConfig {
+		return errors.New("its table of symbols is too large")
+	}
+	return nil
+}
+
 func sectionText(volume fs.FS, name, section string) (string, error) {
 	r, err := openSection(volume, clean(name), section)
 	if err != nil {
 		return "", err
 	}
-	b, err := io.ReadAll(io.LimitReader(r, maxConfig))
+	b, err := io.ReadAll(io.LimitReader(r, maxSmall))
 	return string(bytes.TrimRight(b, "\x00")), errors.Join(err, r.Close())
 }
 
