@@ -120,7 +120,21 @@ func TestVMWritesFail(t *testing.T) {
 			paths = append(paths, d.Path)
 		}
 	})
-	// writes writes to each disk and tells what got there.
+	var devices []struct {
+		QDev     string `json:"qdev"`
+		Inserted struct {
+			Node string `json:"node-name"`
+		} `json:"inserted"`
+	}
+	if err := m.process.monitor.run("query-block", nil, &devices); err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]string{} // by the disk's node
+	for _, d := range devices {
+		of[d.Inserted.Node] = d.QDev
+	}
+	// writes writes to each disk, in its device's name, for nobody else may, and tells
+	// what got there.
 	pattern := byte(0)
 	writes := func(n int) string {
 		t.Helper()
@@ -128,9 +142,10 @@ func TestVMWritesFail(t *testing.T) {
 		for i, path := range paths {
 			for range n {
 				pattern++
-				line := fmt.Sprintf(`qemu-io %s "write -P %d 0 4096"`, diskNode(i), pattern)
-				if err := m.process.monitor.run("human-monitor-command", map[string]string{"command-line": line}, nil); err != nil {
-					t.Fatal(err)
+				line := fmt.Sprintf(`qemu-io -d %s "write -P %d 0 4096"`, of[diskNode(i)], pattern)
+				var said string
+				if err := m.process.monitor.run("human-monitor-command", map[string]string{"command-line": line}, &said); err != nil || said != "" {
+					t.Fatalf("%s: %v %s", line, err, said)
 				}
 				got := make([]byte, 1)
 				f, err := os.Open(path)
