@@ -200,7 +200,7 @@ func (v *vm) press(t *testing.T) {
 		if _, err := fmt.Fprintf(c, `{"execute":%q}`, order); err != nil {
 			t.Fatal(err)
 		}
-		for answers.Scan() && !strings.Contains(answers.Text(), `"return"`) { //nolint:revive // greetings and events
+		for answers.Scan() && !strings.Contains(answers.Text(), `"return"`) { // greetings and events
 		}
 	}
 	if err := answers.Err(); err != nil {

@@ -49,7 +49,7 @@ func TestTheLogOfAnAgentThatHasGone(t *testing.T) {
 	}
 	s.boot.Agent = &endpoint
 	cut()
-	<-ended
+	_ = <-ended // cut off
 	if log, err := dial(t, d, s, 5).Log(t.Context()); core.KindOf(err) != core.Transient {
 		t.Errorf("%q, %v", log, err)
 	}

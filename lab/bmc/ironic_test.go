@@ -4,6 +4,7 @@ package bmc
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -168,10 +169,10 @@ func startIronic(t *testing.T) *ironicAPI {
 	if err := os.WriteFile(config, fmt.Appendf(nil, ironicConfig, dir, port, published.URL), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(dbsync, "--config-file", config, "create_schema").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), dbsync, "--config-file", config, "create_schema").CombinedOutput(); err != nil {
 		t.Fatalf("ironic-dbsync: %v: %s", err, out)
 	}
-	cmd := exec.Command(program, "--config-file", config)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "--config-file", config)
 	// The BMCs' certificates are their own; a bundle in the environment would overrule
 	// redfish_verify_ca.
 	for _, v := range os.Environ() {
@@ -186,13 +187,13 @@ func startIronic(t *testing.T) *ironicAPI {
 	}
 	a := &ironicAPI{url: fmt.Sprintf("http://127.0.0.1:%d", port), log: filepath.Join(dir, "ironic.log")}
 	t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Process.Signal(os.Interrupt) // it may have ended
 		stopped := make(chan struct{})
-		go func() { cmd.Wait(); close(stopped) }()
+		go func() { _ = cmd.Wait(); close(stopped) }()
 		select {
 		case <-stopped:
 		case <-time.After(20 * time.Second):
-			cmd.Process.Kill()
+			_ = cmd.Process.Kill()
 			<-stopped
 		}
 		if t.Failed() {
@@ -201,7 +202,11 @@ func startIronic(t *testing.T) *ironicAPI {
 		}
 	})
 	a.until(t, "Ironic answers with its redfish driver", time.Minute, func() bool {
-		resp, err := http.Get(a.url + "/v1/drivers/redfish")
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.url+"/v1/drivers/redfish", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			return false
 		}
@@ -212,7 +217,7 @@ func startIronic(t *testing.T) *ironicAPI {
 }
 
 func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +232,7 @@ func (a *ironicAPI) call(t *testing.T, method, path string, want int, body any) 
 	var answer map[string]any
 	a.until(t, method+" "+path, time.Minute, func() bool {
 		text, _ := json.Marshal(body)
-		req, err := http.NewRequest(method, a.url+path, bytes.NewReader(text))
+		req, err := http.NewRequestWithContext(t.Context(), method, a.url+path, bytes.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,7 +37,7 @@ func newStub(t *testing.T, headers uint32) []byte {
 		}
 	}
 	copy(stub[at:], head.Bytes())
-	return append(stub, bytes.Repeat([]byte{0xc3}, 512)...)
+	return slices.Concat(stub, bytes.Repeat([]byte{0xc3}, 512))
 }
 
 // Another reader of such programs finds all sections, none over another.

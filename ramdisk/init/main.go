@@ -54,7 +54,7 @@ func main() {
 	err = m.run(context.Background())
 	log.Error("the ramdisk cannot go on", "err", err)
 	log.Warn("turning the power off", "in", m.patience)
-	time.Sleep(m.patience)
+	<-time.After(m.patience)
 	m.powerOff()
 }
 

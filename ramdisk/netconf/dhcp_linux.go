@@ -47,7 +47,7 @@ func (a *asker) run(ctx context.Context) {
 			a.tell(err.Error())
 			a.log.Debug("no address", "port", a.name, "err", err)
 		}
-		rest(ctx, time.Second)
+		_ = rest(ctx, time.Second)
 	}
 }
 

@@ -31,12 +31,12 @@ const (
 // rows by IDs that it knows.
 func TestBenchAcquire(t *testing.T) {
 	large := fill(t, 10_000)
-	const rounds, period = 5, 2 * time.Second
+	const rounds = 5
 	var one, eight, fair []float64
 	for range rounds {
-		base := rate(t, large, "known", 1, period)[0]
-		one = append(one, rate(t, large, "acquire", 1, period)[0]/base)
-		all := rate(t, large, "acquire", 8, period)
+		base := rate(t, large, "known", 1)[0]
+		one = append(one, rate(t, large, "acquire", 1)[0]/base)
+		all := rate(t, large, "acquire", 8)
 		total, slowest := 0.0, all[0]
 		for _, r := range all {
 			total += r
@@ -54,7 +54,7 @@ func TestBenchAcquire(t *testing.T) {
 	small := fill(t, 100)
 	var growth []float64
 	for range rounds {
-		growth = append(growth, rate(t, small, "acquire", 1, period)[0]/rate(t, large, "acquire", 1, period)[0])
+		growth = append(growth, rate(t, small, "acquire", 1)[0]/rate(t, large, "acquire", 1)[0])
 	}
 	bench.Record(t, bench.Result{Name: "acquire+release at 10,000 nodes", Value: bench.Median(growth), Op: "<=", Bound: 1.5, Unit: "×", Against: "the same at 100 nodes"})
 }
@@ -95,9 +95,12 @@ func benchNode(i int) core.Node {
 
 func nodeID(i int) core.NodeID { return core.NodeID(fmt.Sprintf("node-%05d", i)) }
 
-// rate runs processes side by side for a while, all starting at once, and returns
+// period is how long processes are measured.
+const period = 2 * time.Second
+
+// rate runs processes side by side for that period, all starting at once, and returns
 // acquire + release pairs per second of each.
-func rate(t *testing.T, store, role string, processes int, period time.Duration) []float64 {
+func rate(t *testing.T, store, role string, processes int) []float64 {
 	t.Helper()
 	type child struct {
 		cmd *exec.Cmd
@@ -109,7 +112,7 @@ func rate(t *testing.T, store, role string, processes int, period time.Duration)
 		t.Fatal(err)
 	}
 	for i := range processes {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestBenchChild$")
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBenchChild$")
 		cmd.Env = append(os.Environ(), envRole+"="+role, envStore+"="+store, envFor+"="+period.String(), envShift+"="+strconv.Itoa(i))
 		cmd.Stdin, cmd.Stderr = gate, os.Stderr
 		out, err := cmd.StdoutPipe()
@@ -170,7 +173,7 @@ func TestBenchChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := core.New(core.Config{Store: s})
-	pair := func(i int) error { return acquireRelease(ctx, e, i) }
+	pair := func(int) error { return acquireRelease(ctx, e) }
 	if role == "known" {
 		pair = func(i int) error { return knownRows(ctx, s, i) }
 	}
@@ -180,7 +183,7 @@ func TestBenchChild(t *testing.T) {
 		}
 	}
 	fmt.Println("ready")
-	bufio.NewReader(os.Stdin).ReadByte()
+	_, _ = bufio.NewReader(os.Stdin).ReadByte() // all start when the pipe is closed
 	began, n := time.Now(), 0
 	for time.Since(began) < period {
 		if err := pair(n); err != nil {
@@ -191,7 +194,7 @@ func TestBenchChild(t *testing.T) {
 	fmt.Printf("rate %f\n", float64(n)/time.Since(began).Seconds())
 }
 
-func acquireRelease(ctx context.Context, e *core.Engine, i int) error {
+func acquireRelease(ctx context.Context, e *core.Engine) error {
 	id := core.AllocationID(core.NewID("b"))
 	o := core.Order{ID: id, Owner: "bench", Name: string(id), Request: core.Request{Pool: core.DefaultPool}}
 	if _, err := e.Acquire(ctx, o, nil); err != nil {
