@@ -4,9 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/klauspost/compress/zstd"
-
-	"github.com/metalpool/metalpool/agent/aligned"
+	"github.com/metalpool/metalpool/agent/chunk"
 )
 
 // Buffers bound the memory of all agents in a process together: each chunk under
@@ -21,11 +19,10 @@ func NewBuffers(n int) *Buffers {
 	return &Buffers{slots: make(chan struct{}, n)}
 }
 
-// buffer is the room for one chunk, and what decompresses it.
+// buffer is the room for one chunk.
 type buffer struct {
-	packed  []byte
-	plain   []byte
-	decoder *zstd.Decoder
+	packed []byte
+	*chunk.Unpacker
 }
 
 // take waits for its turn.
@@ -38,26 +35,15 @@ func (b *Buffers) take(ctx context.Context) (*buffer, error) {
 	if old, ok := b.pool.Get().(*buffer); ok {
 		return old, nil
 	}
-	decoder, err := zstd.NewReader(nil,
-		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxWindow(32<<20),
-		zstd.IgnoreChecksum(true)) // the SHA-256 of the plain chunk says more
+	unpacker, err := chunk.NewUnpacker()
 	if err != nil {
 		<-b.slots
 		return nil, err
 	}
-	return &buffer{decoder: decoder}, nil
+	return &buffer{Unpacker: unpacker}, nil
 }
 
 func (b *Buffers) give(buf *buffer) {
 	b.pool.Put(buf)
 	<-b.slots
-}
-
-// room returns n bytes of plain, whatever they hold. A disk takes them as they lie.
-func (b *buffer) room(n int) []byte {
-	if cap(b.plain) < n {
-		b.plain = aligned.Bytes(n)
-	}
-	return b.plain[:n]
 }

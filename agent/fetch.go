@@ -1,10 +1,7 @@
 package agent
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/metalpool/metalpool/agent/chunk"
 	"github.com/metalpool/metalpool/core/deploy/wire"
 )
 
@@ -82,9 +80,6 @@ func (s *source) close() {
 	s.client.CloseIdleConnections()
 }
 
-// errCorrupt is data that arrived, and is not what the manifest names.
-var errCorrupt = errors.New("it is not what the manifest says")
-
 // chunkTimeout bounds one chunk's way through a network, however slow.
 const chunkTimeout = 3 * time.Minute
 
@@ -110,20 +105,9 @@ func (s *source) get(ctx context.Context, base string, n, size int, digest strin
 		return nil, err
 	}
 	if len(buf.packed) > limit {
-		return nil, fmt.Errorf("%w: more than %d bytes for a chunk of %d", errCorrupt, limit, size)
+		return nil, fmt.Errorf("%w: more than %d bytes for a chunk of %d", chunk.ErrCorrupt, limit, size)
 	}
-	plain, err := buf.decoder.DecodeAll(buf.packed, buf.room(size)[:0])
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errCorrupt, err)
-	}
-	if len(plain) != size {
-		return nil, fmt.Errorf("%w: %d bytes of %d", errCorrupt, len(plain), size)
-	}
-	want, err := hex.DecodeString(digest)
-	if sum := sha256.Sum256(plain); err != nil || !bytes.Equal(sum[:], want) {
-		return nil, fmt.Errorf("%w: its SHA-256 is %x, not %s", errCorrupt, sum, digest)
-	}
-	return plain, nil
+	return buf.Unpack(buf.packed, size, digest)
 }
 
 // readAll is io.ReadAll into a slice that is used again.

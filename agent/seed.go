@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -96,14 +95,15 @@ func (a *agent) unpack(ctx context.Context, d Disk, off int64, packed []byte) er
 		return err
 	}
 	defer a.buffers.give(buf)
-	if err := buf.decoder.Reset(bytes.NewReader(packed)); err != nil {
+	plain, finish, err := buf.Stream(packed)
+	if err != nil {
 		return unreadable(err)
 	}
-	defer func() { _ = buf.decoder.Reset(nil) }() // lets go of packed
+	defer finish()
 	const step = 256 << 10
-	block := buf.room(step)
+	block := buf.Room(step)
 	for done := int64(0); ; done += step {
-		n, err := io.ReadFull(buf.decoder, block)
+		n, err := io.ReadFull(plain, block)
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return unreadable(err)
 		}

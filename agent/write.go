@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/metalpool/metalpool/agent/chunk"
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/deploy/wire"
 )
@@ -226,7 +227,7 @@ func (w *write) lay(ctx context.Context, n int) error {
 			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case errors.Is(err, errCorrupt):
+		case errors.Is(err, chunk.ErrCorrupt):
 			corrupt++
 		case here.Err() != nil: // what broke is the past
 		default:
