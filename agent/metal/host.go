@@ -18,6 +18,7 @@ import (
 
 // Host implements agent.Host.
 type Host struct {
+	log    *slog.Logger
 	shelf  *disk.Shelf
 	system *handover.System
 }
@@ -32,7 +33,10 @@ type Config struct {
 
 // New opens nothing yet.
 func New(cfg Config) *Host {
-	return &Host{shelf: disk.NewShelf("/"), system: &handover.System{Log: cfg.Log, LoadModule: cfg.LoadModule}}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	return &Host{log: cfg.Log, shelf: disk.NewShelf("/"), system: &handover.System{Log: cfg.Log, LoadModule: cfg.LoadModule}}
 }
 
 // Close lets go of the disks.
@@ -61,9 +65,13 @@ func (h *Host) Disks(context.Context) ([]agent.Disk, error) {
 	return disks, nil
 }
 
-// Boot implements agent.Host.
+// Boot implements agent.Host. It says how much memory the agent took.
 func (h *Host) Boot(ctx context.Context, d agent.Disk, mode core.BootMode) (leave func() error, err error) {
-	return h.system.Prepare(ctx, d, mode)
+	leave, err = h.system.Prepare(ctx, d, mode)
+	if peak, err := PeakMemory("self"); err == nil {
+		h.log.Info("memory that the agent took at its peak", "mib", int64(peak/core.MiB))
+	}
+	return leave, err
 }
 
 // Reset implements agent.Host.

@@ -25,10 +25,6 @@ import (
 	"github.com/metalpool/metalpool/ramdisk/netconf"
 )
 
-// memory is what the agent may take, in bytes, before it collects harder: a machine
-// of 1 GiB is enough for it and the kernel.
-const memory = 192 << 20
-
 // patience is how long a machine stays on whose init cannot go on: somebody may be
 // reading the console. The media says another time, once it is read.
 const patience = 30 * time.Minute
@@ -38,13 +34,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "init is started by the kernel of the ramdisk, and by nobody else")
 		os.Exit(2)
 	}
-	debug.SetMemoryLimit(memory)
+	debug.SetMemoryLimit(metal.Memory)
 	signal.Ignore(syscall.SIGCHLD) // then the kernel buries orphans by itself
 	err := mountAll(mounts)
 	log := newLog()
 	if err != nil {
 		log.Error("the ramdisk is incomplete", "err", err)
 	}
+	log.Info("the ramdisk starts")
 	m := machine{log: log, journal: &agent.Journal{}, patience: patience}
 	go func() {
 		if err := followKernel(m.journal); err != nil {
