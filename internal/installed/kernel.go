@@ -11,30 +11,26 @@ import (
 	"github.com/diskfs/go-diskfs/backend/file"
 	"github.com/diskfs/go-diskfs/filesystem/fat32"
 	diskgpt "github.com/diskfs/go-diskfs/partition/gpt"
+
+	"github.com/metalpool/metalpool/lab/qemu"
 )
 
-// kernel is what a boot loader entry starts.
-type kernel struct {
-	image, initrd string // files of this host
-	commandLine   string
-}
-
-// readKernel copies the kernel of the only boot loader entry on the disk's EFI system
-// partition into dir.
-func readKernel(disk, dir string) (kernel, error) {
+// ReadKernel copies what the only boot loader entry on the EFI system partition of a
+// disk or image starts into dir.
+func ReadKernel(disk, dir string) (qemu.Kernel, error) {
 	f, err := os.Open(disk)
 	if err != nil {
-		return kernel{}, err
+		return qemu.Kernel{}, err
 	}
 	defer func() { _ = f.Close() }()
 	esp, err := readESP(f)
 	if err != nil {
-		return kernel{}, err
+		return qemu.Kernel{}, err
 	}
 	const entries = "loader/entries"
 	found, err := esp.ReadDir(entries)
 	if err != nil {
-		return kernel{}, err
+		return qemu.Kernel{}, err
 	}
 	var names []string
 	for _, e := range found {
@@ -43,34 +39,34 @@ func readKernel(disk, dir string) (kernel, error) {
 		}
 	}
 	if len(names) != 1 {
-		return kernel{}, fmt.Errorf("%d boot loader entries in %s, not one", len(names), entries)
+		return qemu.Kernel{}, fmt.Errorf("%d boot loader entries in %s, not one", len(names), entries)
 	}
 	text, err := esp.ReadFile(path.Join(entries, names[0]))
 	if err != nil {
-		return kernel{}, err
+		return qemu.Kernel{}, err
 	}
-	k := kernel{image: filepath.Join(dir, "linux"), initrd: filepath.Join(dir, "initrd")}
+	k := qemu.Kernel{Image: filepath.Join(dir, "linux"), Initrd: filepath.Join(dir, "initrd")}
 	for line := range strings.Lines(string(text)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		value = strings.TrimSpace(value)
 		to := ""
 		switch key {
 		case "options":
-			k.commandLine = value
+			k.CommandLine = value
 		case "linux":
-			to = k.image
+			to = k.Image
 		case "initrd":
-			to = k.initrd
+			to = k.Initrd
 		}
 		if to == "" {
 			continue
 		}
 		data, err := esp.ReadFile(strings.TrimPrefix(value, "/"))
 		if err != nil {
-			return kernel{}, fmt.Errorf("%s of %s: %w", key, names[0], err)
+			return qemu.Kernel{}, fmt.Errorf("%s of %s: %w", key, names[0], err)
 		}
 		if err := os.WriteFile(to, data, 0o600); err != nil {
-			return kernel{}, err
+			return qemu.Kernel{}, err
 		}
 	}
 	return k, nil

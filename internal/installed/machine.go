@@ -76,11 +76,11 @@ func (m *Machine) Start(from From) {
 	}
 	switch from {
 	case Kernel:
-		k, err := readKernel(m.disk, m.t.TempDir())
+		k, err := ReadKernel(m.disk, m.t.TempDir())
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		args = append(args, "-kernel", k.image, "-initrd", k.initrd, "-append", k.commandLine)
+		args = append(args, "-kernel", k.Image, "-initrd", k.Initrd, "-append", k.CommandLine)
 	default:
 		code := needs.File(m.t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
 		args = append(args, "-drive", "if=pflash,format=raw,readonly=on,file="+code, "-drive", "if=pflash,format=raw,file="+m.vars)

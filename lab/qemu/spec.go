@@ -24,6 +24,14 @@ type Spec struct {
 	Ports []Port
 	CD    Bus // SCSI or USB
 	Boot  Boot
+	// Kernel is what the firmware starts instead; nil: what Boot says.
+	Kernel *Kernel
+}
+
+// Kernel is a Linux that lies on this host, not on a disk.
+type Kernel struct {
+	Image, Initrd string // files
+	CommandLine   string
 }
 
 // Boot is what the firmware tries first.
@@ -127,6 +135,9 @@ func (s Spec) arguments() []string {
 	a = append(a, s.drive()...)
 	for i, p := range s.Ports {
 		a = append(a, p.arguments(i)...)
+	}
+	if k := s.Kernel; k != nil {
+		a = append(a, "-kernel", k.Image, "-initrd", k.Initrd, "-append", k.CommandLine)
 	}
 	return a
 }

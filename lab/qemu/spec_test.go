@@ -29,6 +29,7 @@ func TestArguments(t *testing.T) {
 		{"boot from media", func(s *Spec) { s.Boot = BootCD; s.Disks = []Disk{{Bus: NVMe, Serial: "A"}, {Bus: SATA, Serial: "B"}} }, []string{
 			"-device scsi-cd,id=cd,bus=scsi.0,scsi-id=15,bootindex=0", "nvme,drive=disk0,serial=A,bootindex=1", "serial=B,bootindex=2",
 		}, nil},
+		{"a kernel", func(s *Spec) { s.Kernel = &Kernel{"/k,0", "/i", "quiet a=b"} }, []string{"-kernel /k,0 -initrd /i -append quiet a=b"}, nil},
 		{"USB", func(s *Spec) { s.CD = USB; s.Boot = BootCD }, []string{"-device qemu-xhci,id=usb -device usb-bot,id=bot,bus=usb.0 -device scsi-cd,id=cd,bus=bot.0,bootindex=0"}, nil},
 		{"disks", func(s *Spec) {
 			s.Disks = []Disk{
