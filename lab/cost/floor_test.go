@@ -4,13 +4,11 @@ package cost
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/metalpool/metalpool/internal/installed"
-	"github.com/metalpool/metalpool/internal/needs"
 )
 
 // floor is what the example image takes by itself on a virtual machine: what a create
@@ -49,25 +47,6 @@ func measureFloor(ctx context.Context, t *testing.T, image, device string) (f fl
 	f.again = boot(installed.Firmware)
 	turnOff()
 	return f
-}
-
-// TestBenchVMFloor shows the floor; it has no bound, since no part of metalpool is in
-// it. Copying the disk is not in it either.
-func TestBenchVMFloor(t *testing.T) {
-	image := needs.DebianDocker(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
-	defer cancel()
-	const runs = 3
-	var first, again, off []time.Duration
-	for range runs {
-		f := measureFloor(ctx, t, image, "virtio-blk-pci")
-		first, again, off = append(first, f.first), append(again, f.again), append(off, f.off)
-	}
-	out := newTable(fmt.Sprintf("Debian with Docker Engine by itself on a virtual machine, median of %d", runs), "FROM", "TO", "TIME")
-	out.row("kernel, first boot", "SSH", median(first))
-	out.row("power on, second boot", "SSH", median(again))
-	out.row("power button", "off", median(off))
-	out.show(t)
 }
 
 func median(all []time.Duration) time.Duration {

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/metalpool/metalpool/agent/aligned"
+	"github.com/metalpool/metalpool/agent/chunk"
+	"github.com/metalpool/metalpool/lab/cost/inside"
+)
+
+// sample is the chunks that stand for an image.
+type sample struct {
+	packed  [][]byte
+	digests []string
+	size    int // bytes of each chunk
+	chunks  int // of the image
+}
+
+// measure takes the parts of a write one after the other.
+func measure(ctx context.Context, o inside.Order) (took inside.Took, err error) {
+	s := sample{size: int(o.Manifest.ChunkSize), chunks: len(o.Manifest.Chunks)}
+	for _, n := range o.Sample {
+		packed, err := fetch(ctx, fmt.Sprintf("%s%d", o.Source, n))
+		if err != nil {
+			return took, err
+		}
+		s.packed, s.digests = append(s.packed, packed), append(s.digests, o.Manifest.Chunks[n])
+	}
+	if took.Write, err = s.write(o.Disk); err != nil {
+		return took, err
+	}
+	took.Unpack, err = s.unpack()
+	return took, err
+}
+
+func fetch(ctx context.Context, url string) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s", url, answer.Status)
+	}
+	return io.ReadAll(answer.Body)
+}
+
+// write does as dd does with bs=4M, oflag=direct and conv=fsync.
+func (s sample) write(path string) (took time.Duration, err error) {
+	u, err := chunk.NewUnpacker()
+	if err != nil {
+		return 0, err
+	}
+	var plain [][]byte
+	for i, packed := range s.packed {
+		p, err := u.Unpack(packed, s.size, s.digests[i])
+		if err != nil {
+			return 0, err
+		}
+		plain = append(plain, aligned.Bytes(s.size))
+		copy(plain[i], p)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_DIRECT, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	began := time.Now()
+	for n := range s.chunks {
+		if _, err := f.WriteAt(plain[n%len(plain)], int64(n)*int64(s.size)); err != nil {
+			return 0, err
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	return time.Since(began), nil
+}
+
+// unpack decompresses and checks as the agent does, as many chunks as the image has.
+func (s sample) unpack() (took time.Duration, err error) {
+	var next atomic.Int64
+	var group errgroup.Group
+	began := time.Now()
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() error {
+			u, err := chunk.NewUnpacker()
+			if err != nil {
+				return err
+			}
+			for n := next.Add(1) - 1; n < int64(s.chunks); n = next.Add(1) - 1 {
+				i := int(n) % len(s.packed)
+				if _, err := u.Unpack(s.packed[i], s.size, s.digests[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	return time.Since(began), err
+}

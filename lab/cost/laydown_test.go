@@ -1,0 +1,112 @@
+//go:build bench && vm
+
+package cost
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/diskfs/go-diskfs/partition/gpt"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/internal/bench"
+)
+
+// Of the images that are laid down.
+const (
+	laidSize  = 2 * core.GiB
+	laidPiece = 16 * core.MiB // full or empty
+)
+
+// TestBenchVMLayDown holds a write of a full image, and of one that is mostly empty,
+// against what cannot be spared: in one virtual machine, one after the other, on the
+// same disk.
+func TestBenchVMLayDown(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 45*time.Minute)
+	defer cancel()
+	in := startInsider(ctx, t, core.GiB, laidSize+core.GiB)
+	full := in.image(ctx, "full", 1)
+	sparse := in.image(ctx, "three quarters empty", 4)
+
+	const runs = 3
+	var fulls, sparses, writes, unpacks []time.Duration
+	var against, less []float64
+	for i := range runs {
+		f, s, alone := in.lay(ctx, full, i), in.lay(ctx, sparse, i), in.alone(ctx, full.Manifest())
+		fulls, sparses, writes, unpacks = append(fulls, f), append(sparses, s), append(writes, alone.Write), append(unpacks, alone.Unpack)
+		against = append(against, f.Seconds()/max(alone.Write, alone.Unpack).Seconds())
+		less = append(less, s.Seconds()/f.Seconds())
+	}
+	peak := in.peak(ctx)
+
+	out := newTable(fmt.Sprintf("An image of %s on a virtual machine of 1 GiB, median of %d", laidSize, runs), "WHAT", "TIME")
+	for _, row := range []struct {
+		what string
+		took []time.Duration
+	}{
+		{"lay it down", fulls}, {"lay down one that is three quarters empty", sparses},
+		{"dd of as many bytes alone", writes}, {"verify and decode them alone", unpacks},
+	} {
+		out.row(row.what, seconds(median(row.took)))
+	}
+	out.show(t)
+	bench.Record(t, bench.Result{Name: "lay-down of 2 GiB", Value: bench.Median(against), Op: "<=", Bound: 1.2, Unit: "×", Against: "the longer of dd, and verify and decode, alone in the same VM"})
+	bench.Record(t, bench.Result{Name: "lay-down of 2 GiB, three quarters empty", Value: bench.Median(less), Op: "<=", Bound: 0.4, Unit: "×", Against: "a full one"})
+	bench.Record(t, bench.Result{Name: "agent's memory, peak of a lay-down", Value: float64(peak) / float64(core.MiB), Op: "<=", Bound: 256, Unit: "MiB", Against: "the process as the kernel counts it, without page cache"})
+}
+
+// image makes an image of which one piece in so many is full, and serves it. What is
+// in it compresses to a half, as programs do.
+func (in *insider) image(ctx context.Context, name string, every int) core.ImageSource {
+	in.t.Helper()
+	path := filepath.Join(in.t.TempDir(), "image.raw")
+	f, err := os.Create(path)
+	try(in.t, err)
+	try(in.t, f.Truncate(int64(laidSize)), fillPieces(f, every), f.Close())
+	i, err := in.deployer.Examine(ctx, core.Image{Name: name, Source: path, Arch: "amd64", User: "debian"}, nil)
+	try(in.t, err)
+	source, err := in.deployer.OpenImage(ctx, i)
+	try(in.t, err)
+	in.t.Cleanup(func() { try(in.t, source.Close()) })
+	return source
+}
+
+func fillPieces(f *os.File, every int) error {
+	const sector, edge = 512, 2048 // sectors for the partition tables
+	random := rand.NewChaCha8([32]byte([]byte("what is in an image for a bench.")))
+	piece := make([]byte, laidPiece)
+	for off := int64(0); off < int64(laidSize); off += int64(every) * int64(laidPiece) {
+		if _, err := io.ReadFull(random, piece); err != nil {
+			return err
+		}
+		for i := range piece {
+			piece[i] &= 0xf0
+		}
+		if _, err := f.WriteAt(piece, off); err != nil {
+			return err
+		}
+	}
+	table := &gpt.Table{
+		LogicalSectorSize: sector, PhysicalSectorSize: sector, ProtectiveMBR: true,
+		Partitions: []*gpt.Partition{{Index: 1, Start: edge, End: uint64(laidSize)/sector - edge - 1, Type: gpt.LinuxFilesystem, Name: "root"}},
+	}
+	return table.Write(f, int64(laidSize))
+}
+
+// lay writes an image to the disk, once more.
+func (in *insider) lay(ctx context.Context, image core.ImageSource, run int) time.Duration {
+	in.t.Helper()
+	m := image.Manifest()
+	began := time.Now()
+	try(in.t, in.agent.Write(ctx, fmt.Sprintf("write-%d%s", run, m.Path), core.WriteOrder{Disk: insiderDisk, Manifest: m}, nil))
+	return time.Since(began)
+}
+
+// seconds is how people read what a virtual machine takes.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
