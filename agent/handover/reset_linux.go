@@ -21,6 +21,7 @@ import (
 // nor the firmware be asked to: the next owner could not use it, and the last one's
 // keys are still in it. A TPM that nobody owns and that refuses is a line: there are
 // servers whose firmware lets no OS clear it, and they are none the worse for that.
+// So is one that does not tell, which is broken or has no driver.
 func (s *System) Reset(ctx context.Context) ([]string, error) {
 	lines := s.resetCrashes()
 	lines = append(lines, s.resetFirmware()...)

@@ -28,48 +28,68 @@ func (s *System) resetTPM() (line string, err error) {
 	if _, err := os.Stat(s.path("sys/class/tpm/tpm0")); errors.Is(err, fs.ErrNotExist) {
 		return "there is no TPM", nil
 	}
-	state, why := s.clearTPM()
+	state, known, why := s.clearTPM()
 	if why == nil {
 		return "the TPM is cleared", nil
 	}
 	if err := s.requestClear(); err == nil {
 		return fmt.Sprintf("the TPM cannot be cleared from here (%v): the firmware is asked to clear it at the next start, and may ask for somebody at the console", why), nil
+	} else if !known {
+		return fmt.Sprintf("the TPM cannot be cleared (%v; %v), and whether somebody owns it is not known", why, err), nil
 	} else if state&owned == 0 {
 		return fmt.Sprintf("the TPM cannot be cleared (%v; %v); nobody owns it", why, err), nil
 	}
 	return "", fmt.Errorf("an owner has locked the TPM, and it cannot be cleared: %w", why)
 }
 
-// clearTPM also returns the attributes as they are afterwards, as far as they are known.
-func (s *System) clearTPM() (state uint32, err error) {
+// clearTPM also returns the attributes as they are afterwards, where they are known.
+func (s *System) clearTPM() (state uint32, known bool, err error) {
 	open := s.tpm
 	if open == nil {
 		open = func() (transport.TPMCloser, error) { return linuxtpm.Open(s.path("dev/tpmrm0")) }
 	}
 	if version, err := os.ReadFile(s.path("sys/class/tpm/tpm0/tpm_version_major")); err == nil && strings.TrimSpace(string(version)) == "1" {
-		return 0, errors.New("it is a TPM 1.2, which takes its owner's word only")
+		state, known = s.oldOwner()
+		return state, known, errors.New("it is a TPM 1.2, which takes its owner's word only")
 	}
 	t, err := open()
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer func() { _ = t.Close() }()
 	before, err := permanent(t)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	// A wrong password would lock it for longer: it is tried only where none is set.
 	if err = refusal(before); err == nil {
 		err = clearAs(t, tpm2.TPMRHLockout)
 	}
 	if err != nil && clearAs(t, tpm2.TPMRHPlatform) != nil { // some firmware leaves its own way open
-		return before, err
+		return before, true, err
 	}
 	after, err := permanent(t)
-	if err == nil && after&owned != 0 {
+	if err != nil {
+		return before, true, err // nothing says that it was cleared
+	}
+	if after&owned != 0 {
 		err = errors.New("it says that it is cleared, and an owner's password is still set")
 	}
-	return after, err
+	return after, true, err
+}
+
+// oldOwner is whether a TPM 1.2 has an owner, as the kernel tells.
+func (s *System) oldOwner() (state uint32, known bool) {
+	for _, file := range []string{"sys/class/tpm/tpm0/owned", "sys/class/tpm/tpm0/device/owned"} {
+		switch text, err := os.ReadFile(s.path(file)); {
+		case err != nil:
+		case strings.TrimSpace(string(text)) == "1":
+			return ownerAuthSet, true
+		case strings.TrimSpace(string(text)) == "0":
+			return 0, true
+		}
+	}
+	return 0, false
 }
 
 // refusal says what is known of why a TPM will not be cleared.

@@ -116,13 +116,17 @@ func TestTPMsThatCannotBeTalkedTo(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		version string
+		owned   string // what the kernel says of a TPM 1.2
 		ppi     bool
 		want    string
+		err     string
 	}{
-		{"none", "", false, "there is no TPM"},
-		{"an old one", "1\n", true, "it is a TPM 1.2, which takes its owner's word only): the firmware is asked"},
-		{"an old one, and nobody to ask", "1\n", false, "cannot be cleared (it is a TPM 1.2, which takes its owner's word only; the firmware has no way to be asked); nobody owns it"},
-		{"one that does not answer", "2\n", false, "cannot be cleared (no answer; the firmware has no way to be asked)"},
+		{"none", "", "", false, "there is no TPM", ""},
+		{"an old one", "1\n", "1\n", true, "it is a TPM 1.2, which takes its owner's word only): the firmware is asked", ""},
+		{"an old one, and nobody to ask", "1\n", "0\n", false, "cannot be cleared (it is a TPM 1.2, which takes its owner's word only; the firmware has no way to be asked); nobody owns it", ""},
+		{"an old one with an owner, and nobody to ask", "1\n", "1\n", false, "", "an owner has locked the TPM, and it cannot be cleared: it is a TPM 1.2, which takes its owner's word only"},
+		{"an old one that says nothing", "1\n", "", false, "the firmware has no way to be asked), and whether somebody owns it is not known", ""},
+		{"one that does not answer", "2\n", "", false, "cannot be cleared (no answer; the firmware has no way to be asked), and whether somebody owns it is not known", ""},
 	} {
 		s := &System{base: t.TempDir(), tpm: func() (transport.TPMCloser, error) { return nil, errors.New("no answer") }}
 		if test.version != "" {
@@ -131,8 +135,12 @@ func TestTPMsThatCannotBeTalkedTo(t *testing.T) {
 		if test.ppi {
 			try(t, os.WriteFile(s.path("sys/class/tpm/tpm0/device/ppi/request"), nil, 0o600))
 		}
-		if line, err := s.resetTPM(); err != nil || !strings.Contains(line, test.want) {
-			t.Errorf("%s: it says %q, %v, want %q", test.name, line, err, test.want)
+		if test.owned != "" {
+			try(t, os.WriteFile(s.path("sys/class/tpm/tpm0/device/owned"), []byte(test.owned), 0o600))
+		}
+		line, err := s.resetTPM()
+		if !strings.Contains(line, test.want) || (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
+			t.Errorf("%s: it says %q, %v, want %q, %q", test.name, line, err, test.want, test.err)
 		}
 	}
 }
