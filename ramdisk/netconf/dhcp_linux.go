@@ -106,8 +106,12 @@ func (a *asker) keep(ctx context.Context, link netlink.Link) error {
 		renewed, err := client.Renew(ctx, lease, identifier(mac))
 		switch {
 		case err == nil:
-			if again, err := a.use(link, renewed); err != nil || again != address {
-				return fmt.Errorf("the lease changed from %s to %s (%w)", address, again, err)
+			again, err := a.use(link, renewed)
+			if err != nil {
+				return fmt.Errorf("the lease of %s was renewed, and cannot be used: %w", address, err)
+			}
+			if again != address {
+				return fmt.Errorf("the lease changed from %s to %s", address, again)
 			}
 			lease = renewed
 		case ctx.Err() != nil:
