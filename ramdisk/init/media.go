@@ -15,10 +15,14 @@ import (
 	"github.com/metalpool/metalpool/core/deploy/wire"
 )
 
-// awaitParams finds the media that we were started from, among all drives whose media
-// can be taken out, and reads what it says to this node. A BMC's drive may show up
-// only seconds after the kernel has started. Built-in disks are not looked at: what is
-// on them was put there by an owner.
+// awaitParams finds the media that we were started from, among all CD drives, and reads
+// what it says to this node. A BMC's drive may show up only seconds after the kernel
+// has started.
+//
+// Nothing else is looked at, a stick or an SD card in the server no more than its
+// disks: an owner can write to them, no erase reaches them, and parameters that one
+// left there would hand the next boot to an engine of his. Firmware looks for an El
+// Torito image on CDs alone, so that is what we were started from.
 func awaitParams(ctx context.Context, log *slog.Logger) (wire.Params, error) {
 	said := time.Now()
 	for {
@@ -39,12 +43,12 @@ func awaitParams(ctx context.Context, log *slog.Logger) (wire.Params, error) {
 }
 
 func findParams() (wire.Params, error) {
-	drives, err := removable("/sys/block")
+	drives, err := discDrives("/sys/block")
 	if err != nil {
 		return wire.Params{}, err
 	}
 	if len(drives) == 0 {
-		return wire.Params{}, errors.New("there is no drive for media")
+		return wire.Params{}, errors.New("there is no CD drive")
 	}
 	var errs []error
 	for _, name := range drives {
@@ -57,15 +61,16 @@ func findParams() (wire.Params, error) {
 	return wire.Params{}, errors.Join(errs...)
 }
 
-func removable(sysBlock string) ([]string, error) {
+func discDrives(sysBlock string) ([]string, error) {
 	entries, err := os.ReadDir(sysBlock)
 	if err != nil {
 		return nil, err
 	}
 	var drives []string
 	for _, e := range entries {
-		flag, err := os.ReadFile(filepath.Join(sysBlock, e.Name(), "removable"))
-		if err == nil && strings.TrimSpace(string(flag)) == "1" && !strings.HasPrefix(e.Name(), "loop") {
+		const disc = "5" // of SCSI's kinds of devices
+		kind, err := os.ReadFile(filepath.Join(sysBlock, e.Name(), "device/type"))
+		if err == nil && strings.TrimSpace(string(kind)) == disc {
 			drives = append(drives, e.Name())
 		}
 	}

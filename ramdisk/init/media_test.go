@@ -13,23 +13,29 @@ import (
 	"github.com/metalpool/metalpool/core/deploy/wire"
 )
 
-func TestRemovableDrives(t *testing.T) {
+// TestParametersComeFromDiscs: sdb is a stick, on which an owner may have left some, and
+// mmcblk0 a card.
+func TestParametersComeFromDiscs(t *testing.T) {
 	block := t.TempDir()
-	for name, flag := range map[string]string{"sda": "0\n", "sr0": "1\n", "sdb": "1\n", "loop0": "1\n", "nvme0n1": "0\n", "dm-0": ""} {
-		if err := os.MkdirAll(filepath.Join(block, name), 0o755); err != nil {
+	for name, kind := range map[string]string{"sda": "0\n", "sr1": "5\n", "sr0": "5\n", "sdb": "0\n", "mmcblk0": "SD\n", "nvme0n1": "", "dm-0": ""} {
+		dir := filepath.Join(block, name, "device")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if flag == "" {
+		if err := os.WriteFile(filepath.Join(block, name, "removable"), []byte("1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if kind == "" {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(block, name, "removable"), []byte(flag), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "type"), []byte(kind), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got, err := removable(block); err != nil || !slices.Equal(got, []string{"sdb", "sr0"}) {
+	if got, err := discDrives(block); err != nil || !slices.Equal(got, []string{"sr0", "sr1"}) {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := removable(filepath.Join(block, "none")); err == nil {
+	if _, err := discDrives(filepath.Join(block, "none")); err == nil {
 		t.Error("without a list of drives there is no error")
 	}
 }
