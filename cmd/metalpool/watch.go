@@ -150,7 +150,7 @@ func (w *watch) take(events []core.Event) {
 		switch ev.Type {
 		case core.StateChanged:
 			delete(w.steps, ev.Node)
-		case core.StepMet, core.StepFailed:
+		case core.StepMet, core.StepFailed, core.StepMoves:
 			w.steps[ev.Node] = words(eventText(ev), either(ev.Type == core.StepMoves, ev.Message, ""))
 		}
 	}
