@@ -25,7 +25,7 @@ const (
 	inText filterState = iota
 	inEscape
 	inSequence     // CSI
-	inCommand      // OSC, DCS, APC, PM, SOS: up to its terminator
+	inCommand      // OSC, DCS, APC, PM, SOS: up to its terminator, or the line's end
 	inCommandEnd   // the same, after an ESC
 	inIntermediate // ESC and something before its last character
 )
@@ -33,6 +33,8 @@ const (
 const (
 	esc = 0x1b
 	bel = 0x07
+	can = 0x18
+	sub = 0x1a
 
 	// longestSequence is more than any that is passed on.
 	longestSequence = 32
@@ -55,7 +57,7 @@ func (f *ConsoleFilter) byte(dst []byte, b byte) []byte {
 	case inSequence:
 		return f.sequence(dst, b)
 	case inCommand, inCommandEnd:
-		f.command(b)
+		return f.command(dst, b)
 	case inIntermediate:
 		switch {
 		case b == esc:
@@ -81,15 +83,22 @@ func (f *ConsoleFilter) escape(b byte) {
 	}
 }
 
-func (f *ConsoleFilter) command(b byte) {
+// command leaves out what is meant for the terminal. One that never ends, which noise
+// on a serial line may begin, does not take all that follows with it.
+func (f *ConsoleFilter) command(dst []byte, b byte) []byte {
 	switch {
-	case b == bel, b == '\\' && f.state == inCommandEnd:
+	case b == '\n':
 		f.state = inText
+		return f.text(dst, b)
+	case b == bel, b == can, b == sub, b == '\\' && f.state == inCommandEnd:
+		f.state = inText
+	case f.state == inCommandEnd:
+		f.state = inEscape // its ESC began another sequence
+		f.escape(b)
 	case b == esc:
 		f.state = inCommandEnd
-	default:
-		f.state = inCommand
 	}
+	return dst
 }
 
 // sequence takes one byte of a control sequence, and passes it on at its end if it is
