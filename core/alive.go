@@ -51,9 +51,10 @@ func awaitSSH(ctx context.Context, w *work) error {
 		shown = Sign(-1) // what was told last
 	)
 	for {
+		looked := time.Now()
 		look, err := w.e.deployer.LookAtSSH(ctx, at.Address, at.SSHPort)
 		ours := look.Sign == KeyShown && slices.Contains(w.attempt.PublicHostKeys, look.Key)
-		if !alive && (ours || watch.alive(look.Sign, time.Since(began))) {
+		if !alive && (ours || watch.alive(look.Sign, time.Since(looked))) {
 			if alive = true; !w.attempt.Lifeless.IsZero() {
 				if err := w.rememberReboot(ctx, at); err != nil {
 					return err
@@ -63,7 +64,8 @@ func awaitSSH(ctx context.Context, w *work) error {
 		if ours {
 			return nil
 		}
-		ramdisk := watch.direct && !alive && look.Sign == Refused // it refuses, too, while it ends
+		// It refuses, too, while it ends.
+		ramdisk := watch.direct && !alive && look.Sign == Refused && time.Since(began) < ramdiskGone
 		if ctx.Err() == nil && !ramdisk {
 			if best.add(look, err); look.Sign != shown {
 				shown = look.Sign
@@ -78,8 +80,7 @@ func awaitSSH(ctx context.Context, w *work) error {
 		}
 		if moved := w.declaredMeanwhile(ctx, order); place(moved) != place(at) {
 			w.say(stepSSH, "looking at %s from now on", place(moved))
-			at, best, shown = moved, evidence{}, -1
-			watch.direct = w.direct(at)
+			at, best, shown, watch = moved, evidence{}, -1, vigil{direct: w.direct(moved)}
 		}
 		pause = min(2*pause, w.e.timing.Retry)
 	}
@@ -110,26 +111,26 @@ func found(l SSHLook, at Access) string {
 }
 
 // vigil tells the first sign of life of an OS from what the ramdisk before it, or
-// somebody in between, would answer as well.
+// somebody in between, would answer as well. A kernel that hangs on its way out of the
+// ramdisk may refuse connections for ever: who refuses is the OS only where nothing
+// answered in between.
 type vigil struct {
 	direct bool // the address is the machine's own
 	silent bool // nothing answered for a moment: the ramdisk is gone
 }
 
-// ramdiskGone is when an agent that was told to leave has long left.
-const ramdiskGone = time.Minute
+const (
+	// ramdiskGone is when an agent that was told to leave has long left.
+	ramdiskGone = time.Minute
+	// askedTwice is when a look has asked a second time (RFC 6298): nothing answered
+	// at first.
+	askedTwice = time.Second
+)
 
-func (v *vigil) alive(s Sign, since time.Duration) bool {
-	switch {
-	case s >= Greeted:
-		return true
-	case s == Silent:
-		v.silent = true
-		return false
-	case !v.direct:
-		return false // who forwards a port may answer for a machine that is dead
-	}
-	return v.silent || since >= ramdiskGone
+// alive judges what a look found that took so long.
+func (v *vigil) alive(s Sign, took time.Duration) bool {
+	v.silent = v.silent || s == Silent || took >= askedTwice
+	return s >= Greeted || s > Silent && v.direct && v.silent
 }
 
 // direct reports whether the machine itself answers at the address: its ramdisk

@@ -10,26 +10,27 @@ import (
 func TestVigil(t *testing.T) {
 	type look struct {
 		sign  Sign
-		after time.Duration
+		took  time.Duration
 		alive bool
 	}
 	for name, tt := range map[string]struct {
 		direct bool
 		looks  []look
 	}{
-		"a greeting is life everywhere":              {false, []look{{Accepted, time.Hour, false}, {Greeted, time.Hour, true}}},
-		"a key is life at once":                      {true, []look{{KeyShown, 0, true}}},
-		"silence is none":                            {true, []look{{Silent, 0, false}, {Silent, time.Hour, false}}},
-		"the ramdisk still refuses":                  {true, []look{{Refused, 0, false}, {Refused, 5 * time.Second, false}}},
-		"who refuses after a silence is the OS":      {true, []look{{Refused, 0, false}, {Silent, time.Second, false}, {Refused, 5 * time.Second, true}}},
-		"who refuses for long is the OS":             {true, []look{{Refused, 0, false}, {Refused, 2 * time.Minute, true}}},
-		"a connection after a silence is the OS's":   {true, []look{{Silent, 0, false}, {Accepted, 5 * time.Second, true}}},
-		"a forwarder takes connections for the dead": {false, []look{{Silent, 0, false}, {Accepted, time.Hour, false}}},
-		"a forwarder refuses for the dead":           {false, []look{{Silent, 0, false}, {Refused, time.Hour, false}}},
+		"a greeting is life everywhere":               {false, []look{{Accepted, 10 * time.Second, false}, {Greeted, 0, true}}},
+		"a key is life at once":                       {true, []look{{KeyShown, 0, true}}},
+		"silence is none":                             {true, []look{{Silent, 0, false}, {Silent, 10 * time.Second, false}}},
+		"the ramdisk refuses, also where it hangs":    {true, []look{{Refused, 0, false}, {Refused, 20 * time.Millisecond, false}, {Refused, 0, false}}},
+		"who refuses after a silence is the OS":       {true, []look{{Refused, 0, false}, {Silent, 10 * time.Second, false}, {Refused, 0, true}}},
+		"who refuses once asked again is the OS":      {true, []look{{Refused, 0, false}, {Refused, 3 * time.Second, true}}},
+		"a connection after a silence is the OS's":    {true, []look{{Silent, 0, false}, {Accepted, 0, true}}},
+		"a connection that nobody greets is the OS's": {true, []look{{Refused, 0, false}, {Accepted, 10 * time.Second, true}}},
+		"a forwarder takes connections for the dead":  {false, []look{{Silent, 0, false}, {Accepted, 10 * time.Second, false}}},
+		"a forwarder refuses for the dead":            {false, []look{{Silent, 0, false}, {Refused, 3 * time.Second, false}}},
 	} {
 		v := vigil{direct: tt.direct}
 		for i, l := range tt.looks {
-			if got := v.alive(l.sign, l.after); got != l.alive {
+			if got := v.alive(l.sign, l.took); got != l.alive {
 				t.Errorf("%s: look %d says alive %t", name, i+1, got)
 			}
 		}

@@ -63,6 +63,13 @@ func TestHandover(t *testing.T) {
 			},
 		},
 		{
+			// It refuses connections all the time, as an OS without SSH would.
+			name: "kexec hangs in the ramdisk's kernel", want: []string{"kexec", "cold"}, remembers: true, note: "no sign of life at 10.0.0.1 port 22 for 10m0s after kexec",
+			trouble: func(s *enginetest.Server) {
+				s.Fail(enginetest.Fault{Op: "kexec stuck", Err: enginetest.ErrBroken, Times: -1})
+			},
+		},
+		{
 			name: "kexec hangs", want: []string{"kexec", "cold"}, remembers: true, note: "no sign of life at 10.0.0.1 port 22 for 10m0s after kexec",
 			trouble: func(s *enginetest.Server) {
 				s.Fail(enginetest.Fault{Op: "kexec hang", Err: enginetest.ErrBroken, Times: -1})

@@ -134,7 +134,7 @@ func (a *agent) Erase(_ context.Context, id string, o core.EraseOrder, progress 
 }
 
 // Boot is the operation "kexec" or "reboot". A fault of "kexec hang" strikes after the
-// agent is gone.
+// agent is gone; with one of "kexec stuck" its kernel hangs as well, and still answers.
 func (a *agent) Boot(_ context.Context, id string, o core.BootOrder) error {
 	_, err := a.command(string(o.Mode), id, func(s *Server) (core.EraseReport, error) {
 		switch {
@@ -142,6 +142,7 @@ func (a *agent) Boot(_ context.Context, id string, o core.BootOrder) error {
 			s.restart()
 		case s.faulty("kexec hang"):
 			s.ramdisk = nil
+		case s.faulty("kexec stuck"):
 		default:
 			s.bootDisk()
 		}
