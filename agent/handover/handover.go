@@ -33,6 +33,9 @@ type System struct {
 	// LoadModule loads the kernel's module of a file system (vfat, ext4, xfs, btrfs)
 	// where the kernel itself does not find it. It may be nil.
 	LoadModule func(name string) error
+	// StopNetwork returns when nobody turns ports on any more. It is called before the
+	// OS is started by kexec, and may be nil.
+	StopNetwork func()
 
 	// Tests have them elsewhere.
 	base     string // of /sys, /dev and /run; "" is "/"
@@ -117,7 +120,7 @@ func (s *System) Prepare(ctx context.Context, d agent.Disk, mode core.BootMode) 
 	if err := load(start); err != nil {
 		return fail(fmt.Errorf("%q is not started by kexec: %w", start.Title, err), "set the image's boot mode to reboot")
 	}
-	return func() error { return startKernel(s.log()) }, nil
+	return func() error { return s.startKernel() }, nil
 }
 
 // needed are the partitions to look into: for a reboot those that the firmware does.

@@ -3,7 +3,6 @@ package handover
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 
 	"github.com/vishvananda/netlink"
@@ -12,8 +11,9 @@ import (
 
 // startKernel starts the one that was loaded, and returns only where neither that nor
 // a restart is possible.
-func startKernel(log *slog.Logger) error {
-	if err := portsOff(); err != nil {
+func (s *System) startKernel() error {
+	log := s.log()
+	if err := s.networkOff(); err != nil {
 		log.Warn("a network port stays on while the OS takes over", "err", err)
 	}
 	err := restart(unix.LINUX_REBOOT_CMD_KEXEC)
@@ -26,6 +26,15 @@ func startKernel(log *slog.Logger) error {
 func restart(how int) error {
 	unix.Sync()
 	return unix.Reboot(how)
+}
+
+// networkOff lets nobody turn a port on again: programs go on while the kernel shuts
+// its devices down, which takes some drivers seconds.
+func (s *System) networkOff() error {
+	if s.StopNetwork != nil {
+		s.StopNetwork()
+	}
+	return portsOff()
 }
 
 // portsOff makes every network port forget where in memory it put what it received.

@@ -28,7 +28,10 @@ type Config struct {
 	// LoadModule loads a module of the kernel, such as that of a file system, by name.
 	// nil: they are all there.
 	LoadModule func(name string) error
-	Log        *slog.Logger // nil: slog.Default
+	// StopNetwork returns when nobody turns ports on any more: they have to be off while
+	// another kernel takes over. nil: nobody does.
+	StopNetwork func()
+	Log         *slog.Logger // nil: slog.Default
 }
 
 // New opens nothing yet.
@@ -36,7 +39,7 @@ func New(cfg Config) *Host {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &Host{log: cfg.Log, shelf: disk.NewShelf("/"), system: &handover.System{Log: cfg.Log, LoadModule: cfg.LoadModule}}
+	return &Host{log: cfg.Log, shelf: disk.NewShelf("/"), system: &handover.System{Log: cfg.Log, LoadModule: cfg.LoadModule, StopNetwork: cfg.StopNetwork}}
 }
 
 // Close lets go of the disks.

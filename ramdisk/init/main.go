@@ -87,7 +87,9 @@ func (m *machine) run(ctx context.Context) (err error) {
 	if err := unix.Sethostname([]byte(params.Node)); err != nil {
 		m.log.Warn("the host's name is not set", "err", err)
 	}
-	network, err := m.network(ctx, params)
+	networking, stop := context.WithCancel(ctx)
+	defer stop()
+	network, err := m.network(networking, params)
 	if err != nil {
 		return err
 	}
@@ -97,7 +99,10 @@ func (m *machine) run(ctx context.Context) (err error) {
 		m.patience = 0
 		return fmt.Errorf("no address for %s: %s", params.Silence, network)
 	}
-	host := metal.New(metal.Config{Log: m.log, LoadModule: func(name string) error { return loader.Load(name) }})
+	host := metal.New(metal.Config{
+		Log: m.log, LoadModule: func(name string) error { return loader.Load(name) },
+		StopNetwork: func() { stop(); network.Wait() },
+	})
 	defer func() { _ = host.Close() }()
 	err = agent.Run(ctx, agent.Config{Params: params, Host: host, Log: m.log, Journal: m.journal, SetClock: m.setClock})
 	if errors.Is(err, agent.ErrRefused) || errors.Is(err, agent.ErrSilence) {
