@@ -35,11 +35,12 @@ func TestBenchVMLayDown(t *testing.T) {
 	sparse := in.image(ctx, "three quarters empty", 4)
 
 	const runs = 3
-	var fulls, sparses, writes, unpacks []time.Duration
+	var fulls, sparses, writes, unpacks, fetches []time.Duration
 	var against, less []float64
 	for i := range runs {
 		f, s, alone := in.lay(ctx, full, i), in.lay(ctx, sparse, i), in.alone(ctx, full.Manifest())
 		fulls, sparses, writes, unpacks = append(fulls, f), append(sparses, s), append(writes, alone.Write), append(unpacks, alone.Unpack)
+		fetches = append(fetches, alone.Fetch)
 		against = append(against, f.Seconds()/max(alone.Write, alone.Unpack).Seconds())
 		less = append(less, s.Seconds()/f.Seconds())
 	}
@@ -52,6 +53,7 @@ func TestBenchVMLayDown(t *testing.T) {
 	}{
 		{"lay it down", fulls}, {"lay down one that is three quarters empty", sparses},
 		{"dd of as many bytes alone", writes}, {"verify and decode them alone", unpacks},
+		{"fetch them alone, packed", fetches},
 	} {
 		out.row(row.what, seconds(median(row.took)))
 	}

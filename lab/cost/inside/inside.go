@@ -38,4 +38,5 @@ type Order struct {
 type Took struct {
 	Write  time.Duration `json:"write"`  // as dd with 4 MiB blocks, direct I/O and a flush at the end
 	Unpack time.Duration `json:"unpack"` // decompressed and checked, by all processors
+	Fetch  time.Duration `json:"fetch"`  // all chunks, packed, over as many connections as the agent has
 }

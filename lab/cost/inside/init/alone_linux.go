@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"runtime"
@@ -31,7 +31,7 @@ type sample struct {
 func measure(ctx context.Context, o inside.Order) (took inside.Took, err error) {
 	s := sample{size: int(o.Manifest.ChunkSize), chunks: len(o.Manifest.Chunks)}
 	for _, n := range o.Sample {
-		packed, err := fetch(ctx, fmt.Sprintf("%s%d", o.Source, n))
+		packed, err := fetch(ctx, fmt.Sprintf("%s%d", o.Source, n), nil)
 		if err != nil {
 			return took, err
 		}
@@ -40,16 +40,48 @@ func measure(ctx context.Context, o inside.Order) (took inside.Took, err error) 
 	if took.Write, err = s.write(o.Disk); err != nil {
 		return took, err
 	}
-	took.Unpack, err = s.unpack()
+	if took.Unpack, err = s.unpack(); err != nil {
+		return took, err
+	}
+	took.Fetch, err = fetchAll(ctx, o)
 	return took, err
 }
 
-func fetch(ctx context.Context, url string) ([]byte, error) {
+// fetchAll lets everything arrive, and drops it.
+func fetchAll(ctx context.Context, o inside.Order) (took time.Duration, err error) {
+	var next atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	began := time.Now()
+	for range connections {
+		group.Go(func() error {
+			memory := make([]byte, 0, o.Manifest.ChunkSize)
+			for n := next.Add(1) - 1; n < int64(len(o.Manifest.Chunks)); n = next.Add(1) - 1 {
+				if o.Manifest.Chunks[n] == "" {
+					continue
+				}
+				if _, err := fetch(ctx, fmt.Sprintf("%s%d", o.Source, n), memory); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	return time.Since(began), err
+}
+
+// connections is how many the agent has to an engine on a machine of two processors.
+const connections = 4
+
+var client = http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}}
+
+// fetch reads a chunk, into memory as far as there is enough of it.
+func fetch(ctx context.Context, url string, memory []byte) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +89,9 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 	if answer.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s answers %s", url, answer.Status)
 	}
-	return io.ReadAll(answer.Body)
+	into := bytes.NewBuffer(memory)
+	_, err = into.ReadFrom(answer.Body)
+	return into.Bytes(), err
 }
 
 // write does as dd does with bs=4M, oflag=direct and conv=fsync.
