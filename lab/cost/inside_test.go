@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,7 +36,8 @@ type insider struct {
 	t        *testing.T
 	deployer *deploy.Deployer
 	agent    core.Agent
-	url      string // of the program
+	own      core.Agent // the same; what it writes it is to find on its own machine
+	url      string     // of the program
 }
 
 // The disk inside.
@@ -92,7 +94,11 @@ func startInsider(ctx context.Context, t *testing.T, memory, disk core.Bytes) *i
 	boot.Agent = &endpoint
 	in.agent, err = d.Dial(boot, secret, 1)
 	try(t, err)
-	t.Cleanup(func() { try(t, in.agent.Close()) })
+	near, err := deploy.New(deploy.Config{CacheDir: filepath.Join(dir, "near"), Advertise: "127.0.0.1", Log: slog.New(slog.DiscardHandler)})
+	try(t, err)
+	in.own, err = near.Dial(boot, secret, 1)
+	try(t, err)
+	t.Cleanup(func() { try(t, in.agent.Close(), in.own.Close(), near.Close()) })
 	return in
 }
 
@@ -167,15 +173,31 @@ func (in *insider) peak(ctx context.Context) core.Bytes {
 // alone measures the parts of a write of that image.
 func (in *insider) alone(ctx context.Context, m core.Manifest) (took inside.Took) {
 	in.t.Helper()
-	const many = 8
-	o := inside.Order{Disk: insiderDevice, Manifest: m, Source: fmt.Sprintf("http://%s%s/", net.JoinHostPort(qemu.HostAddress, strconv.Itoa(m.Port)), m.Path)}
-	for i := range many {
-		o.Sample = append(o.Sample, (2*i+1)*len(m.Chunks)/(2*many))
-	}
+	o := inside.Order{Sample: sampleOf(m), Disk: insiderDevice, Manifest: m, Source: fmt.Sprintf("http://%s%s/", net.JoinHostPort(qemu.HostAddress, strconv.Itoa(m.Port)), m.Path)}
 	text, err := json.Marshal(o)
 	try(in.t, err)
 	try(in.t, json.Unmarshal(in.do(ctx, http.MethodPost, in.url+inside.AlonePath, text), &took))
 	return took
+}
+
+// sampleOf is some of its chunks, from all over it.
+func sampleOf(m core.Manifest) (numbers []int) {
+	const many = 8
+	for i := range many {
+		numbers = append(numbers, (2*i+1)*len(m.Chunks)/(2*many))
+	}
+	return numbers
+}
+
+// repeated is an image as large, of nothing but the sample, with the program inside
+// as its source.
+func repeated(m core.Manifest) core.Manifest {
+	numbers := sampleOf(m)
+	chunks := make([]string, len(m.Chunks))
+	for i := range chunks {
+		chunks[i] = m.Chunks[numbers[i%len(numbers)]]
+	}
+	return core.Manifest{Size: m.Size, ChunkSize: m.ChunkSize, Chunks: chunks, Port: inside.Port, Path: strings.TrimSuffix(inside.ChunkPath, "/")}
 }
 
 func (in *insider) do(ctx context.Context, method, url string, body []byte) []byte {

@@ -23,6 +23,10 @@ const (
 	PeakPath = "/peak"
 	// AlonePath takes POST of an Order, and answers with what it Took.
 	AlonePath = "/alone"
+	// ChunkPath and a number takes GET, and answers with a chunk of the last Order's
+	// Sample, packed: the first for 0, and so on, over and over. So the agent has a
+	// source without a network, which costs an emulated processor more than all else.
+	ChunkPath = "/chunk/"
 )
 
 // Order asks for the parts of a write of an image, each alone.

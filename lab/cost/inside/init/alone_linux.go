@@ -27,16 +27,21 @@ type sample struct {
 	chunks  int // of the image
 }
 
-// measure takes the parts of a write one after the other.
-func measure(ctx context.Context, o inside.Order) (took inside.Took, err error) {
+// load fetches a sample.
+func load(ctx context.Context, o inside.Order) (sample, error) {
 	s := sample{size: int(o.Manifest.ChunkSize), chunks: len(o.Manifest.Chunks)}
 	for _, n := range o.Sample {
 		packed, err := fetch(ctx, fmt.Sprintf("%s%d", o.Source, n), nil)
 		if err != nil {
-			return took, err
+			return sample{}, err
 		}
 		s.packed, s.digests = append(s.packed, packed), append(s.digests, o.Manifest.Chunks[n])
 	}
+	return s, nil
+}
+
+// measure takes the parts of a write one after the other.
+func measure(ctx context.Context, o inside.Order, s sample) (took inside.Took, err error) {
 	if took.Write, err = s.write(o.Disk); err != nil {
 		return took, err
 	}

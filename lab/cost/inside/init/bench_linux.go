@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"runtime/debug"
 	"strconv"
+	"sync"
 
 	"github.com/metalpool/metalpool/agent/metal"
 	"github.com/metalpool/metalpool/lab/cost/inside"
@@ -21,6 +22,9 @@ import (
 type bench struct {
 	log   *slog.Logger
 	agent int // its process; 0 before there is one
+
+	mu     sync.Mutex
+	sample sample // of the last order
 }
 
 func (b *bench) startAgent(w http.ResponseWriter, r *http.Request) {
@@ -58,13 +62,36 @@ func (b *bench) measureAlone(w http.ResponseWriter, r *http.Request) {
 		b.fail(w, err)
 		return
 	}
-	took, err := measure(r.Context(), o)
+	s, err := load(r.Context(), o)
+	if err != nil {
+		b.fail(w, err)
+		return
+	}
+	b.mu.Lock()
+	b.sample = s
+	b.mu.Unlock()
+	took, err := measure(r.Context(), o, s)
 	debug.FreeOSMemory() // the agent has the machine to itself again
 	if err != nil {
 		b.fail(w, err)
 		return
 	}
 	_ = json.NewEncoder(w).Encode(took) // who asked has gone, or not
+}
+
+func (b *bench) serveChunk(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	packed := b.sample.packed
+	b.mu.Unlock()
+	n, err := strconv.Atoi(r.PathValue("n"))
+	if err != nil || n < 0 || len(packed) == 0 {
+		http.NotFound(w, r)
+		return
+	}
+	chunk := packed[n%len(packed)]
+	w.Header().Set("Content-Type", "application/zstd")
+	w.Header().Set("Content-Length", strconv.Itoa(len(chunk)))
+	_, _ = w.Write(chunk) // an agent that has gone asks again
 }
 
 func (b *bench) fail(w http.ResponseWriter, err error) {

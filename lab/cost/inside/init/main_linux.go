@@ -76,6 +76,7 @@ func run(log *slog.Logger) error {
 	mux.HandleFunc("POST "+inside.AgentPath, b.startAgent)
 	mux.HandleFunc("GET "+inside.PeakPath, b.tellPeak)
 	mux.HandleFunc("POST "+inside.AlonePath, b.measureAlone)
+	mux.HandleFunc("GET "+inside.ChunkPath+"{n}", b.serveChunk)
 	server := &http.Server{Addr: fmt.Sprintf(":%d", inside.Port), Handler: mux, ReadHeaderTimeout: time.Minute}
 	return server.ListenAndServe()
 }
