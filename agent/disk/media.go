@@ -5,6 +5,11 @@ import "strings"
 // isVirtualMedia reports whether a disk is one that a BMC makes up: never an owner's
 // place for data, and perhaps our own boot media.
 func isVirtualMedia(vendor, model string) bool {
+	for _, volume := range []string{"Virtual Disk", "Virtual Drive"} {
+		if hasPrefixFold(model, volume) {
+			return false
+		}
+	}
 	for _, m := range virtualMedia {
 		if strings.EqualFold(vendor, m.vendor) && hasPrefixFold(model, m.model) {
 			return true
@@ -19,8 +24,9 @@ func isVirtualMedia(vendor, model string) bool {
 // each was seen here: iDRAC's SECUPD is in a kernel log of
 // github.com/kamermans/docker-openmanage, issue 4; the others follow the vendors'
 // manuals and common reports. Leaving a disk alone because of its name would be worse
-// than erasing media, so each needs its vendor, too: a "Virtual disk" of VMware or
-// Hyper-V, and a RAID controller's "Virtual Drive", are disks like any other.
+// than erasing media, so each needs its vendor, too; and what calls itself a virtual
+// disk or drive is none, whoever made it: so do the volumes of RAID controllers (Dell's
+// SAS 6/iR and PERC H200 have the vendor Dell), of VMware and of Hyper-V.
 var virtualMedia = []struct{ vendor, model string }{
 	{"AMI", "Virtual"},
 	{"American", "Virtual"}, // American Megatrends

@@ -103,7 +103,7 @@ func TestVirtualMedia(t *testing.T) {
 			t.Errorf("%s is taken for a disk", name)
 		}
 	}
-	for _, name := range []string{"VMware/Virtual disk", "Msft/Virtual Disk", "QEMU/QEMU HARDDISK", "LSI/Virtual Drive", "HPE/LOGICAL VOLUME", "DELL/PERC H730 Mini", "/", "HP/EG0600FBVFP"} {
+	for _, name := range []string{"VMware/Virtual disk", "Dell/VIRTUAL DISK", "Dell/Virtual Disk", "DELL/Virtual Disk 0", "Lenovo/Virtual Drive", "Msft/Virtual Disk", "QEMU/QEMU HARDDISK", "LSI/Virtual Drive", "HPE/LOGICAL VOLUME", "DELL/PERC H730 Mini", "/", "HP/EG0600FBVFP"} {
 		vendor, model, _ := strings.Cut(name, "/")
 		if isVirtualMedia(vendor, model) {
 			t.Errorf("%s is taken for media", name)
