@@ -114,10 +114,25 @@ func describe(root, name string) facts {
 	f.info.Path = filepath.Join("/dev", strings.ReplaceAll(name, "!", "/"))
 	f.info.Kind = kindOf(f)
 	f.nameDisk(dir)
-	f.info.Removable = text(dir, "removable") == "1" || f.transport == usb ||
-		f.transport == mmc && text(dir, "device/type") != "MMC" || // a card, not soldered on
-		isVirtualMedia(text(dir, "device/vendor"), text(dir, "device/model"))
+	f.info.Removable = isRemovable(dir, f.transport)
 	return f
+}
+
+// isRemovable tells disks that come and go, and media, from those that are built in.
+// Of SATA and SAS disks the kernel's flag says nothing: some drivers (aacraid) set it
+// for every volume, and some kernels for whatever is at a port that allows hot plug.
+// To leave such a disk alone would be worse than to erase a cartridge.
+func isRemovable(dir string, by transport) bool {
+	switch by {
+	case usb:
+		return true
+	case mmc:
+		return text(dir, "device/type") != "MMC" // a card, not soldered on
+	case ata, scsi:
+		return isVirtualMedia(text(dir, "device/vendor"), text(dir, "device/model"))
+	case nvme, virtio, other:
+	}
+	return text(dir, "removable") == "1"
 }
 
 // sysDir is the device's own directory, through all links.
