@@ -111,7 +111,7 @@ func (e *Engine) enrolled(ctx context.Context, in Enrollment) (Node, string, err
 		BMC: Endpoint{Backend: kind, URL: in.URL, User: in.User, Secret: sealed, TLS: check, ConsoleKey: in.ConsoleKey},
 	}
 	if err := n.Spec.validateDeclared(); err != nil {
-		return Node{}, "", bad("see docs/rack-file.md for what it may be", "%w", err)
+		return Node{}, "", bad(hintDeclared, "%w", err)
 	}
 	return n, in.Password, nil
 }

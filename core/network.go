@@ -22,7 +22,7 @@ type AgentRoute struct {
 // Validate says what is wrong with the route. No error shows a value: it may have
 // come from a file with passwords in it.
 func (r AgentRoute) Validate() error {
-	if strings.ContainsAny(r.Advertise, "/ @[]") || strings.Count(r.Advertise, ":") == 1 {
+	if !hostAlone(r.Advertise) {
 		return errors.New("advertise is not a host name or an IP address alone")
 	}
 	if r.Address == "" {
@@ -33,6 +33,11 @@ func (r AgentRoute) Validate() error {
 		return errors.New("address is not of the form host:port")
 	}
 	return nil
+}
+
+// hostAlone reports whether a text may be a host name or an IP address, or is empty.
+func hostAlone(text string) bool {
+	return !strings.ContainsAny(text, "/ @[]\t\r\n") && strings.Count(text, ":") != 1
 }
 
 // Network is a node's own configuration of its ports.
@@ -144,9 +149,21 @@ func (m BootMode) Validate() error {
 	return nil
 }
 
+const hintDeclared = "see docs/rack-file.md for what it may be"
+
 // validateDeclared checks what an operator declared of how a node is reached and
 // started.
 func (s NodeSpec) validateDeclared() error {
+	switch {
+	case !hostAlone(s.Address):
+		return errors.New("address is not an IP address or a host name alone")
+	case !hostAlone(s.Advertise):
+		return errors.New("advertise is not a host name or an IP address alone")
+	case s.SSHPort < 0 || s.SSHPort > 65535:
+		return fmt.Errorf("ssh_port %d is not a port", s.SSHPort)
+	case s.DockerPort < 0 || s.DockerPort > 65535:
+		return fmt.Errorf("docker_port %d is not a port", s.DockerPort)
+	}
 	if err := s.Agent.Validate(); err != nil {
 		return fmt.Errorf("agent: %w", err)
 	}

@@ -47,19 +47,16 @@ type NodeChange struct {
 	SSHPort     *int
 	DockerPort  *int
 	Advertise   *string
+	Network     *Network  // without ports: DHCP on every port
 	Boot        *BootMode // also forgets why metalpool set it itself
 }
 
-// SetNode changes what was declared about a node. The hardware is not touched.
+// SetNode changes what was declared about a node. The hardware is not touched: another
+// network is that of the next ramdisk, and of the next OS that is deployed.
 func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, err error) {
 	if c.URL != nil {
 		if _, err := bmcURL(*c.URL); err != nil {
 			return n, &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: "give it as https://host[:port], user and password apart"}
-		}
-	}
-	if c.Boot != nil {
-		if err := c.Boot.Validate(); err != nil {
-			return n, &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: "leave it empty to have it as the image says"}
 		}
 	}
 	if c.ConsoleKey != nil {
@@ -90,6 +87,9 @@ func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, 
 			return &Error{Op: "set BMC address", Node: id, Kind: Busy, Err: fmt.Errorf("it is %s, and another address may be another server's", n.State), Hint: "wait until its work has ended ('metalpool reconcile --wait')"}
 		}
 		c.apply(&n.Spec)
+		if err := n.Spec.validateDeclared(); err != nil {
+			return &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: hintDeclared}
+		}
 		if secret != nil {
 			n.Spec.BMC.Secret = secret
 		}
@@ -129,6 +129,11 @@ func (c NodeChange) apply(s *NodeSpec) {
 	}
 	if c.DockerPort != nil {
 		s.DockerPort = *c.DockerPort
+	}
+	if c.Network != nil {
+		if s.Network = nil; len(c.Network.Ports) > 0 {
+			s.Network = c.Network
+		}
 	}
 	if c.Boot != nil {
 		s.Boot, s.BootWhy = *c.Boot, ""

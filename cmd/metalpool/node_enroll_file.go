@@ -62,18 +62,22 @@ func (f *enrollFlags) fromFile(ctx context.Context, a *app, args []string, label
 }
 
 func readRack(stdin io.Reader, path string) (rackfile.File, error) {
-	source := stdin
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return rackfile.File{}, usagef("--from: %w", err)
-		}
-		defer file.Close()
-		source = file
+	source, err := openInput(stdin, path)
+	if err != nil {
+		return rackfile.File{}, usagef("--from: %w", err)
 	}
+	defer source.Close()
 	rack, err := rackfile.Parse(source)
 	if err != nil {
 		return rack, usagef("--from %s: %w", path, err)
 	}
 	return rack, nil
+}
+
+// openInput opens a file; - is standard input.
+func openInput(stdin io.Reader, path string) (io.ReadCloser, error) {
+	if path == "-" {
+		return io.NopCloser(stdin), nil
+	}
+	return os.Open(path)
 }

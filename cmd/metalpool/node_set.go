@@ -9,6 +9,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/open"
+	"github.com/metalpool/metalpool/core/rackfile"
 )
 
 // setFlags are what `node set` may change.
@@ -22,6 +23,7 @@ type setFlags struct {
 	consoleKey          string
 	address, advertise  string
 	sshPort, dockerPort int
+	network             string
 	boot                core.BootMode
 }
 
@@ -31,7 +33,8 @@ func nodeSetCommand(a *app) *cobra.Command {
 		Use:   "set NODE",
 		Short: "Change what was declared about a node",
 		Long: `Set changes what the operator declared about a node: labels, pool, how its BMC and
-its machine are reached. The server is not touched.
+its machine are reached. The server is not touched: another network counts for its
+next ramdisk, and for the OS that is deployed next.
 
 A BMC whose certificate changed is refused until its new fingerprint is set. A node
 on which an OS that was started by kexec showed no life is started through its
@@ -40,7 +43,8 @@ setting back.`,
 		Example: `  metalpool node set r1-n7 --label rack=r1 --label gpu-
   metalpool node set r1-n7 --fingerprint 3b5f…
   metalpool node set r1-n7 --user operator --password
-  metalpool node set r1-n7 --boot reboot`,
+  metalpool node set r1-n7 --boot reboot
+  metalpool node set r1-n7 --network r1-n7-net.yaml`,
 		Args:              exactly("NODE"),
 		ValidArgsFunction: a.completeArgs(nodeIDs),
 	}
@@ -58,6 +62,7 @@ setting back.`,
 	f.StringVar(&flags.address, "address", "", "`address` that the machine has")
 	f.IntVar(&flags.sshPort, "ssh-port", 0, "`port` of the machine's SSH")
 	f.IntVar(&flags.dockerPort, "docker-port", 0, "`port` of the machine's Docker Engine")
+	f.StringVar(&flags.network, "network", "", "`file` (YAML) with what ramdisk and OS configure: ports, bond, VLAN, address, as below network in a rack file; - is standard input; empty: DHCP on every port")
 	f.StringVar(&flags.advertise, "advertise", "", "`address` at which this server reaches us")
 	bootFlag(cmd, &flags.boot, "how its ramdisk hands over to an OS: kexec, or reboot through its firmware (`mode`; empty: as the image says)")
 	completeWith(cmd, "pool", a, poolNames)
@@ -93,6 +98,9 @@ func (s *setFlags) change(ctx context.Context, a *app, cmd *cobra.Command, node 
 			return c, err
 		}
 	}
+	if c.Network, err = s.readNetwork(a, cmd); err != nil {
+		return c, err
+	}
 	pem, err := readCA(s.caFile)
 	if err != nil {
 		return c, err
@@ -113,6 +121,28 @@ func (s *setFlags) change(ctx context.Context, a *app, cmd *cobra.Command, node 
 		return c, usagef("nothing to change; say what with a flag, such as --label rack=r1")
 	}
 	return c, nil
+}
+
+// readNetwork is the network of --network; one without ports takes the setting back.
+func (s *setFlags) readNetwork(a *app, cmd *cobra.Command) (*core.Network, error) {
+	switch {
+	case !cmd.Flags().Changed("network"):
+		return nil, nil //nolint:nilnil // nothing is to change
+	case s.network == "":
+		return &core.Network{}, nil
+	case s.network == "-" && s.password.file == "-":
+		return nil, usagef("--network and --password-file cannot both be read from standard input")
+	}
+	source, err := openInput(a.in, s.network)
+	if err != nil {
+		return nil, usagef("--network: %w", err)
+	}
+	defer source.Close()
+	n, err := rackfile.ParseNetwork(source)
+	if err != nil {
+		return nil, usagef("--network %s: %w", s.network, err)
+	}
+	return &n, nil
 }
 
 // onlyCheck takes the other ways to check the BMC's certificate back where one is

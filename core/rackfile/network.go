@@ -3,6 +3,7 @@ package rackfile
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 
@@ -19,6 +20,36 @@ type Network struct {
 	Address string   `yaml:"address,omitempty"` // with prefix; none asks DHCP
 	Gateway string   `yaml:"gateway,omitempty"`
 	DNS     []string `yaml:"dns,omitempty"`
+}
+
+// maxNetwork bounds what ParseNetwork takes, in bytes.
+const maxNetwork = 64 << 10
+
+// ParseNetwork reads a file that holds what a rack file has below network, and nothing
+// else, as strictly.
+func ParseNetwork(r io.Reader) (core.Network, error) {
+	invalid := func(err error) (core.Network, error) {
+		return core.Network{}, &core.Error{Op: "read network", Kind: core.Invalid, Err: err, Hint: hint}
+	}
+	text, err := io.ReadAll(io.LimitReader(r, maxNetwork+1))
+	if err != nil {
+		return invalid(err)
+	}
+	if len(text) > maxNetwork {
+		return invalid(fmt.Errorf("it has more than %s", core.Bytes(maxNetwork)))
+	}
+	var n Network
+	if err := decode(text, &n); err != nil {
+		return invalid(err)
+	}
+	made, err := n.core()
+	if err == nil {
+		err = made.Validate()
+	}
+	if err != nil {
+		return invalid(err)
+	}
+	return *made, nil
 }
 
 // core is the network as the engine takes it, or nil where there is none.

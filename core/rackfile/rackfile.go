@@ -71,6 +71,8 @@ func (n Node) Enrollment() core.Enrollment {
 	}
 }
 
+const hint = "see docs/rack-file.md for what it may hold"
+
 // maxSize bounds what Parse takes, in bytes: some ten thousands of servers.
 const maxSize = 64 << 20
 
@@ -78,7 +80,7 @@ const maxSize = 64 << 20
 // line. No error shows a value, since any might be a password in the wrong place.
 func Parse(r io.Reader) (File, error) {
 	invalid := func(err error) (File, error) {
-		return File{}, &core.Error{Op: "read rack file", Kind: core.Invalid, Err: err, Hint: "see docs/rack-file.md for what it may hold"}
+		return File{}, &core.Error{Op: "read rack file", Kind: core.Invalid, Err: err, Hint: hint}
 	}
 	text, err := io.ReadAll(io.LimitReader(r, maxSize+1))
 	if err != nil {
@@ -88,13 +90,8 @@ func Parse(r io.Reader) (File, error) {
 		return invalid(fmt.Errorf("it has more than %s", core.Bytes(maxSize)))
 	}
 	var f File
-	strict := yaml.NewDecoder(bytes.NewReader(text))
-	strict.KnownFields(true)
-	if err := strict.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
-		return invalid(plain(err))
-	}
-	if err := strict.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return invalid(errors.New("more than one YAML document is in it"))
+	if err := decode(text, &f); err != nil {
+		return invalid(err)
 	}
 	if len(f.Nodes) == 0 {
 		return invalid(errors.New("it lists no nodes"))
@@ -119,6 +116,19 @@ func Parse(r io.Reader) (File, error) {
 		}
 	}
 	return f, nil
+}
+
+// decode reads one YAML document strictly; an empty text leaves into as it is.
+func decode(text []byte, into any) error {
+	strict := yaml.NewDecoder(bytes.NewReader(text))
+	strict.KnownFields(true)
+	if err := strict.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return plain(err)
+	}
+	if err := strict.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return errors.New("more than one YAML document is in it")
+	}
+	return nil
 }
 
 var (

@@ -97,3 +97,24 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestNetworkAlone(t *testing.T) {
+	got, err := rackfile.ParseNetwork(strings.NewReader("ports: [02-00-00-00-00-0A]\naddress: 10.1.0.7/24\n"))
+	if want := (core.Network{Ports: []string{"02:00:00:00:00:0a"}, Address: netip.MustParsePrefix("10.1.0.7/24")}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for text, want := range map[string]string{
+		"":                              "ports is empty",
+		"network: {ports: []}":          "field network not found",
+		"ports: [hunter2]":              "ports: entry 1 is not a MAC",
+		"ports: []\n---\nports: []":     "more than one YAML document",
+		"ports: [hunter2":               "did not find expected",
+		"address: hunter2":              "address is not an IP address",
+		strings.Repeat("# x\n", 20_000): "it has more than 64 KiB",
+	} {
+		_, err := rackfile.ParseNetwork(strings.NewReader(text))
+		if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%.20q: %v, want %q", text, err, want)
+		}
+	}
+}

@@ -41,6 +41,7 @@ func TestVMDebianDocker(t *testing.T) {
 	if driver := run("docker info --format '{{.Driver}} {{.CgroupDriver}}'"); driver != "overlay2 systemd" {
 		t.Errorf("Docker Engine works with %s", driver)
 	}
+	netplanTakes(t, func(command string, input io.Reader) string { return installed.Run(t, c, command, input) })
 	runContainer(t, func(command string, input io.Reader) string { return installed.Run(t, c, command, input) })
 	if got := run("ls /usr/bin/dockerd; sudo sh -c 'ls /etc/ssh/ssh_host_*_key'; sudo passwd --status root"); !strings.HasPrefix(got, "/usr/bin/dockerd\n/etc/ssh/ssh_host_ed25519_key\nroot L ") {
 		t.Errorf("it has %s", got)
@@ -65,6 +66,30 @@ func TestVMDebianDocker(t *testing.T) {
 	}
 	if images := run("docker images --format '{{.Repository}}'"); images != "box" {
 		t.Errorf("its Docker images are %q", images)
+	}
+}
+
+// netplanTakes sees that bonds, VLANs and the MAC as DHCP's identifier arrive at
+// systemd-networkd, as the seeds of nodes with a network of their own say them.
+func netplanTakes(t *testing.T, run func(command string, input io.Reader) string) {
+	for name, wants := range map[string][]string{
+		"full":   {"ClientIdentifier=mac"},
+		"tagged": {"VLAN=net0.7", "Kind=vlan", "Id=7", "ClientIdentifier=mac"},
+		"backup": {"Bond=bond0", "Kind=bond", "Mode=active-backup", "MACAddress=52:54:00:12:34:56", "ClientIdentifier=mac"},
+		"static": {"Address=10.1.0.7/24", "Gateway=10.1.0.1", "DNS=10.1.0.2"},
+		"bond":   {"Bond=bond0", "Mode=802.3ad", "VLAN=bond0.100", "MTUBytes=9000", "Address=10.1.0.7/24"},
+	} {
+		seed, err := os.ReadFile("../../core/deploy/seed/testdata/" + name + "/network-config")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// As cloud-init's renderer writes it.
+		got := run("rm -rf np; mkdir -p np/etc/netplan; { echo network:; sed 's/^/  /'; } >np/etc/netplan/50-cloud-init.yaml; /usr/lib/netplan/generate --root-dir np 2>&1; cat np/run/systemd/network/*", bytes.NewReader(seed))
+		for _, want := range wants {
+			if !strings.Contains(got, want) {
+				t.Errorf("of the seed %q netplan makes no %s:\n%s", name, want, got)
+			}
+		}
 	}
 }
 
