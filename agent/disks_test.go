@@ -339,21 +339,12 @@ func (native) SectorSize() int { return 4096 }
 
 func TestASeedOnLargeSectors(t *testing.T) {
 	d := native{newDisk(t, core.Disk{Serial: "A", Size: 64 * core.MiB})}
-	store, err := file.OpenFromPath(d.Info().Path, false)
+	partitioned(t, d.Disk, 4096)
+	store, err := file.OpenFromPath(d.Info().Path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = store.Close() }()
-	w, err := store.Writable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	made := &diskgpt.Table{ProtectiveMBR: true, LogicalSectorSize: 4096, PhysicalSectorSize: 4096, Partitions: []*diskgpt.Partition{
-		{Index: 1, Start: 256, Size: 1 << 20, Type: diskgpt.LinuxFilesystem, Name: "root"},
-	}}
-	if err := made.Write(w, 8<<20); err != nil {
-		t.Fatal(err)
-	}
 	table, place, err := planSeed(d)
 	if err != nil {
 		t.Fatal(err)
@@ -370,6 +361,45 @@ func TestASeedOnLargeSectors(t *testing.T) {
 	}
 	if again, _, err := planSeed(d); err != nil || !reflect.DeepEqual(names(again), []string{"root", SeedPartition}) {
 		t.Errorf("planned again, there are %q: %v", names(again), err)
+	}
+}
+
+func TestAnImageForOtherSectorsIsExplained(t *testing.T) {
+	d := native{newDisk(t, core.Disk{Serial: "A", Size: 64 * core.MiB})}
+	if _, _, err := planSeed(d); !errors.Is(err, gpt.ErrNone) {
+		t.Errorf("without a table: %v", err)
+	}
+	header := make([]byte, 512)
+	copy(header, "EFI PART")
+	if _, err := d.WriteAt(header, 512); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := planSeed(d); !errors.Is(err, gpt.ErrNone) {
+		t.Errorf("with half a table: %v", err)
+	}
+	partitioned(t, d.Disk, 512)
+	if _, _, err := planSeed(d); err == nil || !strings.Contains(err.Error(), "made for sectors of 512 bytes, and the disk has sectors of 4096") {
+		t.Errorf("with a table for smaller sectors: %v", err)
+	}
+}
+
+// partitioned puts a table for such sectors, of an image of 8 MiB, on a disk.
+func partitioned(t *testing.T, d *filedisk.Disk, sector int) {
+	t.Helper()
+	store, err := file.OpenFromPath(d.Info().Path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	w, err := store.Writable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := &diskgpt.Table{ProtectiveMBR: true, LogicalSectorSize: sector, PhysicalSectorSize: sector, Partitions: []*diskgpt.Partition{
+		{Index: 1, Start: uint64(1<<20) / uint64(sector), Size: 1 << 20, Type: diskgpt.LinuxFilesystem, Name: "root"},
+	}}
+	if err := table.Write(w, 8<<20); err != nil {
+		t.Fatal(err)
 	}
 }
 

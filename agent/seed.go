@@ -67,6 +67,9 @@ func hasPartition(t *gpt.Table, want gpt.Partition) bool {
 // older one.
 func planSeed(d Disk) (*gpt.Table, gpt.Partition, error) {
 	table, err := gpt.Read(d, d.SectorSize())
+	if errors.Is(err, gpt.ErrNone) {
+		err = otherSectors(d, err)
+	}
 	if err != nil {
 		return nil, gpt.Partition{}, err
 	}
@@ -86,6 +89,16 @@ func planSeed(d Disk) (*gpt.Table, gpt.Partition, error) {
 		return nil, gpt.Partition{}, fmt.Errorf("there is no room for the seed's partition: %w", err)
 	}
 	return table, place, nil
+}
+
+// otherSectors explains why there is no table where one is of another size of sectors.
+func otherSectors(d Disk, err error) error {
+	for _, size := range []int{512, 4096} {
+		if _, other := gpt.Read(d, size); other == nil {
+			return fmt.Errorf("the image was made for sectors of %d bytes, and the disk has sectors of %d", size, d.SectorSize())
+		}
+	}
+	return err
 }
 
 // unpack writes the file system where the disk is zero already.

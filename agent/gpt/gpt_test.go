@@ -206,6 +206,45 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// nowhere is a disk that is not to be written to.
+type nowhere struct{ t *testing.T }
+
+func (n nowhere) WriteAt(p []byte, off int64) (int, error) {
+	n.t.Errorf("%d bytes are written at %d", len(p), off)
+	return len(p), nil
+}
+
+func (nowhere) Sync() error { return nil }
+
+// TestATableIsNotWrittenOverPartitions: where a header says that its parts are need not
+// be where they belong.
+func TestATableIsNotWrittenOverPartitions(t *testing.T) {
+	for name, spoil := range map[string]func(table *Table){
+		"a backup within the usable sectors": func(table *Table) { table.setField(atOther, 3000) },
+		"a backup nowhere":                   func(table *Table) { table.setField(atOther, -1) },
+		"a partition behind the usable":      func(table *Table) { table.setField(atOther, 4000); table.setField(atLast, 2000) },
+		"entries within a partition":         func(table *Table) { table.setField(atEntries, 2048) },
+		"usable sectors before the entries":  func(table *Table) { table.setField(atFirst, 3) },
+	} {
+		table, err := Read(bytes.NewReader(start(t)), 512)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoil(table)
+		if err := table.Write(nowhere{t}); err == nil || !strings.Contains(err.Error(), "among the partitions") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	table, err := Read(bytes.NewReader(start(t)), 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table.setField(atEntries, 2048)
+	if err := table.Resize(diskSize); err == nil || !strings.Contains(err.Error(), "among the partitions") {
+		t.Errorf("when it is fitted to a disk: %v", err)
+	}
+}
+
 type readerAt func(p []byte, off int64) (int, error)
 
 func (f readerAt) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }

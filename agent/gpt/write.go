@@ -26,6 +26,22 @@ func (t *Table) Resize(size int64) error {
 	t.resizeProtection(end)
 	t.setField(atOther, end-1)
 	t.setField(atLast, last)
+	return t.apart()
+}
+
+// apart fails where the header has entries or their backup lie among partitions: they
+// would be written over what is there.
+func (t *Table) apart() error {
+	first, last := t.Usable()
+	for _, p := range t.Partitions() {
+		first, last = min(first, p.First), max(last, p.Last)
+	}
+	if at := t.field(atEntries); at+t.entrySectors() > first {
+		return fmt.Errorf("the partition table's entries, at sector %d, are claimed to lie among the partitions", at)
+	}
+	if at := t.field(atOther) - t.entrySectors(); at <= last {
+		return fmt.Errorf("the partition table's backup, at sector %d, is claimed to lie among the partitions", at)
+	}
 	return nil
 }
 
@@ -47,11 +63,14 @@ func (t *Table) resizeProtection(sectors int64) {
 
 // Write puts the backup on the disk, then the table itself, entries before the
 // header that vouches for them: wherever it is cut off, one of both is whole.
-// The disk is synced in between.
+// The disk is synced in between. Nothing is written where it would hit a partition.
 func (t *Table) Write(w interface {
 	io.WriterAt
 	Sync() error
 }) error {
+	if err := t.apart(); err != nil {
+		return err
+	}
 	binary.LittleEndian.PutUint32(t.header[atEntriesCRC:], crc32.ChecksumIEEE(t.entries))
 	t.seal()
 	backup := Table{sector: t.sector, header: slices.Clone(t.header), entries: t.entries, entry: t.entry}
