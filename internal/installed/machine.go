@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,13 +100,22 @@ func (m *Machine) Start(from From) {
 	console, off := &console{}, make(chan struct{})
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = console, console, []*os.File{theirs}
 	m.console, m.off = console, off
-	if err := cmd.Start(); err != nil {
-		m.t.Fatal(err)
-	}
+	// A test that is killed, or runs out of its time, cleans nothing up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
 	go func() {
-		_ = cmd.Wait() // how it ended is on the console
+		runtime.LockOSThread() // whose end sends the signal
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // how it ended is on the console
+		}
 		close(off)
 	}()
+	if err := <-started; err != nil {
+		m.t.Fatal(err)
+	}
 	m.t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		<-off
