@@ -207,6 +207,14 @@ func (l *Lab) load() (rack, error) {
 	if err != nil { // what it says may be a secret
 		return r, invalid(fmt.Errorf("%s in %s cannot be read", rackName, l.config.Dir))
 	}
+	for _, c := range r.Nodes {
+		if err = c.check(); err == nil && (c.VM != nil) != r.vms() {
+			err = fmt.Errorf("node %s is of another kind than the first one", c.ID)
+		}
+		if err != nil {
+			return r, &core.Error{Op: "start the lab", Kind: core.Invalid, Err: fmt.Errorf("%s in %s: %w", rackName, l.config.Dir, err), Hint: "choose another folder, or put the file back as it was"}
+		}
+	}
 	if l.config.Net != "" && l.config.Net != r.Net {
 		return r, &core.Error{Op: "start the lab", Kind: core.Invalid, Err: fmt.Errorf("the lab in %s is at %s, not at %s", l.config.Dir, r.Net, l.config.Net), Hint: "leave the block out, or choose another folder"}
 	}
@@ -337,6 +345,9 @@ func (l *Lab) newCard(i int, address string, vms *VM) (card, error) {
 		return card{}, err
 	}
 	c.Parts = newParts(s)
+	if err := c.check(); err != nil {
+		return card{}, invalid(err)
+	}
 	certificate, key, err := bmc.NewCertificate(string(c.ID)+".bmc.lab", net.ParseIP(address))
 	if err != nil {
 		return card{}, err

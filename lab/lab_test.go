@@ -197,6 +197,8 @@ func TestUpRefuses(t *testing.T) {
 		{"too small", lab.Config{Net: "127.201.7.0/28", Nodes: 6}, core.Invalid, "has room for 5 nodes, not for 6"},
 		{"unknown manners", lab.Config{Vendors: []string{"abacus"}}, core.Invalid, `no BMC has the manners "abacus"`},
 		{"a broken file", lab.Config{Dir: broken}, core.Invalid, "cannot be read"},
+		{"a port that is none", lab.Config{SSHPort: 70000}, core.Invalid, "the port of its SSH, 70000, is none"},
+		{"a port twice", lab.Config{DockerPort: 8443}, core.Invalid, "BMC and Docker Engine cannot both have port 8443"},
 		{"a file in the way", lab.Config{Dir: filepath.Join(dir, "lab.json")}, core.Invalid, "not a directory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
