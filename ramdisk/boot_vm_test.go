@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,7 +33,7 @@ func TestVMRamdiskChecksIn(t *testing.T) {
 			r := newRig(t, nil)
 			vm := startVM(t, append(drive(r.iso),
 				"-netdev", "user,id=net,hostfwd=tcp:"+r.agentAt+"-:"+r.agentPort, "-device", "e1000e,netdev=net,mac="+mac))
-			r.meet(t)
+			r.meet(t, vm)
 			vm.press(t)
 			inventory, log := r.ask(t) // it goes on as if nothing were
 			if id := inventory.Identity; id.UUID != systemUUID || len(id.MACs) != 1 || id.MACs[0] != mac {
@@ -54,7 +55,7 @@ func TestVMRamdiskChecksIn(t *testing.T) {
 }
 
 func cdOnSCSI(iso string) []string {
-	return []string{"-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=cd,bootindex=0", "-drive", "id=cd,if=none,format=raw,readonly=on,file=" + iso}
+	return []string{"-device", "virtio-scsi-pci,id=hba", "-device", "scsi-cd,bus=hba.0,drive=cd,bootindex=0", "-drive", "id=cd,if=none,format=raw,readonly=on,file=" + iso}
 }
 
 // An agent that its engine refuses touches nothing and turns the machine off.
@@ -121,15 +122,29 @@ func newRig(t *testing.T, network *core.Network) *rig {
 }
 
 // meet waits for the node, and asks it what it is and what it did.
-func (r *rig) meet(t *testing.T) (core.Inventory, string) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+func (r *rig) meet(t *testing.T, node *vm) (core.Inventory, string) {
+	ctx, cancel := whileOn(t, node.off)
 	defer cancel()
 	endpoint, err := r.deployer.AwaitCheckIn(ctx, r.boot.ID)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal(errors.Join(err, context.Cause(ctx)))
 	}
 	r.boot.Agent = &endpoint
 	return r.ask(t)
+}
+
+// whileOn is for what is to come from a machine: it ends when the machine turns off.
+func whileOn(t *testing.T, off <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, turnedOff := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-off:
+			turnedOff(errors.New("the machine has turned off"))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 func (r *rig) ask(t *testing.T) (core.Inventory, string) {

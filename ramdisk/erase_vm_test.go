@@ -27,7 +27,7 @@ func TestVMErase(t *testing.T) {
 	for name, device := range map[string]string{
 		"sata":   "ide-hd,bus=ide.1,serial=SATA1",
 		"virtio": "virtio-blk-pci,serial=VIRTIO1",
-		"scsi":   "scsi-hd,serial=SCSI1,logical_block_size=4096,physical_block_size=4096",
+		"scsi":   "scsi-hd,bus=hba.0,serial=SCSI1,logical_block_size=4096,physical_block_size=4096",
 		"first":  "nvme-ns,bus=pair,nsid=1",
 		"second": "nvme-ns,bus=pair,nsid=2",
 		"stick":  "usb-storage,serial=STICK",
@@ -37,8 +37,7 @@ func TestVMErase(t *testing.T) {
 		}
 		args = append(args, "-drive", fmt.Sprintf("id=%s,if=none,format=raw,discard=unmap,file=%s", name, file(name)), "-device", device+",drive="+name)
 	}
-	startVM(t, args)
-	inventory, _ := r.meet(t)
+	inventory, _ := r.meet(t, startVM(t, args))
 	for _, d := range inventory.Hardware.Disks {
 		t.Logf("%+v", d)
 		if d.Removable != (d.Serial == "STICK") {

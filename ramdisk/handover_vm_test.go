@@ -5,6 +5,7 @@ package ramdisk_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -186,11 +187,11 @@ func (s *server) fromMedia(t *testing.T, more ...string) (core.Agent, *running) 
 	download(t, url, iso)
 	vm := s.start(t, append(more, "-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=cd,bootindex=0", "-drive", "id=cd,if=none,format=raw,readonly=on,file="+iso,
 		"-netdev", "user,id=net,hostfwd=tcp:"+at+"-:"+port, "-device", "e1000e,netdev=net")...)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := whileOn(t, vm.done)
 	defer cancel()
 	endpoint, err := s.engine.AwaitCheckIn(ctx, boot.ID)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal(errors.Join(err, context.Cause(ctx)))
 	}
 	boot.Agent = &endpoint
 	a, err := s.engine.Dial(boot, secret, 1)

@@ -24,7 +24,7 @@ func TestVMRamdiskBondAndVLAN(t *testing.T) {
 		Ports: ports, VLAN: vlan, MTU: 1400,
 		Address: netip.MustParsePrefix("10.0.2.77/24"), Gateway: netip.MustParseAddr("10.0.2.2"),
 	})
-	startVM(t, append(cdOnSCSI(r.iso),
+	vm := startVM(t, append(cdOnSCSI(r.iso),
 		// What lies behind the switch is QEMU's own network, and knows of no VLAN.
 		"-netdev", "user,id=world,hostfwd=tcp:"+r.agentAt+"-10.0.2.77:"+r.agentPort,
 		"-netdev", "hubport,hubid=1,id=h1,netdev=world",
@@ -32,7 +32,7 @@ func TestVMRamdiskBondAndVLAN(t *testing.T) {
 		"-netdev", "socket,id=one,connect="+cable.access, "-device", "virtio-net-pci,netdev=one,mac="+ports[0],
 		"-netdev", "socket,id=two,connect="+cable.access, "-device", "e1000e,netdev=two,mac="+ports[1],
 	))
-	inventory, log := r.meet(t)
+	inventory, log := r.meet(t, vm)
 	if got := strings.Join(inventory.Identity.MACs, " "); got != strings.Join(ports, " ") {
 		t.Errorf("it says that it has the ports %s", got)
 	}

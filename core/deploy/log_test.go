@@ -49,7 +49,9 @@ func TestTheLogOfAnAgentThatHasGone(t *testing.T) {
 	}
 	s.boot.Agent = &endpoint
 	cut()
-	_ = <-ended // cut off
+	if err := <-ended; err == nil {
+		t.Error("the agent that was cut off ended by itself")
+	}
 	if log, err := dial(t, d, s, 5).Log(t.Context()); core.KindOf(err) != core.Transient {
 		t.Errorf("%q, %v", log, err)
 	}
