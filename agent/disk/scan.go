@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/metalpool/metalpool/core"
 )
@@ -144,10 +145,16 @@ func sysDir(root, name string) string {
 	return link
 }
 
-// text is what a file of one line says, "" where there is none.
+// text is what a file of one line says, "" where there is none. Some of it is a
+// drive's own word, which ends up in errors and on terminals.
 func text(dir, name string) string {
 	b, _ := os.ReadFile(filepath.Join(dir, name))
-	return strings.TrimSpace(strings.ToValidUTF8(strings.ReplaceAll(string(b), "\x00", ""), ""))
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(string(b), "")))
 }
 
 func number(dir, name string) int64 {

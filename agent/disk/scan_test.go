@@ -2,6 +2,7 @@ package disk
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,6 +68,20 @@ func TestScan(t *testing.T) {
 	}
 	if _, err := scan(t.TempDir()); err == nil || !strings.Contains(err.Error(), filepath.Join("sys", "block")) {
 		t.Errorf("without /sys: %v", err)
+	}
+}
+
+func TestWhatADriveSaysIsPrintable(t *testing.T) {
+	dir := t.TempDir()
+	for said, want := range map[string]string{
+		"PM9A3   \n": "PM9A3", "a\x00b\x1b[2Jc\x7f\r\n": "ab[2Jc", "\xff\xfe": "", "Gr\u00fc\u00dfe \u202e": "Gr\u00fc\u00dfe",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "model"), []byte(said), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := text(dir, "model"); got != want {
+			t.Errorf("%q is read as %q, want %q", said, got, want)
+		}
 	}
 }
 
