@@ -2,8 +2,8 @@ package efi
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -22,6 +22,10 @@ const (
 	mediaDrive   = 0x01
 	mediaFile    = 0x04
 	typeMessage  = 0x03
+	messageMAC   = 0x0b
+	messageIPv4  = 0x0c
+	messageIPv6  = 0x0d
+	messageISCSI = 0x13
 	messageURI   = 0x18
 	typeEnd      = 0x7f
 	endOfPath    = 0xff
@@ -79,21 +83,19 @@ func appendText(b []byte, text string) []byte {
 	return append(b, 0, 0)
 }
 
-// nodes splits a device path, which may hold several paths one after the other.
-func nodes(path []byte) ([]Node, error) {
+// nodes splits a device path, which may hold several paths one after the other. It
+// goes as far as it can be read, as firmware does, which looks at the first path alone.
+func nodes(path []byte) []Node {
 	var found []Node
-	for len(path) > 0 {
-		if len(path) < nodeHeader {
-			return nil, errors.New("a device path ends within a node")
-		}
+	for len(path) >= nodeHeader {
 		size := int(binary.LittleEndian.Uint16(path[2:]))
 		if size < nodeHeader || size > len(path) {
-			return nil, fmt.Errorf("a node of a device path claims %d bytes of %d", size, len(path))
+			break
 		}
 		found = append(found, Node{path[0], path[1], path[nodeHeader:size]})
 		path = path[size:]
 	}
-	return found, nil
+	return found
 }
 
 // drive reads a node that names a partition.
@@ -107,6 +109,12 @@ func (n Node) drive() (HardDrive, bool) {
 	}
 	copy(d.Signature[:], n.Data[20:36])
 	return d, true
+}
+
+// isNetwork says whether the node leads out of the machine: a network card, an address,
+// a URL, or a disk of iSCSI.
+func (n Node) isNetwork() bool {
+	return n.Type == typeMessage && slices.Contains([]byte{messageMAC, messageIPv4, messageIPv6, messageISCSI, messageURI}, n.SubType)
 }
 
 // uri reads a node that names where to boot from over the network.

@@ -198,13 +198,16 @@ func TestForget(t *testing.T) {
 	onMBR := FileOn(mbr, "bootmgr")
 	onMBR[4+37], onMBR[4+36] = signatureMBR, 1
 	v := fake(t, map[string]LoadOption{
-		"Boot0000":   {Description: "UiApp", Path: []byte{4, 7, 20, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0x7f, 0xff, 4, 0}},
-		"Boot0001":   debian(),
-		"Boot0002":   {Description: "rescue", Path: FileOn(other, "EFI/BOOT/BOOTX64.EFI")},
-		"Boot0003":   {Description: "metalpool", Path: FileOn(other, "x")},
-		"Boot0004":   {Description: "net", Path: appendNode(nil, typeMessage, messageURI, []byte("http://192.0.2.1/x.efi"))},
-		"Boot0005":   {Description: "old", Path: onMBR},
-		"Driver0001": {Description: "implant", Path: FileOn(esp, "driver.efi")},
+		"Boot0000":    {Description: "UiApp", Path: []byte{4, 7, 20, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0x7f, 0xff, 4, 0}},
+		"Boot0001":    debian(),
+		"Boot0002":    {Description: "rescue", Path: FileOn(other, "EFI/BOOT/BOOTX64.EFI")},
+		"Boot0003":    {Description: "metalpool", Path: FileOn(other, "x")},
+		"Boot0004":    {Description: "net", Path: appendNode(nil, typeMessage, messageURI, []byte("http://192.0.2.1/x.efi"))},
+		"Boot0005":    {Description: "old", Path: onMBR},
+		"Boot0007":    {Description: "hidden", Path: append(debian().Path, 1, 2, 3)},
+		"Driver0001":  {Description: "implant", Path: FileOn(esp, "driver.efi")},
+		"SysPrep0000": {Description: "bootkit", Path: appendNode(nil, typeMessage, messageURI, []byte("http://192.0.2.1/x.efi"))},
+		"SysPrep0001": {Description: "vendor", Path: appendNode(nil, typeMedia, 6, make([]byte, 16))},
 	}, 3, 0, 1, 0, 0, 0, 2, 0, 4, 0, 5, 0)
 	put(t, v, Name{"DriverOrder", global}, kept, []byte{1, 0})
 	put(t, v, Name{"Boot0006", global}, kept, []byte{1})
@@ -225,7 +228,9 @@ func TestForget(t *testing.T) {
 		`boot entry Boot0003 "metalpool" removed: it is ours`,
 		`boot entry Boot0005 "old" removed: partition 12345678-02 is gone`,
 		`boot entry Boot0006 "" removed: it is damaged: a load option of 1 bytes`,
+		`boot entry Boot0007 "hidden" removed: partition 3e9cbe84-a2e1-42e0-b11d-9cb3d42bd1b3 is gone`,
 		`boot entry Driver0001 "implant" removed: partition 3e9cbe84-a2e1-42e0-b11d-9cb3d42bd1b3 is gone`,
+		`boot entry SysPrep0000 "bootkit" removed: it would be fetched from the network and run before every start`,
 		`variables that an OS left, removed: BootNext, LoaderEntryDefault, MokNew, dump-type0-1-1-1700000000-C`,
 		`keys that an owner enrolled in shim (MokList) stay: only shim itself can remove them, at the console`,
 	}, "\n")
@@ -235,7 +240,7 @@ func TestForget(t *testing.T) {
 	if got, want := order(t, v), []uint16{0, 2, 4}; !slices.Equal(got, want) {
 		t.Errorf("the order is %v, want %v", got, want)
 	}
-	if got, want := names(t, v), []string{"Boot0000", "Boot0002", "Boot0004", "BootCurrent", "BootOrder", "LoaderInfo", "MokList", "SecureBoot", "Setup"}; !reflect.DeepEqual(got, want) {
+	if got, want := names(t, v), []string{"Boot0000", "Boot0002", "Boot0004", "BootCurrent", "BootOrder", "LoaderInfo", "MokList", "SecureBoot", "Setup", "SysPrep0001"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("there are %v, want %v", got, want)
 	}
 	again := v.Forget("metalpool", func(d HardDrive) bool { return d == other })

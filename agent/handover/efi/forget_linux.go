@@ -41,8 +41,8 @@ func ofAnOS(n Name) bool {
 }
 
 // Forget removes what owners leave in the firmware: load options of the given
-// description, and those that point at partitions that are no longer there; what the
-// next boot was told to do; variables of operating systems. Each line says what was
+// description, and those that point at partitions that are no longer there; what is run
+// before every boot and comes from the network; what the next boot was told to do; variables of operating systems. Each line says what was
 // removed, or could not be.
 func (v *Variables) Forget(description string, there func(HardDrive) bool) []string {
 	var lines []string
@@ -106,6 +106,9 @@ func reason(e entry, description string, there func(HardDrive) bool) string {
 	}
 	if e.option.Description == description {
 		return "it is ours"
+	}
+	if e.kind != "Boot" && e.option.fromNetwork() {
+		return "it would be fetched from the network and run before every start"
 	}
 	for _, d := range e.option.Partitions() {
 		if !there(d) {

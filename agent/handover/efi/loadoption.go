@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf16"
 )
 
@@ -62,12 +63,8 @@ func ParseLoadOption(b []byte) (LoadOption, error) {
 
 // Partitions are those that the option's device path names.
 func (o LoadOption) Partitions() []HardDrive {
-	all, err := nodes(o.Path)
-	if err != nil {
-		return nil
-	}
 	var found []HardDrive
-	for _, n := range all {
+	for _, n := range nodes(o.Path) {
 		if d, ok := n.drive(); ok {
 			found = append(found, d)
 		}
@@ -77,14 +74,13 @@ func (o LoadOption) Partitions() []HardDrive {
 
 // URL is where on the network the option boots from, if that is written in it.
 func (o LoadOption) URL() string {
-	all, err := nodes(o.Path)
-	if err != nil {
-		return ""
-	}
-	for _, n := range all {
+	for _, n := range nodes(o.Path) {
 		if u := n.uri(); u != "" {
 			return u
 		}
 	}
 	return ""
 }
+
+// fromNetwork says whether the option is fetched from outside of the machine.
+func (o LoadOption) fromNetwork() bool { return slices.ContainsFunc(nodes(o.Path), Node.isNetwork) }
