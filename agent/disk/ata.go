@@ -188,9 +188,9 @@ func (e *eraser) ataIdentity() (ataIdentity, error) {
 }
 
 // hiddenBytes is how much of the disk's end no read or write reaches, and a setting of
-// the firmware, or of an owner's OS, brings back. The error is of a drive that knows
-// such areas, and whose answer does not get here.
-func (e *eraser) hiddenBytes(id ataIdentity) (core.Bytes, error) {
+// the firmware, or of an owner's OS, brings back. unknown is of a drive that knows such
+// areas, and whose answer does not get here.
+func (e *eraser) hiddenBytes(id ataIdentity) (hidden core.Bytes, unknown string) {
 	const readNative, getNative = byte(ataNativeMax), byte(ataGetNativeMax)
 	command := getNative
 	if id.hpa {
@@ -199,11 +199,11 @@ func (e *eraser) hiddenBytes(id ataIdentity) (core.Bytes, error) {
 	r, err := e.ata(ataCommand{command: command, answers: true}, nil)
 	switch {
 	case err != nil && id.hpa:
-		return 0, fmt.Errorf("whether a host protected area hides a part of it is not known: %w", err)
+		return 0, "whether a host protected area hides a part of it is not known: " + err.Error()
 	case err != nil || id.sectors == 0:
-		return 0, nil // a drive without such a thing
+		return 0, "" // a drive without such a thing
 	}
-	return core.Bytes(max(0, int64(r.lba)+1-id.sectors)) * core.Bytes(e.facts.sector), nil
+	return core.Bytes(max(0, int64(r.lba)+1-id.sectors)) * core.Bytes(e.facts.sector), ""
 }
 
 // sanitizeATA starts a sanitize and waits for its end. Whether the controller passes on

@@ -102,8 +102,8 @@ func (e *eraser) ladder() ladder {
 		if id, err = e.ataIdentity(); err == nil {
 			l.methods, l.without = ataMethods(id)
 			switch hidden, unknown := e.hiddenBytes(id); {
-			case unknown != nil:
-				l.without = append(l.without, unknown.Error())
+			case unknown != "":
+				l.without = append(l.without, unknown)
 			case hidden > 0:
 				beyond = fmt.Errorf("%s at the disk's end are hidden by a host protected area; remove it, or boot with libata.ignore_hpa=1", hidden)
 			}
