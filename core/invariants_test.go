@@ -457,6 +457,9 @@ func TestNoGuess(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "disks of the inventory are missing: n1-b") {
 			t.Errorf("got %v", err)
 		}
+		if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{}, nil); err != nil || p.machine("a-1").Untouched() {
+			t.Errorf("released, and untouched: %+v, %v", p.machine("a-1"), err)
+		}
 	})
 	story("no BMC in reach is nobody's fault but ours", 2, func(t *testing.T, p *pool, e *core.Engine) {
 		for _, s := range p.rack.Servers() {
@@ -466,6 +469,9 @@ func TestNoGuess(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		p.wantStates("n1 Available", "n2 Available")
+		if m := p.machine("a-1"); !m.Untouched() {
+			t.Errorf("the nodes were touched: %+v", m)
+		}
 	})
 	story("an image that never answers SSH is no node's fault", 3, func(t *testing.T, p *pool, e *core.Engine) {
 		for _, s := range p.rack.Servers() {

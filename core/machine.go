@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // machineOf is what the caller sees of an allocation.
@@ -13,6 +14,12 @@ func machineOf(a Allocation) Machine {
 		m.Image = a.Order.Image
 	}
 	return m
+}
+
+// Untouched reports whether it is known that nothing was done to the machine's node, so
+// that nothing is there to be erased.
+func (m Machine) Untouched() bool {
+	return m.State == Allocated || m.State == Expired || m.State == Released && strings.HasPrefix(m.Reason, untouched)
 }
 
 func (e *Engine) allocation(ctx context.Context, id AllocationID) (a Allocation, err error) {

@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// untouched begins the reason of a release before anything was done to the hardware.
+const untouched = "untouched: "
+
 // maxMoves is how many nodes may fail one allocation before it is Failed.
 const maxMoves = 2
 
@@ -38,7 +41,7 @@ func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) e
 			return err
 		}
 		// Not by advance: the allocation does not end, it goes on with the next node.
-		if _, err := c.e.move(tx, &n, Release, "untouched: "+why.Error()); err != nil {
+		if _, err := c.e.move(tx, &n, Release, untouched+why.Error()); err != nil {
 			return err
 		}
 		if answered {
@@ -86,7 +89,7 @@ func (e *Engine) releaseUntouched(ctx context.Context, tried Allocation, why err
 		if err != nil {
 			return err
 		}
-		if err := e.advance(tx, &n, &a, Release, "untouched: "+why.Error()); err != nil {
+		if err := e.advance(tx, &n, &a, Release, untouched+why.Error()); err != nil {
 			return err
 		}
 		if !answered {

@@ -88,8 +88,6 @@ func (d *Driver) rollBack(service core.Service, why error) error {
 	forget := fmt.Sprintf("'docker-machine rm -y %s' forgets the record", d.MachineName)
 	m, err := service.Machine(ctx, d.AllocationID)
 	taken := err == nil && m.Node != ""
-	// The pool lets go by itself of a server that it never reached.
-	untouched := m.State == core.Allocated || m.State.Ended()
 	// An ID that the pool does not know is released as well: the pool then refuses
 	// it for good, should a claim of ours still be on its way.
 	err = service.Release(ctx, d.AllocationID, core.ReleaseOptions{Reason: "docker-machine create failed"}, newProgress(log.Info))
@@ -104,11 +102,14 @@ func (d *Driver) rollBack(service core.Service, why error) error {
 			told.Hint = ""
 			why = &told
 		}
-		how := "to be erased"
-		if untouched {
-			how = "untouched"
+		how := " to be erased"
+		switch {
+		case m.Untouched(): // the pool lets go by itself of a server that it never reached
+			how = " untouched"
+		case m.State.Ended(): // by somebody else, in the middle of whatever it was
+			how = ""
 		}
-		return d.explain(fmt.Errorf("%w; node %s was given back %s; %s", why, m.Node, how, forget))
+		return d.explain(fmt.Errorf("%w; node %s was given back%s; %s", why, m.Node, how, forget))
 	}
 	return d.explain(fmt.Errorf("%w; no server is held; %s", why, forget))
 }

@@ -103,18 +103,25 @@ func TestFailedCreateGivesBack(t *testing.T) {
 
 // A server whose BMC never answered goes back as it is: nothing is there to be erased.
 func TestFailedCreateThatTouchedNothingSaysSo(t *testing.T) {
-	for _, state := range []core.State{core.Allocated, core.Released} {
+	for _, c := range []struct {
+		state     core.State
+		why, want string
+	}{
+		{core.Allocated, "", "node n1 was given back untouched; "},
+		{core.Released, "untouched: no contact", "node n1 was given back untouched; "},
+		{core.Released, "released by bob@desk/7", "node n1 was given back; "}, // in the middle of a deploy, for all we know
+	} {
 		r := newRack()
 		d := newMachine(t, r, nil)
 		r.before["create"] = func(context.Context) error {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			m := r.machines[d.AllocationID]
-			m.ID, m.Node, m.State = d.AllocationID, "n1", state
+			m.ID, m.Node, m.State, m.Reason = d.AllocationID, "n1", c.state, c.why
 			r.machines[d.AllocationID] = m
 			return &core.Error{Op: "create", Node: "n1", Kind: core.Transient, Err: errors.New("no contact")}
 		}
-		wantText(t, d.Create(), "no contact", "node n1 was given back untouched", "forgets the record")
+		wantText(t, d.Create(), "no contact", c.want, "forgets the record")
 	}
 }
 
