@@ -62,6 +62,7 @@ fi
 image=$cache/$name-$(cat <(basename "$packages") "$packages" | sha256sum | cut -c1-16).raw
 if [ ! -s "$image" ]; then
 	need mmdebstrap mmdebstrap mke2fs e2fsprogs sfdisk fdisk mformat mtools
+	rm -f "$cache/$name"-????????????????.raw.new* # of one that was killed
 	say "making the image, which takes a minute or two"
 	start=$SECONDS
 	"$recipe/build.sh" "$image.new" >&2

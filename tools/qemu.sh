@@ -13,6 +13,11 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 	echo "QEMU or its UEFI firmware is not installed; as root on Debian: apt-get install qemu-system-x86 ovmf" >&2
 	exit 1
 fi
-export DEBIAN_FRONTEND=noninteractive
-{ apt-get -q update && apt-get -q install -y --no-install-recommends qemu-system-x86 ovmf; } >&2
-installed
+# The lock is that of the tests' helper: apt-get does not wait for the one on its lists.
+(
+	flock 8
+	export DEBIAN_FRONTEND=noninteractive
+	install=(apt-get -q install -y --no-install-recommends -o DPkg::Lock::Timeout=300 qemu-system-x86 ovmf)
+	"${install[@]}" || { apt-get -q update && "${install[@]}"; }
+) 8>"${TMPDIR:-/tmp}/metalpool-apt.lock" >&2
+installed || { echo "QEMU is installed, and its UEFI firmware is not where distributions have it" >&2; exit 1; }
