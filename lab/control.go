@@ -17,6 +17,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/lab/bmc"
+	"github.com/metalpool/metalpool/lab/qemu"
 )
 
 // controlName is the file in the lab's folder that tells where its control API is. It
@@ -202,7 +203,11 @@ func (n *Node) AddFault(f NewFault) error {
 	case f.BMC != nil:
 		_, err = n.BMC().Faults().Add(*f.BMC)
 	default:
-		if err = possible(*f.Machine, n.machine.faultKinds()); err == nil {
+		err = possible(*f.Machine, n.machine.faultKinds())
+		if err == nil && n.Virtual() && f.Machine.Kind == WriteError {
+			err = qemu.CheckFaults(f.Machine.Nth, f.Machine.Count)
+		}
+		if err == nil {
 			_, err = n.faults.Add(*f.Machine)
 		}
 	}

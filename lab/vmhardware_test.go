@@ -155,3 +155,18 @@ func TestVMThatDoesNotStart(t *testing.T) {
 	}
 	n.power.close()
 }
+
+// What QEMU could not do is refused at once, not at the next start of the machine.
+func TestVMWriteFaultsAreBounded(t *testing.T) {
+	n := &Node{card: card{ID: "n001", VM: &vmCard{}}}
+	n.machine = newVM(n, nil)
+	for _, c := range []struct {
+		nth, count int
+		ok         bool
+	}{{0, 0, true}, {qemu.MostFaults, 1, true}, {1, qemu.MostFaults, true}, {1, Forever, true}, {qemu.MostFaults + 1, 1, false}, {2, qemu.MostFaults, false}, {1 << 62, 1 << 62, false}} {
+		err := n.AddFault(NewFault{Machine: &Fault{Kind: WriteError, Nth: c.nth, Count: c.count}})
+		if (err == nil) != c.ok || err != nil && !core.Is(err, core.Invalid) {
+			t.Errorf("from %d on %d: %v", c.nth, c.count, err)
+		}
+	}
+}

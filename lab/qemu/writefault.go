@@ -8,6 +8,14 @@ import (
 // MostFaults is the last write that FailWrites can let fail.
 const MostFaults = 1000
 
+// CheckFaults refuses what FailWrites cannot do.
+func CheckFaults(nth, count int) error {
+	if nth > MostFaults || count > MostFaults || nth+max(count, 1)-1 > MostFaults {
+		return fmt.Errorf("%d faults from write %d on; at most the first %d writes are counted", max(count, 1), nth, MostFaults)
+	}
+	return nil
+}
+
 // FailWrites lets writes to each disk fail: from now on the nth, from 1, and in all
 // count of them; a negative count is all from there on, and an nth of 0 none.
 func (m *Machine) FailWrites(nth, count int) error {
@@ -16,8 +24,8 @@ func (m *Machine) FailWrites(nth, count int) error {
 	if nth == m.nth && count == m.count {
 		return nil
 	}
-	if last := nth + max(count, 1) - 1; last > MostFaults {
-		return fmt.Errorf("a fault of write %d; at most the first %d are counted", last, MostFaults)
+	if err := CheckFaults(nth, count); err != nil {
+		return err
 	}
 	before := m.faulty
 	m.faulty = nil
