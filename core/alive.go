@@ -56,7 +56,7 @@ func awaitSSH(ctx context.Context, w *work) error {
 		ours := look.Sign == KeyShown && slices.Contains(w.attempt.PublicHostKeys, look.Key)
 		if !alive && (ours || watch.alive(look.Sign, time.Since(looked))) {
 			if alive = true; !w.attempt.Lifeless.IsZero() {
-				if err := w.rememberReboot(ctx, at); err != nil {
+				if err := w.rememberReboot(ctx, at, order.Image); err != nil {
 					return err
 				}
 			}
@@ -164,14 +164,14 @@ func (w *work) lifeless(ctx context.Context, at Access, limit time.Duration) err
 
 // rememberReboot keeps that this node needs its firmware to start an OS: kexec led
 // nowhere, and the same disk lives.
-func (w *work) rememberReboot(ctx context.Context, at Access) error {
+func (w *work) rememberReboot(ctx context.Context, at Access, image string) error {
 	return w.commit(ctx, func(tx Tx) error {
 		n, err := tx.Node(w.node.ID)
 		if err != nil || n.Spec.Boot == Reboot {
 			return err
 		}
 		n.Spec.Boot = Reboot
-		n.Spec.BootWhy = fmt.Sprintf("an OS started by kexec showed no life at %s until %s, and did from its disk", place(at), w.attempt.Lifeless.Format(time.RFC3339))
+		n.Spec.BootWhy = fmt.Sprintf("image %s, started by kexec, showed no life at %s until %s, and did from its disk", image, place(at), w.attempt.Lifeless.Format(time.RFC3339))
 		if err := tx.PutSpec(n); err != nil {
 			return err
 		}

@@ -128,7 +128,7 @@ func TestANodeRemembersThatKexecHangs(t *testing.T) {
 		if got := deploy("a-1"); !slices.Equal(got, []string{"kexec", "cold"}) {
 			t.Errorf("the first time: %q", got)
 		}
-		if why := p.node("n1").Spec.BootWhy; !strings.Contains(why, "showed no life at 10.0.0.1 port 22") {
+		if why := p.node("n1").Spec.BootWhy; !strings.Contains(why, "image debian, started by kexec, showed no life at 10.0.0.1 port 22") {
 			t.Errorf("it remembers %q", why)
 		}
 		if got := deploy("a-2"); !slices.Equal(got, []string{"reboot"}) {
