@@ -139,6 +139,9 @@ func clearMethods(f facts) []method {
 // resume returns when the disk takes reads and writes: an erase of an earlier boot
 // has ended, and a lock that it left is open.
 func (e *eraser) resume(ctx context.Context) error {
+	if e.subsystem != nil {
+		e.subsystem.forget()
+	}
 	switch e.facts.transport {
 	case nvme:
 		return e.resumeNVMe(ctx)
@@ -201,6 +204,14 @@ func (s *subsystem) once(method, disk string, run func() error) error {
 	}
 	o.served[disk] = true
 	return o.err
+}
+
+// forget lets nobody have the outcome of an earlier erase: all disks resume before the
+// first of them is erased.
+func (s *subsystem) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = nil
 }
 
 // errUnknown is of a method that was tried because the disk does not say which it

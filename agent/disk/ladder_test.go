@@ -216,4 +216,13 @@ func TestOnceForASubsystem(t *testing.T) {
 	if err := s.once("format", "n1", run); err.Error() != "xxxx" {
 		t.Errorf("another method: %v", err)
 	}
+	// n4 could not even begin the last time; it is not to have what came of that.
+	e, _, _ := on(t, "nvme-plain", facts{transport: nvme, namespace: 4})
+	e.subsystem = s
+	if err := e.resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.once("sanitize", "n4", run); err.Error() != "xxxxx" {
+		t.Errorf("in the next erase: %v", err)
+	}
 }
