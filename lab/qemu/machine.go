@@ -161,13 +161,23 @@ type disc struct {
 	node  string
 	conn  net.Conn
 	image Image
-	done  chan struct{}
 }
 
-func (d *disc) close() {
-	_ = d.conn.Close() // the client is gone, or is to go
-	<-d.done
+// newDisc serves an image to who gets the file, which the caller closes.
+func newDisc(node string, image Image) (d *disc, theirs *os.File, err error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, nil, err
+	}
+	go func() {
+		_ = serveNBD(ours, &readAhead{from: image, size: image.Size()}, image.Size()) // the system sees a drive that fails
+	}()
+	return &disc{node: node, conn: ours, image: image}, theirs, nil
 }
+
+// close takes the disc out. A read under way may hang with whoever has the image, and
+// is not waited for: the power goes off at once.
+func (d *disc) close() { _ = d.conn.Close() } // the client is gone, or is to go
 
 // Load puts an image into the drive, instead of what is in it; nil takes that out. It
 // is read when the system reads it.
@@ -210,16 +220,11 @@ func (m *Machine) Load(image Image) error {
 
 // connect gives QEMU a block device that is read from the image.
 func (m *Machine) connect(image Image) (*disc, error) {
-	ours, theirs, err := socketPair()
+	d, theirs, err := newDisc(m.newNode("disc"), image)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = theirs.Close() }() // QEMU has its own
-	d := &disc{node: m.newNode("disc"), conn: ours, image: image, done: make(chan struct{})}
-	go func() {
-		defer close(d.done)
-		_ = serveNBD(ours, &readAhead{from: image, size: image.Size()}, image.Size()) // the system sees a drive that fails
-	}()
 	err = m.process.monitor.pass(d.node, theirs)
 	if err == nil {
 		err = m.process.monitor.run("blockdev-add", map[string]any{

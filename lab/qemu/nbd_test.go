@@ -19,9 +19,16 @@ type client struct {
 func dialNBD(t *testing.T, image io.ReaderAt, size int64) *client {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	c := &client{t, ours, make(chan error, 1)}
-	go func() { c.done <- errors.Join(serveNBD(theirs, image, size), theirs.Close()) }()
+	done := make(chan error, 1)
+	go func() { done <- errors.Join(serveNBD(theirs, image, size), theirs.Close()) }()
 	t.Cleanup(func() { _ = ours.Close() })
+	return greet(t, ours, done)
+}
+
+// greet begins the conversation.
+func greet(t *testing.T, conn net.Conn, done chan error) *client {
+	t.Helper()
+	c := &client{t, conn, done}
 	var magic, option uint64
 	var flags uint16
 	c.read(&magic, &option, &flags)
@@ -101,6 +108,41 @@ func (c *client) goOn(size int) {
 	}
 	if kind, _ := c.reply(nbdOptGo); kind != nbdAck {
 		c.t.Fatalf("no acknowledgement but %d", kind)
+	}
+}
+
+// hangs is an image whose server takes a request and never answers.
+type hangs struct{ asked, answer chan struct{} }
+
+func (hangs) Size() int64 { return 4096 }
+
+func (h hangs) ReadAt([]byte, int64) (int, error) {
+	close(h.asked)
+	<-h.answer
+	return 0, io.ErrUnexpectedEOF
+}
+
+// Turning a machine off does not wait for whoever has its media.
+func TestADiscIsOutAlsoWhereItsServerHangs(t *testing.T) {
+	image := hangs{make(chan struct{}), make(chan struct{})}
+	defer close(image.answer)
+	d, theirs, err := newDisc("disc1", image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	conn, err := net.FileConn(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := greet(t, conn, nil)
+	c.goOn(4096)
+	c.write(uint32(nbdRequest), uint16(0), uint16(nbdRead), uint64(1), uint64(0), uint32(512))
+	<-image.asked
+	d.close()
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("the drive still answers: %d bytes, %v", n, err)
 	}
 }
 
