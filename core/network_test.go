@@ -1,9 +1,11 @@
 package core_test
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/metalpool/metalpool/core"
 )
@@ -76,4 +78,45 @@ func TestAgentRouteIsChecked(t *testing.T) {
 			t.Errorf("%+v was taken", bad)
 		}
 	}
+}
+
+// A deploy that waits for SSH looks where its seed says: another network is not for it.
+func TestANetworkIsNotChangedUnderADeploy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, _ := p.engine()
+		operator, _ := p.engine()
+		network := core.Network{Ports: []string{"02:00:00:00:00:01"}, Address: netip.MustParsePrefix("192.0.2.8/24")}
+		set := func() error {
+			_, err := operator.SetNode(context.WithoutCancel(t.Context()), "n1", core.NodeChange{Network: &network})
+			return err
+		}
+		var during error
+		m, err := e.Create(t.Context(), order("a-1", "web-1"), func(pr core.Progress) {
+			if pr.Step == "ssh" && during == nil {
+				during = set()
+			}
+		})
+		if err != nil || !core.Is(during, core.Busy) || !strings.Contains(during.Error(), "metalpool machine release a-1") {
+			t.Errorf("set while it is deployed: %v; the deploy: %v", during, err)
+		}
+		before := m.Access
+		if err := set(); err != nil {
+			t.Error(err)
+		}
+		if now := p.machine("a-1").Access; now.Address != before.Address {
+			t.Errorf("the machine that runs was at %s, and is now looked for at %s", before.Address, now.Address)
+		}
+		if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if n := p.node("n1"); n.Spec.Network == nil || n.State != core.Available {
+			t.Errorf("%+v", n)
+		}
+		network = core.Network{}
+		if err := set(); err != nil || p.node("n1").Spec.Network != nil {
+			t.Errorf("taken back: %+v, %v", p.node("n1").Spec.Network, err)
+		}
+		p.sound()
+	})
 }

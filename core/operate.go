@@ -86,6 +86,9 @@ func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, 
 		if c.URL != nil && *c.URL != n.Spec.BMC.URL && n.State.Working() {
 			return &Error{Op: "set BMC address", Node: id, Kind: Busy, Err: fmt.Errorf("it is %s, and another address may be another server's", n.State), Hint: "wait until its work has ended ('metalpool reconcile --wait')"}
 		}
+		if c.Network != nil && n.State == Deploying {
+			return &Error{Op: "set network", Node: id, Kind: Busy, Err: errors.New("it is Deploying, and its ramdisk or its OS has the other network by now"), Hint: "wait until the deploy has ended, or release the machine ('metalpool machine release " + string(n.Allocation) + "')"}
+		}
 		c.apply(&n.Spec)
 		if err := n.Spec.validateDeclared(); err != nil {
 			return &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: hintDeclared}
