@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The main job on virtual machines: firmware, boot media, the real ramdisk, real disks, a
 # real Debian and a real Docker Engine. `make demo VM=1` builds and runs it. Without KVM
-# it takes about half an hour.
+# it takes about a quarter of an hour on two cores of its own.
 #
 #   IMAGE=disk.img make demo VM=1   lays down your own disk image (with cloud-init and Docker)
 #   KEEP=1 make demo VM=1           leaves the rack's folder behind, to look at
