@@ -44,6 +44,7 @@ type machine struct {
 	looks int // that still see it in between
 	slow  int // looks that see each change
 	deaf  bool
+	seen  func() // called by each look
 	calls []string
 	boots []bmc.Boot
 	facts bmc.Facts
@@ -52,6 +53,9 @@ type machine struct {
 func (m *machine) Power() bmc.PowerState {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.seen != nil {
+		m.seen()
+	}
 	if m.looks > 0 {
 		if m.looks--; m.looks == 0 {
 			m.state = m.after
