@@ -42,6 +42,7 @@ func TestBenchVMCold(t *testing.T) {
 		const slack = 1.3
 		against = append(against, c.all.Seconds()/(f.first.Seconds()+slack*(c.init+write).Seconds()))
 		installed = append(installed, c.all.Seconds()/f.again.Seconds())
+		t.Logf("run %d: create %s, of it power on to /init %s, write image %s; without metalpool: kernel to SSH %s, power on to SSH %s", i+1, seconds(c.all), seconds(c.init), seconds(write), seconds(f.first), seconds(f.again))
 		peak, err := strconv.ParseFloat(c.peak, 64)
 		try(t, err)
 		peaks = append(peaks, peak)

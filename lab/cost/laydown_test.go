@@ -47,6 +47,7 @@ func TestBenchVMLayDown(t *testing.T) {
 		floor := max(alone.Write, alone.Unpack).Seconds()
 		against, near = append(against, f.Seconds()/floor), append(near, n.Seconds()/floor)
 		less = append(less, s.Seconds()/f.Seconds())
+		t.Logf("run %d: full %s, three quarters empty %s, without a network %s; alone: write %s, unpack %s, fetch %s", i+1, seconds(f), seconds(s), seconds(n), seconds(alone.Write), seconds(alone.Unpack), seconds(alone.Fetch))
 	}
 	peak := in.peak(ctx)
 
