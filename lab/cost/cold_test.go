@@ -28,13 +28,13 @@ func TestBenchVMCold(t *testing.T) {
 
 	const runs = 3
 	var against, installed, peaks []float64
-	var floors, agains, offs, inits, totals []time.Duration
+	var floors, installs, offs, inits, totals []time.Duration
 	steps := map[string][]time.Duration{}
 	var names []string
 	for i := range runs {
 		f, c := measureFloor(ctx, t, image, "virtio-blk-pci"), r.create(ctx, fmt.Sprintf("cold-%d", i))
 		write := c.steps.steps["write image"].wall
-		floors, agains, offs = append(floors, f.first), append(agains, f.again), append(offs, f.off)
+		floors, installs, offs = append(floors, f.first), append(installs, f.again), append(offs, f.off)
 		inits, totals, names = append(inits, c.init), append(totals, c.all), c.steps.order
 		for _, name := range names {
 			steps[name] = append(steps[name], c.steps.steps[name].wall)
@@ -56,7 +56,7 @@ func TestBenchVMCold(t *testing.T) {
 	out.row("", "")
 	out.row("of boot ramdisk: power on to /init", seconds(median(inits)))
 	out.row("without metalpool: kernel to SSH, first boot", seconds(median(floors)))
-	out.row("without metalpool: power on to SSH, second boot", seconds(median(agains)))
+	out.row("without metalpool: power on to SSH, second boot", seconds(median(installs)))
 	out.row("without metalpool: power button to off", seconds(median(offs)))
 	out.row("of that server's power on to SSH", fmt.Sprintf("%.2f ×", bench.Median(installed)))
 	out.show(t)
