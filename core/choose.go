@@ -21,12 +21,16 @@ func choose(tx Tx, a Allocation) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
+	pool, err := findPool(tx, a.Request.Pool)
+	if err != nil {
+		return Node{}, err
+	}
 	best, found := Node{}, false
 	for n, err := range tx.Candidates(a.Request.Pool) {
 		if err != nil {
 			return Node{}, err
 		}
-		if refusal(n, a, ahead, places) != "" {
+		if refusal(n, pool, a, ahead, places) != "" {
 			continue
 		}
 		if !found || places.count(n) < places.count(best) {
@@ -69,8 +73,11 @@ func (e *Engine) explained(ctx context.Context, err error) error {
 }
 
 // refusal says why an Available node is not for this allocation; "" takes it.
-func refusal(n Node, a Allocation, ahead []waiter, p places) string {
+func refusal(n Node, pool Pool, a Allocation, ahead []waiter, p places) string {
 	if why := unsuited(n, a, p); why != "" {
+		return why
+	}
+	if why := n.Spec.Erasures.below(pool.EraseMinimum); why != "" {
 		return why
 	}
 	for _, w := range ahead {
@@ -175,6 +182,10 @@ func noCapacity(tx Tx, a Allocation) (why, err error) {
 	if err != nil {
 		return nil, err
 	}
+	pool, err := findPool(tx, a.Request.Pool)
+	if err != nil {
+		return nil, err
+	}
 	total, soon := 0, 0
 	states := map[State]int{}
 	reasons := map[string][]NodeID{}
@@ -184,7 +195,7 @@ func noCapacity(tx Tx, a Allocation) (why, err error) {
 		}
 		total++
 		if n.State == Available {
-			why := refusal(n, a, ahead, p)
+			why := refusal(n, pool, a, ahead, p)
 			if why == "" {
 				why = "has just become free"
 				soon++

@@ -124,6 +124,24 @@ func (e Erasures) after(r EraseReport, now time.Time) Erasures {
 	return kept
 }
 
+// below says why they are too little for a pool's minimum; "" where they are not. The
+// clean of an Available node was judged by the pool and the minimum of then.
+func (e Erasures) below(minimum EraseClass) string {
+	if minimum.Rank() <= Clear.Rank() {
+		return ""
+	}
+	const again = "; 'metalpool node maintenance' and then '--off' erases it again"
+	for _, one := range e {
+		if one.Class.Rank() < minimum.Rank() {
+			return fmt.Sprintf("was erased to %s, below the pool's minimum of %s by now", one.Class, minimum) + again
+		}
+	}
+	if len(e) == 0 {
+		return fmt.Sprintf("has no record of an erase to the pool's minimum of %s", minimum) + again
+	}
+	return ""
+}
+
 // maxErases is how many failed erases quarantine a node.
 const maxErases = 3
 

@@ -60,3 +60,23 @@ func TestErasuresFollowTheReports(t *testing.T) {
 		t.Error("a disk without a name was found")
 	}
 }
+
+func TestErasuresBelowAMinimum(t *testing.T) {
+	mixed := Erasures{{Disk: "a", Class: Purge}, {Disk: "b", Class: Clear}}
+	for _, tt := range []struct {
+		erasures Erasures
+		minimum  EraseClass
+		want     string
+	}{
+		{mixed, NotErased, ""},
+		{mixed, Clear, ""},
+		{nil, Clear, ""},
+		{mixed[:1], Purge, ""},
+		{mixed, Purge, "was erased to clear, below the pool's minimum of purge by now; 'metalpool node maintenance'"},
+		{nil, Purge, "has no record of an erase to the pool's minimum of purge"},
+	} {
+		if got := tt.erasures.below(tt.minimum); tt.want == "" && got != "" || !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%v below %q: %q, want %q", tt.erasures, tt.minimum, got, tt.want)
+		}
+	}
+}

@@ -246,10 +246,10 @@ func TestCleanBeforeAvailable(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPool(t, 1)
 			e, _ := p.engine()
-			if err := e.SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian", EraseMinimum: core.Purge}); err != nil {
+			if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+			if err := e.SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian", EraseMinimum: core.Purge}); err != nil {
 				t.Fatal(err)
 			}
 			if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil); err != nil {
