@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,11 +39,21 @@ func TestVMErase(t *testing.T) {
 		args = append(args, "-drive", fmt.Sprintf("id=%s,if=none,format=raw,discard=unmap,file=%s", name, file(name)), "-device", device+",drive="+name)
 	}
 	inventory, _ := r.meet(t, startVM(t, args))
+	for end := time.Now().Add(time.Minute); len(inventory.Hardware.Disks) < 7 && time.Now().Before(end); {
+		inventory, _ = r.ask(t) // USB is slow to show what is on it
+	}
+	sticks := 0
 	for _, d := range inventory.Hardware.Disks {
 		t.Logf("%+v", d)
-		if d.Removable != (d.Serial == "STICK") {
+		if d.Removable {
+			sticks++
+		}
+		if d.Removable != (d.Serial == "") { // Linux asks no USB stick for its serial
 			t.Errorf("%s: removable is %t", d.Path, d.Removable)
 		}
+	}
+	if sticks != 1 {
+		t.Errorf("%d disks can be removed, not the stick alone", sticks)
 	}
 	serials := []string{"NVME1", "NVME2", "NVME2_2", "SATA1", "SCSI1", "VIRTIO1"}
 	agent, err := r.deployer.Dial(r.boot, r.secret, 1)
@@ -77,6 +88,11 @@ func TestVMErase(t *testing.T) {
 		if untouched, zero := bytes.Equal(left, data), bytes.Equal(left, make([]byte, len(left))); name == "stick" && !untouched || name != "stick" && !zero {
 			t.Errorf("%s: untouched %t, zero %t", name, untouched, zero)
 		}
+	}
+	// The pool knows of a disk that somebody took out, with whatever is on it.
+	_, err = agent.Erase(ctx, "again", core.EraseOrder{Disks: append(serials, "GONE")}, func(core.Bytes, core.Bytes) {})
+	if !core.Is(err, core.Backend) || !strings.Contains(err.Error(), "GONE: the disk is not there") {
+		t.Errorf("without a disk of the inventory the erase says %v", err)
 	}
 	if log, err := agent.Log(ctx); err == nil && t.Failed() {
 		t.Logf("the agent's log:\n%s", log)
