@@ -82,9 +82,17 @@ func awaitSSH(ctx context.Context, w *work) error {
 			w.say(stepSSH, "looking at %s from now on", place(moved))
 			at, best, shown, watch = moved, evidence{}, -1, vigil{direct: w.direct(moved)}
 		}
-		pause = min(2*pause, w.e.timing.Retry)
+		longest := w.e.timing.Retry
+		if look.Sign > Silent {
+			longest = min(longest, answeredPause)
+		}
+		pause = min(2*pause, longest)
 	}
 }
+
+// answeredPause is how long to wait at most before the next look at an address that
+// answers: SSH is near, and a look costs little.
+const answeredPause = 500 * time.Millisecond
 
 // declaredMeanwhile is where the machine is looked for by what the operator says now:
 // who finds it at another address need not wait for the deploy to fail.
