@@ -31,8 +31,6 @@ const (
 	// NoSeed is an image without cloud-init: it shows a host key of its own, and lets
 	// nobody in.
 	NoSeed Word = "tinyos.seed=ignored"
-	// OtherMAC has the OS ask DHCP as another machine than the ramdisk did.
-	OtherMAC Word = "tinyos.mac=other"
 )
 
 // Mark starts a line of the user data. What follows it is written to every disk of

@@ -16,7 +16,7 @@ func TestWriteKeepsThePlaceOfEverything(t *testing.T) {
 	if err := os.WriteFile(image, []byte("options quiet "+tinyos.Blank+"\nafter"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, words := range [][]tinyos.Word{nil, {tinyos.NoSeed}, {tinyos.HangAfterKexec, tinyos.OtherMAC}} {
+	for _, words := range [][]tinyos.Word{nil, {tinyos.NoSeed}, {tinyos.HangAfterKexec, tinyos.NoSeed}} {
 		if err := tinyos.Write(image, made, words...); err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func TestVMAgent(t *testing.T) {
 		began := time.Now()
 		var twin sync.WaitGroup
 		var ended error
-		m := r.create(r.order(), at(stepWrite, true, func() {
+		m := r.create(r.order(), at(stepWrite, halfway, func() {
 			params := r.mediaParams()
 			listener, err := (&net.ListenConfig{}).Listen(r.t.Context(), "tcp", "127.0.0.1:0")
 			if err != nil {

@@ -23,30 +23,31 @@ const (
 // small is a server for all that does not depend on its disks.
 var small = lab.VM{Memory: core.GiB, Disks: []lab.VMDisk{{Bus: qemu.VirtIO, Size: 512 * core.MiB}}}
 
-// The power is cut in a phase, or right behind it, before it is written down that it is
-// done. The deploy goes on, and so does the clean; afterwards a mark is gone.
+// The power is cut in each phase, or right behind it, before it is written down that it
+// is done. The deploy goes on, and so does the clean; afterwards a mark is gone.
 func TestVMPowerCut(t *testing.T) {
 	r := newRack(t, small)
 	for _, c := range []struct {
-		name           string
-		deploy, clean  func(r *rack) core.Reporter
-		boots          int // of the ramdisk in the deploy
-		startedByFirst core.BootMode
+		name      string
+		cut       func(r *rack, step string) core.Reporter
+		boots     int // of the ramdisk in the deploy
+		startedBy core.BootMode
 	}{
-		{"while the image is written, and while it is erased", during(stepWrite, true), during(stepErase, false), 2, core.Kexec},
-		{"behind the image, and behind the erase", behind(stepWrite), behind(stepErase), 2, core.Kexec},
-		{"in kexec, and not in the clean", during(stepBoot, false), undisturbed, 1, core.Reboot},
-		{"behind kexec, and not in the clean", behind(stepBoot), undisturbed, 1, core.Reboot},
+		// Who loses the power before kexec needs the ramdisk for it once more.
+		{"during", (*rack).during, 3, core.Kexec},
+		// Who loses it in kexec has the OS on its disk.
+		{"behind", (*rack).behind, 2, core.Reboot},
 	} {
 		r.run(c.name, func(r *rack) {
 			t := r.t
-			none := core.BootMode("")
-			_, err := r.SetNode(t.Context(), r.node.ID(), core.NodeChange{Boot: &none})
-			try(t, err)
 			mark, o := newMark(), r.order()
 			o.UserData = marked(mark)
-			m := r.create(o, c.deploy(r))
-			r.startedBy(c.startedByFirst)
+			write, boot := c.cut(r, stepWrite), c.cut(r, stepBoot)
+			m := r.create(o, func(p core.Progress) {
+				write(p)
+				boot(p)
+			})
+			r.startedBy(c.startedBy)
 			if n := r.boots(); n != c.boots {
 				t.Errorf("the ramdisk was started %d times, not %d", n, c.boots)
 			}
@@ -54,25 +55,25 @@ func TestVMPowerCut(t *testing.T) {
 			if holds(t, disk, []byte(mark)) == 0 {
 				t.Error("the owner left no mark")
 			}
-			r.release(m, c.clean(r))
+			r.release(m, c.cut(r, stepErase))
 			if n := holds(t, disk, []byte(mark)); n > 0 {
 				t.Errorf("after the release the mark is at %d places", n)
+			}
+			if n := r.blackouts.Load(); n != 3 {
+				t.Errorf("the power was cut %d times, not 3", n)
 			}
 		})
 	}
 }
 
-func undisturbed(*rack) core.Reporter { return nil }
-
-// during cuts the power once the step has begun; with moved, in the middle of its bytes.
-func during(step string, moved bool) func(r *rack) core.Reporter {
-	return func(r *rack) core.Reporter { return at(step, moved, r.blackout) }
+// during cuts the power in a step: where bytes are moved, while the agent moves them.
+func (r *rack) during(step string) core.Reporter {
+	begun := map[string]func(core.Progress) bool{stepWrite: halfway, stepErase: counted, stepBoot: atOnce}[step]
+	return at(step, begun, r.blackout)
 }
 
 // behind cuts the power when the step is done, while that is written down.
-func behind(step string) func(r *rack) core.Reporter {
-	return func(r *rack) core.Reporter {
-		r.store.whileMet(step, r.blackout)
-		return nil
-	}
+func (r *rack) behind(step string) core.Reporter {
+	r.store.whileMet(step, r.blackout)
+	return func(core.Progress) {}
 }

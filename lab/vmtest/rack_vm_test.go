@@ -1,8 +1,5 @@
 //go:build vm
 
-// Package vmtest has the faults of real machines happen to virtual ones: firmware,
-// boot media, the real ramdisk, disks, and as OS the one of package lab/tinyos. The
-// engine, its store and the BMCs are the real ones, too.
 package vmtest_test
 
 import (
@@ -16,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,11 +34,10 @@ const (
 	wellImage   = "well"
 	hangImage   = "hangs-after-kexec"
 	noSeedImage = "without-cloud-init"
-	otherImage  = "other-mac"
 )
 
 var words = map[string][]tinyos.Word{
-	wellImage: nil, hangImage: {tinyos.HangAfterKexec}, noSeedImage: {tinyos.NoSeed}, otherImage: {tinyos.OtherMAC},
+	wellImage: nil, hangImage: {tinyos.HangAfterKexec}, noSeedImage: {tinyos.NoSeed},
 }
 
 // login is the user that the images let in.
@@ -63,6 +60,8 @@ type rack struct {
 	log   *logbook
 	dir   string
 	key   ssh.Signer
+
+	blackouts *atomic.Int32 // of a subtest
 }
 
 // newRack has one server, enrolled and Available.
@@ -154,7 +153,7 @@ func (r *rack) run(name string, test func(r *rack)) {
 		t.Helper()
 		began := time.Now()
 		in := *r
-		in.t = t
+		in.t, in.blackouts = t, new(atomic.Int32)
 		t.Cleanup(func() {
 			if t.Failed() {
 				in.showConsole()
@@ -174,6 +173,9 @@ func (r *rack) run(name string, test func(r *rack)) {
 func (r *rack) restore() {
 	r.t.Helper()
 	ctx := context.WithoutCancel(r.t.Context())
+	byImage := core.BootMode("")
+	_, err := r.SetNode(ctx, r.node.ID(), core.NodeChange{Boot: &byImage})
+	try(r.t, err)
 	list, err := r.Machines(ctx, core.AllocationFilter{})
 	try(r.t, err)
 	for _, m := range list {
@@ -314,20 +316,26 @@ func (r *rack) boots() (n int) {
 	return n
 }
 
-// at calls do once, when the step reports that it has begun; with moved, once it has
-// done some of its bytes.
-func at(step string, moved bool, do func()) core.Reporter {
+// at calls do once, when a report of the step says that it is as far as that.
+func at(step string, when func(core.Progress) bool, do func()) core.Reporter {
 	var once sync.Once
 	return func(p core.Progress) {
-		if p.Step == step && (!moved || p.Done > 0 && p.Done < p.Total) {
+		if p.Step == step && when(p) {
 			once.Do(do)
 		}
 	}
 }
 
+func atOnce(core.Progress) bool    { return true }
+func counted(p core.Progress) bool { return p.Total > 0 }
+func halfway(p core.Progress) bool { return p.Done > 0 && p.Done < p.Total }
+
 // blackout takes the power away, from the BMC as well, and gives it back: the server
 // stays off.
-func (r *rack) blackout() { r.check(errors.Join(r.node.Unplug(), r.node.Plug())) }
+func (r *rack) blackout() {
+	r.blackouts.Add(1)
+	r.check(errors.Join(r.node.Unplug(), r.node.Plug()))
+}
 
 // check is try for what runs beside the test.
 func (r *rack) check(err error) {

@@ -23,8 +23,7 @@ type watchedStore struct {
 	core.Store
 
 	mu     sync.Mutex
-	step   string
-	happen func()
+	happen map[string]func() // once, by step
 }
 
 // whileMet has something happen once, in the transaction that writes down that a step
@@ -32,7 +31,10 @@ type watchedStore struct {
 func (s *watchedStore) whileMet(step string, happen func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.step, s.happen = step, happen
+	if s.happen == nil {
+		s.happen = map[string]func(){}
+	}
+	s.happen[step] = happen
 }
 
 func (s *watchedStore) Update(ctx context.Context, fn func(core.Tx) error) error {
@@ -46,12 +48,15 @@ type watchedTx struct {
 
 func (t watchedTx) PutAttempt(a core.Attempt) error {
 	t.store.mu.Lock()
-	var happen func()
-	if _, met := a.Met[t.store.step]; met {
-		happen, t.store.happen, t.store.step = t.store.happen, nil, ""
+	var due []func()
+	for step, happen := range t.store.happen {
+		if _, met := a.Met[step]; met {
+			delete(t.store.happen, step)
+			due = append(due, happen)
+		}
 	}
 	t.store.mu.Unlock()
-	if happen != nil {
+	for _, happen := range due {
 		happen()
 	}
 	return t.Tx.PutAttempt(a)

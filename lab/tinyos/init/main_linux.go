@@ -71,11 +71,6 @@ func run(log *slog.Logger) error {
 		log.Warn("a driver is not loaded", "err", err)
 	}
 	go obeyPowerButton(log)
-	if told(tinyos.OtherMAC) {
-		if err := takeOtherMAC(); err != nil {
-			return err
-		}
-	}
 	network, err := startNetwork(context.Background(), log)
 	if err != nil {
 		return err

@@ -2,13 +2,10 @@ package main
 
 import (
 	"encoding/binary"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/vishvananda/netlink"
 )
 
 // The kernel's input events: a time of two words, a type, a code, a value.
@@ -58,24 +55,4 @@ func awaitPress(device string) error {
 			return nil
 		}
 	}
-}
-
-// takeOtherMAC gives the first port an address of its own making, made of the one
-// that it has.
-func takeOtherMAC() error {
-	links, err := netlink.LinkList()
-	if err != nil {
-		return err
-	}
-	for _, l := range links {
-		a := l.Attrs()
-		if a.EncapType != "ether" || len(a.HardwareAddr) != 6 {
-			continue
-		}
-		mac := append(a.HardwareAddr[:0:0], a.HardwareAddr...)
-		mac[0] = mac[0]&^1 | 2 // administered locally, and of one machine
-		mac[5] ^= 0xff
-		return netlink.LinkSetHardwareAddr(l, mac)
-	}
-	return errors.New("there is no network port whose address could be changed")
 }
