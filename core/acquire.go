@@ -13,6 +13,7 @@ import (
 // Acquire takes a node for an allocation, without touching its hardware, waiting in
 // the queue for up to o.Wait. The same ID again is the same answer.
 func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocation, error) {
+	o = o.withDefaults()
 	if err := validate(o); err != nil {
 		return Allocation{}, err
 	}
@@ -118,7 +119,7 @@ func (e *Engine) look(tx Tx, o Order, a *Allocation) (stored bool, n Node, err e
 		if err := e.admit(tx, o); err != nil {
 			return false, n, err
 		}
-		*a = Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, State: Waiting, Request: o.Request}
+		*a = Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, State: Waiting, Labels: o.Labels, Request: o.Request}
 	}
 	n, err = choose(tx, *a)
 	return stored, n, err
@@ -270,7 +271,11 @@ func sameJSON(x, y any) bool {
 // made with the store's key: a plain digest of a short secret in a known text would
 // be found by trying.
 func (e *Engine) orderDigest(o Order, image string) string {
-	b, _ := json.Marshal([]any{image, o.Hostname, o.SSHUser, o.SSHPort, o.Keys, o.UserData})
+	parts := []any{image, o.Hostname, o.SSHUser, o.SSHPort, o.Keys, o.UserData}
+	if o.Revision != "" {
+		parts = append(parts, o.Revision)
+	}
+	b, _ := json.Marshal(parts)
 	return hex.EncodeToString(e.sealer.Digest(b))
 }
 

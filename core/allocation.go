@@ -9,13 +9,14 @@ type AllocationID string
 // Allocation is ownership of a node by a caller. Its row stays for ever: an ID
 // that was released or has expired never acquires again.
 type Allocation struct {
-	ID      AllocationID `json:"id"`
-	Owner   string       `json:"owner"`
-	Name    string       `json:"name"` // unique per owner among unreleased allocations
-	State   State        `json:"state"`
-	Reason  string       `json:"reason,omitempty"`
-	Node    NodeID       `json:"node,omitempty"` // while it holds one
-	Version uint64       `json:"version"`
+	ID      AllocationID      `json:"id"`
+	Owner   string            `json:"owner"`
+	Name    string            `json:"name"` // unique per owner among unreleased allocations
+	State   State             `json:"state"`
+	Reason  string            `json:"reason,omitempty"`
+	Node    NodeID            `json:"node,omitempty"` // while it holds one
+	Version uint64            `json:"version"`
+	Labels  map[string]string `json:"labels,omitempty"` // the owner's notes
 
 	Request Request `json:"request"`
 	// Order is what is to be deployed; nil until deploy is asked for.

@@ -22,30 +22,15 @@ func (e *Engine) Create(ctx context.Context, o Order, report Reporter) (Machine,
 	if err != nil {
 		return Machine{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.DeployTimeout, errOutOfTime)
-	defer cancel()
-	c := &creation{e: e, order: o, report: report}
-	for {
-		switch a.State {
-		case Deployed:
-			return machineOf(a), nil
-		case Allocated, Deploying, Failed:
-		default:
-			return Machine{}, &Error{Op: "create", Allocation: o.Name, Kind: Denied, Err: fmt.Errorf("the allocation was given up meanwhile: %s (%s)", a.State, a.Reason), Hint: "make a new ID for a new machine"}
-		}
-		if err := c.onNode(ctx, a); err != nil {
-			return Machine{}, named(err, o.Name)
-		}
-		if a, err = e.allocation(context.WithoutCancel(ctx), a.ID); err != nil {
-			return Machine{}, err
-		}
-	}
+	return (&creation{e: e, order: o, report: report}).run(ctx, a)
 }
 
-// creation is one call of Create, over all the nodes that it tries.
+// creation is one call of Create, over all the nodes that it tries, or of Deploy,
+// which stays on the one that the allocation has.
 type creation struct {
 	e      *Engine
 	order  Order
+	stays  bool // on the node that it has
 	report Reporter
 	// silent are nodes that did not answer us. They are suspect only once another
 	// node did, where they did not: until then the fault may be ours, or the image's.
@@ -59,12 +44,39 @@ type silence struct {
 	step string
 }
 
+// run brings an allocation to Deployed, as the order has it.
+func (c *creation) run(ctx context.Context, a Allocation) (Machine, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.order.DeployTimeout, errOutOfTime)
+	defer cancel()
+	for {
+		switch a.State {
+		case Deployed:
+			if !c.stays || c.asOrdered(a) {
+				return machineOf(a), nil
+			}
+		case Allocated, Deploying, Failed:
+		default:
+			return Machine{}, &Error{Op: "create", Allocation: c.order.Name, Kind: Denied, Err: fmt.Errorf("the allocation was given up meanwhile: %s (%s)", a.State, a.Reason), Hint: "make a new ID for a new machine"}
+		}
+		err := c.onNode(ctx, a)
+		if err != nil {
+			return Machine{}, named(err, c.order.Name)
+		}
+		if a, err = c.e.allocation(context.WithoutCancel(ctx), a.ID); err != nil {
+			return Machine{}, err
+		}
+	}
+}
+
 // onNode brings the allocation one node further: to Deployed, to another node, or
 // to an error.
 func (c *creation) onNode(ctx context.Context, a Allocation) error {
 	say(c.report, Progress{Node: a.Node, Step: "node", Message: fmt.Sprintf("taking node %s", a.Node)})
-	if a.State == Allocated {
-		if err := c.e.contact(ctx, a.Node); err != nil {
+	if a.State == Allocated || a.State == Deployed {
+		// What runs goes on running where its BMC is not to be reached.
+		if err := c.e.contact(ctx, a.Node); err != nil && c.stays {
+			return err
+		} else if err != nil {
 			return c.moveUntouched(ctx, a, err)
 		}
 	}
@@ -142,7 +154,7 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 			if err = c.mayGoOn(tx, *held); err != nil {
 				return err
 			}
-			if held.State == Deployed || held.Node != a.Node {
+			if held.State == Deployed && (!c.stays || c.asOrdered(*held)) || held.Node != a.Node {
 				return errBroughtFurther
 			}
 			if p, err = findPool(tx, n.Pool); err != nil {
@@ -160,7 +172,7 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 				return err
 			}
 			on := Deploy
-			if held.State == Failed {
+			if held.State == Failed || held.State == Deployed {
 				on = Redeploy
 			}
 			if n.Spec.Unreachable != "" { // it has just answered
@@ -230,7 +242,7 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 		return c.stopped(ctx, w, stopErr)
 	}
 	ours := Is(why, Invalid, NotFound, Internal, Denied, Busy) || errors.Is(why, errOutOfTime)
-	if ours || stopErr != nil || c.order.Request.Node != "" {
+	if ours || stopErr != nil || c.stays || c.order.Request.Node != "" {
 		if stopErr != nil && stopErr.Error() != why.Error() {
 			why = also(why, "its power could not be read back as Off", stopErr)
 		}

@@ -9,7 +9,7 @@ import (
 
 // machineOf is what the caller sees of an allocation.
 func machineOf(a Allocation) Machine {
-	m := Machine{ID: a.ID, Owner: a.Owner, Name: a.Name, State: a.State, Reason: a.Reason, Pool: a.Request.Pool, Node: a.Node, Access: a.Access, Moves: a.Moves, CreatedAt: a.CreatedAt, EndedAt: a.EndedAt}
+	m := Machine{ID: a.ID, Owner: a.Owner, Name: a.Name, State: a.State, Reason: a.Reason, Pool: a.Request.Pool, Node: a.Node, Labels: a.Labels, Access: a.Access, Moves: a.Moves, CreatedAt: a.CreatedAt, EndedAt: a.EndedAt}
 	if a.Order != nil {
 		m.Image = a.Order.Image
 	}

@@ -55,17 +55,22 @@ func validate(o Order) error {
 			return bad("write labels such as "+selectorExample, "%q is no condition on a label", s)
 		}
 	}
-	return nil
+	return checkLabels("create", o.Name, o.Labels)
 }
 
-// resolve validates an order and fills in what the pool and the catalogue decide.
-func (e *Engine) resolve(ctx context.Context, o Order) (Order, error) {
+func (o Order) withDefaults() Order {
 	if o.Owner == "" {
 		o.Owner = DefaultOwner()
 	}
 	if o.Request.Pool == "" {
 		o.Request.Pool = DefaultPool
 	}
+	return o
+}
+
+// resolve validates an order and fills in what the pool and the catalogue decide.
+func (e *Engine) resolve(ctx context.Context, o Order) (Order, error) {
+	o = o.withDefaults()
 	if err := validate(o); err != nil {
 		return o, err
 	}

@@ -16,6 +16,18 @@ type Service interface {
 	// the new ID stands for that machine as well.
 	// An error leaves the allocation to be found by its ID: Release gives it back.
 	Create(ctx context.Context, o Order, report Reporter) (Machine, error)
+	// Allocate takes a node and leaves its hardware as it is. The allocation expires
+	// unless it is deployed within o.AcquireTimeout.
+	Allocate(ctx context.Context, o Order, report Reporter) (Machine, error)
+	// Deploy puts an OS on the node that the allocation o.ID has: the first one, another
+	// one, or the same anew; other disks stay as they are. It never moves to another
+	// node. What o leaves out of image, keys, user, port and host name stays as it was;
+	// user data does not, since nobody has kept it. Owner, name and request are the
+	// allocation's own. Called again with the same order it goes on, and is done where
+	// that one was deployed; see Order.Revision.
+	Deploy(ctx context.Context, o Order, report Reporter) (Machine, error)
+	// Change renames and labels a machine, whatever state it is in.
+	Change(ctx context.Context, id AllocationID, c MachineChange) (Machine, error)
 	// Release gives a machine up. It returns once Cleaning is committed and Off was
 	// read back, or, with WaitClean, when the node is Available or Quarantined. It is
 	// idempotent; an unknown ID gets a tombstone that refuses a later Create.
@@ -43,12 +55,22 @@ type Order struct {
 	SSHPort  int    // default: the node's
 	Keys     []string
 	UserData []byte // a secret: sealed in the store
+	// Labels are the owner's notes on a machine. They do not tell two orders apart.
+	Labels map[string]string
+	// Revision tells two orders apart that ask for the same.
+	Revision string
 	// Wait is how long to queue, first come first served, while no node is free.
 	Wait time.Duration
 	// AcquireTimeout is how long an allocation may stay Allocated; 0 is 5 minutes.
 	AcquireTimeout time.Duration
 	// DeployTimeout bounds the whole deploy, moves to other nodes included; 0 is 2 hours.
 	DeployTimeout time.Duration
+}
+
+// MachineChange is what of a machine may change while it runs; nil leaves it.
+type MachineChange struct {
+	Name   *string
+	Labels map[string]*string // nil deletes the label
 }
 
 // ReleaseOptions says how to give a machine up.
@@ -59,16 +81,17 @@ type ReleaseOptions struct {
 
 // Machine is what the caller sees of an allocation.
 type Machine struct {
-	ID     AllocationID `json:"id"`
-	Owner  string       `json:"owner"`
-	Name   string       `json:"name"`
-	State  State        `json:"state"`
-	Reason string       `json:"reason,omitempty"`
-	Pool   string       `json:"pool"`
-	Node   NodeID       `json:"node,omitempty"`
-	Image  string       `json:"image,omitempty"`
-	Access Access       `json:"access,omitzero"`
-	Moves  []NodeID     `json:"moves,omitempty"`
+	ID     AllocationID      `json:"id"`
+	Owner  string            `json:"owner"`
+	Name   string            `json:"name"`
+	State  State             `json:"state"`
+	Reason string            `json:"reason,omitempty"`
+	Pool   string            `json:"pool"`
+	Node   NodeID            `json:"node,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Image  string            `json:"image,omitempty"`
+	Access Access            `json:"access,omitzero"`
+	Moves  []NodeID          `json:"moves,omitempty"`
 
 	CreatedAt time.Time `json:"created_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`

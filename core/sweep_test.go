@@ -23,6 +23,8 @@ type crashScenario struct {
 	servers int
 	prepare func(p *pool)
 	act     func(e *core.Engine, p *pool) error
+	// again is what its caller does after the crash; nil: the create that made a-1.
+	again func(e *core.Engine, p *pool) error
 	// rest is where the nodes are once all is over; nil: Available or Quarantined.
 	rest []string
 }
@@ -49,6 +51,18 @@ var crashScenarios = []crashScenario{
 			return e.Release(p.t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil)
 		},
 		rest: []string{"n1 Available"},
+	},
+	{
+		name: "redeploy", servers: 1,
+		prepare: func(p *pool) {
+			e, _ := p.engine()
+			if _, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil); err != nil {
+				p.t.Fatal(err)
+			}
+		},
+		act:   redeploy,
+		again: redeploy,
+		rest:  []string{"n1 Available"},
 	},
 	{
 		name: "create where kexec hangs", servers: 1,
@@ -103,19 +117,22 @@ func (s crashScenario) preset(t *testing.T) preset {
 // recoveries are how others go on.
 var recoveries = []struct {
 	name string
-	run  func(e *core.Engine, p *pool) error
+	run  func(e *core.Engine, p *pool, s crashScenario) error
 }{
-	{"the same create", func(e *core.Engine, p *pool) error {
+	{"the same again", func(e *core.Engine, p *pool, s crashScenario) error {
+		if s.again != nil {
+			return s.again(e, p)
+		}
 		_, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil)
 		if core.Is(err, core.Exists) && p.machine("a-1").State.Ended() {
 			return nil // it was released before the crash
 		}
 		return err
 	}},
-	{"release", func(e *core.Engine, p *pool) error {
+	{"release", func(e *core.Engine, p *pool, _ crashScenario) error {
 		return e.Release(p.t.Context(), "a-1", core.ReleaseOptions{}, nil)
 	}},
-	{"reconcile", func(e *core.Engine, p *pool) error {
+	{"reconcile", func(_ *core.Engine, p *pool, _ crashScenario) error {
 		p.reconcile()
 		return nil
 	}},
@@ -189,7 +206,7 @@ type crash struct {
 }
 
 // run returns the call in which the engine froze, "" if it never did.
-func (c crash) run(p *pool, s crashScenario, recover func(e *core.Engine, p *pool) error) (call string) {
+func (c crash) run(p *pool, s crashScenario, recover func(e *core.Engine, p *pool, s crashScenario) error) (call string) {
 	if c.when == enginetest.Late {
 		// The call is to land when a clean could be over long since.
 		p.rack.POST = time.Second
@@ -221,7 +238,7 @@ func (c crash) run(p *pool, s crashScenario, recover func(e *core.Engine, p *poo
 		})
 	}
 	other, _ := p.engine()
-	if err := recover(other, p); err != nil {
+	if err := recover(other, p, s); err != nil {
 		c.t.Errorf("recovery: %v", err)
 	}
 	if c.when == enginetest.Late {

@@ -12,6 +12,7 @@ import (
 
 // allocationDocument is the part of an allocation that nothing searches.
 type allocationDocument struct {
+	Labels  map[string]string `json:"labels,omitempty"`
 	Request core.Request      `json:"request"`
 	Order   *core.DeployOrder `json:"order,omitempty"`
 	Moves   []core.NodeID     `json:"moves,omitempty"`
@@ -34,7 +35,7 @@ func scanAllocation(row scanner) (core.Allocation, error) {
 	if err := json.Unmarshal(document, &d); err != nil {
 		return a, fmt.Errorf("document of allocation %s: %w", a.ID, err)
 	}
-	a.Request, a.Order, a.Moves, a.As, a.Access = d.Request, d.Order, d.Moves, d.As, d.Access
+	a.Labels, a.Request, a.Order, a.Moves, a.As, a.Access = d.Labels, d.Request, d.Order, d.Moves, d.As, d.Access
 	return a, nil
 }
 
@@ -88,8 +89,8 @@ func (t *tx) SwapAllocation(a core.Allocation) error {
 	if err != nil {
 		return err
 	}
-	err = t.swap("swap an allocation", "UPDATE allocations SET state = ?, live = ?, reason = ?, node = ?, deadline = ?, ended = ?, document = ?, version = version + 1 WHERE id = ? AND version = ?",
-		string(a.State), !a.State.Ended(), a.Reason, string(a.Node), stamp(a.Deadline), stamp(a.EndedAt), document, string(a.ID), int64(a.Version))
+	err = t.swap("swap an allocation", "UPDATE allocations SET name = ?, state = ?, live = ?, reason = ?, node = ?, deadline = ?, ended = ?, document = ?, version = version + 1 WHERE id = ? AND version = ?",
+		a.Name, string(a.State), !a.State.Ended(), a.Reason, string(a.Node), stamp(a.Deadline), stamp(a.EndedAt), document, string(a.ID), int64(a.Version))
 	if duplicate(err) {
 		return t.refuseAllocation(a)
 	}
@@ -121,7 +122,7 @@ func (t *tx) refuseAllocation(a core.Allocation) error {
 }
 
 func allocationText(a core.Allocation) (string, error) {
-	text, err := json.Marshal(allocationDocument{Request: a.Request, Order: a.Order, Moves: a.Moves, As: a.As, Access: a.Access})
+	text, err := json.Marshal(allocationDocument{Labels: a.Labels, Request: a.Request, Order: a.Order, Moves: a.Moves, As: a.As, Access: a.Access})
 	if err != nil {
 		return "", broken("store an allocation", err)
 	}

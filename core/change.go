@@ -1,0 +1,97 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+var labelPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$`) })
+
+// The owner's notes are for finding machines, not for storing files.
+const (
+	maxLabels     = 64
+	maxLabelValue = 256 // bytes
+)
+
+// checkLabels refuses what could not be written in a condition on labels.
+func checkLabels(op, machine string, labels map[string]string) error {
+	bad := func(hint, format string, args ...any) error {
+		return &Error{Op: op, Allocation: machine, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	if len(labels) > maxLabels {
+		return bad("drop some", "%d labels are more than %d", len(labels), maxLabels)
+	}
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if !labelPattern().MatchString(key) {
+			return bad("use 1 to 63 letters, digits, dots, dashes, slashes and underscores", "%q is not a label", key)
+		}
+		if v := labels[key]; len(v) > maxLabelValue || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' }) {
+			return bad("use one line of text", "the value of label %s is longer than %d bytes, or not one line", key, maxLabelValue)
+		}
+	}
+	return nil
+}
+
+// Change renames and labels a machine; see Service.
+func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (Machine, error) {
+	if c.Name != nil && !namePattern().MatchString(*c.Name) {
+		return Machine{}, &Error{Op: "rename", Allocation: string(id), Kind: Invalid, Err: fmt.Errorf("%q is not a machine name", *c.Name), Hint: "use letters, digits and dashes, at most 63"}
+	}
+	var a Allocation
+	err := e.store.Update(ctx, func(tx Tx) (err error) {
+		if a, err = followed(tx, id); err != nil {
+			return err
+		}
+		if a.State.Ended() {
+			return &Error{Op: "change", Allocation: a.Name, Kind: Denied, Err: fmt.Errorf("the machine was given up: %s", a.State), Hint: "create a new one"}
+		}
+		before := a
+		if c.Name != nil {
+			a.Name = *c.Name
+		}
+		a.Labels = changedLabels(a.Labels, c.Labels)
+		if err := checkLabels("change", a.Name, a.Labels); err != nil {
+			return err
+		}
+		if a.Name == before.Name && maps.Equal(a.Labels, before.Labels) {
+			return nil
+		}
+		if err := swapAllocation(tx, &a); err != nil {
+			return err
+		}
+		return tx.AddEvent(Event{Node: a.Node, Allocation: a.ID, Type: Note, Message: changeNote(before, a), By: e.process})
+	})
+	if Is(err, NotFound) {
+		err = &Error{Op: "change", Allocation: string(id), Kind: NotFound, Err: errors.New("no allocation has this ID"), Hint: "see 'metalpool machine list'"}
+	}
+	return machineOf(a), err
+}
+
+func changedLabels(there map[string]string, change map[string]*string) map[string]string {
+	if len(change) == 0 {
+		return there
+	}
+	labels := map[string]string{}
+	maps.Copy(labels, there)
+	for key, value := range change {
+		if value == nil {
+			delete(labels, key)
+			continue
+		}
+		labels[key] = *value
+	}
+	return labels
+}
+
+func changeNote(before, after Allocation) string {
+	if before.Name != after.Name {
+		return fmt.Sprintf("%s/%s is called %s now", before.Owner, before.Name, after.Name)
+	}
+	return "labels changed"
+}

@@ -1,0 +1,90 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Allocate takes a node; see Service.
+func (e *Engine) Allocate(ctx context.Context, o Order, report Reporter) (Machine, error) {
+	a, err := e.Acquire(ctx, o, report)
+	return machineOf(a), err
+}
+
+// Deploy puts an OS on the node of an allocation; see Service.
+func (e *Engine) Deploy(ctx context.Context, o Order, report Reporter) (Machine, error) {
+	a, err := e.allocation(ctx, o.ID)
+	if err != nil {
+		return Machine{}, err
+	}
+	if !a.State.Owned() {
+		return Machine{}, &Error{Op: "deploy", Allocation: a.Name, Kind: Invalid, Err: fmt.Errorf("the allocation has no node: it is %s", a.State), Hint: "create a new one"}
+	}
+	o, err = e.resolve(ctx, replacing(a, o))
+	if err != nil {
+		return Machine{}, err
+	}
+	if err := e.runsOn(ctx, o.Image, a.Node); err != nil {
+		return Machine{}, named(err, a.Name)
+	}
+	// resolve asks for the image's architecture; the allocation was made without.
+	o.Request = a.Request
+	if o.DeployTimeout <= 0 {
+		o.DeployTimeout = 2 * time.Hour
+	}
+	return (&creation{e: e, order: o, stays: true, report: report}).run(ctx, a)
+}
+
+// runsOn refuses an image that is for other processors.
+func (e *Engine) runsOn(ctx context.Context, image string, node NodeID) error {
+	i, err := e.findImage(ctx, image)
+	if err != nil {
+		return err
+	}
+	n, err := e.Node(ctx, node)
+	if err != nil {
+		return err
+	}
+	if i.Arch != "" && n.Hardware.Arch != "" && i.Arch != n.Hardware.Arch {
+		return &Error{Op: "deploy", Node: n.ID, Kind: Invalid, Err: fmt.Errorf("image %s is for %s, and the node has %s", image, i.Arch, n.Hardware.Arch), Hint: "use an image for " + n.Hardware.Arch}
+	}
+	return nil
+}
+
+// replacing fills in what an order leaves as it is.
+func replacing(a Allocation, o Order) Order {
+	o.ID, o.Owner, o.Name, o.Request = a.ID, a.Owner, a.Name, a.Request
+	if a.Order == nil {
+		return o
+	}
+	keep := func(to *string, there string) {
+		if *to == "" {
+			*to = there
+		}
+	}
+	keep(&o.Image, a.Order.Image)
+	keep(&o.Hostname, a.Order.Hostname)
+	keep(&o.SSHUser, a.Order.SSHUser)
+	if o.SSHPort == 0 {
+		o.SSHPort = a.Order.SSHPort
+	}
+	if len(o.Keys) == 0 {
+		o.Keys = a.Order.Keys
+	}
+	return o
+}
+
+// asOrdered says whether what is deployed, or being deployed, is what is ordered.
+func (c *creation) asOrdered(a Allocation) bool {
+	return a.Order != nil && a.Order.Digest == c.e.orderDigest(c.order, c.order.Image)
+}
+
+// mayReplace refuses to take a deploy over that is under way with another order.
+func (c *creation) mayReplace(a Allocation) error {
+	if a.State != Deploying || c.asOrdered(a) {
+		return nil
+	}
+	return &Error{Op: "deploy", Allocation: a.Name, Kind: Busy, Err: errors.New("it is being deployed with another order"), Hint: "wait until that has ended, or go on with the same order"}
+}

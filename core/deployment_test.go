@@ -1,0 +1,193 @@
+package core_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
+)
+
+// redeploy asks for the same image anew, with other keys.
+func redeploy(e *core.Engine, p *pool) error {
+	o := core.Order{ID: "a-1", Keys: []string{"ssh-ed25519 BBBB ann"}, Revision: "2"}
+	_, err := e.Deploy(p.t.Context(), o, nil)
+	return err
+}
+
+func TestRedeployKeepsTheNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		e, _ := p.engine()
+		before, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		erases := p.rack.Server(before.Node).Look().Erases
+		if err := redeploy(e, p); err != nil {
+			t.Fatalf("%v\n%s", err, p.story())
+		}
+		p.sound()
+		after := p.machine("a-1")
+		server := p.rack.Server(before.Node).Look()
+		switch {
+		case after.State != core.Deployed || after.Node != before.Node:
+			t.Errorf("it is %s on %s, and was on %s", after.State, after.Node, before.Node)
+		case after.Access.HostKeys[0] == before.Access.HostKeys[0]:
+			t.Error("the new system has the old host key")
+		case server.System == nil || server.System.Keys[0] != "ssh-ed25519 BBBB ann" || server.System.Hostname != "web-1":
+			t.Errorf("the system that runs is %+v", server.System)
+		case server.Erases != erases:
+			t.Errorf("its disks were erased %d times more", server.Erases-erases)
+		}
+
+		// The same order again is done, and touches nothing.
+		calm, host := p.engine()
+		if err := redeploy(calm, p); err != nil {
+			t.Error(err)
+		}
+		if again := p.machine("a-1"); again.Access.HostKeys[0] != after.Access.HostKeys[0] {
+			t.Errorf("the same order deployed again: %q", host.Calls())
+		}
+		// And what made the machine is another order by now.
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); !core.Is(err, core.Exists) {
+			t.Errorf("the create of the system before: %v", err)
+		}
+	})
+}
+
+func TestRedeployThatCannotBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, _ := p.engine()
+		if err := redeploy(e, p); !core.Is(err, core.NotFound) {
+			t.Errorf("of nothing: %v", err)
+		}
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Deploy(t.Context(), core.Order{ID: "a-1", Image: "nosuch"}, nil); !core.Is(err, core.NotFound) {
+			t.Errorf("of an image that is not there: %v", err)
+		}
+		// A BMC that is silent now is no reason to take a running system down.
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "power", Err: enginetest.ErrBroken, Times: -1})
+		if err := redeploy(e, p); err == nil {
+			t.Error("a redeploy past a broken BMC")
+		}
+		if m := p.machine("a-1"); m.State != core.Deployed || p.rack.Server("n1").Look().System == nil {
+			t.Errorf("the machine that ran is %s", m.State)
+		}
+		p.rack.Server("n1").Heal()
+		if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := redeploy(e, p); !core.Is(err, core.Invalid) {
+			t.Errorf("of a machine that was released: %v", err)
+		}
+	})
+}
+
+// A redeploy that fails stays on its node, as Failed, and another one mends it.
+func TestRedeployThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		e, _ := p.engine()
+		before, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.rack.Server(before.Node).Fail(enginetest.Fault{Op: "write", Err: enginetest.ErrBroken, Times: -1})
+		if err := redeploy(e, p); !core.Is(err, core.Backend) {
+			t.Errorf("with a disk that does not write: %v", err)
+		}
+		if m := p.machine("a-1"); m.State != core.Failed || m.Node != before.Node {
+			t.Errorf("the machine is %s on %s", m.State, m.Node)
+		}
+		p.sound()
+		p.rack.Server(before.Node).Heal()
+		if err := redeploy(e, p); err != nil {
+			t.Fatal(err)
+		}
+		if m := p.machine("a-1"); m.State != core.Deployed || m.Node != before.Node {
+			t.Errorf("the machine is %s on %s", m.State, m.Node)
+		}
+		p.sound()
+	})
+}
+
+// Allocation and deployment apart: a deploy that fails keeps the node, and the one that
+// mends it goes on there.
+func TestAllocateThenDeploy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		e, host := p.engine()
+		a, err := e.Allocate(t.Context(), core.Order{ID: "a-1", Owner: "ann", Name: "web-1"}, nil)
+		if err != nil || a.State != core.Allocated {
+			t.Fatal(a, err)
+		}
+		for _, call := range host.Calls() {
+			if strings.HasPrefix(call, "bmc ") {
+				t.Errorf("allocating called %q", call)
+			}
+		}
+		p.rack.Server(a.Node).Fail(enginetest.Fault{Op: "write", Err: enginetest.ErrBroken, Times: 1})
+		o := order("a-1", "")
+		if _, err := e.Deploy(t.Context(), o, nil); !core.Is(err, core.Backend) {
+			t.Errorf("with a write that fails: %v", err)
+		}
+		if m := p.machine("a-1"); m.State != core.Failed || m.Node != a.Node {
+			t.Errorf("the machine is %s on %s", m.State, m.Node)
+		}
+		m, err := e.Deploy(t.Context(), o, nil)
+		if err != nil || m.State != core.Deployed || m.Node != a.Node || m.Name != "web-1" {
+			t.Errorf("deployed: %+v, %v", m, err)
+		}
+		p.sound()
+	})
+}
+
+func TestChange(t *testing.T) {
+	p := newPool(t, 2)
+	e, _ := p.engine()
+	for id, name := range map[string]string{"a-1": "web-1", "a-2": "web-2"} {
+		o := order(id, name)
+		o.Labels = map[string]string{"tier": "web", "team": "shop"}
+		if _, err := e.Allocate(t.Context(), o, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name, tier := "front-1", "edge"
+	m, err := e.Change(t.Context(), "a-1", core.MachineChange{Name: &name, Labels: map[string]*string{"tier": &tier, "team": nil}})
+	if err != nil || m.Name != name || len(m.Labels) != 1 || m.Labels["tier"] != tier {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if found, err := e.MachineNamed(t.Context(), "ann", name); err != nil || found.ID != "a-1" || found.Labels["tier"] != tier {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if _, err := e.MachineNamed(t.Context(), "ann", "web-1"); !core.Is(err, core.NotFound) {
+		t.Errorf("its old name: %v", err)
+	}
+	bad, taken := "no spaces", "web-2"
+	for what, c := range map[string]struct {
+		change core.MachineChange
+		kind   core.Kind
+	}{
+		"a name of somebody": {core.MachineChange{Name: &taken}, core.Exists},
+		"a bad name":         {core.MachineChange{Name: &bad}, core.Invalid},
+		"a bad label":        {core.MachineChange{Labels: map[string]*string{"a b": &tier}}, core.Invalid},
+	} {
+		if _, err := e.Change(t.Context(), "a-1", c.change); !core.Is(err, c.kind) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Change(t.Context(), "a-1", core.MachineChange{Name: &name}); !core.Is(err, core.Denied) {
+		t.Errorf("of a machine that was given up: %v", err)
+	}
+	if _, err := e.Change(t.Context(), "nobody", core.MachineChange{}); !core.Is(err, core.NotFound) {
+		t.Errorf("of nothing: %v", err)
+	}
+}
