@@ -174,55 +174,34 @@ func groupPlaces(tx Tx, a Allocation) (places, error) {
 
 // noCapacity explains, node by node, why nothing could be claimed.
 func noCapacity(tx Tx, a Allocation) (why, err error) {
-	ahead, err := queueAhead(tx, a)
+	all, err := candidates(tx, a)
 	if err != nil {
 		return nil, err
 	}
-	p, err := groupPlaces(tx, a)
-	if err != nil {
-		return nil, err
+	if len(all) == 0 {
+		return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("pool %q has no nodes", a.Request.Pool), Hint: "enroll some with 'metalpool node enroll', or name another pool ('metalpool pool list')"}, nil
 	}
-	pool, err := findPool(tx, a.Request.Pool)
-	if err != nil {
-		return nil, err
-	}
-	total, soon := 0, 0
+	soon := 0
 	states := map[State]int{}
 	reasons := map[string][]NodeID{}
-	for n, err := range tx.Nodes(NodeFilter{Pool: a.Request.Pool}) {
-		if err != nil {
-			return nil, err
-		}
-		total++
-		if n.State == Available {
-			why := refusal(n, pool, a, ahead, p)
-			if why == "" {
-				why = "has just become free"
-				soon++
-			}
-			reasons[why] = append(reasons[why], n.ID)
-			if strings.HasSuffix(why, queuedFirst) {
-				soon++ // that one may leave the queue, or get another node
-			}
-			continue
-		}
-		if why := unsuited(n, a, p); why != "" {
-			reasons[why] = append(reasons[why], n.ID)
-			continue
-		}
-		states[n.State]++
-		if n.State != Quarantined && n.State != Maintenance {
+	for _, c := range all {
+		if c.Fits || c.Passes {
 			soon++
 		}
-	}
-	if total == 0 {
-		return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("pool %q has no nodes", a.Request.Pool), Hint: "enroll some with 'metalpool node enroll', or name another pool ('metalpool pool list')"}, nil
+		switch {
+		case c.Fits:
+			reasons["has just become free"] = append(reasons["has just become free"], c.Node)
+		case c.Why == "":
+			states[c.State]++
+		default:
+			reasons[c.Why] = append(reasons[c.Why], c.Node)
+		}
 	}
 	hint := "see 'metalpool node list'"
 	if soon > 0 {
 		hint = "wait for one with --metalpool-wait 30m, or " + hint
 	}
-	return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: &ShortageError{Total: total, May: soon, Why: shortage(states, reasons)}, Hint: hint}, nil
+	return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: &ShortageError{Total: len(all), May: soon, Why: shortage(states, reasons)}, Hint: hint}, nil
 }
 
 // ShortageError is the reason of a NoCapacity error.

@@ -10,6 +10,11 @@ import (
 type Service interface {
 	// Check looks whether an order could be served, and allocates nothing.
 	Check(ctx context.Context, o Order) error
+	// Match tells of every node of a pool whether it would do, and why not.
+	Match(ctx context.Context, o Order) ([]Candidate, error)
+	Nodes(ctx context.Context, f NodeFilter) ([]Node, error)
+	Pools(ctx context.Context) ([]Pool, error)
+	Images(ctx context.Context) ([]Image, error)
 	// Create takes a node and deploys it; it returns when the machine answers SSH
 	// with the host key of this attempt. Called again with the same ID, or the same
 	// owner, name and request while that one is Deploying or Failed, it goes on, and

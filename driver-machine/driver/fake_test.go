@@ -26,6 +26,8 @@ import (
 // rack is a core.Service in memory: one node, and what became of each allocation.
 // A test may put something in front of a call by its name.
 type rack struct {
+	core.Service // what the driver does not call
+
 	mu       sync.Mutex
 	machines map[core.AllocationID]core.Machine
 	orders   map[core.AllocationID]core.Order
