@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -243,8 +244,8 @@ func (e *Engine) difference(a Allocation, o Order) string {
 		if a.Order.Image != o.Image && o.Image != "" {
 			return differ("the image", a.Order.Image, o.Image)
 		}
-		if a.Order.Digest != e.orderDigest(o, a.Order.Image) {
-			return "the keys, user data, user, port or host name are different"
+		if what := e.orderDifference(*a.Order, o); what != "" {
+			return what
 		}
 	}
 	return ""
@@ -267,15 +268,27 @@ func sameJSON(x, y any) bool {
 	return string(a) == string(b)
 }
 
-// orderDigest tells two deploy orders apart without keeping the user data open. It is
-// made with the store's key: a plain digest of a short secret in a known text would
-// be found by trying.
-func (e *Engine) orderDigest(o Order, image string) string {
-	parts := []any{image, o.Hostname, o.SSHUser, o.SSHPort, o.Keys, o.UserData}
-	if o.Revision != "" {
-		parts = append(parts, o.Revision)
+// orderDifference names the first field in which an order differs from one that is
+// stored, but for the image.
+func (e *Engine) orderDifference(there DeployOrder, o Order) string {
+	switch asked := deployOrder(o); {
+	case there.Hostname != asked.Hostname:
+		return fmt.Sprintf("the host name is %s there, %s was asked for", there.Hostname, asked.Hostname)
+	case there.SSHUser != asked.SSHUser || there.SSHPort != asked.SSHPort:
+		return "the SSH user or port is different"
+	case !slices.Equal(there.Keys, asked.Keys):
+		return "the keys are different"
+	case there.Digest != e.digest(o):
+		return "the user data is different"
 	}
-	b, _ := json.Marshal(parts)
+	return ""
+}
+
+// digest tells user data apart, and revisions, without keeping them open. It is made
+// with the store's key: a plain digest of a short secret in a known text would be found
+// by trying.
+func (e *Engine) digest(o Order) string {
+	b, _ := json.Marshal([]any{o.UserData, o.Revision})
 	return hex.EncodeToString(e.sealer.Digest(b))
 }
 

@@ -26,8 +26,11 @@ func (e *Engine) advance(tx Tx, n *Node, a *Allocation, on Trigger, reason strin
 	case on == NodeFault:
 		return nil
 	}
-	if a.State.Ended() && a.Order != nil {
-		a.Order.UserData = nil // its row stays for ever, its secret need not
+	if a.State.Ended() { // its row stays for ever, its secrets need not
+		a.Login = nil
+		if a.Order != nil {
+			a.Order.UserData = nil
+		}
 	}
 	return swapAllocation(tx, a)
 }

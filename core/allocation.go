@@ -34,6 +34,14 @@ type Allocation struct {
 	As AllocationID `json:"as,omitempty"`
 	// Access is how to reach the machine; set when the deploy is done.
 	Access Access `json:"access,omitzero"`
+	// Login is our own way into the machine, where its pool keeps one.
+	Login *LoginKey `json:"login,omitempty"`
+}
+
+// LoginKey is a key pair of SSH that one allocation's machine lets in.
+type LoginKey struct {
+	Private Sealed `json:"private"` // PEM
+	Public  string `json:"public"`  // authorized_keys format, with a comment that says whose
 }
 
 // Access is how a machine is reached.
@@ -53,7 +61,7 @@ type DeployOrder struct {
 	SSHPort  int      `json:"ssh_port,omitempty"` // 0: the node's
 	Keys     []string `json:"keys"`               // public keys, authorized_keys format
 	UserData Sealed   `json:"user_data,omitempty"`
-	// Digest tells two orders apart without opening UserData.
+	// Digest tells the user data and revision of two orders apart without opening them.
 	Digest string `json:"digest"`
 }
 
@@ -97,6 +105,12 @@ type Attempt struct {
 	Quiet time.Time `json:"quiet,omitzero"`
 	// HostKeys are the private SSH host keys that we made; gone once Deployed.
 	HostKeys Sealed `json:"host_keys,omitempty"`
+	// Login is our way into the machine while it is being deployed. KeepLogin says that
+	// it stays afterwards.
+	Login     *LoginKey `json:"login,omitempty"`
+	KeepLogin bool      `json:"keep_login,omitempty"`
+	// WaitFor is how far the machine is to come before it counts as deployed.
+	WaitFor WaitFor `json:"wait_for,omitempty"`
 	// PublicHostKeys are their public halves, authorized_keys format.
 	PublicHostKeys []string `json:"public_host_keys,omitempty"`
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"slices"
 	"iter"
 	"time"
 )
@@ -58,6 +59,8 @@ func (e *Engine) SetPool(ctx context.Context, p Pool) error {
 		return bad("use clear or purge", "%q is no erase class", p.EraseMinimum)
 	case p.Timeouts.Kexec >= p.Timeouts.orDefaults().SSH:
 		return bad("make it shorter, or that of ssh longer", "the kexec timeout of %s is not within that of ssh, %s", p.Timeouts.Kexec, p.Timeouts.orDefaults().SSH)
+	case !slices.Contains([]ManagementPolicy{"", ManageNever, ManageDeploy, ManageAlways}, p.ManagementKey):
+		return bad("say never, deploy or always", "%q is no use of a management key", p.ManagementKey)
 	case p.Quota < 0:
 		return bad("0 means no limit", "the quota is negative")
 	}

@@ -43,6 +43,18 @@ func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (
 	if c.Name != nil && !namePattern().MatchString(*c.Name) {
 		return Machine{}, &Error{Op: "rename", Allocation: string(id), Kind: Invalid, Err: fmt.Errorf("%q is not a machine name", *c.Name), Hint: "use letters, digits and dashes, at most 63"}
 	}
+	if c.Keys != nil {
+		c.Keys = slices.Clone(c.Keys)
+		for i, key := range c.Keys {
+			c.Keys[i] = strings.TrimSpace(key)
+		}
+		if err := e.checkKeys(id, c.Keys); err != nil {
+			return Machine{}, err
+		}
+		if err := e.changeKeys(ctx, id, c.Keys); err != nil {
+			return Machine{}, err
+		}
+	}
 	var a Allocation
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
 		if a, err = followed(tx, id); err != nil {

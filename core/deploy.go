@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -134,7 +135,11 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 	if err != nil {
 		return ctx, nil, err
 	}
-	order, err := e.deployOrder(c.order)
+	order, err := e.sealedOrder(c.order)
+	if err != nil {
+		return ctx, nil, err
+	}
+	login, keep, err := e.newLogin(ctx, c.order)
 	if err != nil {
 		return ctx, nil, err
 	}
@@ -167,7 +172,7 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 				at, err = tx.Attempt(n.Attempt)
 				return err
 			}
-			at = Attempt{ID: AttemptID(NewID("d")), Node: n.ID, Allocation: held.ID, Job: JobDeploy, StartedAt: tx.Now(), HostKeys: sealedKeys, PublicHostKeys: public}
+			at = Attempt{ID: AttemptID(NewID("d")), Node: n.ID, Allocation: held.ID, Job: JobDeploy, StartedAt: tx.Now(), HostKeys: sealedKeys, PublicHostKeys: public, Login: login, KeepLogin: keep, WaitFor: c.order.WaitFor}
 			if err := tx.PutAttempt(at); err != nil {
 				return err
 			}
@@ -182,7 +187,7 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 				}
 			}
 			n.Attempt, held.Order = at.ID, &order
-			held.Access = Access{}
+			held.Access, held.Login = Access{}, nil
 			return e.advance(tx, &n, held, on, "")
 		})
 		if !Is(err, Busy) {
@@ -217,6 +222,9 @@ func (w *work) deployed(ctx context.Context) error {
 		a.Access = w.access(*a.Order)
 		if a.Access.SSHUser == "" {
 			a.Access.SSHUser = image.User
+		}
+		if w.attempt.KeepLogin {
+			a.Login = w.attempt.Login
 		}
 		a.Order.UserData = nil // it is on the disk; nobody needs it here any more
 		return w.finish(tx, &n, a, Done, "")
@@ -302,12 +310,15 @@ func heldBy(tx Tx, id AllocationID) (Node, *Allocation, error) {
 	return n, &a, err
 }
 
-// deployOrder is the order as it is stored: resolved, and its secrets sealed.
-func (e *Engine) deployOrder(o Order) (DeployOrder, error) {
-	d := DeployOrder{Image: o.Image, Hostname: o.Hostname, SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys, Digest: e.orderDigest(o, o.Image)}
-	if d.Hostname == "" {
-		d.Hostname = o.Name
-	}
+// deployOrder is what of an order is stored, but for its secrets.
+func deployOrder(o Order) DeployOrder {
+	return DeployOrder{Image: o.Image, Hostname: cmp.Or(o.Hostname, o.Name), SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys}
+}
+
+// sealedOrder is the order as it is stored, its secrets sealed.
+func (e *Engine) sealedOrder(o Order) (DeployOrder, error) {
+	d := deployOrder(o)
+	d.Digest = e.digest(o)
 	if len(o.UserData) > 0 {
 		sealed, err := e.sealer.Seal(o.UserData)
 		if err != nil {

@@ -32,9 +32,28 @@ type Deployer interface {
 	// Examine reads a new image's file: size, digest, format; it refuses what cannot
 	// be laid down.
 	Examine(ctx context.Context, i Image, progress func(done, total Bytes)) (Image, error)
+	// NewLoginKey makes a key pair of SSH for ourselves: the private one in PEM, the
+	// public one in authorized_keys format with that comment.
+	NewLoginKey(comment string) (private []byte, public string, err error)
+	// LogIn opens a machine as its login user. Only a server that shows one of the host
+	// keys hears of the key; one that refuses it is Denied, one that is out of reach is
+	// Transient.
+	LogIn(ctx context.Context, at Access, private []byte) (Login, error)
 	// LookAtSSH looks once at a machine's SSH, without logging in. The error says what
 	// was met where no key is shown.
 	LookAtSSH(ctx context.Context, address string, port int) (SSHLook, error)
+}
+
+// Login is a conversation with a machine's OS, as its login user.
+type Login interface {
+	// Keys are the lines of the user's authorized_keys.
+	Keys(ctx context.Context) ([]string, error)
+	// SetKeys replaces them as a whole: whoever looks finds the old or the new ones.
+	SetKeys(ctx context.Context, lines []string) error
+	// AwaitCloudInit returns once cloud-init has ended. That it failed is Invalid, with
+	// what it says: its input came from the user.
+	AwaitCloudInit(ctx context.Context) error
+	Close() error
 }
 
 // SSHLook is what one look at a machine's SSH found.

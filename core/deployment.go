@@ -78,7 +78,7 @@ func replacing(a Allocation, o Order) Order {
 
 // asOrdered says whether what is deployed, or being deployed, is what is ordered.
 func (c *creation) asOrdered(a Allocation) bool {
-	return a.Order != nil && a.Order.Digest == c.e.orderDigest(c.order, c.order.Image)
+	return a.Order != nil && a.Order.Image == c.order.Image && c.e.orderDifference(*a.Order, c.order) == ""
 }
 
 // mayReplace refuses to take a deploy over that is under way with another order.

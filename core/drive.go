@@ -15,6 +15,8 @@ type step struct {
 	// ramdisk: the step needs the agent. When the agent is gone, so is what only RAM
 	// held, and the work goes back to the step that boots it.
 	ramdisk bool
+	// needed leaves the step out where it says no; nil: every attempt needs it.
+	needed  func(a Attempt) bool
 	timeout func(Timeouts) time.Duration
 	do      func(ctx context.Context, w *work) error
 }
@@ -126,7 +128,7 @@ func (w *work) late(s step, kind Kind, limit time.Duration, err error) error {
 
 func (w *work) firstUnmet(steps []step) (step, bool) {
 	for _, s := range steps {
-		if !w.met(s.name) {
+		if !w.met(s.name) && (s.needed == nil || s.needed(w.attempt)) {
 			return s, true
 		}
 	}

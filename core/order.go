@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,15 +78,16 @@ func (e *Engine) resolve(ctx context.Context, o Order) (Order, error) {
 	if len(o.Keys) == 0 {
 		return o, &Error{Op: "create", Allocation: o.Name, Kind: Invalid, Err: errors.New("no SSH key was given, so nobody could log in"), Hint: "give at least one public key"}
 	}
-	if o.Image == "" {
-		err := e.store.View(ctx, func(tx Tx) error {
-			p, err := findPool(tx, o.Request.Pool)
-			o.Image = p.DefaultImage
-			return err
-		})
+	err := e.store.View(ctx, func(tx Tx) error {
+		p, err := findPool(tx, o.Request.Pool)
 		if err != nil {
-			return o, err
+			return err
 		}
+		o.Image = cmp.Or(o.Image, p.DefaultImage)
+		return checkWaitFor(o, p)
+	})
+	if err != nil {
+		return o, err
 	}
 	if o.Image == "" {
 		return o, &Error{Op: "create", Allocation: o.Name, Kind: Invalid, Err: fmt.Errorf("no image was named and pool %q has no default", o.Request.Pool), Hint: "name one of 'metalpool image list', or set a default with 'metalpool pool set " + o.Request.Pool + " --image NAME'"}

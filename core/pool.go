@@ -9,6 +9,9 @@ type Pool struct {
 	EraseMinimum EraseClass `json:"erase_minimum,omitempty"` // default Clear
 	Quota        int        `json:"quota,omitempty"`         // unreleased allocations per owner; 0: no limit
 	Timeouts     Timeouts   `json:"timeouts,omitzero"`
+	// ManagementKey is whether metalpool can log in to the pool's machines; see
+	// management.go.
+	ManagementKey ManagementPolicy `json:"management_key,omitempty"`
 }
 
 // DefaultPool is the pool that a node or a request belongs to when none is named.

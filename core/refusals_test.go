@@ -69,7 +69,7 @@ func TestSaysWhy(t *testing.T) {
 		refused("the same ID, another request", create(with("a-1", "web-1", func(o *core.Order) { o.Request.Node = "n1"; o.Request.CPUs = 4 })), core.Exists,
 			"acquire web-1: exists: the allocation a-1 is there with another request: CPUs is nothing there, 4 was asked for; ask with the same request, or release it first: metalpool machine release a-1")
 		refused("the same ID, other user data", create(with("a-1", "web-1", func(o *core.Order) { o.Request.Node = "n1"; o.UserData = []byte("#!") })), core.Exists,
-			"acquire web-1: exists: the allocation a-1 is there with another request: the keys, user data, user, port or host name are different; ask with the same request, or release it first: metalpool machine release a-1")
+			"acquire web-1: exists: the allocation a-1 is there with another request: the user data is different; ask with the same request, or release it first: metalpool machine release a-1")
 		again, err := e.Create(t.Context(), first, nil)
 		if err != nil || again.Node != "n1" || again.State != core.Deployed {
 			t.Errorf("the same ID with the same request: %+v, %v", again, err)

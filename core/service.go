@@ -31,7 +31,8 @@ type Service interface {
 	// allocation's own. Called again with the same order it goes on, and is done where
 	// that one was deployed; see Order.Revision.
 	Deploy(ctx context.Context, o Order, report Reporter) (Machine, error)
-	// Change renames and labels a machine, whatever state it is in.
+	// Change renames and labels a machine, whatever state it is in, and changes who may
+	// log in to it.
 	Change(ctx context.Context, id AllocationID, c MachineChange) (Machine, error)
 	// Release gives a machine up. It returns once Cleaning is committed and Off was
 	// read back, or, with WaitClean, when the node is Available or Quarantined. It is
@@ -60,6 +61,9 @@ type Order struct {
 	SSHPort  int    // default: the node's
 	Keys     []string
 	UserData []byte // a secret: sealed in the store
+	// WaitFor is how far the machine is to come before it counts as deployed; empty is
+	// UntilSSH.
+	WaitFor WaitFor
 	// Labels are the owner's notes on a machine. They do not tell two orders apart.
 	Labels map[string]string
 	// Revision tells two orders apart that ask for the same.
@@ -76,6 +80,9 @@ type Order struct {
 type MachineChange struct {
 	Name   *string
 	Labels map[string]*string // nil deletes the label
+	// Keys replace the keys that may log in, on the machine itself. It has to run, and
+	// its pool has to keep a management key. Keys that others put there stay.
+	Keys []string
 }
 
 // ReleaseOptions says how to give a machine up.

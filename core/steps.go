@@ -36,6 +36,8 @@ var (
 		{name: stepBoot, timeout: Timeouts.boot, do: bootOS},
 		{name: stepEject, timeout: Timeouts.power, do: ejectMedia},
 		{name: stepSSH, timeout: Timeouts.ssh, do: awaitSSH},
+		{name: stepCloudInit, timeout: Timeouts.ssh, do: awaitCloudInit, needed: func(a Attempt) bool { return a.WaitFor == UntilCloudInit }},
+		{name: stepForget, timeout: Timeouts.power, do: forgetLogin, needed: func(a Attempt) bool { return a.Login != nil && !a.KeepLogin }},
 	}
 	cleanSteps = []step{
 		{name: stepOff, timeout: Timeouts.power, do: powerOff},
@@ -305,6 +307,9 @@ func writeSeed(ctx context.Context, w *work) error {
 	seed := Seed{InstanceID: string(w.attempt.ID), Hostname: order.Hostname, User: order.SSHUser, Keys: order.Keys, MACs: w.attempt.MACs, Network: w.node.Spec.Network}
 	if seed.User == "" {
 		seed.User = image.User
+	}
+	if login := w.attempt.Login; login != nil {
+		seed.Keys = append(slices.Clone(seed.Keys), login.Public)
 	}
 	if len(order.UserData) > 0 {
 		if seed.UserData, err = w.e.sealer.Open(order.UserData); err != nil {

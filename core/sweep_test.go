@@ -65,6 +65,13 @@ var crashScenarios = []crashScenario{
 		rest:  []string{"n1 Available"},
 	},
 	{
+		name: "create that logs in", servers: 1,
+		prepare: func(*pool) {},
+		act:     createThatLogsIn,
+		again:   createThatLogsIn,
+		rest:    []string{"n1 Available"},
+	},
+	{
 		name: "create where kexec hangs", servers: 1,
 		prepare: func(p *pool) {
 			e, _ := p.engine()

@@ -118,6 +118,9 @@ func (a *app) showPool(ctx context.Context, e *core.Engine, name string, o outpu
 	s.line("Image", v.DefaultImage)
 	s.line("Erase", "at least "+string(v.EraseMinimum))
 	s.line("Quota", either(v.Quota == 0, "none", plural(v.Quota, "machine")+" per owner"))
+	if p.ManagementKey != "" && p.ManagementKey != core.ManageDeploy {
+		s.line("Management key", string(p.ManagementKey))
+	}
 	for _, row := range timeoutRows(&p.Timeouts) {
 		if *row.value != 0 {
 			s.line("Timeouts", row.name+" "+span(*row.value))
@@ -128,11 +131,12 @@ func (a *app) showPool(ctx context.Context, e *core.Engine, name string, o outpu
 
 func poolSetCommand(a *app) *cobra.Command {
 	var (
-		image    string
-		erase    string
-		quota    int
-		timeouts map[string]string
-		o        outputFlag
+		image      string
+		erase      string
+		quota      int
+		management string
+		timeouts   map[string]string
+		o          outputFlag
 	)
 	cmd := &cobra.Command{
 		Use:   "set POOL",
@@ -142,7 +146,10 @@ value or 0 takes a setting back.
 
 Timeouts are those of one phase: power, check-in, write, ssh, kexec, erase. A server
 whose self-test takes long needs a longer check-in. One whose OS shows no life within
-kexec, after it was started so, is turned off and on to start from its disk.`,
+kexec, after it was started so, is turned off and on to start from its disk.
+
+With a management key that stays ('always'), the keys of machines can be changed while
+they run; 'never' rules out all that needs to log in.`,
 		Example: `  metalpool pool set default --image debian
   metalpool pool set ci --image debian --quota 8 --erase-minimum purge --timeout check-in=40m`,
 		Args:              exactly("POOL"),
@@ -152,11 +159,13 @@ kexec, after it was started so, is turned off and on to start from its disk.`,
 	f.StringVar(&image, "image", "", "`image` of machines that name none")
 	f.StringVar(&erase, "erase-minimum", "", "how thoroughly every disk must be erased: `class` clear or purge (NIST SP 800-88)")
 	f.IntVar(&quota, "quota", 0, "`machines` that one owner may hold at once; 0 is no limit")
+	f.StringVar(&management, "management-key", "", "whether metalpool keeps a `way` into machines: never, deploy (while it needs one; the default), or always")
 	f.StringToStringVar(&timeouts, "timeout", nil, "`phase=time`, such as check-in=40m,erase=48h")
 	f.Lookup("timeout").DefValue = "" // pflag's is [], which help would show
 	o.add(cmd)
 	completeWith(cmd, "image", a, imageNames)
 	complete(cmd, "erase-minimum", string(core.Clear), string(core.Purge))
+	complete(cmd, "management-key", string(core.ManageNever), string(core.ManageDeploy), string(core.ManageAlways))
 	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
 		change := func(p *core.Pool) error {
 			if f.Changed("image") {
@@ -167,6 +176,9 @@ kexec, after it was started so, is turned off and on to start from its disk.`,
 			}
 			if f.Changed("quota") {
 				p.Quota = quota
+			}
+			if f.Changed("management-key") {
+				p.ManagementKey = core.ManagementPolicy(strings.ToLower(management))
 			}
 			return setTimeouts(&p.Timeouts, timeouts)
 		}

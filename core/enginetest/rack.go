@@ -250,6 +250,15 @@ func (s *Server) Say(console, log string) {
 	s.console, s.log = console, log
 }
 
+// LetIn adds a key to the system that runs, as its owner may.
+func (s *Server) LetIn(key string) {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	system := *s.system
+	system.Keys = append(slices.Clone(system.Keys), key)
+	s.system = &system
+}
+
 // LockMedia makes the BMC refuse to eject what its running server came from.
 func (s *Server) LockMedia() {
 	s.rack.mu.Lock()

@@ -18,6 +18,7 @@ type allocationDocument struct {
 	Moves   []core.NodeID     `json:"moves,omitempty"`
 	As      core.AllocationID `json:"as,omitempty"`
 	Access  core.Access       `json:"access,omitzero"`
+	Login   *core.LoginKey    `json:"login,omitempty"`
 }
 
 const selectAllocations = "SELECT id, owner, name, state, reason, node, version, created, deadline, ended, document FROM allocations"
@@ -35,7 +36,7 @@ func scanAllocation(row scanner) (core.Allocation, error) {
 	if err := json.Unmarshal(document, &d); err != nil {
 		return a, fmt.Errorf("document of allocation %s: %w", a.ID, err)
 	}
-	a.Labels, a.Request, a.Order, a.Moves, a.As, a.Access = d.Labels, d.Request, d.Order, d.Moves, d.As, d.Access
+	a.Labels, a.Request, a.Order, a.Moves, a.As, a.Access, a.Login = d.Labels, d.Request, d.Order, d.Moves, d.As, d.Access, d.Login
 	return a, nil
 }
 
@@ -122,7 +123,7 @@ func (t *tx) refuseAllocation(a core.Allocation) error {
 }
 
 func allocationText(a core.Allocation) (string, error) {
-	text, err := json.Marshal(allocationDocument{Labels: a.Labels, Request: a.Request, Order: a.Order, Moves: a.Moves, As: a.As, Access: a.Access})
+	text, err := json.Marshal(allocationDocument{Labels: a.Labels, Request: a.Request, Order: a.Order, Moves: a.Moves, As: a.As, Access: a.Access, Login: a.Login})
 	if err != nil {
 		return "", broken("store an allocation", err)
 	}

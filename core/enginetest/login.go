@@ -1,0 +1,97 @@
+package enginetest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+const privateLogin = "PRIVATE LOGIN KEY "
+
+// NewLoginKey makes a key that a test can look for.
+func (h *Host) NewLoginKey(comment string) (private []byte, public string, err error) {
+	id := core.NewID("login")
+	return []byte(privateLogin + id), "ssh-ed25519 " + id + " " + comment, nil
+}
+
+// LogIn finds the system at the address, which lets the keys of its seed in.
+func (h *Host) LogIn(_ context.Context, at core.Access, private []byte) (login core.Login, err error) {
+	err = h.freezer.call("ssh log in", time.Time{}, func() error {
+		for _, s := range h.rack.Servers() {
+			system := s.Look().System
+			if s.Address != at.Address || system == nil {
+				continue
+			}
+			if !slices.Contains(at.HostKeys, PublicKey(system.HostKeys[0])) {
+				return fault("log in", core.Backend, "another host key")
+			}
+			id := strings.TrimPrefix(string(private), privateLogin)
+			if !slices.ContainsFunc(system.Keys, func(k string) bool { return strings.HasPrefix(k, "ssh-ed25519 "+id+" ") }) {
+				return fault("log in", core.Denied, "the key is refused")
+			}
+			login = &shell{host: h, server: s}
+			return nil
+		}
+		return fault("log in", core.Transient, "no route to host")
+	})
+	return login, err
+}
+
+// shell is a user's session on a server.
+type shell struct {
+	host   *Host
+	server *Server
+}
+
+func (s *shell) Keys(context.Context) (lines []string, err error) {
+	err = s.do("ssh keys", func(system *core.Seed) error {
+		lines = slices.Clone(system.Keys)
+		return nil
+	})
+	return lines, err
+}
+
+func (s *shell) SetKeys(_ context.Context, lines []string) error {
+	return s.do("ssh set keys", func(system *core.Seed) error {
+		system.Keys = slices.Clone(lines)
+		return nil
+	})
+}
+
+// AwaitCloudInit fails where the user data says so.
+func (s *shell) AwaitCloudInit(context.Context) error {
+	return s.do("ssh cloud-init", func(system *core.Seed) error {
+		if string(system.UserData) == "fails" {
+			return fault("cloud-init", core.Invalid, "status: error")
+		}
+		return nil
+	})
+}
+
+func (s *shell) Close() error { return nil }
+
+// do changes the system that runs, and the disk that it is on.
+func (s *shell) do(op string, effect func(system *core.Seed) error) error {
+	return s.host.freezer.call(op, time.Time{}, func() error {
+		s.host.rack.mu.Lock()
+		defer s.host.rack.mu.Unlock()
+		return s.server.act(op, func() error {
+			if s.server.system == nil {
+				return fault(op, core.Transient, "connection reset")
+			}
+			system := *s.server.system // clones of the rack share the old one
+			err := effect(&system)
+			for serial, d := range s.server.disks {
+				if d.Seed == s.server.system {
+					d.Seed = &system
+					s.server.disks[serial] = d
+				}
+			}
+			s.server.system = &system
+			return err
+		})
+	})
+}

@@ -1,0 +1,171 @@
+package core_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
+)
+
+// keysOn are those that the system of a node lets in.
+func (p *pool) keysOn(id core.NodeID) []string {
+	p.t.Helper()
+	system := p.rack.Server(id).Look().System
+	if system == nil {
+		p.t.Fatalf("nothing runs on %s", id)
+	}
+	return system.Keys
+}
+
+func (p *pool) manage(policy core.ManagementPolicy) {
+	p.t.Helper()
+	e, _ := p.engine()
+	if err := e.SetPool(p.t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian", ManagementKey: policy}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func ours(keys []string) int {
+	n := 0
+	for _, k := range keys {
+		if strings.Contains(k, "metalpool-management-") {
+			n++
+		}
+	}
+	return n
+}
+
+// createThatLogsIn waits for cloud-init with a key that is gone at the end.
+func createThatLogsIn(e *core.Engine, p *pool) error {
+	o := order("a-1", "web-1")
+	o.WaitFor = core.UntilCloudInit
+	m, err := e.Create(p.t.Context(), o, nil)
+	if core.Is(err, core.Exists) && p.machine("a-1").State.Ended() {
+		return nil // it was released before the crash
+	}
+	if err != nil || m.State != core.Deployed {
+		return err
+	}
+	if system := p.rack.Server("n1").Look().System; system != nil && ours(system.Keys) != 0 {
+		return errors.New("the management key was left on the machine")
+	}
+	return nil
+}
+
+// By default we log in only where the deploy needs it, and not after it.
+func TestManagementKeyOfADeploy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, host := p.engine()
+		o := order("a-1", "web-1")
+		m, err := e.Create(t.Context(), o, nil)
+		if err != nil || slices.Contains(host.Calls(), "ssh log in") || ours(p.keysOn(m.Node)) != 0 {
+			t.Errorf("%v; keys %q", err, p.keysOn(m.Node))
+		}
+		if err := e.Release(t.Context(), o.ID, core.ReleaseOptions{WaitClean: true}, nil); err != nil {
+			t.Fatal(err)
+		}
+
+		o = order("a-2", "web-2")
+		o.WaitFor = core.UntilCloudInit
+		if m, err = e.Create(t.Context(), o, nil); err != nil {
+			t.Fatalf("%v\n%s", err, p.story())
+		}
+		if !slices.Contains(host.Calls(), "ssh cloud-init") {
+			t.Errorf("cloud-init was not waited for: %q", host.Calls())
+		}
+		if keys := p.keysOn(m.Node); !slices.Equal(keys, o.Keys) {
+			t.Errorf("the machine lets %q in", keys)
+		}
+		if _, err := e.Change(t.Context(), o.ID, core.MachineChange{Keys: []string{"ssh-ed25519 BBBB ann"}}); !core.Is(err, core.Invalid) {
+			t.Errorf("changing keys without a way in: %v", err)
+		}
+		p.sound()
+	})
+}
+
+func TestCloudInitThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		e, _ := p.engine()
+		o := order("a-1", "web-1")
+		o.WaitFor, o.UserData = core.UntilCloudInit, []byte("fails")
+		if _, err := e.Create(t.Context(), o, nil); !core.Is(err, core.Invalid) {
+			t.Errorf("with user data that fails: %v", err)
+		}
+		if m := p.machine("a-1"); m.State != core.Failed || len(m.Moves) != 0 {
+			t.Errorf("the machine is %s, after %d moves", m.State, len(m.Moves))
+		}
+		p.sound()
+
+		p.manage(core.ManageNever)
+		o = order("a-2", "web-2")
+		o.WaitFor = core.UntilCloudInit
+		if _, err := e.Create(t.Context(), o, nil); !core.Is(err, core.Invalid) {
+			t.Errorf("with no management key: %v", err)
+		}
+		o.WaitFor = "the morning"
+		if _, err := e.Create(t.Context(), o, nil); !core.Is(err, core.Invalid) {
+			t.Errorf("with nothing to wait for: %v", err)
+		}
+		if got := p.states()["n2"]; got != core.Available {
+			t.Errorf("n2 is %s", got)
+		}
+	})
+}
+
+func TestKeysChangeInPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		p.manage(core.ManageAlways)
+		e, host := p.engine()
+		m, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ours(p.keysOn(m.Node)) != 1 {
+			t.Fatalf("the machine lets %q in", p.keysOn(m.Node))
+		}
+		const added = "ssh-ed25519 CCCC somebody the owner trusts"
+		p.rack.Server(m.Node).LetIn(added)
+		change := core.MachineChange{Keys: []string{"ssh-ed25519 BBBB ann"}}
+		if _, err := e.Change(t.Context(), "a-1", change); err != nil {
+			t.Fatal(err)
+		}
+		keys := p.keysOn(m.Node)
+		if slices.Contains(keys, "ssh-ed25519 AAAA ann") || !slices.Contains(keys, "ssh-ed25519 BBBB ann") || !slices.Contains(keys, added) || ours(keys) != 1 {
+			t.Errorf("the machine lets %q in", keys)
+		}
+		// What the machine was made with is no longer what it is; what it is now, is.
+		same := order("a-1", "web-1")
+		if _, err := e.Create(t.Context(), same, nil); !core.Is(err, core.Exists) {
+			t.Errorf("with the old keys: %v", err)
+		}
+		same.Keys = change.Keys
+		if _, err := e.Create(t.Context(), same, nil); err != nil {
+			t.Errorf("with the new keys: %v", err)
+		}
+
+		for what, keys := range map[string][]string{"no keys": {}} {
+			if _, err := e.Change(t.Context(), "a-1", core.MachineChange{Keys: keys}); !core.Is(err, core.Invalid) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		p.rack.Server(m.Node).Fail(enginetest.Fault{Op: "ssh set keys", Err: enginetest.ErrBroken, Times: 1})
+		if _, err := e.Change(t.Context(), "a-1", core.MachineChange{Keys: []string{"ssh-ed25519 DDDD ann"}}); err == nil {
+			t.Error("a change that failed on the machine")
+		}
+		if now := p.keysOn(m.Node); !slices.Equal(now, keys) {
+			t.Errorf("the machine lets %q in", now)
+		}
+		if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%q", host.Calls())
+		p.sound()
+	})
+}
