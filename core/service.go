@@ -102,8 +102,13 @@ type Machine struct {
 	Node   NodeID            `json:"node,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
 	Image  string            `json:"image,omitempty"`
-	Access Access            `json:"access,omitzero"`
-	Moves  []NodeID          `json:"moves,omitempty"`
+	// Request is what its node was chosen by; Hostname and Keys are what it was last
+	// deployed with.
+	Request  Request  `json:"request,omitzero"`
+	Hostname string   `json:"hostname,omitempty"`
+	Keys     []string `json:"keys,omitempty"`
+	Access   Access   `json:"access,omitzero"`
+	Moves    []NodeID `json:"moves,omitempty"`
 
 	CreatedAt time.Time `json:"created_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
