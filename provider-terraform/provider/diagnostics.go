@@ -1,0 +1,143 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// This file alone turns a pool's errors into diagnostics. The summary is what was
+// asked and what sort of failure it was; the detail says why, where, and what to do.
+
+// fault adds an error at an attribute, or at the whole block for an empty path.
+func fault(diags *diag.Diagnostics, err error, at path.Path) {
+	summary, detail := explain(err, "")
+	add(diags, diag.NewErrorDiagnostic(summary, detail), at)
+}
+
+// orderFault adds why an order failed, at the attribute that the pool finds fault with,
+// and in which phase of the work.
+func orderFault(diags *diag.Diagnostics, err error, s *story) {
+	phase := ""
+	if s != nil {
+		phase = s.phase()
+	}
+	summary, detail := explain(err, phase)
+	add(diags, diag.NewErrorDiagnostic(summary, detail), attributeOf(err))
+}
+
+// orderDoubt adds as a warning what may be different by the time of the apply.
+func orderDoubt(diags *diag.Diagnostics, err error, doubt string) {
+	summary, detail := explain(err, "")
+	add(diags, diag.NewWarningDiagnostic(summary, detail+"\n\n"+doubt), attributeOf(err))
+}
+
+func add(diags *diag.Diagnostics, d diag.Diagnostic, at path.Path) {
+	if !at.Equal(path.Empty()) {
+		d = diag.WithPath(at, d)
+	}
+	diags.Append(d)
+}
+
+func explain(err error, phase string) (summary, detail string) {
+	var e *core.Error
+	if !errors.As(err, &e) {
+		return "metalpool failed", err.Error() + reportIt(err)
+	}
+	what := e.Op
+	if e.Allocation != "" {
+		what += " " + e.Allocation
+	}
+	summary = sentence(what) + ": " + string(e.Kind)
+	var b strings.Builder
+	if e.Err != nil {
+		b.WriteString(sentence(e.Err.Error()) + ".")
+	}
+	line := func(format string, args ...any) { fmt.Fprintf(&b, "\n\n"+format, args...) }
+	if node := nodeOf(err); node != "" {
+		line("Node: %s", node)
+	}
+	if phase != "" {
+		line("Phase: %s", phase)
+	}
+	if hint := hintOf(err); hint != "" {
+		line("What to do: %s.", hint)
+	}
+	return summary, strings.TrimSpace(b.String() + reportIt(err))
+}
+
+func reportIt(err error) string {
+	if core.KindOf(err) != core.Internal {
+		return ""
+	}
+	return "\n\nThis is a defect of metalpool: please report it with the log that TF_LOG=debug shows."
+}
+
+// each calls f with every Error in the chain, outermost first, until f returns true.
+func each(err error, f func(*core.Error) bool) {
+	for {
+		var e *core.Error
+		if !errors.As(err, &e) || f(e) {
+			return
+		}
+		err = e.Err
+	}
+}
+
+func nodeOf(err error) (node core.NodeID) {
+	each(err, func(e *core.Error) bool {
+		node = e.Node
+		return node != ""
+	})
+	return node
+}
+
+// hintOf is the outermost advice: it knows most of what was asked. Advice for people at
+// a command line is put into Terraform's words.
+func hintOf(err error) (hint string) {
+	each(err, func(e *core.Error) bool {
+		hint = e.Hint
+		return hint != ""
+	})
+	return strings.NewReplacer(
+		"with --metalpool-wait 30m", `with wait = "30m"`,
+		"the same request tries again, release gives it back", "the next apply releases it and takes another; after 'terraform untaint' it tries this one again",
+		"the same request goes on with it; or release it", "the next apply goes on with it, and destroy gives it back",
+	).Replace(hint)
+}
+
+// attributeOf is the attribute of a machine that an error is about.
+func attributeOf(err error) (at path.Path) {
+	at = path.Empty()
+	each(err, func(e *core.Error) bool {
+		switch op, _, _ := strings.Cut(e.Op, " "); {
+		case strings.HasPrefix(e.Op, "find image"):
+			at = path.Root("image")
+		case strings.HasPrefix(e.Op, "find pool"):
+			at = path.Root("pool")
+		case strings.HasPrefix(e.Op, "power"):
+			at = path.Root("power_state")
+		case e.Kind == core.NoCapacity:
+			at = path.Root("requirements")
+		case e.Kind == core.Exists, op == "rename":
+			at = path.Root("name")
+		case e.Op == "acquire" && e.Node != "":
+			at = path.Root("node")
+		}
+		return !at.Equal(path.Empty())
+	})
+	return at
+}
+
+// sentence begins with a capital.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

@@ -1,0 +1,80 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// Private state remembers that a machine was imported: its user data is not known.
+const (
+	importedKey   = "imported"
+	importedValue = "true"
+)
+
+// ImportState finds a machine by its ID, by owner/name, by its name alone among the
+// provider's owner's, or by its identity.
+func (r *machineResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	word := req.ID
+	if word == "" && req.Identity != nil {
+		var identity machineIdentity
+		resp.Diagnostics.Append(req.Identity.Get(ctx, &identity)...)
+		word = identity.ID.ValueString()
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	there, err := r.find(ctx, word)
+	if err != nil {
+		fault(&resp.Diagnostics, err, path.Empty())
+		return
+	}
+	m := machineModel{
+		Labels: types.MapNull(textType), SSHKeys: types.ListNull(textType), SSHHostKeys: types.ListNull(textType),
+		AllowRedeploy: types.SetNull(textType), DeletionProtection: types.BoolValue(false),
+	}
+	resp.Diagnostics.Append(resp.State.GetAttribute(ctx, path.Root("timeouts"), &m.Timeouts)...)
+	if m.Timeouts.IsNull() {
+		m.Timeouts = timeouts.Value{Object: m.Timeouts.Object}
+	}
+	block, diags := requirements(ctx, there.Request)
+	resp.Diagnostics.Append(diags...)
+	m.Requirements = block
+	resp.Diagnostics.Append(m.fill(ctx, there)...)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: m.ID})...)
+	resp.Diagnostics.Append(resp.Private.SetKey(ctx, importedKey, []byte(importedValue))...)
+}
+
+// find finds a machine that was not given up.
+func (r *machineResource) find(ctx context.Context, word string) (core.Machine, error) {
+	if owner, name, ok := cutLast(word, "/"); ok {
+		return r.pool.MachineNamed(ctx, owner, name)
+	}
+	there, err := r.pool.Machine(ctx, core.AllocationID(word))
+	if core.Is(err, core.NotFound) {
+		if named, err := r.pool.MachineNamed(ctx, r.pool.owner, word); err == nil {
+			return named, nil
+		}
+		return there, &core.Error{Op: "import", Allocation: word, Kind: core.NotFound, Err: errors.New("no allocation has this ID, and " + r.pool.owner + " has no machine of this name"), Hint: "give an ID, or OWNER/NAME, as 'metalpool machine list' shows them"}
+	}
+	if err == nil && there.State.Ended() {
+		return there, &core.Error{Op: "import", Allocation: word, Kind: core.Invalid, Err: errors.New("the machine was given up: " + string(there.State) + ", " + there.Reason), Hint: "create a new one"}
+	}
+	return there, err
+}
+
+// cutLast cuts around the last separator: an owner may have some.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}

@@ -1,0 +1,182 @@
+package provider
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// machineModel is a metalpool_machine in configuration, plan and state.
+type machineModel struct {
+	ID        types.String `tfsdk:"id"`
+	Owner     types.String `tfsdk:"owner"`
+	State     types.String `tfsdk:"state"`
+	CreatedAt types.String `tfsdk:"created_at"`
+
+	Address       types.String `tfsdk:"address"`
+	DockerPort    types.Int64  `tfsdk:"docker_port"`
+	SSHHostKeys   types.List   `tfsdk:"ssh_host_keys"`
+	SSHKnownHosts types.String `tfsdk:"ssh_known_hosts"`
+
+	Name         types.String `tfsdk:"name"`
+	Labels       types.Map    `tfsdk:"labels"`
+	Pool         types.String `tfsdk:"pool"`
+	Node         types.String `tfsdk:"node"`
+	Arch         types.String `tfsdk:"arch"`
+	Requirements types.Object `tfsdk:"requirements"`
+
+	Image             types.String `tfsdk:"image"`
+	Hostname          types.String `tfsdk:"hostname"`
+	SSHUser           types.String `tfsdk:"ssh_user"`
+	SSHPort           types.Int64  `tfsdk:"ssh_port"`
+	SSHKeys           types.List   `tfsdk:"ssh_keys"`
+	UserData          types.String `tfsdk:"user_data"`
+	UserDataWO        types.String `tfsdk:"user_data_wo"`
+	UserDataWOVersion types.Int64  `tfsdk:"user_data_wo_version"`
+
+	AllowRedeploy      types.Set      `tfsdk:"allow_redeploy"`
+	PowerState         types.String   `tfsdk:"power_state"`
+	DeletionProtection types.Bool     `tfsdk:"deletion_protection"`
+	Wait               types.String   `tfsdk:"wait"`
+	WaitClean          types.Bool     `tfsdk:"wait_clean"`
+	Timeouts           timeouts.Value `tfsdk:"timeouts"`
+}
+
+// The words for a server's power.
+const (
+	powerOn  = "on"
+	powerOff = "off"
+)
+
+// powerWord is "" where the BMC does not say, or where the power is about to change.
+func powerWord(s core.PowerState) string {
+	switch s {
+	case core.PowerOn:
+		return powerOn
+	case core.PowerOff:
+		return powerOff
+	}
+	return ""
+}
+
+// order is what a configuration asks for. What the configuration leaves out is left to
+// the pool, and never taken from the state: a user that an earlier image had is nothing
+// to ask the next one for. The host name alone is the state's, since by default it is
+// the name of when the machine was created. Where planned still has unknown values, the
+// order is not whole, and the second result is false.
+func order(ctx context.Context, config, planned machineModel) (core.Order, bool, diag.Diagnostics) {
+	o := core.Order{
+		Owner: planned.Owner.ValueString(), Name: planned.Name.ValueString(),
+		Image: config.Image.ValueString(), Hostname: planned.Hostname.ValueString(),
+		SSHUser: config.SSHUser.ValueString(), SSHPort: int(config.SSHPort.ValueInt64()),
+	}
+	for _, v := range []interface{ IsUnknown() bool }{config.Name, config.Pool, config.Node, config.Arch, config.Image, config.Hostname, config.SSHUser, config.SSHPort, config.UserData, config.UserDataWO, config.UserDataWOVersion, config.Wait} {
+		if v.IsUnknown() {
+			return o, false, nil
+		}
+	}
+	if !known(ctx, planned.Requirements) || !known(ctx, planned.SSHKeys) || !known(ctx, planned.Labels) {
+		return o, false, nil
+	}
+	r, diags := request(ctx, planned.Requirements)
+	r.Pool, r.Node = config.Pool.ValueString(), core.NodeID(config.Node.ValueString())
+	r.Arch, _ = core.ParseArch(config.Arch.ValueString())
+	o.Request = r
+	if o.Hostname == "" {
+		o.Hostname = o.Name
+	}
+	diags.Append(planned.SSHKeys.ElementsAs(ctx, &o.Keys, false)...)
+	labels, d := labelsOf(ctx, planned.Labels)
+	diags.Append(d...)
+	o.Labels = labels
+	o.UserData = []byte(config.UserData.ValueString() + config.UserDataWO.ValueString()) // one of them at most
+	if !config.UserDataWOVersion.IsNull() {
+		o.Revision = strconv.FormatInt(config.UserDataWOVersion.ValueInt64(), 10)
+	}
+	o.Wait, _ = core.ParseDuration("wait", config.Wait.ValueString()) // the schema has refused what cannot be read
+	return o, true, diags
+}
+
+func labelsOf(ctx context.Context, m types.Map) (map[string]string, diag.Diagnostics) {
+	labels := map[string]string{}
+	if m.IsNull() || m.IsUnknown() {
+		return nil, nil
+	}
+	return labels, m.ElementsAs(ctx, &labels, false)
+}
+
+// fill writes down what the pool says of a machine. What nobody but the owner's
+// configuration knows stays as it is.
+func (m *machineModel) fill(ctx context.Context, there core.Machine) diag.Diagnostics {
+	var diags diag.Diagnostics
+	m.ID, m.Owner, m.Name = types.StringValue(string(there.ID)), types.StringValue(there.Owner), types.StringValue(there.Name)
+	m.State, m.Pool, m.Node = types.StringValue(string(there.State)), types.StringValue(there.Pool), textOf(string(there.Node))
+	m.CreatedAt = types.StringValue(there.CreatedAt.UTC().Format(time.RFC3339))
+	m.Arch = sameText(m.Arch, there.Request.Arch, arch.read)
+	m.Image, m.Hostname = textOf(there.Image), textOf(there.Hostname)
+	m.Address, m.DockerPort = textOf(there.Access.Address), numberOf(there.Access.DockerPort)
+	if there.Access.SSHUser != "" {
+		m.SSHUser, m.SSHPort = types.StringValue(there.Access.SSHUser), numberOf(there.Access.SSHPort)
+	}
+	m.SSHHostKeys, m.SSHKnownHosts = types.ListNull(textType), types.StringNull()
+	if len(there.Access.HostKeys) > 0 {
+		m.SSHHostKeys = texts(there.Access.HostKeys)
+		m.SSHKnownHosts = types.StringValue(knownHosts(there.Access))
+	}
+	if len(there.Keys) > 0 {
+		m.SSHKeys = texts(there.Keys)
+	}
+	if len(there.Labels) > 0 || len(m.Labels.Elements()) > 0 {
+		labels, d := types.MapValueFrom(ctx, textType, there.Labels)
+		diags.Append(d...)
+		m.Labels = labels
+	}
+	return diags
+}
+
+// settle makes null what is still unknown, since no answer to Terraform may be.
+func (m *machineModel) settle() {
+	for _, v := range []*types.String{&m.ID, &m.Owner, &m.State, &m.CreatedAt, &m.Address, &m.SSHKnownHosts, &m.Pool, &m.Node, &m.Arch, &m.Image, &m.Hostname, &m.SSHUser, &m.PowerState} {
+		if v.IsUnknown() {
+			*v = types.StringNull()
+		}
+	}
+	for _, v := range []*types.Int64{&m.DockerPort, &m.SSHPort} {
+		if v.IsUnknown() {
+			*v = types.Int64Null()
+		}
+	}
+	if m.SSHHostKeys.IsUnknown() {
+		m.SSHHostKeys = types.ListNull(textType)
+	}
+	m.UserDataWO = types.StringNull()
+}
+
+// sameText keeps the way in which something was written that is the same.
+func sameText[T comparable](written types.String, there string, read func(string) (T, error)) types.String {
+	if a, err := read(written.ValueString()); err == nil && !written.IsNull() && !written.IsUnknown() {
+		if b, err := read(there); err == nil && a == b {
+			return written
+		}
+	}
+	return textOf(there)
+}
+
+// knownHosts writes lines of a known_hosts file.
+func knownHosts(a core.Access) string {
+	var b strings.Builder
+	host := knownhosts.Normalize(net.JoinHostPort(a.Address, strconv.Itoa(a.SSHPort)))
+	for _, key := range a.HostKeys {
+		b.WriteString(host + " " + strings.TrimSpace(key) + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,252 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// effect is what a plan does to a machine that is there.
+type effect struct {
+	replace  []string // attributes for whose sake another server is taken
+	redeploy []string // attributes for whose sake the same server is deployed anew
+	unlisted []string // those of replace that allow_redeploy could have listed
+	unknown  []string // attributes that were imported without being known, and are taken as given
+	finish   bool     // the deploy has not come to its end
+}
+
+// deploys reports whether the server's root disk is going to be written.
+func (e effect) deploys() bool { return len(e.replace) == 0 && (len(e.redeploy) > 0 || e.finish) }
+
+// decide compares what there is with what is asked for. misfit is whether the node
+// lacks something of the requirements; imported, whether the machine came by an import
+// and nobody knows its user data.
+func decide(there, asked machineModel, allowed []string, misfit, imported bool) effect {
+	var e effect
+	for name, pair := range map[string][2]attr.Value{
+		"pool": {there.Pool, asked.Pool}, "node": {there.Node, asked.Node}, "arch": {there.Arch, asked.Arch},
+	} {
+		if !pair[0].Equal(pair[1]) {
+			e.replace = append(e.replace, name)
+		}
+	}
+	if misfit {
+		e.replace = append(e.replace, "requirements")
+	}
+	for _, name := range redeployable {
+		before, after := there.attribute(name), asked.attribute(name)
+		switch {
+		case before.Equal(after):
+		case imported && before.IsNull() && strings.HasPrefix(name, "user_data"):
+			e.unknown = append(e.unknown, name)
+		case slices.Contains(allowed, name):
+			e.redeploy = append(e.redeploy, name)
+		default:
+			e.replace = append(e.replace, name)
+			e.unlisted = append(e.unlisted, name)
+		}
+	}
+	slices.Sort(e.replace)
+	e.finish = there.State.ValueString() != string(core.Deployed)
+	return e
+}
+
+// attribute is one of those that allow_redeploy may list.
+func (m machineModel) attribute(name string) attr.Value {
+	switch name {
+	case "image":
+		return m.Image
+	case "hostname":
+		return m.Hostname
+	case "ssh_user":
+		return m.SSHUser
+	case "ssh_port":
+		return m.SSHPort
+	case "ssh_keys":
+		return m.SSHKeys
+	case "user_data":
+		return m.UserData
+	}
+	return m.UserDataWOVersion
+}
+
+// ModifyPlan says what the apply will do to the server, and refuses now what it could
+// not do then.
+func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var config, plan, state machineModel
+	if req.Plan.Raw.IsNull() {
+		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+		if !resp.Diagnostics.HasError() && state.protected() {
+			resp.Diagnostics.Append(protection(state, "destroy"))
+		}
+		return
+	}
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if req.State.Raw.IsNull() {
+		r.planCreate(ctx, config, plan, resp)
+		return
+	}
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if resp.Diagnostics.HasError() || r.pool == nil {
+		return
+	}
+	imported, diags := req.Private.GetKey(ctx, importedKey)
+	resp.Diagnostics.Append(diags...)
+	misfit, why := r.misfit(ctx, state, plan, resp)
+	var allowed []string
+	if known(ctx, plan.AllowRedeploy) && !plan.AllowRedeploy.IsNull() {
+		resp.Diagnostics.Append(plan.AllowRedeploy.ElementsAs(ctx, &allowed, false)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	e := decide(state, plan, allowed, misfit, string(imported) == importedValue)
+	for _, name := range e.replace {
+		resp.RequiresReplace = append(resp.RequiresReplace, path.Root(name))
+	}
+	if len(e.replace) > 0 && state.protected() {
+		resp.Diagnostics.Append(protection(state, "replace, for the sake of "+strings.Join(e.replace, ", ")+","))
+		return
+	}
+	if e.deploys() {
+		r.checkRedeploy(ctx, config, plan, state, resp)
+		expectDeploy(&plan)
+		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+	}
+	e.tell(state, why, resp)
+}
+
+// expectDeploy makes unknown what a deploy makes anew.
+func expectDeploy(plan *machineModel) {
+	plan.State = types.StringValue(string(core.Deployed))
+	plan.Address, plan.SSHKnownHosts = types.StringUnknown(), types.StringUnknown()
+	plan.DockerPort, plan.SSHHostKeys = types.Int64Unknown(), types.ListUnknown(textType)
+	// A machine that never came this far does not know these yet.
+	for _, v := range []*types.String{&plan.Node, &plan.Arch, &plan.Image, &plan.Hostname, &plan.SSHUser, &plan.PowerState} {
+		if v.IsNull() {
+			*v = types.StringUnknown()
+		}
+	}
+	if plan.SSHPort.IsNull() {
+		plan.SSHPort = types.Int64Unknown()
+	}
+}
+
+// tell adds as warnings what the plan itself does not show.
+func (e effect) tell(state machineModel, why string, resp *resource.ModifyPlanResponse) {
+	name, node := state.Name.ValueString(), state.Node.ValueString()
+	warn := func(summary, format string, args ...any) {
+		resp.Diagnostics.AddWarning(summary, fmt.Sprintf(format, args...))
+	}
+	if why != "" {
+		warn("Machine "+name+" is replaced: its server lacks what is asked for now", "Node %s %s.", node, why)
+	}
+	if len(e.unlisted) > 0 {
+		warn("Machine "+name+" is replaced by another server",
+			"The change of %s gives node %s back, all of whose disks are erased, and takes a server anew. To deploy the same server anew instead, list it: allow_redeploy = [%s].",
+			strings.Join(e.unlisted, ", "), node, `"`+strings.Join(e.unlisted, `", "`)+`"`)
+	}
+	switch {
+	case !e.deploys():
+	case len(e.redeploy) > 0:
+		warn("Machine "+name+" is deployed anew", "The change of %s writes over the root disk of node %s; other disks stay as they are.", strings.Join(e.redeploy, ", "), node)
+	default:
+		warn("Machine "+name+" is not ready yet", "It is %s; the apply goes on with its deploy.", state.State.ValueString())
+	}
+	if len(e.unknown) > 0 && len(e.replace) == 0 {
+		warn("Machine "+name+" was imported", "The pool does not keep user data: what the configuration says is taken for what the machine was deployed with, and nothing is deployed.")
+	}
+}
+
+// misfit reports whether the machine's node lacks what the plan requires of it, and
+// what.
+func (r *machineResource) misfit(ctx context.Context, state, plan machineModel, resp *resource.ModifyPlanResponse) (bool, string) {
+	if state.Requirements.Equal(plan.Requirements) {
+		return false, ""
+	}
+	if !known(ctx, plan.Requirements) {
+		return true, "may lack it: the requirements are not known before the apply"
+	}
+	ask, diags := request(ctx, plan.Requirements)
+	resp.Diagnostics.Append(diags...)
+	nodes, err := r.pool.Nodes(ctx, core.NodeFilter{Pool: state.Pool.ValueString()})
+	if err != nil {
+		fault(&resp.Diagnostics, err, path.Root("requirements"))
+		return false, ""
+	}
+	for _, n := range nodes {
+		if string(n.ID) == state.Node.ValueString() {
+			why := core.Mismatch(n, ask)
+			return why != "", why
+		}
+	}
+	return false, "" // it never came to have one, or the next refresh tells that it is gone
+}
+
+// planCreate tells now what the pool would say to the order. What may pass until the
+// apply, or by it, is a warning.
+func (r *machineResource) planCreate(ctx context.Context, config, plan machineModel, resp *resource.ModifyPlanResponse) {
+	if r.pool == nil {
+		return // validated without a provider
+	}
+	plan.Owner = types.StringValue(r.pool.owner)
+	o, whole, diags := order(ctx, config, plan)
+	resp.Diagnostics.Append(diags...)
+	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("owner"), plan.Owner)...)
+	if !whole || resp.Diagnostics.HasError() {
+		return
+	}
+	o.ID = core.AllocationID(core.NewID("plan"))
+	err := r.pool.Check(ctx, o)
+	switch {
+	case err == nil:
+	case core.Is(err, core.Exists):
+		// It may be this machine, about to be replaced, or one that a killed apply left.
+	case core.Is(err, core.NoCapacity, core.Denied, core.Busy, core.Transient, core.Timeout):
+		orderDoubt(&resp.Diagnostics, err, "As things are now, the apply would fail. The servers that it gives back itself are not counted.")
+	default:
+		orderFault(&resp.Diagnostics, err, nil)
+	}
+}
+
+// checkRedeploy refuses an image that is not there, or for other processors.
+func (r *machineResource) checkRedeploy(ctx context.Context, config, plan, state machineModel, resp *resource.ModifyPlanResponse) {
+	if config.Image.IsNull() || config.Image.IsUnknown() || config.Image.Equal(state.Image) {
+		return
+	}
+	images, err := r.pool.Images(ctx)
+	if err != nil {
+		fault(&resp.Diagnostics, err, path.Root("image"))
+		return
+	}
+	var names []string
+	for _, i := range images {
+		names = append(names, i.Name)
+		if i.Name != config.Image.ValueString() {
+			continue
+		}
+		if there, err := core.ParseArch(state.Arch.ValueString()); err == nil && there != "" && i.Arch != "" && i.Arch != there {
+			fault(&resp.Diagnostics, &core.Error{
+				Op: "deploy", Allocation: plan.Name.ValueString(), Node: core.NodeID(state.Node.ValueString()), Kind: core.Invalid,
+				Err: fmt.Errorf("image %s is for %s, and the server has %s", i.Name, i.Arch, there), Hint: "use an image for " + there + ", or take \"image\" out of allow_redeploy to have another server",
+			}, path.Root("image"))
+		}
+		return
+	}
+	fault(&resp.Diagnostics, &core.Error{
+		Op: "find image " + config.Image.ValueString(), Kind: core.NotFound,
+		Err: fmt.Errorf("the pool has no such image"), Hint: "there are: " + strings.Join(names, ", "),
+	}, path.Root("image"))
+}

@@ -1,0 +1,313 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// Timeouts of the operations, where the configuration names none. The pool bounds each
+// phase by itself.
+const (
+	createTimeout  = 2 * time.Hour
+	updateTimeout  = 2 * time.Hour
+	readTimeout    = 2 * time.Minute
+	releaseTimeout = 10 * time.Minute
+	// cleanTimeout is beyond the longest erase that a pool allows by default.
+	cleanTimeout = 26 * time.Hour
+	// lookTimeout is for a look at what became of a machine whose own time is over.
+	lookTimeout = 30 * time.Second
+	// margin is what an operation has beyond the deploy, so that the pool itself ends
+	// the work, and says what it ended.
+	margin = 5 * time.Minute
+)
+
+// machineResource is metalpool_machine.
+type machineResource struct{ pool *pool }
+
+func newMachineResource() resource.Resource { return &machineResource{} }
+
+var _ interface {
+	resource.ResourceWithConfigure
+	resource.ResourceWithModifyPlan
+	resource.ResourceWithImportState
+	resource.ResourceWithIdentity
+} = &machineResource{}
+
+type machineIdentity struct {
+	ID types.String `tfsdk:"id"`
+}
+
+func (r *machineResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+	r.pool, _ = req.ProviderData.(*pool) // nil until the provider is configured
+}
+
+// Create takes a server and deploys it. Its ID is in the state before anything is
+// waited for. An error dooms a machine: Terraform gives it back by the next apply. So
+// an interrupted create is no error, and the next apply goes on with it.
+func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var config, plan machineModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	limit, diags := plan.Timeouts.Create(ctx, createTimeout)
+	resp.Diagnostics.Append(diags...)
+	o, _, diags := order(ctx, config, plan)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	o.ID, o.Owner, o.DeployTimeout = core.AllocationID(core.NewID("tf")), r.pool.owner, limit
+	plan.ID, plan.Owner = types.StringValue(string(o.ID)), types.StringValue(o.Owner)
+	wanted := plan.PowerState
+	save := func() {
+		kept := plan
+		kept.settle()
+		resp.Diagnostics.Append(resp.State.Set(ctx, &kept)...)
+		resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: kept.ID})...)
+	}
+	save()
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	var told story
+	work, cancel := context.WithTimeout(ctx, o.Wait+limit+margin)
+	defer cancel()
+	there, err := r.pool.Create(work, o, told.report(ctx))
+	if err == nil {
+		plan.ID = types.StringValue(string(there.ID)) // another one where a killed create is gone on with
+		resp.Diagnostics.Append(plan.fill(ctx, there)...)
+		r.power(work, &plan, wanted, &resp.Diagnostics)
+		save()
+		return
+	}
+	left, known := r.left(ctx, o.ID)
+	switch {
+	case known && left.State.Owned():
+		resp.Diagnostics.Append(plan.fill(ctx, left)...)
+		save()
+		if ctx.Err() != nil && left.State != core.Failed {
+			resp.Diagnostics.AddWarning("Machine "+left.Name+" is not ready", fmt.Sprintf("The apply was interrupted while it was %s on node %s (%s). The next apply goes on with it; destroy gives it back.", left.State, left.Node, told.phase()))
+			return
+		}
+	case known:
+		resp.State.RemoveResource(ctx) // nothing is held under this ID, and nothing ever will be
+	}
+	orderFault(&resp.Diagnostics, err, &told)
+}
+
+// left looks at what an operation left behind, however that ended. An ID that the pool
+// does not know has ended for us: whoever asked has been answered.
+func (r *machineResource) left(ctx context.Context, id core.AllocationID) (there core.Machine, known bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
+	there, err := r.pool.Machine(ctx, id)
+	if core.Is(err, core.NotFound) {
+		return core.Machine{State: core.Released}, true
+	}
+	return there, err == nil
+}
+
+// power brings the power to where it is wanted, and writes down where it is.
+func (r *machineResource) power(ctx context.Context, m *machineModel, wanted types.String, diags *diag.Diagnostics) {
+	id, is := core.AllocationID(m.ID.ValueString()), types.StringNull()
+	if state, err := r.pool.Power(ctx, id); err == nil {
+		is = textOf(powerWord(state))
+	}
+	if wanted.IsUnknown() || wanted.IsNull() || wanted.Equal(is) {
+		m.PowerState = is
+		return
+	}
+	m.PowerState = wanted
+	verb := core.TurnOn
+	if wanted.ValueString() == powerOff {
+		verb = core.ShutDown
+	}
+	if err := r.pool.SetPower(ctx, id, verb); err != nil {
+		m.PowerState = is
+		fault(diags, err, path.Root("power_state"))
+	}
+}
+
+// Read asks the pool, and the server's BMC for the power.
+func (r *machineResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	var state machineModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	limit, diags := state.Timeouts.Read(ctx, readTimeout)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	there, err := r.pool.Machine(ctx, core.AllocationID(state.ID.ValueString()))
+	switch {
+	case core.Is(err, core.NotFound) && state.Node.IsNull():
+		resp.State.RemoveResource(ctx) // its create never got to take a server
+		return
+	case core.Is(err, core.NotFound):
+		fault(&resp.Diagnostics, &core.Error{
+			Op: "find machine", Allocation: state.Name.ValueString(), Kind: core.NotFound,
+			Err:  fmt.Errorf("this pool has never had %s, and a pool forgets none: it is not the pool in which the machine was made", state.ID.ValueString()),
+			Hint: "see the provider's url and " + envURL + "; if that pool is lost for good, 'terraform state rm' forgets the machine",
+		}, path.Empty())
+		return
+	case err != nil:
+		fault(&resp.Diagnostics, err, path.Empty())
+		return
+	case there.State.Ended():
+		resp.Diagnostics.AddWarning("Machine "+there.Name+" was given up", fmt.Sprintf("It is %s since %s: %s. Terraform did not do that; a plan takes a server anew.", there.State, there.EndedAt.UTC().Format(time.RFC3339), there.Reason))
+		resp.State.RemoveResource(ctx)
+		return
+	}
+	resp.Diagnostics.Append(state.fill(ctx, there)...)
+	if there.State == core.Deployed {
+		r.look(ctx, &state, &resp.Diagnostics)
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.ID})...)
+}
+
+// look writes down whether the power is on. A BMC that is silent now is no reason to
+// plan nothing at all.
+func (r *machineResource) look(ctx context.Context, m *machineModel, diags *diag.Diagnostics) {
+	power, err := r.pool.Power(ctx, core.AllocationID(m.ID.ValueString()))
+	if err != nil {
+		summary, detail := explain(err, "")
+		diags.AddAttributeWarning(path.Root("power_state"), summary, detail+"\n\nThe power is taken to be as it was.")
+		return
+	}
+	if word := powerWord(power); word != "" {
+		m.PowerState = types.StringValue(word)
+	}
+}
+
+// Update changes what can be changed in place, and deploys anew where the plan said so.
+func (r *machineResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var config, plan, state machineModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	limit, diags := plan.Timeouts.Update(ctx, updateTimeout)
+	resp.Diagnostics.Append(diags...)
+	o, _, diags := order(ctx, config, plan)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	o.ID, o.Owner, o.DeployTimeout = core.AllocationID(state.ID.ValueString()), state.Owner.ValueString(), limit
+	ctx, cancel := context.WithTimeout(ctx, limit+margin)
+	defer cancel()
+
+	there, err := r.rename(ctx, o, state)
+	if err != nil {
+		resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.ID})...)
+		orderFault(&resp.Diagnostics, err, nil)
+		return
+	}
+	var told story
+	wanted := plan.PowerState
+	if plan.Address.IsUnknown() || there.State != core.Deployed {
+		there, err = r.deploy(ctx, o, there, told.report(ctx))
+	}
+	if err != nil {
+		left, known := r.left(ctx, o.ID)
+		if known && left.State == core.Deployed {
+			plan.keepDeployed(state) // it was not touched
+		}
+		if known {
+			resp.Diagnostics.Append(plan.fill(ctx, left)...)
+		}
+		plan.settle()
+		orderFault(&resp.Diagnostics, err, &told)
+	} else {
+		resp.Diagnostics.Append(plan.fill(ctx, there)...)
+		r.power(ctx, &plan, wanted, &resp.Diagnostics)
+		plan.settle()
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.ID})...)
+	resp.Diagnostics.Append(resp.Private.SetKey(ctx, importedKey, []byte("false"))...)
+}
+
+// keepDeployed takes what was deployed from the state before.
+func (m *machineModel) keepDeployed(state machineModel) {
+	m.Image, m.Hostname, m.SSHUser, m.SSHPort, m.SSHKeys = state.Image, state.Hostname, state.SSHUser, state.SSHPort, state.SSHKeys
+	m.UserData, m.UserDataWOVersion, m.PowerState = state.UserData, state.UserDataWOVersion, state.PowerState
+}
+
+// rename changes name and labels, where they differ.
+func (r *machineResource) rename(ctx context.Context, o core.Order, state machineModel) (core.Machine, error) {
+	before, diags := labelsOf(ctx, state.Labels)
+	if diags.HasError() {
+		return core.Machine{}, errors.New(diags.Errors()[0].Detail())
+	}
+	if state.Name.ValueString() == o.Name && maps.Equal(before, o.Labels) {
+		return r.pool.Machine(ctx, o.ID)
+	}
+	change := core.MachineChange{Name: &o.Name, Labels: map[string]*string{}}
+	for key := range before {
+		change.Labels[key] = nil
+	}
+	for key, value := range o.Labels {
+		change.Labels[key] = &value
+	}
+	return r.pool.Change(ctx, o.ID, change)
+}
+
+// deploy brings a machine to Deployed. One that never got there is gone on with as it
+// was created, so that another server may take the place of one that fails.
+func (r *machineResource) deploy(ctx context.Context, o core.Order, there core.Machine, report core.Reporter) (core.Machine, error) {
+	if there.State != core.Deployed {
+		m, err := r.pool.Create(ctx, o, report)
+		if !core.Is(err, core.Exists) {
+			return m, err
+		}
+	}
+	return r.pool.Deploy(ctx, o, report)
+}
+
+// Delete gives the server back, whatever state it is in.
+func (r *machineResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	var state machineModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	usual := releaseTimeout
+	if state.WaitClean.ValueBool() {
+		usual = cleanTimeout
+	}
+	limit, diags := state.Timeouts.Delete(ctx, usual)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if state.protected() {
+		resp.Diagnostics.Append(protection(state, "destroy"))
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var told story
+	err := r.pool.Release(ctx, core.AllocationID(state.ID.ValueString()), core.ReleaseOptions{WaitClean: state.WaitClean.ValueBool(), Reason: "terraform destroy"}, told.report(ctx))
+	if err != nil {
+		orderFault(&resp.Diagnostics, err, &told)
+	}
+}
+
+// protected reports whether the machine may not be given up. One that never was
+// deployed holds nothing that is worth it.
+func (m machineModel) protected() bool {
+	return m.DeletionProtection.ValueBool() && m.State.ValueString() == string(core.Deployed)
+}
+
+func protection(m machineModel, what string) diag.Diagnostic {
+	return diag.NewAttributeErrorDiagnostic(path.Root("deletion_protection"), "Machine "+m.Name.ValueString()+" is protected",
+		"To "+what+" would give node "+m.Node.ValueString()+" back and erase its disks.\n\nWhat to do: set deletion_protection = false, apply that, and then ask again.")
+}

@@ -1,0 +1,120 @@
+// Package provider is metalpool's provider for Terraform: each of Terraform's verbs,
+// said to a pool.
+//
+// It holds no knowledge of servers. It turns configuration into a core.Order, calls a
+// core.Service, and turns what comes back into state and diagnostics. What it must care
+// for itself is Terraform's own life: what a killed provider had to say is never stored,
+// an error of create dooms what was created, and the state is plain text.
+package provider
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/open"
+)
+
+// Address is the provider's name in the registry.
+const Address = "registry.terraform.io/metalpool/metalpool"
+
+// The environment that a provider reads where its block says nothing.
+const (
+	envURL   = open.EnvURL
+	envToken = "METALPOOL_TOKEN"
+	envOwner = core.EnvOwner
+)
+
+// metal is the provider.
+type metal struct{ version string }
+
+// New returns what makes a provider of this version.
+func New(version string) func() provider.Provider {
+	return func() provider.Provider { return &metal{version: version} }
+}
+
+// pool is what a configured provider gives its resources and data sources.
+type pool struct {
+	core.Service
+	owner string
+}
+
+func (p *metal) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
+	resp.TypeName, resp.Version = "metalpool", p.version
+}
+
+type metalModel struct {
+	URL   types.String `tfsdk:"url"`
+	Token types.String `tfsdk:"token"`
+	Owner types.String `tfsdk:"owner"`
+}
+
+func (p *metal) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Takes bare-metal servers from a metalpool, keeps them as declared, and gives them back erased.",
+		Attributes: map[string]schema.Attribute{
+			"url": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "The pool: a path, or `sqlite:///path/pool.db`. Read from `METALPOOL_URL` where it is left out; without either it is the pool in your home folder, `~/.local/share/metalpool/pool.db`.",
+			},
+			"token": schema.StringAttribute{
+				Optional: true, Sensitive: true,
+				MarkdownDescription: "Token for a pool behind `https://`. Better kept in `METALPOOL_TOKEN`, which is read where this is left out. It is never part of the state.",
+			},
+			"owner": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "Who owns what is taken, such as `team-a/prod`. Read from `METALPOOL_OWNER` where it is left out; behind `https://` the token tells. Give it the same value wherever this configuration is applied: an apply that was killed is gone on with by the next one of the same owner.",
+			},
+		},
+	}
+}
+
+func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
+	var m metalModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	read := func(name string, v types.String, env string) string {
+		if v.IsUnknown() {
+			fault(&resp.Diagnostics, &core.Error{
+				Op: "open pool", Kind: core.Invalid, Err: errors.New(name + " is not known before the apply"),
+				Hint: "apply what it comes from first, with -target, or set " + env,
+			}, path.Root(name))
+		}
+		return firstOf(v.ValueString(), env)
+	}
+	url, token, owner := read("url", m.URL, envURL), read("token", m.Token, envToken), read("owner", m.Owner, envOwner)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if owner == "" && token == "" {
+		fault(&resp.Diagnostics, &core.Error{
+			Op: "open pool", Kind: core.Invalid, Err: errors.New("nobody is named who owns what is taken"),
+			Hint: `set owner = "team-a/prod" in the provider's block, or ` + envOwner + "; user@host would be somebody else on the next machine that applies",
+		}, path.Root("owner"))
+		return
+	}
+	service, err := open.Service(ctx, url, open.Options{Token: token, Log: logger(ctx)})
+	if err != nil {
+		fault(&resp.Diagnostics, err, path.Root("url"))
+		return
+	}
+	ready := &pool{Service: service, owner: owner}
+	resp.ResourceData, resp.DataSourceData = ready, ready
+}
+
+func (p *metal) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{newMachineResource}
+}
+
+func (p *metal) DataSources(context.Context) []func() datasource.DataSource {
+	return []func() datasource.DataSource{newNodesData, newMachineData, newPoolsData, newImagesData, newMatchData}
+}
