@@ -38,7 +38,7 @@ func checkLabels(op, machine string, labels map[string]string) error {
 	return nil
 }
 
-// Change renames and labels a machine; see Service.
+// Change renames a machine, labels it, or asks other things of it; see Service.
 func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (Machine, error) {
 	if c.Name != nil && !namePattern().MatchString(*c.Name) {
 		return Machine{}, &Error{Op: "rename", Allocation: string(id), Kind: Invalid, Err: fmt.Errorf("%q is not a machine name", *c.Name), Hint: "use letters, digits and dashes, at most 63"}
@@ -71,7 +71,10 @@ func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (
 		if err := checkLabels("change", a.Name, a.Labels); err != nil {
 			return err
 		}
-		if a.Name == before.Name && maps.Equal(a.Labels, before.Labels) {
+		if err := askAnew(tx, &a, c.Request); err != nil {
+			return err
+		}
+		if a.Name == before.Name && maps.Equal(a.Labels, before.Labels) && sameJSON(a.Request, before.Request) {
 			return nil
 		}
 		if err := swapAllocation(tx, &a); err != nil {
@@ -83,6 +86,38 @@ func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (
 		err = &Error{Op: "change", Allocation: string(id), Kind: NotFound, Err: errors.New("no allocation has this ID"), Hint: "see 'metalpool machine list'"}
 	}
 	return machineOf(a), err
+}
+
+// askAnew puts another request in the place of the one that a machine was made with.
+func askAnew(tx Tx, a *Allocation, r *Request) error {
+	if r == nil {
+		return nil
+	}
+	bad := func(hint, format string, args ...any) error {
+		return &Error{Op: "change", Allocation: a.Name, Node: a.Node, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	next := *r
+	if next.Pool == "" {
+		next.Pool = DefaultPool
+	}
+	if next.Arch == "" {
+		next.Arch = a.Request.Arch // by default the image's, which it was made with
+	}
+	if next.Pool != a.Request.Pool {
+		return bad("create another one there", "the machine is of pool %q and stays there", a.Request.Pool)
+	}
+	if !a.State.Owned() {
+		return bad("wait until it has one", "the machine has no node yet")
+	}
+	n, err := tx.Node(a.Node)
+	if err != nil {
+		return err
+	}
+	if why := Mismatch(n, next); why != "" {
+		return bad("create another machine for it", "its node %s", why)
+	}
+	a.Request = next
+	return nil
 }
 
 func changedLabels(there map[string]string, change map[string]*string) map[string]string {
@@ -104,6 +139,9 @@ func changedLabels(there map[string]string, change map[string]*string) map[strin
 func changeNote(before, after Allocation) string {
 	if before.Name != after.Name {
 		return fmt.Sprintf("%s/%s is called %s now", before.Owner, before.Name, after.Name)
+	}
+	if !sameJSON(before.Request, after.Request) {
+		return "requirements changed; its node satisfies them"
 	}
 	return "labels changed"
 }

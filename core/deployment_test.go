@@ -168,6 +168,10 @@ func TestChange(t *testing.T) {
 	if _, err := e.MachineNamed(t.Context(), "ann", "web-1"); !core.Is(err, core.NotFound) {
 		t.Errorf("its old name: %v", err)
 	}
+	asked := core.Request{CPUs: 1, Labels: []core.Selector{{Label: "rack", Op: core.OpNotEqual, Values: []string{"nowhere"}}}}
+	if m, err := e.Change(t.Context(), "a-1", core.MachineChange{Request: &asked}); err != nil || m.Request.CPUs != 1 || len(m.Request.Labels) != 1 || m.Request.Pool != core.DefaultPool {
+		t.Errorf("what its node has: %+v, %v", m.Request, err)
+	}
 	bad, taken := "no spaces", "web-2"
 	for what, c := range map[string]struct {
 		change core.MachineChange
@@ -175,6 +179,8 @@ func TestChange(t *testing.T) {
 	}{
 		"a name of somebody": {core.MachineChange{Name: &taken}, core.Exists},
 		"a bad name":         {core.MachineChange{Name: &bad}, core.Invalid},
+		"what it lacks":      {core.MachineChange{Request: &core.Request{CPUs: 4096}}, core.Invalid},
+		"another pool":       {core.MachineChange{Request: &core.Request{Pool: "lab"}}, core.Invalid},
 		"a bad label":        {core.MachineChange{Labels: map[string]*string{"a b": &tier}}, core.Invalid},
 	} {
 		if _, err := e.Change(t.Context(), "a-1", c.change); !core.Is(err, c.kind) {

@@ -31,8 +31,8 @@ type Service interface {
 	// allocation's own. Called again with the same order it goes on, and is done where
 	// that one was deployed; see Order.Revision.
 	Deploy(ctx context.Context, o Order, report Reporter) (Machine, error)
-	// Change renames and labels a machine, whatever state it is in, and changes who may
-	// log in to it.
+	// Change renames and labels a machine, whatever state it is in, takes other
+	// requirements down that its node satisfies, and changes who may log in.
 	Change(ctx context.Context, id AllocationID, c MachineChange) (Machine, error)
 	// Release gives a machine up. It returns once Cleaning is committed and Off was
 	// read back, or, with WaitClean, when the node is Available or Quarantined. It is
@@ -83,6 +83,9 @@ type MachineChange struct {
 	// Keys replace the keys that may log in, on the machine itself. It has to run, and
 	// its pool has to keep a management key. Keys that others put there stay.
 	Keys []string
+	// Request is what the machine's node is asked to have from now on. It must have that
+	// already: a machine keeps its node, and its pool.
+	Request *Request
 }
 
 // ReleaseOptions says how to give a machine up.

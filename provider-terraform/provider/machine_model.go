@@ -118,7 +118,10 @@ func labelsOf(ctx context.Context, m types.Map) (map[string]string, diag.Diagnos
 // configuration knows stays as it is.
 func (m *machineModel) fill(ctx context.Context, there core.Machine) diag.Diagnostics {
 	var diags diag.Diagnostics
-	m.ID, m.Owner, m.Name = types.StringValue(string(there.ID)), types.StringValue(there.Owner), types.StringValue(there.Name)
+	if m.ID.IsNull() { // an ID may stand for another one's machine, and never changes
+		m.ID = types.StringValue(string(there.ID))
+	}
+	m.Owner, m.Name = types.StringValue(there.Owner), types.StringValue(there.Name)
 	m.State, m.Pool, m.Node = types.StringValue(string(there.State)), types.StringValue(there.Pool), textOf(string(there.Node))
 	m.CreatedAt = types.StringValue(there.CreatedAt.UTC().Format(time.RFC3339))
 	m.Arch = sameText(m.Arch, there.Request.Arch, arch.read)

@@ -85,13 +85,14 @@ func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest
 	if err == nil {
 		plan.ID = types.StringValue(string(there.ID)) // another one where a killed create is gone on with
 		resp.Diagnostics.Append(plan.fill(ctx, there)...)
-		r.power(work, &plan, wanted, &resp.Diagnostics)
+		r.power(work, &plan, there.Access, wanted, &resp.Diagnostics)
 		save()
 		return
 	}
 	left, known := r.left(ctx, o.ID)
 	switch {
 	case known && left.State.Owned():
+		plan.ID = types.StringValue(string(left.ID))
 		resp.Diagnostics.Append(plan.fill(ctx, left)...)
 		save()
 		if ctx.Err() != nil && left.State != core.Failed {
@@ -116,8 +117,9 @@ func (r *machineResource) left(ctx context.Context, id core.AllocationID) (there
 	return there, err == nil
 }
 
-// power brings the power to where it is wanted, and writes down where it is.
-func (r *machineResource) power(ctx context.Context, m *machineModel, wanted types.String, diags *diag.Diagnostics) {
+// power brings the power to where it is wanted, and writes down where it is. A machine
+// that is turned on is waited for until SSH answers.
+func (r *machineResource) power(ctx context.Context, m *machineModel, access core.Access, wanted types.String, diags *diag.Diagnostics) {
 	id, is := core.AllocationID(m.ID.ValueString()), types.StringNull()
 	if state, err := r.pool.Power(ctx, id); err == nil {
 		is = textOf(powerWord(state))
@@ -131,7 +133,11 @@ func (r *machineResource) power(ctx context.Context, m *machineModel, wanted typ
 	if wanted.ValueString() == powerOff {
 		verb = core.ShutDown
 	}
-	if err := r.pool.SetPower(ctx, id, verb); err != nil {
+	err := r.pool.SetPower(ctx, id, verb)
+	if err == nil && verb == core.TurnOn {
+		err = core.AwaitSSH(ctx, access)
+	}
+	if err != nil {
 		m.PowerState = is
 		fault(diags, err, path.Root("power_state"))
 	}
@@ -148,6 +154,7 @@ func (r *machineResource) Read(ctx context.Context, req resource.ReadRequest, re
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.ID})...)
 	there, err := r.pool.Machine(ctx, core.AllocationID(state.ID.ValueString()))
 	switch {
 	case core.Is(err, core.NotFound) && state.Node.IsNull():
@@ -173,7 +180,6 @@ func (r *machineResource) Read(ctx context.Context, req resource.ReadRequest, re
 		r.look(ctx, &state, &resp.Diagnostics)
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
-	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.ID})...)
 }
 
 // look writes down whether the power is on. A BMC that is silent now is no reason to
@@ -207,7 +213,7 @@ func (r *machineResource) Update(ctx context.Context, req resource.UpdateRequest
 	ctx, cancel := context.WithTimeout(ctx, limit+margin)
 	defer cancel()
 
-	there, err := r.rename(ctx, o, state)
+	there, err := r.change(ctx, o, plan, state)
 	if err != nil {
 		resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.ID})...)
 		orderFault(&resp.Diagnostics, err, nil)
@@ -230,7 +236,7 @@ func (r *machineResource) Update(ctx context.Context, req resource.UpdateRequest
 		orderFault(&resp.Diagnostics, err, &told)
 	} else {
 		resp.Diagnostics.Append(plan.fill(ctx, there)...)
-		r.power(ctx, &plan, wanted, &resp.Diagnostics)
+		r.power(ctx, &plan, there.Access, wanted, &resp.Diagnostics)
 		plan.settle()
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
@@ -244,16 +250,21 @@ func (m *machineModel) keepDeployed(state machineModel) {
 	m.UserData, m.UserDataWOVersion, m.PowerState = state.UserData, state.UserDataWOVersion, state.PowerState
 }
 
-// rename changes name and labels, where they differ.
-func (r *machineResource) rename(ctx context.Context, o core.Order, state machineModel) (core.Machine, error) {
+// change brings the pool's notes on a machine to where they are planned: its name, its
+// labels, and what its node is asked to have.
+func (r *machineResource) change(ctx context.Context, o core.Order, plan, state machineModel) (core.Machine, error) {
 	before, diags := labelsOf(ctx, state.Labels)
 	if diags.HasError() {
 		return core.Machine{}, errors.New(diags.Errors()[0].Detail())
 	}
-	if state.Name.ValueString() == o.Name && maps.Equal(before, o.Labels) {
+	asked := !state.Requirements.Equal(plan.Requirements)
+	if state.Name.Equal(plan.Name) && maps.Equal(before, o.Labels) && !asked {
 		return r.pool.Machine(ctx, o.ID)
 	}
 	change := core.MachineChange{Name: &o.Name, Labels: map[string]*string{}}
+	if asked {
+		change.Request = &o.Request
+	}
 	for key := range before {
 		change.Labels[key] = nil
 	}

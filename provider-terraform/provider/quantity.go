@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -49,12 +50,12 @@ func (q quantity[T]) PlanModifyString(_ context.Context, req planmodifier.String
 	}
 }
 
-// exactly writes a size so that it reads back as the same.
+// exactly writes a size so that it reads back as the same, the way people do: 64GiB.
 func exactly(b core.Bytes) string {
 	if again, err := core.ParseBytes(b.String()); err == nil && again == b {
-		return b.String()
+		return strings.ReplaceAll(b.String(), " ", "")
 	}
-	return fmt.Sprintf("%d B", int64(b))
+	return fmt.Sprintf("%dB", int64(b))
 }
 
 // readSpeed reads one port's speed, in Mbit/s.
