@@ -31,6 +31,13 @@ func orderFault(diags *diag.Diagnostics, err error, s *story) {
 	add(diags, diag.NewErrorDiagnostic(summary, detail), attributeOf(err))
 }
 
+// taken adds that there is a machine of this name already, and how to have that one.
+func taken(diags *diag.Diagnostics, err error, there core.Machine) {
+	summary, detail := explain(err, "")
+	detail += "\n\nIf it is this configuration's, whose state was lost: terraform import ADDRESS " + string(there.ID)
+	add(diags, diag.NewErrorDiagnostic(summary, detail), path.Root("name"))
+}
+
 // orderDoubt adds as a warning what may be different by the time of the apply.
 func orderDoubt(diags *diag.Diagnostics, err error, doubt string) {
 	summary, detail := explain(err, "")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -79,9 +80,13 @@ func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest
 		return
 	}
 	var told story
-	work, cancel := context.WithTimeout(ctx, o.Wait+limit+margin)
+	work, cancel := context.WithTimeout(ctx, o.Wait+2*limit+margin)
 	defer cancel()
 	there, err := r.pool.Create(work, o, told.report(ctx))
+	if core.Is(err, core.NoCapacity) && plan.Wait.IsNull() && r.erasing(work, o) {
+		o.Wait = limit
+		there, err = r.pool.Create(work, o, told.report(ctx))
+	}
 	if err == nil {
 		plan.ID = types.StringValue(string(there.ID)) // another one where a killed create is gone on with
 		resp.Diagnostics.Append(plan.fill(ctx, there)...)
@@ -102,7 +107,20 @@ func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest
 	case known:
 		resp.State.RemoveResource(ctx) // nothing is held under this ID, and nothing ever will be
 	}
+	if core.Is(err, core.Exists) {
+		if other, lookErr := r.pool.MachineNamed(work, o.Owner, o.Name); lookErr == nil {
+			taken(&resp.Diagnostics, err, other)
+			return
+		}
+	}
 	orderFault(&resp.Diagnostics, err, &told)
+}
+
+// erasing reports whether a server that would do is being erased: after a replacement
+// it is often the only one.
+func (r *machineResource) erasing(ctx context.Context, o core.Order) bool {
+	candidates, err := r.pool.Match(ctx, o)
+	return err == nil && slices.ContainsFunc(candidates, func(c core.Candidate) bool { return c.Passes && c.State == core.Cleaning })
 }
 
 // left looks at what an operation left behind, however that ended. An ID that the pool

@@ -126,7 +126,7 @@ func (r *machineResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 			"wait": schema.StringAttribute{
 				Optional: true, Validators: []validator.String{duration{}},
-				MarkdownDescription: "How long to queue, first come first served, while all matching servers are taken, such as `30m`; by default not at all." + setting,
+				MarkdownDescription: "How long to queue, first come first served, while all matching servers are taken, such as `30m`; `0s` is not at all. By default only for servers that are being erased, as after a replacement, and as long as `timeouts` allows for create." + setting,
 			},
 			"wait_clean": schema.BoolAttribute{
 				Optional:            true,
