@@ -35,6 +35,7 @@ type machineDataModel struct {
 	SSHUser       types.String      `tfsdk:"ssh_user"`
 	SSHPort       types.Int64       `tfsdk:"ssh_port"`
 	SSHHostKeys   types.List        `tfsdk:"ssh_host_keys"`
+	SSHHostKey    types.String      `tfsdk:"ssh_host_key"`
 	SSHKnownHosts types.String      `tfsdk:"ssh_known_hosts"`
 	CreatedAt     types.String      `tfsdk:"created_at"`
 }
@@ -74,6 +75,7 @@ func (d *machineData) Schema(_ context.Context, _ datasource.SchemaRequest, resp
 			"ssh_user":        text("Who logs in."),
 			"ssh_port":        number("Port of SSH."),
 			"ssh_host_keys":   schema.ListAttribute{Computed: true, ElementType: textType, MarkdownDescription: "Its public host keys."},
+			"ssh_host_key":    text("The one of these keys that Terraform's own SSH client asks for."),
 			"ssh_known_hosts": text("The same keys as lines of a `known_hosts` file."),
 			"created_at":      text("When its server was taken, RFC 3339."),
 		},
@@ -106,7 +108,7 @@ func (d *machineData) Read(ctx context.Context, req datasource.ReadRequest, resp
 		SSHHostKeys: texts(there.Access.HostKeys), CreatedAt: textOf(there.CreatedAt.UTC().Format(time.RFC3339)),
 	}
 	if len(there.Access.HostKeys) > 0 {
-		m.SSHKnownHosts = textOf(knownHosts(there.Access))
+		m.SSHHostKey, m.SSHKnownHosts = textOf(hostKey(there.Access.HostKeys)), textOf(knownHosts(there.Access))
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/metalpool/metalpool/core"
@@ -25,6 +26,7 @@ type machineModel struct {
 	Address       types.String `tfsdk:"address"`
 	DockerPort    types.Int64  `tfsdk:"docker_port"`
 	SSHHostKeys   types.List   `tfsdk:"ssh_host_keys"`
+	SSHHostKey    types.String `tfsdk:"ssh_host_key"`
 	SSHKnownHosts types.String `tfsdk:"ssh_known_hosts"`
 
 	Name         types.String `tfsdk:"name"`
@@ -130,9 +132,9 @@ func (m *machineModel) fill(ctx context.Context, there core.Machine) diag.Diagno
 	if there.Access.SSHUser != "" {
 		m.SSHUser, m.SSHPort = types.StringValue(there.Access.SSHUser), numberOf(there.Access.SSHPort)
 	}
-	m.SSHHostKeys, m.SSHKnownHosts = types.ListNull(textType), types.StringNull()
+	m.SSHHostKeys, m.SSHHostKey, m.SSHKnownHosts = types.ListNull(textType), types.StringNull(), types.StringNull()
 	if len(there.Access.HostKeys) > 0 {
-		m.SSHHostKeys = texts(there.Access.HostKeys)
+		m.SSHHostKeys, m.SSHHostKey = texts(there.Access.HostKeys), types.StringValue(hostKey(there.Access.HostKeys))
 		m.SSHKnownHosts = types.StringValue(knownHosts(there.Access))
 	}
 	if len(there.Keys) > 0 {
@@ -148,7 +150,7 @@ func (m *machineModel) fill(ctx context.Context, there core.Machine) diag.Diagno
 
 // settle makes null what is still unknown, since no answer to Terraform may be.
 func (m *machineModel) settle() {
-	for _, v := range []*types.String{&m.ID, &m.Owner, &m.State, &m.CreatedAt, &m.Address, &m.SSHKnownHosts, &m.Pool, &m.Node, &m.Arch, &m.Image, &m.Hostname, &m.SSHUser, &m.PowerState} {
+	for _, v := range []*types.String{&m.ID, &m.Owner, &m.State, &m.CreatedAt, &m.Address, &m.SSHHostKey, &m.SSHKnownHosts, &m.Pool, &m.Node, &m.Arch, &m.Image, &m.Hostname, &m.SSHUser, &m.PowerState} {
 		if v.IsUnknown() {
 			*v = types.StringNull()
 		}
@@ -172,6 +174,17 @@ func sameText[T comparable](written types.String, there string, read func(string
 		}
 	}
 	return textOf(there)
+}
+
+// hostKey is the key that Go's SSH client, which Terraform has, asks a server for that
+// has several: ECDSA comes first. One that it does not ask for is a mismatch to it.
+func hostKey(keys []string) string {
+	for _, k := range keys {
+		if strings.HasPrefix(k, ssh.KeyAlgoECDSA256+" ") {
+			return k
+		}
+	}
+	return keys[0]
 }
 
 // knownHosts writes lines of a known_hosts file.

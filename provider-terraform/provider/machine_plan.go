@@ -131,7 +131,7 @@ func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 // expectDeploy makes unknown what a deploy makes anew.
 func expectDeploy(plan *machineModel) {
 	plan.State = types.StringValue(string(core.Deployed))
-	plan.Address, plan.SSHKnownHosts = types.StringUnknown(), types.StringUnknown()
+	plan.Address, plan.SSHHostKey, plan.SSHKnownHosts = types.StringUnknown(), types.StringUnknown(), types.StringUnknown()
 	plan.DockerPort, plan.SSHHostKeys = types.Int64Unknown(), types.ListUnknown(textType)
 	// A machine that never came this far does not know these yet.
 	for _, v := range []*types.String{&plan.Node, &plan.Arch, &plan.Image, &plan.Hostname, &plan.SSHUser, &plan.PowerState} {

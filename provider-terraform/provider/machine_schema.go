@@ -74,8 +74,9 @@ func (r *machineResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 			"ssh_host_keys": schema.ListAttribute{
 				Computed: true, ElementType: textType, PlanModifiers: []planmodifier.List{listplanmodifier.UseStateForUnknown()},
-				MarkdownDescription: "The public host keys that were made for this deploy, for `connection { host_key = … }`: nobody else can pose as the machine.",
+				MarkdownDescription: "The public host keys that were made for this deploy: nobody else can pose as the machine.",
 			},
+			"ssh_host_key":    computed("The one of these keys that Terraform's own SSH client asks for, for `connection { host_key = … }`."),
 			"ssh_known_hosts": computed("The same keys as lines of a `known_hosts` file."),
 			"name": schema.StringAttribute{
 				Required: true, Validators: notEmpty,
