@@ -185,7 +185,8 @@ func killedApply(t *testing.T, w *work, name string, _ core.NodeID) {
 	w.mended(t, name, before)
 }
 
-func lostState(t *testing.T, w *work, name string, _ core.NodeID) {
+func lostState(t *testing.T, w *work, name string, node core.NodeID) {
+	w.write(t, machineBlock(name, fmt.Sprintf("node = %q", node), `user_data = "#!/bin/sh\n"`))
 	w.apply(t)
 	before, _ := w.r.machine(t, name)
 	if err := os.Remove(filepath.Join(w.dir, "terraform.tfstate")); err != nil {
@@ -193,7 +194,12 @@ func lostState(t *testing.T, w *work, name string, _ core.NodeID) {
 	}
 	says(t, w.refuse(t), "exists", string(before.ID), "metalpool machine release "+string(before.ID), "terraform import")
 	w.run(t, "import", web, string(before.ID))
+	// What nobody but the configuration knows is taken as given, and deploys nothing.
+	says(t, w.run(t, "plan", "-no-color"), "will be updated in-place", "Machine "+name+" was imported")
 	w.mended(t, name, before)
+	if after, _ := w.r.machine(t, name); after.Access.HostKeys[0] != before.Access.HostKeys[0] {
+		t.Error("it was deployed anew")
+	}
 }
 
 func failedDeploy(t *testing.T, w *work, name string, node core.NodeID) {

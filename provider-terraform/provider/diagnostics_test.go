@@ -1,0 +1,52 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+func TestDiagnostics(t *testing.T) {
+	deep := &core.Error{
+		Op: "create", Allocation: "web-1", Kind: core.Backend,
+		Err: &core.Error{Op: "write", Node: "n7", Kind: core.Backend, Err: errors.New("medium error"), Hint: "see 'metalpool node events n7'; the same request tries again, release gives it back"},
+	}
+	told := &story{last: core.Progress{Step: "write image", Message: "43%"}}
+	for _, test := range []struct {
+		name    string
+		err     error
+		at      path.Path
+		summary string
+		says    []string
+	}{
+		{"of a node", deep, path.Empty(), "Create web-1: backend", []string{"medium error", "Node: n7", "Phase: write image: 43%", "What to do: see 'metalpool node events n7'", "terraform untaint"}},
+		{"of an image", &core.Error{Op: "find image debain", Kind: core.NotFound, Err: errors.New("no such image"), Hint: "there are: debian"}, path.Root("image"), "Find image debain: not found", []string{"there are: debian"}},
+		{"of a pool", fmt.Errorf("so: %w", &core.Error{Op: "find pool ci", Kind: core.NotFound}), path.Root("pool"), "Find pool ci: not found", nil},
+		{"of capacity", &core.Error{Op: "acquire", Allocation: "web-1", Kind: core.NoCapacity, Err: errors.New("0 of 6"), Hint: "wait for one with --metalpool-wait 30m"}, path.Root("requirements"), "Acquire web-1: no capacity", []string{"0 of 6", `wait = "30m"`}},
+		{"of a name", &core.Error{Op: "acquire", Allocation: "web-1", Kind: core.Exists}, path.Root("name"), "Acquire web-1: exists", nil},
+		{"of a named node", &core.Error{Op: "acquire", Allocation: "web-1", Node: "n9", Kind: core.NotFound}, path.Root("node"), "Acquire web-1: not found", []string{"Node: n9"}},
+		{"of metalpool", &core.Error{Op: "write", Kind: core.Internal, Err: errors.New("short")}, path.Empty(), "Write: internal", []string{"please report it"}},
+		{"of nobody", errors.New("disk full"), path.Empty(), "metalpool failed", []string{"disk full", "please report it"}},
+	} {
+		var diags diag.Diagnostics
+		orderFault(&diags, test.err, told)
+		at := path.Empty()
+		if with, ok := diags[0].(diag.DiagnosticWithPath); ok {
+			at = with.Path()
+		}
+		if !at.Equal(test.at) || diags[0].Summary() != test.summary {
+			t.Errorf("%s: at %s, %q", test.name, at, diags[0].Summary())
+		}
+		for _, word := range test.says {
+			if !strings.Contains(diags[0].Detail(), word) {
+				t.Errorf("%s does not say %q: %s", test.name, word, diags[0].Detail())
+			}
+		}
+	}
+}

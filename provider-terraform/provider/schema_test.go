@@ -1,0 +1,80 @@
+package provider
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+)
+
+// TestSchemas has the framework look over all schemas, and holds that everything in
+// them is explained.
+func TestSchemas(t *testing.T) {
+	server, err := providerserver.NewProtocol6WithError(New("test")())()
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range resp.Diagnostics {
+		t.Errorf("%s: %s", d.Summary, d.Detail)
+	}
+	if len(resp.ResourceSchemas) == 0 || len(resp.DataSourceSchemas) == 0 {
+		t.Fatal("there are no schemas to look at")
+	}
+	explained(t, "provider", resp.Provider.Block)
+	for name, s := range resp.ResourceSchemas {
+		explained(t, name, s.Block)
+	}
+	for name, s := range resp.DataSourceSchemas {
+		explained(t, "data."+name, s.Block)
+	}
+}
+
+func explained(t *testing.T, where string, b *tfprotov6.SchemaBlock) {
+	attributes(t, where, b.Attributes)
+	for _, nested := range b.BlockTypes {
+		if at := where + "." + nested.TypeName; !strings.HasSuffix(at, ".timeouts") {
+			if nested.Block.Description == "" {
+				t.Errorf("%s is not explained", at)
+			}
+			explained(t, at, nested.Block)
+		}
+	}
+}
+
+func attributes(t *testing.T, where string, list []*tfprotov6.SchemaAttribute) {
+	for _, a := range list {
+		if !strings.HasSuffix(a.Description, ".") {
+			t.Errorf("%s.%s is explained as %q", where, a.Name, a.Description)
+		}
+		if a.NestedType != nil {
+			attributes(t, where+"."+a.Name, a.NestedType.Attributes)
+		}
+	}
+}
+
+// TestChangesAreTold holds that whatever can be set says what its change does.
+func TestChangesAreTold(t *testing.T) {
+	var resp resource.SchemaResponse
+	newMachineResource().Schema(t.Context(), resource.SchemaRequest{}, &resp)
+	for name, a := range resp.Schema.Attributes {
+		told := strings.Contains(a.GetMarkdownDescription(), "**Changing it:**")
+		if settable := a.IsOptional() || a.IsRequired(); settable != told && !a.IsWriteOnly() {
+			t.Errorf("%s can be set: %v; it says what a change does: %v", name, settable, told)
+		}
+	}
+	for _, name := range redeployable {
+		a, there := resp.Schema.Attributes[name]
+		if !there || !strings.Contains(a.GetMarkdownDescription(), redeploy) {
+			t.Errorf("%s is to say that allow_redeploy may list it", name)
+		}
+		if !strings.Contains(resp.Schema.Attributes["allow_redeploy"].GetMarkdownDescription(), "`"+name+"`") {
+			t.Errorf("allow_redeploy does not name %s", name)
+		}
+	}
+}
