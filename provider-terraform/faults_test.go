@@ -237,6 +237,11 @@ func anotherPool(t *testing.T, w *work, name string, _ core.NodeID) {
 	settings := w.settings
 	w.settings = append(w.settings[:len(w.settings):len(w.settings)], "METALPOOL_URL="+other.url)
 	says(t, w.refuse(t), "This pool has never had", "terraform state rm")
+	out, err := w.command(t, "destroy", "-auto-approve", "-no-color", "-refresh=false").CombinedOutput()
+	if err == nil {
+		t.Error("the other pool has taken it for given back")
+	}
+	says(t, string(out), "This pool has never had")
 	w.settings = settings
 	if _, there := w.r.machine(t, name); !there {
 		t.Error("the machine is gone")

@@ -73,7 +73,7 @@ func TestPlan(t *testing.T) {
 	r.unit(t,
 		resource.TestStep{
 			Config:           machineBlock("web-1", needsMemory("1GiB")),
-			ConfigPlanChecks: expect(plancheck.ResourceActionCreate, plancheck.ExpectUnknownValue(web, tfjsonpath.New("address"))),
+			ConfigPlanChecks: expect(plancheck.ResourceActionCreate, plancheck.ExpectUnknownValue(web, tfjsonpath.New("address")), plancheck.ExpectKnownValue(web, tfjsonpath.New("hostname"), text("web-1"))),
 			ConfigStateChecks: []statecheck.StateCheck{
 				id.check(), node.check(), keys.AddStateValue(web, hostKeys),
 				is("state", text("Deployed")), is("power_state", text("on")), is("image", text("lab")), is("hostname", text("web-1")),

@@ -3,20 +3,9 @@ package provider
 import (
 	"context"
 	"log/slog"
-	"os"
-	"sync"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
-
-	"github.com/metalpool/metalpool/core"
 )
-
-func firstOf(value, env string) string {
-	if value != "" {
-		return value
-	}
-	return os.Getenv(env)
-}
 
 // logger writes to Terraform's log, which TF_LOG shows. The engine logs outside of
 // calls, too: what Terraform's log needs is taken from the context of the call that
@@ -61,33 +50,3 @@ func (h tfHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 func (h tfHandler) WithGroup(string) slog.Handler { return h }
-
-// story follows the work on a machine: Terraform's log has each step, and a
-// diagnostic the last one.
-type story struct {
-	mu   sync.Mutex
-	last core.Progress
-}
-
-func (s *story) report(ctx context.Context) core.Reporter {
-	return func(p core.Progress) {
-		s.mu.Lock()
-		again := p.Node == s.last.Node && p.Step == s.last.Step && p.Message == s.last.Message
-		s.last = p
-		s.mu.Unlock()
-		if !again {
-			tflog.Info(ctx, p.Message, map[string]any{"node": string(p.Node), "step": p.Step})
-		}
-	}
-}
-
-// phase is the step that was at work last; "" where none was.
-func (s *story) phase() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.last.Step == "" || s.last.Message == "":
-		return s.last.Step
-	}
-	return s.last.Step + ": " + s.last.Message
-}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -41,9 +40,6 @@ func (r *machineResource) ImportState(ctx context.Context, req resource.ImportSt
 		AllowRedeploy: types.SetNull(textType), DeletionProtection: types.BoolValue(false),
 	}
 	resp.Diagnostics.Append(resp.State.GetAttribute(ctx, path.Root("timeouts"), &m.Timeouts)...)
-	if m.Timeouts.IsNull() {
-		m.Timeouts = timeouts.Value{Object: m.Timeouts.Object}
-	}
 	block, diags := requirements(ctx, there.Request)
 	resp.Diagnostics.Append(diags...)
 	m.Requirements = block

@@ -71,9 +71,9 @@ func powerWord(s core.PowerState) string {
 }
 
 // order is what a configuration asks for. What the configuration leaves out is left to
-// the pool, and never taken from the state: a user that an earlier image had is nothing
-// to ask the next one for. The host name alone is the state's, since by default it is
-// the name of when the machine was created. Where planned still has unknown values, the
+// the pool, and not taken from the state: a user that an earlier image had is nothing to
+// ask the next one for. The host name is the state's, since by default it is the name of
+// when the machine was created. Where planned still has unknown values, the
 // order is not whole, and the second result is false.
 func order(ctx context.Context, config, planned machineModel) (core.Order, bool, diag.Diagnostics) {
 	o := core.Order{
@@ -90,8 +90,11 @@ func order(ctx context.Context, config, planned machineModel) (core.Order, bool,
 		return o, false, nil
 	}
 	r, diags := request(ctx, planned.Requirements)
-	r.Pool, r.Node = config.Pool.ValueString(), core.NodeID(config.Node.ValueString())
-	r.Arch, _ = core.ParseArch(config.Arch.ValueString())
+	// A machine that is there keeps its pool and architecture, also where an import
+	// brought it and the configuration names none; it is pinned to its node by the
+	// configuration alone.
+	r.Pool, r.Node = planned.Pool.ValueString(), core.NodeID(config.Node.ValueString())
+	r.Arch, _ = core.ParseArch(planned.Arch.ValueString())
 	o.Request = r
 	if o.Hostname == "" {
 		o.Hostname = o.Name

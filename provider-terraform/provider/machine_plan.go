@@ -128,6 +128,9 @@ func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	e.tell(state, why, resp)
 }
 
+// deploys reports whether expectDeploy has said so of the plan.
+func (m machineModel) deploys() bool { return m.Address.IsUnknown() }
+
 // expectDeploy makes unknown what a deploy makes anew.
 func expectDeploy(plan *machineModel) {
 	plan.State = types.StringValue(string(core.Deployed))
@@ -202,9 +205,15 @@ func (r *machineResource) planCreate(ctx context.Context, config, plan machineMo
 		return // validated without a provider
 	}
 	plan.Owner = types.StringValue(r.pool.owner)
+	if config.Pool.IsNull() {
+		plan.Pool = types.StringValue(core.DefaultPool)
+	}
+	if config.Hostname.IsNull() {
+		plan.Hostname = plan.Name
+	}
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 	o, whole, diags := order(ctx, config, plan)
 	resp.Diagnostics.Append(diags...)
-	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("owner"), plan.Owner)...)
 	if !whole || resp.Diagnostics.HasError() {
 		return
 	}

@@ -179,11 +179,7 @@ func (r *machineResource) Read(ctx context.Context, req resource.ReadRequest, re
 		resp.State.RemoveResource(ctx) // its create never got to take a server
 		return
 	case core.Is(err, core.NotFound):
-		fault(&resp.Diagnostics, &core.Error{
-			Op: "find machine", Allocation: state.Name.ValueString(), Kind: core.NotFound,
-			Err:  fmt.Errorf("this pool has never had %s, and a pool forgets none: it is not the pool in which the machine was made", state.ID.ValueString()),
-			Hint: "see the provider's url and " + envURL + "; if that pool is lost for good, 'terraform state rm' forgets the machine",
-		}, path.Empty())
+		fault(&resp.Diagnostics, stranger(state), path.Empty())
 		return
 	case err != nil:
 		fault(&resp.Diagnostics, err, path.Empty())
@@ -198,6 +194,16 @@ func (r *machineResource) Read(ctx context.Context, req resource.ReadRequest, re
 		r.look(ctx, &state, &resp.Diagnostics)
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
+}
+
+// stranger says that the pool is not the one in which a machine was made. To take it
+// for released would lose a server.
+func stranger(m machineModel) error {
+	return &core.Error{
+		Op: "find machine", Allocation: m.Name.ValueString(), Kind: core.NotFound,
+		Err:  fmt.Errorf("this pool has never had %s, and a pool forgets none: it is not the pool in which the machine was made", m.ID.ValueString()),
+		Hint: "see the provider's url and " + envURL + "; if that pool is lost for good, 'terraform state rm' forgets the machine",
+	}
 }
 
 // look writes down whether the power is on. A BMC that is silent now is no reason to
@@ -239,7 +245,7 @@ func (r *machineResource) Update(ctx context.Context, req resource.UpdateRequest
 	}
 	var told story
 	wanted := plan.PowerState
-	if plan.Address.IsUnknown() || there.State != core.Deployed {
+	if plan.deploys() || there.State != core.Deployed {
 		there, err = r.deploy(ctx, o, there, told.report(ctx))
 	}
 	if err != nil {
@@ -323,8 +329,13 @@ func (r *machineResource) Delete(ctx context.Context, req resource.DeleteRequest
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	id := core.AllocationID(state.ID.ValueString())
+	if _, err := r.pool.Machine(ctx, id); core.Is(err, core.NotFound) && !state.Node.IsNull() {
+		fault(&resp.Diagnostics, stranger(state), path.Empty())
+		return
+	}
 	var told story
-	err := r.pool.Release(ctx, core.AllocationID(state.ID.ValueString()), core.ReleaseOptions{WaitClean: state.WaitClean.ValueBool(), Reason: "terraform destroy"}, told.report(ctx))
+	err := r.pool.Release(ctx, id, core.ReleaseOptions{WaitClean: state.WaitClean.ValueBool(), Reason: "terraform destroy"}, told.report(ctx))
 	if err != nil {
 		orderFault(&resp.Diagnostics, err, &told)
 	}

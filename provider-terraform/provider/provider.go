@@ -10,6 +10,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"os"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -89,7 +90,10 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 				Hint: "apply what it comes from first, with -target, or set " + env,
 			}, path.Root(name))
 		}
-		return firstOf(v.ValueString(), env)
+		if text := v.ValueString(); text != "" {
+			return text
+		}
+		return os.Getenv(env)
 	}
 	url, token, owner := read("url", m.URL, envURL), read("token", m.Token, envToken), read("owner", m.Owner, envOwner)
 	if resp.Diagnostics.HasError() {
