@@ -15,7 +15,7 @@ func logger(ctx context.Context) *slog.Logger {
 }
 
 type tfHandler struct {
-	ctx   context.Context //nolint:containedctx // Terraform's logger lives in it
+	ctx   context.Context // Terraform's logger lives in it
 	attrs []slog.Attr
 }
 
