@@ -300,5 +300,5 @@ func (w *work) run(t testing.TB, args ...string) string {
 	return string(out)
 }
 
-func (w *work) apply(t testing.TB) string   { return w.run(t, "apply", "-auto-approve", "-no-color") }
-func (w *work) destroy(t testing.TB) string { return w.run(t, "destroy", "-auto-approve", "-no-color") }
+func (w *work) apply(t testing.TB) string { return w.run(t, "apply", "-auto-approve", "-no-color") }
+func (w *work) destroy(t testing.TB)      { w.run(t, "destroy", "-auto-approve", "-no-color") }
