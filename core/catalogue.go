@@ -3,8 +3,8 @@ package core
 import (
 	"context"
 	"fmt"
-	"slices"
 	"iter"
+	"slices"
 	"time"
 )
 
