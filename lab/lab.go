@@ -10,11 +10,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,7 +34,8 @@ type Config struct {
 	// never shrinks.
 	Nodes int
 	// Net is a block of loopback addresses such as 127.77.0.0/16. Empty: Dir's, or one
-	// that no other lab uses.
+	// that no other lab uses. A rack that is elsewhere moves there, and who has enrolled
+	// it is to be told.
 	Net string
 	// Ports at each node's address; and of the control API, at the block's first. 0 is
 	// 8443, 2200 for the serial console, 2222, 2376 and 8442. AgentPort is where the
@@ -64,10 +63,12 @@ type Lab struct {
 	faults  Faults // of whichever machine comes first
 	lock    *os.File
 	net     string
-	nodes   []*Node
-	byID    map[core.NodeID]*Node
-	control *control
-	qemu    *hypervisor // nil where all nodes are simulated
+	// movedFrom is the block that the rack had before.
+	movedFrom string
+	nodes     []*Node
+	byID      map[core.NodeID]*Node
+	control   *control
+	qemu      *hypervisor // nil where all nodes are simulated
 }
 
 // rack is the lab's file in its folder.
@@ -153,6 +154,12 @@ func (l *Lab) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if to := l.config.Net; to != "" && to != r.Net {
+		l.movedFrom = r.Net
+		if err := r.move(to); err != nil {
+			return err
+		}
+	}
 	if err := l.openControl(ctx, &r); err != nil {
 		return err
 	}
@@ -215,9 +222,6 @@ func (l *Lab) load() (rack, error) {
 			return r, &core.Error{Op: "start the lab", Kind: core.Invalid, Err: fmt.Errorf("%s in %s: %w", rackName, l.config.Dir, err), Hint: "choose another folder, or put the file back as it was"}
 		}
 	}
-	if l.config.Net != "" && l.config.Net != r.Net {
-		return r, &core.Error{Op: "start the lab", Kind: core.Invalid, Err: fmt.Errorf("the lab in %s is at %s, not at %s", l.config.Dir, r.Net, l.config.Net), Hint: "leave the block out, or choose another folder"}
-	}
 	if l.config.VM != nil && len(r.Nodes) > 0 && !r.vms() {
 		return r, &core.Error{Op: "start the lab", Kind: core.Invalid, Err: fmt.Errorf("the nodes of the lab in %s are simulated, not virtual machines", l.config.Dir), Hint: "choose another folder for virtual machines"}
 	}
@@ -227,60 +231,6 @@ func (l *Lab) load() (rack, error) {
 	return r, nil
 }
 
-func listen(ctx context.Context, address string, port int) (net.Listener, error) {
-	var c net.ListenConfig
-	return c.Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(port)))
-}
-
-// firstNode is how far from the block's beginning the nodes' addresses begin; the
-// ones below are the lab's own.
-const firstNode = 11
-
-// parseNet checks a block of addresses.
-func parseNet(text string) (netip.Prefix, error) {
-	p, err := netip.ParsePrefix(text)
-	switch {
-	case err != nil:
-		return p, fmt.Errorf("net %q is not a block of addresses such as 127.77.0.0/16", text)
-	case p != p.Masked() || !p.Addr().Is4() || !p.Addr().IsLoopback() || p.Bits() < 8:
-		return p, fmt.Errorf("net %s is not a block of loopback addresses such as 127.77.0.0/16", text)
-	}
-	return p, nil
-}
-
-// at is the address so far from the block's beginning.
-func at(block netip.Prefix, offset int) netip.Addr {
-	b := block.Addr().As4()
-	n := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	n += uint32(offset)
-	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
-}
-
-// openControl finds the block and listens at its first address, which also tells
-// other labs that the block is taken.
-func (l *Lab) openControl(ctx context.Context, r *rack) error {
-	if r.Net != "" {
-		block, err := parseNet(r.Net)
-		if err != nil {
-			return invalid(err)
-		}
-		listener, err := listen(ctx, at(block, 1).String(), l.config.ControlPort)
-		if err != nil {
-			return &core.Error{Op: "start the lab", Kind: core.Busy, Err: fmt.Errorf("the lab's control API cannot listen at %s: %w", r.Net, err), Hint: "another lab may use these addresses; end it, or choose other ones"}
-		}
-		l.control = newControl(listener, l.config.Dir)
-		return nil
-	}
-	var last error
-	for second := 77; second < 177; second++ {
-		r.Net = fmt.Sprintf("127.%d.0.0/16", second)
-		if last = l.openControl(ctx, r); last == nil {
-			return nil
-		}
-	}
-	return last
-}
-
 // grow makes the nodes that are missing and writes the rack down.
 func (l *Lab) grow(ctx context.Context, r *rack) error {
 	block, err := parseNet(r.Net)
@@ -288,10 +238,10 @@ func (l *Lab) grow(ctx context.Context, r *rack) error {
 		return invalid(err)
 	}
 	want := max(l.config.Nodes, len(r.Nodes), 1)
-	if room := 1<<(32-block.Bits()) - firstNode; want > room {
-		return invalid(fmt.Errorf("net %s has room for %d nodes, not for %d", r.Net, max(room, 0), want))
+	if err := roomFor(block, want); err != nil {
+		return err
 	}
-	if want == len(r.Nodes) {
+	if want == len(r.Nodes) && l.movedFrom == "" {
 		return nil
 	}
 	vms := l.config.VM

@@ -96,7 +96,7 @@ When it is ready, up writes the list of its servers and prints what to type next
 	}
 	f := cmd.Flags()
 	f.IntVar(&flags.config.Nodes, "nodes", 0, "how `many` servers (default: as many as there are, or 6; with --vm 2)")
-	f.StringVar(&flags.config.Net, "net", "", "`block` of loopback addresses, such as 127.77.0.0/16 (default: a free one)")
+	f.StringVar(&flags.config.Net, "net", "", "`block` of loopback addresses, such as 127.77.0.0/16; a rack that is elsewhere moves there (default: the rack's, or a free one)")
 	f.StringSliceVar(&flags.vendors, "vendors", nil, "`names` whose manners the BMCs take in turn (default: "+strings.Join(lab.DefaultVendors, ",")+")")
 	f.IntVar(&flags.config.BMCPort, "bmc-port", 0, "`port` of every BMC (default 8443)")
 	f.IntVar(&flags.config.ConsolePort, "console-port", 0, "`port` of the BMCs' SSH, which shows the serial console (default 2200)")
@@ -141,6 +141,9 @@ func (a *app) labUp(ctx context.Context, flags upFlags) (err error) {
 	if err := rack.Rack().Write(file); err != nil {
 		return err
 	}
+	if from := rack.MovedFrom(); from != "" {
+		a.note("%s", movedText(from, rack))
+	}
 	view := upView{Dir: flags.config.Dir, Rack: file}
 	for _, n := range rack.Nodes() {
 		view.Nodes = append(view.Nodes, n.ID())
@@ -156,6 +159,21 @@ func (a *app) labUp(ctx context.Context, flags upFlags) (err error) {
 	<-ctx.Done() // Ctrl-C is how to end it
 	a.note("the rack is off; its disks and identities stay in %s", view.Dir)
 	return nil
+}
+
+// movedText is how to tell a pool of a rack that has other addresses now.
+func movedText(from string, rack *lab.Lab) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "The rack moved from %s to %s. A pool that has enrolled it still calls the old addresses;", from, rack.Net())
+	if rack.Nodes()[0].Virtual() { // where its agent is reached, node set does not say
+		b.WriteString(" there, release its machines,\nthen 'metalpool node retire' its nodes and enroll them again.")
+		return b.String()
+	}
+	b.WriteString(" tell it:\n")
+	for _, n := range rack.Rack().Nodes {
+		fmt.Fprintf(&b, "\n  metalpool node set %s --bmc %s --address %s", n.ID, n.BMC.URL, n.Address)
+	}
+	return b.String() + "\n"
 }
 
 // upText is what to do with a lab that is ready.
