@@ -159,15 +159,21 @@ func readUserData(stdin io.Reader, file string) ([]byte, error) {
 	return data, nil
 }
 
+// ownKeys are the files of the user's own public keys.
+func ownKeys() ([]string, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, err
+	}
+	return filepath.Glob(filepath.Join(home, ".ssh", "*.pub"))
+}
+
 // readKeys reads the public keys of --key, by default the user's own.
 func readKeys(files []string) ([]string, error) {
 	if len(files) == 0 {
-		home, err := os.UserHomeDir()
-		if err == nil {
-			files, err = filepath.Glob(filepath.Join(home, ".ssh", "*.pub"))
-		}
-		if err != nil || len(files) == 0 {
-			return nil, errors.New("which SSH key may log in? give --key FILE.pub; there is none in ~/.ssh")
+		var err error
+		if files, err = ownKeys(); err != nil || len(files) == 0 {
+			return nil, errors.New("which SSH key may log in? there is none in ~/.ssh; make one with 'ssh-keygen -t ed25519', or give --key FILE.pub")
 		}
 	}
 	var keys []string
