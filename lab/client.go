@@ -25,7 +25,7 @@ func Connect(dir string) (*Client, error) {
 		err = json.Unmarshal(text, &c.door)
 	}
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, &core.Error{Op: "find the lab", Kind: core.NotFound, Err: fmt.Errorf("no lab runs in %s", dir), Hint: "start one with 'metalpool lab up', or name its folder"}
+		return nil, &core.Error{Op: "find the lab", Kind: core.NotFound, Err: fmt.Errorf("no lab runs in %s", dir), Hint: "start one with 'metalpool lab up', or name the folder of one that runs: --dir, or METALPOOL_LAB"}
 	}
 	if err != nil {
 		return nil, &core.Error{Op: "find the lab", Kind: core.Invalid, Err: fmt.Errorf("%s cannot be read", filepath.Join(dir, controlName))}

@@ -35,6 +35,11 @@ func (d *labDir) path() (string, error) {
 	if dir != "" {
 		return filepath.Abs(dir)
 	}
+	return usualLab()
+}
+
+// usualLab is where a lab is that nobody named a folder for.
+func usualLab() (string, error) {
 	base := os.Getenv("XDG_DATA_HOME")
 	if !filepath.IsAbs(base) {
 		home, err := os.UserHomeDir()
@@ -159,45 +164,6 @@ func (a *app) labUp(ctx context.Context, flags upFlags) (err error) {
 	<-ctx.Done() // Ctrl-C is how to end it
 	a.note("the rack is off; its disks and identities stay in %s", view.Dir)
 	return nil
-}
-
-// movedText is how to tell a pool of a rack that has other addresses now.
-func movedText(from string, rack *lab.Lab) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "The rack moved from %s to %s. A pool that has enrolled it still calls the old addresses;", from, rack.Net())
-	if rack.Nodes()[0].Virtual() { // where its agent is reached, node set does not say
-		b.WriteString(" there, release its machines,\nthen 'metalpool node retire' its nodes and enroll them again.")
-		return b.String()
-	}
-	b.WriteString(" tell it:\n")
-	for _, n := range rack.Rack().Nodes {
-		fmt.Fprintf(&b, "\n  metalpool node set %s --bmc %s --address %s", n.ID, n.BMC.URL, n.Address)
-	}
-	return b.String() + "\n"
-}
-
-// upText is what to do with a lab that is ready.
-func upText(v upView, rack *lab.Lab) string {
-	nodes := rack.Nodes()
-	image := filepath.Join(v.Dir, "lab.img")
-	steps := fmt.Sprintf("metalpool lab image %s\n  metalpool image add lab --source %[1]s --user debian", image)
-	if nodes[0].Virtual() {
-		steps = "metalpool image add lab --source DISK.img --user USER     (a real one, such as 'make image' makes)"
-	}
-	return fmt.Sprintf(`%s, %s to %s, at %s to %s. Ctrl-C ends the lab; disks and identities are kept.
-In another terminal:
-
-  export METALPOOL_URL=%s
-  %s
-  metalpool pool set default --image lab
-  metalpool node enroll --from %s --erase --wait
-  metalpool machine create web-1
-  metalpool machine ssh web-1
-  metalpool machine release web-1 --wait
-
-and 'metalpool watch' in a third one shows the rack at work.
-`, plural(len(nodes), "node"), nodes[0].ID(), nodes[len(nodes)-1].ID(), nodes[0].Address(), nodes[len(nodes)-1].Address(),
-		filepath.Join(v.Dir, "pool.db"), steps, v.Rack)
 }
 
 func labStatusCommand(a *app, dir *labDir) *cobra.Command {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,22 +18,25 @@ func TestMovedRackSaysHowToTellThePool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := first.Net()
-	if err := first.Close(); err != nil {
+	other, err := lab.Up(t.Context(), lab.Config{Dir: t.TempDir()})
+	if err != nil {
 		t.Fatal(err)
 	}
-	// A block that the folder alone would not have taken.
-	to := "127.200.0.0/16"
+	from, to := first.Net(), other.Net()
+	if err := errors.Join(first.Close(), other.Close()); err != nil {
+		t.Fatal(err)
+	}
 	rack, err := lab.Up(t.Context(), lab.Config{Dir: dir, Net: to})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rack.Close()
 	text := movedText(rack.MovedFrom(), rack)
+	begin, _ := strings.CutSuffix(to, "0.0/16")
 	for _, want := range []string{
 		"moved from " + from + " to " + to,
-		"metalpool node set n001 --bmc https://127.200.0.11:8443 --address 127.200.0.11\n",
-		"metalpool node set n002 --bmc https://127.200.0.12:8443 --address 127.200.0.12\n",
+		"metalpool node set n001 --bmc https://" + begin + "0.11:8443 --address " + begin + "0.11\n",
+		"metalpool node set n002 --bmc https://" + begin + "0.12:8443 --address " + begin + "0.12\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -41,5 +47,45 @@ func TestMovedRackSaysHowToTellThePool(t *testing.T) {
 		if strings.HasPrefix(line, "  metalpool") {
 			checkExample(t, root, "metalpool lab up", line)
 		}
+	}
+}
+
+// What `lab up` prints works in a terminal that knows nothing of the first one's flags.
+func TestLabUpHintsNameTheFolder(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_DATA_HOME", "")
+	t.Setenv("METALPOOL_LAB", "")
+	dir := filepath.Join(home, "a lab")
+	rack := follow(t, "lab", "up", "--nodes", "1", "--dir", dir)
+	rack.until("export METALPOOL_LAB='" + dir + "'")
+	rack.until("export METALPOOL_URL='" + filepath.Join(dir, "pool.db") + "'")
+	rack.until("ssh-keygen -t ed25519")
+	rack.until("metalpool node enroll --from '" + filepath.Join(dir, "rack.yaml") + "'")
+	rack.until("watch")
+	rack.end()
+
+	key := filepath.Join(home, ".ssh", "id_ed25519.pub")
+	if err := errors.Join(os.Mkdir(filepath.Dir(key), 0o700), os.WriteFile(key, []byte("ssh-ed25519 AAAA me"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	usual := filepath.Join(home, ".local", "share", "metalpool", "lab")
+	rack = follow(t, "lab", "up", "--nodes", "1")
+	if line := rack.until("export"); line != "  export METALPOOL_URL="+filepath.Join(usual, "pool.db") {
+		t.Errorf("where the lab is in its usual folder: %q", line)
+	}
+	for line := range rack.lines {
+		if strings.Contains(line, "ssh-keygen") {
+			t.Errorf("to somebody who has a key: %q", line)
+		}
+		if strings.Contains(line, "watch") {
+			break
+		}
+	}
+	rack.end()
+
+	got := command(t, "lab", "status", "--dir", home)
+	if got.code != exitFailed || !strings.Contains(got.stderr, "--dir") || !strings.Contains(got.stderr, "METALPOOL_LAB") {
+		t.Errorf("where no lab runs: %+v", got)
 	}
 }
