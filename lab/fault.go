@@ -15,22 +15,43 @@ import (
 type FaultKind string
 
 const (
-	PowerStuck   FaultKind = "power-stuck"   // a request for power is taken and nothing happens
-	MediaHang    FaultKind = "media-hang"    // a boot from virtual media gets nowhere
-	DiskHang     FaultKind = "disk-hang"     // a boot from the disk gets nowhere
-	AgentSilent  FaultKind = "agent-silent"  // the agent is gone at the Nth write to a disk; the power stays on
-	EraseSilent  FaultKind = "erase-silent"  // the agent is gone when an erase begins
-	AgentTwice   FaultKind = "agent-twice"   // another machine calls with a copy of the boot's token
-	OldToken     FaultKind = "old-token"     // the agent was started with what an earlier boot was told
-	OtherMachine FaultKind = "other-machine" // the agent finds another serial number and UUID
-	DiskMissing  FaultKind = "disk-missing"  // the agent does not find the last disk
-	WriteError   FaultKind = "write-error"   // the Nth write to a disk fails
-	EraseError   FaultKind = "erase-error"   // an erase fails
-	EraseLie     FaultKind = "erase-lie"     // an erase says that it was done, and was not
-	HostKey      FaultKind = "host-key"      // SSH shows a host key that nobody gave it
-	DHCPSilent   FaultKind = "dhcp-silent"   // nobody answers on the network of the Nth start
-	DHCPMoves    FaultKind = "dhcp-moves"    // DHCP gives another address at the Nth start from the disk
+	PowerStuck   FaultKind = "power-stuck"
+	MediaHang    FaultKind = "media-hang"
+	DiskHang     FaultKind = "disk-hang"
+	AgentSilent  FaultKind = "agent-silent"
+	EraseSilent  FaultKind = "erase-silent"
+	AgentTwice   FaultKind = "agent-twice"
+	OldToken     FaultKind = "old-token"
+	OtherMachine FaultKind = "other-machine"
+	DiskMissing  FaultKind = "disk-missing"
+	WriteError   FaultKind = "write-error"
+	EraseError   FaultKind = "erase-error"
+	EraseLie     FaultKind = "erase-lie"
+	HostKey      FaultKind = "host-key"
+	DHCPSilent   FaultKind = "dhcp-silent"
+	DHCPMoves    FaultKind = "dhcp-moves"
 )
+
+// Meaning says what happens, for people. Its events are what Nth and Count count.
+func (k FaultKind) Meaning() string { return meanings[k] }
+
+var meanings = map[FaultKind]string{
+	PowerStuck:   "a request for power is taken, and nothing happens",
+	MediaHang:    "a boot from virtual media gets nowhere",
+	DiskHang:     "a boot from the disk gets nowhere",
+	AgentSilent:  "the agent is gone at a write to a disk; the power stays on",
+	EraseSilent:  "the agent is gone when an erase begins",
+	AgentTwice:   "another machine calls with a copy of the boot's token",
+	OldToken:     "the agent was started with what an earlier boot was told",
+	OtherMachine: "the agent finds another serial number and UUID",
+	DiskMissing:  "the agent does not find the last disk",
+	WriteError:   "a write to a disk fails",
+	EraseError:   "an erase fails",
+	EraseLie:     "an erase says that it was done, and was not",
+	HostKey:      "SSH shows a host key that nobody gave it",
+	DHCPSilent:   "nobody answers DHCP at a start (virtual machines)",
+	DHCPMoves:    "DHCP gives another address at a start from the disk (virtual machines)",
+}
 
 // A VM runs what was not made for the lab, so what goes wrong with it is what goes
 // wrong with hardware.

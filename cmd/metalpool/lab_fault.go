@@ -42,11 +42,12 @@ and --count of them. NODE may be any, for a fault of the machine: the first one 
 come is hit.
 
 Of the machine:
-` + columns(machineFaults()) + `
+` + explained(lab.FaultKinds()) + `
 Of its BMC:
-` + columns(bmcFaults()) + `
+` + explained(bmc.Kinds()) + `
 Those of the BMC are --on requests of one kind, or on any:
-` + strings.TrimSuffix(columns(bmcVerbs()), "\n"),
+` + columns(bmcVerbs()) + `
+More about each is in docs/lab.md.`,
 		Example: `  metalpool lab fault add n002 write-error
   metalpool lab fault add any erase-error
   metalpool lab fault add n003 fail --on insert --status 503 --count 2
@@ -85,7 +86,7 @@ Those of the BMC are --on requests of one kind, or on any:
 		if err := client.AddFault(ctx, core.NodeID(args[0]), fault); err != nil {
 			return err
 		}
-		a.note("%s has a %s: %s", args[0], flags.kind, which(flags.nth, flags.count, flags.on))
+		a.note("%s: %s", args[0], flags.planted())
 		return nil
 	})
 	return cmd
@@ -117,6 +118,60 @@ func machineFaults() []string {
 func bmcFaults() []string { return names(bmc.Kinds(), func(k bmc.Kind) string { return string(k) }) }
 
 func bmcVerbs() []string { return names(bmc.Verbs(), func(v bmc.Verb) string { return string(v) }) }
+
+// planted says what will happen, and when.
+func (f *faultFlags) planted() string {
+	meaning := lab.FaultKind(f.kind).Meaning()
+	if meaning == "" {
+		meaning = bmc.Kind(f.kind).Meaning()
+	}
+	requests := words(f.on, f.method, f.path)
+	return words(f.kind, either(requests == "", "", "on "+requests)) + ", " + when(f.nth, f.count) + ": " + meaning
+}
+
+// when says which events a fault will hit, counted from now.
+func when(nth, count int) string {
+	switch {
+	case count == lab.Forever && nth == 1:
+		return "every time until it is cleared"
+	case count == lab.Forever:
+		return fmt.Sprintf("every time from the %s on, until it is cleared", ordinal(nth))
+	case nth == 1 && count == 1:
+		return "the next time"
+	case nth == 1:
+		return fmt.Sprintf("the next %d times", count)
+	case count == 1:
+		return fmt.Sprintf("the %s time", ordinal(nth))
+	}
+	return fmt.Sprintf("the %s to the %s time", ordinal(nth), ordinal(nth+count-1))
+}
+
+func ordinal(n int) string {
+	end := "th"
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			end = "st"
+		case 2:
+			end = "nd"
+		case 3:
+			end = "rd"
+		}
+	}
+	return fmt.Sprint(n) + end
+}
+
+// explained lists kinds of faults with what they do, one to a line.
+func explained[K interface {
+	~string
+	Meaning() string
+}](kinds []K) string {
+	var b strings.Builder
+	for _, k := range kinds {
+		fmt.Fprintf(&b, "  %-15s%s\n", string(k), k.Meaning())
+	}
+	return b.String()
+}
 
 // columns lists words six to a line, as help has room for.
 func columns(list []string) string {
@@ -189,12 +244,12 @@ func (a *app) printFaults(faults []faultView, o outputFlag) error {
 
 // which says which events a fault hits.
 func which(nth, count int, on string) string {
-	text := fmt.Sprintf("number %d", nth)
+	text := ordinal(nth)
 	switch {
 	case count == lab.Forever:
 		text += " and all after it"
 	case count > 1:
-		text += fmt.Sprintf(" to %d", nth+count-1)
+		text += " to " + ordinal(nth+count-1)
 	}
 	return words(text, either(on == "", "", "of "+on))
 }

@@ -71,9 +71,9 @@ func TestRehearsal(t *testing.T) {
 	if got := command(t, "lab", "fault", "add", "n009", "cut"); got.code != exitFailed || !strings.Contains(got.stderr, "n001 to n003") {
 		t.Errorf("a fault of a server that there is not: %+v", got)
 	}
-	ok("lab", "fault", "add", "n001", "fail", "--on", "insert", "--status", "503", "--count", "2")
-	says("number 1 to 2 of insert", "lab", "fault", "list")
-	ok("lab", "fault", "add", "n002", "write-error", "--always")
+	says("n001: fail on insert, the next 2 times: an HTTP error is answered", "lab", "fault", "add", "n001", "fail", "--on", "insert", "--status", "503", "--count", "2")
+	says("1st to 2nd of insert", "lab", "fault", "list")
+	says("n002: write-error, every time until it is cleared: a write to a disk fails", "lab", "fault", "add", "n002", "write-error", "--always")
 	says(`"machine"`, "lab", "fault", "list", "-o", "json")
 	ok("lab", "fault", "clear", "n001")
 	ok("lab", "fault", "clear", "--all")

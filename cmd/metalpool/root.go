@@ -98,10 +98,28 @@ func showHelp(cmd *cobra.Command, args []string) error {
 
 func unknownVerb(cmd *cobra.Command, word string) error {
 	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+	near := nounsWith(cmd, word)
+	if len(near) == 0 {
+		near = cmd.SuggestionsFor(word)
+	}
+	if len(near) > 0 {
 		return usagef("unknown command %q for %q; did you mean %s?", word, cmd.CommandPath(), strings.Join(near, " or "))
 	}
 	return usagef("unknown command %q for %q", word, cmd.CommandPath())
+}
+
+// nounsWith lists what a verb without its noun may mean: who says "create" where
+// docker-machine does means "machine create".
+func nounsWith(cmd *cobra.Command, verb string) []string {
+	var found []string
+	for _, noun := range cmd.Commands() {
+		for _, c := range noun.Commands() {
+			if c.Name() == verb || c.HasAlias(verb) {
+				found = append(found, noun.Name()+" "+c.Name())
+			}
+		}
+	}
+	return found
 }
 
 // helpCommand is cobra's, but refuses what it has no help for.

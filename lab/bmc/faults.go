@@ -14,17 +14,33 @@ import (
 type Kind string
 
 const (
-	Fail         Kind = "fail"         // answers Status, by default 500
-	Cut          Kind = "cut"          // closes the connection without an answer
-	Hang         Kind = "hang"         // holds the request for Delay; without Delay, until the fault is cleared
-	Garbage      Kind = "garbage"      // answers 200 with broken JSON
-	HTML         Kind = "html"         // answers 200 with a web page, as what is no Redfish does
-	Unauthorized Kind = "unauthorized" // answers as to a wrong password
-	Refuse       Kind = "refuse"       // an insert: answers as to an image that cannot be fetched
-	Ignore       Kind = "ignore"       // a write: answers well, and does nothing
-	Lie          Kind = "lie"          // a power-read: tells Power, by default the opposite of the truth
-	Late         Kind = "late"         // an insert: answers well, but the media is not there before Delay
+	Fail         Kind = "fail"
+	Cut          Kind = "cut"
+	Hang         Kind = "hang"
+	Garbage      Kind = "garbage"
+	HTML         Kind = "html"
+	Unauthorized Kind = "unauthorized"
+	Refuse       Kind = "refuse"
+	Ignore       Kind = "ignore"
+	Lie          Kind = "lie"
+	Late         Kind = "late"
 )
+
+// Meaning says what happens to the request, for people.
+func (k Kind) Meaning() string { return meanings[k] }
+
+var meanings = map[Kind]string{
+	Fail:         "an HTTP error is answered, by default 500",
+	Cut:          "the connection is closed without an answer",
+	Hang:         "the request is held for the delay, or until the fault is cleared",
+	Garbage:      "broken JSON is answered",
+	HTML:         "a web page is answered, as what is no Redfish does",
+	Unauthorized: "the answer is as to a wrong password",
+	Refuse:       "the answer is as to an image that cannot be fetched (needs on insert)",
+	Ignore:       "success is answered, and nothing is done (needs on a request that changes something)",
+	Lie:          "another power state is told than there is (needs on power-read)",
+	Late:         "success is answered, but the media is there only after the delay (needs on insert)",
+}
 
 // Kinds lists what faults can do.
 func Kinds() []Kind {
