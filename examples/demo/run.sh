@@ -52,9 +52,11 @@ until metalpool node list --state Deploying 2>/dev/null | grep -q doomed; do
 	sleep 0.1
 done
 show kill -9 "docker-machine and its plugin"
-pkill -KILL -P "$victim" || true # the plugin
-kill -KILL "$victim"
-wait "$victim" 2>/dev/null || true
+{ # bash itself would say "Killed", at whichever of these lines it finds out
+	pkill -KILL -P "$victim" || true # the plugin
+	kill -KILL "$victim"
+	wait "$victim" || true
+} 2>/dev/null
 run metalpool machine list
 run docker-machine rm -y doomed
 
