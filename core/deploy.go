@@ -194,7 +194,7 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 			break
 		}
 		if busy == nil {
-			say(c.report, Progress{Node: n.ID, Step: "lease", Message: err.Error()})
+			sayBusy(c.report, n.ID, err)
 		}
 		busy = err
 		if wait(ctx, e.timing.Queue) != nil {

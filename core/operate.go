@@ -297,7 +297,7 @@ func (e *Engine) settleNode(ctx context.Context, id NodeID, o ReconcileOptions, 
 		}
 		if !told && Is(err, Busy) {
 			told = true
-			say(report, Progress{Node: id, Step: "lease", Message: err.Error()})
+			sayBusy(report, id, err)
 		}
 		if wait(ctx, e.timing.Queue) != nil {
 			return out, err

@@ -195,7 +195,7 @@ func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporte
 		}
 		if !told && Is(err, Busy) {
 			told = true
-			say(report, Progress{Node: n.ID, Step: "lease", Message: err.Error()})
+			sayBusy(report, n.ID, err)
 		}
 		if err := wait(ctx, e.timing.Queue); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -37,12 +38,39 @@ func (e *Engine) takeLease(tx Tx, id NodeID, force bool) (Lease, error) {
 		return l, err
 	}
 	if !force && !l.Free(tx.Now(), e.timing.Call) {
-		left := l.Expires.Add(e.timing.Call).Sub(tx.Now()).Round(time.Second)
-		return l, &Error{Op: "work on", Node: id, Kind: Busy, Err: fmt.Errorf("%s works on it", l.Holder), Hint: fmt.Sprintf("wait; if that worker is dead its lease lapses in %s", left)}
+		held := &heldError{l.Holder, l.Expires.Add(e.timing.Call).Sub(tx.Now()).Round(time.Second)}
+		return l, &Error{Op: "work on", Node: id, Kind: Busy, Err: held, Hint: fmt.Sprintf("wait; if that worker is dead its lease lapses in %s", held.left)}
 	}
 	before := l.Generation
 	l = Lease{Node: id, Holder: e.process + "/" + NewID("w"), Generation: before + 1, Expires: tx.Now().Add(e.timing.Lease)}
 	return l, tx.SwapLease(l, before)
+}
+
+// heldError is a node that another worker has the lease of.
+type heldError struct {
+	holder string
+	left   time.Duration // until the lease may be taken, should that worker be dead
+}
+
+func (h *heldError) Error() string { return h.process() + " works on it" }
+
+// process is the worker's process: its number within that tells people nothing.
+func (h *heldError) process() string {
+	if cut := strings.LastIndex(h.holder, "/w-"); cut > 0 {
+		return h.holder[:cut]
+	}
+	return h.holder
+}
+
+// sayBusy tells who is waited for. That another works on a node is how several
+// processes share a pool, so it is told as no error.
+func sayBusy(report Reporter, id NodeID, busy error) {
+	text := busy.Error()
+	var held *heldError
+	if errors.As(busy, &held) {
+		text = fmt.Sprintf("until %s is done with it, or at most %s should it be dead", held.process(), held.left)
+	}
+	say(report, Progress{Node: id, Step: "wait", Message: text})
 }
 
 // depose stops a worker of this process at once whose lease was taken by force; one
