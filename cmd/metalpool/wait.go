@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,12 +36,14 @@ func (a *app) awaitRest(ctx context.Context, e *core.Engine, ids []core.NodeID) 
 		var working []core.NodeID
 		for _, id := range left {
 			n, err := e.Node(ctx, id)
+			if err == nil && n.State != core.Quarantined { // that one's reason is told below
+				others.look(ctx, e, id, p)
+			}
 			switch {
 			case err != nil:
 				failures = append(failures, err)
 			case n.State.Working():
 				working = append(working, id)
-				others.look(ctx, e, id, p)
 			case n.State == core.Quarantined:
 				failures = append(failures, fmt.Errorf("%s is Quarantined: %s", id, n.Reason))
 			default:
@@ -67,19 +70,26 @@ type watcher struct {
 	seen map[core.NodeID]int64 // the last event that was told, or there before
 }
 
+// recent is how many events the first look goes back for the beginning of a clean: more
+// than one has.
+const recent = 50
+
 func (w *watcher) look(ctx context.Context, e *core.Engine, id core.NodeID, p *progress) {
 	after, began := w.seen[id]
 	filter := core.EventFilter{Node: id, After: after}
 	if !began {
-		filter.Limit = 1 // what was before is no news
+		filter.Limit = recent
 	}
 	events, err := e.Events(ctx, filter)
 	if err != nil {
 		return // the wait itself will say so
 	}
+	if !began {
+		events = w.begin(id, events)
+	}
 	for _, ev := range events {
 		w.seen[id] = ev.Seq
-		if ours := strings.HasSuffix(ev.By, fmt.Sprintf("/%d", os.Getpid())); !began || ours {
+		if strings.HasSuffix(ev.By, fmt.Sprintf("/%d", os.Getpid())) {
 			continue
 		}
 		switch ev.Type {
@@ -89,4 +99,17 @@ func (w *watcher) look(ctx context.Context, e *core.Engine, id core.NodeID, p *p
 			p.report(core.Progress{Node: id, Step: ev.Step, Message: ev.Message})
 		}
 	}
+}
+
+// begin drops what was before the node's last clean began, which is no news. What the
+// clean did before we looked is, or the quickest nodes would tell nothing.
+func (w *watcher) begin(id core.NodeID, events []core.Event) []core.Event {
+	w.seen[id] = 0
+	for i, ev := range slices.Backward(events) {
+		w.seen[id] = max(w.seen[id], ev.Seq)
+		if ev.Type == core.StateChanged && ev.To.Working() {
+			return events[i:]
+		}
+	}
+	return nil
 }
