@@ -44,7 +44,7 @@ func awaitSSH(ctx context.Context, w *work) error {
 		at    = w.access(order)
 		watch = vigil{direct: w.direct(at)}
 		began = time.Now()
-		limit = w.pool.Timeouts.orDefaults().Kexec
+		limit = w.pool.Timeouts.OrDefaults().Kexec
 		best  evidence
 		pause = 100 * time.Millisecond
 		alive bool

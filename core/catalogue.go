@@ -57,8 +57,8 @@ func (e *Engine) SetPool(ctx context.Context, p Pool) error {
 		return bad("use letters, digits and dashes, at most 63", "%q cannot name a pool", p.Name)
 	case p.EraseMinimum != NotErased && p.EraseMinimum.Rank() == 0:
 		return bad("use clear or purge", "%q is no erase class", p.EraseMinimum)
-	case p.Timeouts.Kexec >= p.Timeouts.orDefaults().SSH:
-		return bad("make it shorter, or that of ssh longer", "the kexec timeout of %s is not within that of ssh, %s", p.Timeouts.Kexec, p.Timeouts.orDefaults().SSH)
+	case p.Timeouts.Kexec >= p.Timeouts.OrDefaults().SSH:
+		return bad("make it shorter, or that of ssh longer", "the kexec timeout of %s is not within that of ssh, %s", p.Timeouts.Kexec, p.Timeouts.OrDefaults().SSH)
 	case !slices.Contains([]ManagementPolicy{"", ManageNever, ManageDeploy, ManageAlways}, p.ManagementKey):
 		return bad("say never, deploy or always", "%q is no use of a management key", p.ManagementKey)
 	case p.Quota < 0:

@@ -237,7 +237,7 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 		return c.stopped(ctx, w, why)
 	}
 	ctx = context.WithoutCancel(ctx) // the deploy's own time may be over
-	off, cancel := context.WithTimeout(ctx, w.pool.Timeouts.orDefaults().Power)
+	off, cancel := context.WithTimeout(ctx, w.pool.Timeouts.OrDefaults().Power)
 	defer cancel()
 	stopErr := powerOff(off, w)
 	if stopErr == nil {

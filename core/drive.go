@@ -80,7 +80,7 @@ func (w *work) bootAgain(s step, err error) bool {
 
 // try does a step, again after passing faults, until its time is over.
 func (w *work) try(ctx context.Context, s step) error {
-	limit := s.timeout(w.pool.Timeouts.orDefaults())
+	limit := s.timeout(w.pool.Timeouts.OrDefaults())
 	// What is waited for on another worker's account is not the step's own time.
 	bounded, cancel := context.WithTimeout(ctx, limit+max(0, time.Until(w.attempt.Quiet)))
 	defer cancel()

@@ -64,21 +64,6 @@ func (t Timing) orDefaults() Timing {
 	return t
 }
 
-func (t Timeouts) orDefaults() Timeouts {
-	set := func(d *time.Duration, def time.Duration) {
-		if *d == 0 {
-			*d = def
-		}
-	}
-	set(&t.Power, 2*time.Minute)
-	set(&t.CheckIn, 20*time.Minute)
-	set(&t.Write, time.Hour)
-	set(&t.SSH, 20*time.Minute)
-	set(&t.Kexec, min(10*time.Minute, t.SSH/2))
-	set(&t.Erase, 24*time.Hour)
-	return t
-}
-
 // New makes an engine. It starts nothing.
 func New(c Config) *Engine {
 	if c.Log == nil {

@@ -86,7 +86,7 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	if w.boots >= maxBoots {
 		return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("started %d times, and the agent never stayed", w.boots), Hint: "look at the console; is this process reachable from the node (METALPOOL_ADVERTISE)?"}
 	}
-	limits := w.pool.Timeouts.orDefaults()
+	limits := w.pool.Timeouts.OrDefaults()
 	boot, secret, err := w.e.deployer.NewBoot(limits.CheckIn + limits.Write + limits.Erase)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -121,10 +122,10 @@ func (a *app) showPool(ctx context.Context, e *core.Engine, name string, o outpu
 	if p.ManagementKey != "" && p.ManagementKey != core.ManageDeploy {
 		s.line("Management key", string(p.ManagementKey))
 	}
-	for _, row := range timeoutRows(&p.Timeouts) {
-		if *row.value != 0 {
-			s.line("Timeouts", row.name+" "+span(*row.value))
-		}
+	counts := p.Timeouts.OrDefaults()
+	set := timeoutRows(&p.Timeouts)
+	for i, row := range timeoutRows(&counts) {
+		s.line("Timeouts", words(row.name, span(*row.value), either(*set[i].value == 0, "(default)", "")))
 	}
 	return s.print(a.out)
 }
@@ -144,9 +145,11 @@ func poolSetCommand(a *app) *cobra.Command {
 		Long: `Set declares a pool, or changes what its flags name; the rest stays. An empty
 value or 0 takes a setting back.
 
-Timeouts are those of one phase: power, check-in, write, ssh, kexec, erase. A server
-whose self-test takes long needs a longer check-in. One whose OS shows no life within
-kexec, after it was started so, is turned off and on to start from its disk.
+Timeouts are those of one phase:
+
+` + defaultTimeouts() + `
+A server whose self-test takes long needs a longer check-in. All
+timeouts, and what follows when one is over, are in docs/timeouts.md.
 
 With a management key that stays ('always'), the keys of machines can be changed while
 they run; 'never' rules out all that needs to log in.`,
@@ -223,10 +226,28 @@ func poolRemoveCommand(a *app) *cobra.Command {
 type timeoutRow struct {
 	name  string
 	value *time.Duration
+	about string
 }
 
 func timeoutRows(t *core.Timeouts) []timeoutRow {
-	return []timeoutRow{{"power", &t.Power}, {"check-in", &t.CheckIn}, {"write", &t.Write}, {"ssh", &t.SSH}, {"kexec", &t.Kexec}, {"erase", &t.Erase}}
+	return []timeoutRow{
+		{"power", &t.Power, "until the BMC reads back what was asked"},
+		{"check-in", &t.CheckIn, "from power on until the ramdisk's agent calls"},
+		{"write", &t.Write, "to write the image and read it back"},
+		{"ssh", &t.SSH, "from the OS's start to its host key, then to cloud-init's end"},
+		{"kexec", &t.Kexec, "until an OS started by kexec shows life; then it is started from its disk"},
+		{"erase", &t.Erase, "to erase all disks and verify it"},
+	}
+}
+
+// defaultTimeouts lists what counts where a pool sets nothing, for help.
+func defaultTimeouts() string {
+	defaults := core.Timeouts{}.OrDefaults()
+	var b strings.Builder
+	for _, row := range timeoutRows(&defaults) {
+		fmt.Fprintf(&b, "  %-9s %4s  %s\n", row.name, span(*row.value), row.about)
+	}
+	return b.String()
 }
 
 func setTimeouts(t *core.Timeouts, texts map[string]string) error {

@@ -6,11 +6,9 @@
 #   ./one.sh --metalpool-labels 'rack=r1,gpu!=none' --metalpool-disk '1x480GB,ssd'
 #
 # It needs docker-machine and docker-machine-driver-metalpool on PATH, and in the
-# environment METALPOOL_URL, which names the pool; METALPOOL_TOKEN if the pool asks
-# for one. The environment is the place for a token: arguments show in `ps`.
-# NAME names the machine.
+# environment METALPOOL_URL, the path of the pool. NAME names the machine.
 set -euo pipefail
-: "${METALPOOL_URL:?names no pool; set it to the path of a pool.db or the URL of a server}"
+: "${METALPOOL_URL:?names no pool; set it to the path of a pool.db}"
 name=${NAME:-metalpool-one}
 
 # A create that failed half-way leaves docker-machine a record of the machine, and
