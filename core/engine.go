@@ -64,6 +64,22 @@ func (t Timing) orDefaults() Timing {
 	return t
 }
 
+// OrDefaults puts the default of each phase where it has none of its own.
+func (t Timeouts) OrDefaults() Timeouts {
+	set := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	set(&t.Power, 2*time.Minute)
+	set(&t.CheckIn, 20*time.Minute)
+	set(&t.Write, time.Hour)
+	set(&t.SSH, 20*time.Minute)
+	set(&t.Kexec, min(10*time.Minute, t.SSH/2))
+	set(&t.Erase, 24*time.Hour)
+	return t
+}
+
 // New makes an engine. It starts nothing.
 func New(c Config) *Engine {
 	if c.Log == nil {

@@ -31,22 +31,6 @@ type Timeouts struct {
 	Erase time.Duration `json:"erase,omitempty"` // 24h
 }
 
-// OrDefaults are the timeouts that count: the default where none is set.
-func (t Timeouts) OrDefaults() Timeouts {
-	set := func(d *time.Duration, def time.Duration) {
-		if *d == 0 {
-			*d = def
-		}
-	}
-	set(&t.Power, 2*time.Minute)
-	set(&t.CheckIn, 20*time.Minute)
-	set(&t.Write, time.Hour)
-	set(&t.SSH, 20*time.Minute)
-	set(&t.Kexec, min(10*time.Minute, t.SSH/2))
-	set(&t.Erase, 24*time.Hour)
-	return t
-}
-
 // EraseClass is how thoroughly a disk was erased, by NIST SP 800-88. Classes order
 // as text does not; use Rank.
 type EraseClass string
