@@ -115,7 +115,7 @@ func Next(from State, on Trigger) (State, error) {
 			if t.On == on {
 				return t.To, nil
 			}
-			if hand, ok := byHand[t.On]; ok {
+			if hand := byHand[t.On]; hand.command != "" {
 				allowed = append(allowed, "'"+hand.command+"'")
 			}
 		}
@@ -141,7 +141,7 @@ var byHand = map[Trigger]struct{ verb, done, command string }{
 	Pause:    {"maintenance", "taken aside", "metalpool node maintenance"},
 	Resume:   {"maintenance --off", "put back", "metalpool node maintenance --off"},
 	Release:  {"release", "released", "metalpool machine release"},
-	Redeploy: {"deploy again", "deployed again", "metalpool machine create"},
+	Redeploy: {"deploy again", "deployed again", ""}, // its owner's create, which takes no node that is not his
 }
 
 // Working reports whether the state is work under way, which needs a lease.

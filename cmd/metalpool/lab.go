@@ -107,6 +107,12 @@ When it is ready, up writes the list of its servers and prints what to type next
 	f.IntVar(&flags.config.ConsolePort, "console-port", 0, "`port` of the BMCs' SSH, which shows the serial console (default 2200)")
 	f.IntVar(&flags.config.SSHPort, "ssh-port", 0, "`port` of every machine's SSH (default 2222)")
 	f.IntVar(&flags.config.DockerPort, "docker-port", 0, "`port` of every machine's Docker Engine (default 2376)")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if f.Changed("nodes") && flags.config.Nodes < 1 { // 0 is how the library is asked for the default
+			return usagef("--nodes %d is no rack; give 1 or more, or leave it out", flags.config.Nodes)
+		}
+		return nil
+	}
 	flags.vms.add(cmd)
 	flags.output.add(cmd)
 	complete(cmd, "vendors", vendorNames()...)

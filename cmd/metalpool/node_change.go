@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,7 @@ const changeParallel = 16
 func nodeRepairCommand(a *app) *cobra.Command {
 	var wait waitFlag
 	cmd := nodeVerb(a, "repair", "repaired", "Put Quarantined nodes back to use: erase all their disks",
-		"  metalpool node repair r1-n7 --reason 'disk replaced'", &wait,
+		"  metalpool node repair r1-n7 --reason 'disk replaced'\n  metalpool node repair 'r1-n[01-40]' --wait", &wait,
 		func(ctx context.Context, e *core.Engine, id core.NodeID, reason string) error {
 			return a.sayState(e.Repair(ctx, id, reason))
 		})
@@ -46,12 +47,31 @@ func nodeRetireCommand(a *app) *cobra.Command {
 	return nodeVerb(a, "retire", "retired", "Take nodes out of the pool for good",
 		"  metalpool node retire r1-n7 --reason 'sold'", &waitFlag{},
 		func(ctx context.Context, e *core.Engine, id core.NodeID, reason string) error {
-			if err := e.Retire(ctx, id, reason); err != nil {
+			erased, err := erasedSinceUse(ctx, e, id)
+			if err == nil {
+				err = e.Retire(ctx, id, reason)
+			}
+			if err != nil {
 				return err
 			}
-			a.note("%s is retired; its events stay", id)
+			a.note("%s is retired; its events stay%s", id, either(erased, "", ". Its disks may still hold data: no erase was verified since it was last in use, see 'metalpool node events "+string(id)+"'"))
 			return nil
 		})
+}
+
+// erasedSinceUse reports whether an erase of the node was verified after it last was
+// in the hands of an owner or of an operator, or came from outside.
+func erasedSinceUse(ctx context.Context, e *core.Engine, id core.NodeID) (bool, error) {
+	events, err := e.Events(ctx, core.EventFilter{Node: id})
+	for _, ev := range slices.Backward(events) {
+		switch {
+		case ev.Type == core.Erased:
+			return true, err
+		case ev.Type == core.StateChanged && (ev.To == core.Deploying || ev.From == core.Maintenance || ev.From == core.Unborn):
+			return false, err
+		}
+	}
+	return false, err
 }
 
 // nodeVerb is a command that does one thing to each of several nodes.
@@ -60,15 +80,20 @@ func nodeVerb(a *app, verb, done, short, example string, wait *waitFlag, do func
 	cmd := &cobra.Command{
 		Use:               verb + " NODE...",
 		Short:             short,
+		Long:              short + ". NODE may hold a range, as for enroll: 'r1-n[03-06]'.",
 		Example:           example,
 		Args:              some("NODE"),
 		ValidArgsFunction: a.completeArgs(nodeIDs),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, ids []string) error {
+		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+			ids, err := expandAll(args)
+			if err != nil {
+				return err
+			}
 			var (
 				mu    sync.Mutex
 				moved []core.NodeID
 			)
-			err := each(ctx, a.fail, changeParallel, done, ids, func(ctx context.Context, word string) error {
+			err = each(ctx, a.fail, changeParallel, done, ids, func(ctx context.Context, word string) error {
 				id := core.NodeID(word)
 				err := do(ctx, e, id, reason)
 				if err == nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/open"
@@ -72,11 +73,25 @@ setting back.`,
 			return err
 		}
 		return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error {
-			_, err := e.SetNode(ctx, core.NodeID(args[0]), change)
-			return err
+			if _, err := e.SetNode(ctx, core.NodeID(args[0]), change); err != nil {
+				return err
+			}
+			a.note("%s has changed: %s", args[0], strings.Join(changedFlags(f), ", "))
+			return nil
 		})
 	})
 	return cmd
+}
+
+// changedFlags names the flags on the command line, but for those of every command.
+func changedFlags(f *pflag.FlagSet) []string {
+	var changed []string
+	f.Visit(func(flag *pflag.Flag) {
+		if flag.Name != "metalpool-url" {
+			changed = append(changed, flag.Name)
+		}
+	})
+	return changed
 }
 
 // change is what was on the command line, and nothing else.

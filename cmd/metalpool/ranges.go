@@ -31,7 +31,7 @@ func expandRanges(text string) ([]string, error) {
 		return nil, err
 	}
 	if len(numbers)*len(rest) > maxRange {
-		return nil, fmt.Errorf("%q stands for more than %d addresses; enroll them in parts", text, maxRange)
+		return nil, fmt.Errorf("%q stands for more than %d of them; give them in parts", text, maxRange)
 	}
 	var all []string
 	for _, number := range numbers {
@@ -55,7 +55,7 @@ func rangeNumbers(list string) ([]string, error) {
 			return nil, fmt.Errorf("the range [%s] does not go upwards; write [1-40]", part)
 		}
 		if to-from >= maxRange {
-			return nil, fmt.Errorf("the range [%s] has more than %d numbers; enroll them in parts", part, maxRange)
+			return nil, fmt.Errorf("the range [%s] has more than %d numbers; give them in parts", part, maxRange)
 		}
 		for n := from; n <= to; n++ {
 			numbers = append(numbers, fmt.Sprintf("%0*d", len(first), n))
