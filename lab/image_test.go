@@ -74,12 +74,10 @@ func TestThePageListsTheFaults(t *testing.T) {
 	for _, k := range lab.FaultKinds() {
 		known = append(known, string(k))
 	}
+	for _, k := range bmc.Kinds() {
+		known = append(known, string(k))
+	}
 	if !slices.Equal(listed, known) {
 		t.Errorf("docs/lab.md lists %q, there are %q", listed, known)
-	}
-	for _, k := range bmc.Kinds() {
-		if !strings.Contains(string(page), "`"+string(k)+"`") {
-			t.Errorf("docs/lab.md does not name %s", k)
-		}
 	}
 }
