@@ -28,6 +28,13 @@ func TestVMSession(t *testing.T) {
 	// Without KVM a first boot takes minutes.
 	r := startRig(t, t.TempDir(), lab.Config{Nodes: 1, VM: &lab.VM{}}, image, 20*time.Minute)
 	node := r.lab.Nodes()[0]
+	t.Cleanup(func() {
+		if t.Failed() {
+			recent, _, stop := node.Console()
+			stop()
+			t.Logf("its console ends:\n%s", recent[max(0, len(recent)-6000):])
+		}
+	})
 	mark := newMark()
 	if onDisks(t, node, mark) {
 		t.Fatal("the disks are marked before anybody had them")
