@@ -3,7 +3,6 @@
 package main_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +19,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/open"
+	"github.com/metalpool/metalpool/internal/attached"
 	"github.com/metalpool/metalpool/internal/needs"
 	"github.com/metalpool/metalpool/lab"
 )
@@ -201,32 +199,9 @@ func (r *rig) run(t testing.TB, args ...string) {
 	}
 }
 
-// processes finds what was started with this rack's pool in its environment:
-// plugins, which outlive docker-machine for seconds, and workers, which outlive both.
-func (r *rig) processes() []int {
-	var found []int
-	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, name := range environments {
-		environment, err := os.ReadFile(name)
-		ours := func(name string) bool { return bytes.Contains(environment, []byte(name+"="+r.url+"\x00")) }
-		if err != nil || !ours("METALPOOL_URL") && !ours("METALPOOL_WORKER") {
-			continue
-		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
-			found = append(found, pid)
-		}
-	}
-	return found
-}
-
 // end leaves nothing behind that works on the rack or in its folder.
 func (r *rig) end(t testing.TB) {
-	for _, pid := range r.processes() {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
-	for len(r.processes()) > 0 {
-		<-time.After(10 * time.Millisecond)
-	}
+	attached.End(r.url)
 	if err := r.lab.Close(); err != nil {
 		t.Error(err)
 	}

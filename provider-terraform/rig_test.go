@@ -3,7 +3,6 @@
 package main_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,6 +21,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/open"
+	"github.com/metalpool/metalpool/internal/attached"
 	"github.com/metalpool/metalpool/internal/needs"
 	"github.com/metalpool/metalpool/lab"
 	"github.com/metalpool/metalpool/provider-terraform/provider"
@@ -160,32 +158,9 @@ func (r *rig) settle(t testing.TB) {
 	}
 }
 
-// processes finds what was started with this rack's pool in its environment: the
-// provider, and workers, which outlive it.
-func (r *rig) processes() []int {
-	var found []int
-	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, name := range environments {
-		environment, err := os.ReadFile(name)
-		ours := func(name string) bool { return bytes.Contains(environment, []byte(name+"="+r.url+"\x00")) }
-		if err != nil || !ours("METALPOOL_URL") && !ours("METALPOOL_WORKER") {
-			continue
-		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
-			found = append(found, pid)
-		}
-	}
-	return found
-}
-
 // end leaves nothing behind that works on the rack or in its folder.
 func (r *rig) end(t testing.TB) {
-	for _, pid := range r.processes() {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
-	for len(r.processes()) > 0 {
-		<-time.After(10 * time.Millisecond)
-	}
+	attached.End(r.url)
 	if err := r.lab.Close(); err != nil {
 		t.Error(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/metalpool/metalpool/core/open"
 	"github.com/metalpool/metalpool/core/seal"
 	"github.com/metalpool/metalpool/core/store/sqlite"
+	"github.com/metalpool/metalpool/internal/attached"
 	"github.com/metalpool/metalpool/lab/bmc"
 )
 
@@ -39,7 +40,9 @@ func TestScripts(t *testing.T) {
 		Dir:                 filepath.Join("testdata", "scripts"),
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("METALPOOL_URL", filepath.Join(env.WorkDir, "pool.db"))
+			pool := filepath.Join(env.WorkDir, "pool.db")
+			env.Setenv("METALPOOL_URL", pool)
+			env.Defer(func() { attached.End(pool) })
 			env.Setenv("METALPOOL_OWNER", "alice@desk")
 			env.Setenv("HOME", env.WorkDir)
 			return nil
