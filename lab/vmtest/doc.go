@@ -14,7 +14,7 @@
 //	  an agent is refused               ramdisk: TestVMRamdiskRefusedTurnsOff
 //	a chunk is corrupt                  TestVMImage/chunks that are corrupt whenever they arrive, and then one that is once
 //	the disk is too small               TestVMImage/an image that is larger than the disk
-//	the disk fails on write             TestVMImage/a disk that fails on write
+//	the disk fails on write             TestVMImage/a disk that fails on write, and then in the erase
 //	a disk has gone                     ramdisk: TestVMErase
 //	DHCP does not answer                TestVMNoSignOfLife/no DHCP server answers
 //	DHCP gives the OS another address   TestVMImage/a DHCP server that gives the OS another address

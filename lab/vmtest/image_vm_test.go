@@ -110,7 +110,7 @@ func TestVMImage(t *testing.T) {
 		r.is(core.Failed)
 	})
 
-	r.run("a disk that fails on write", func(r *rack) {
+	r.run("a disk that fails on write, and then in the erase", func(r *rack) {
 		began := time.Now()
 		try(r.t, r.node.AddFault(lab.NewFault{Machine: &lab.Fault{Kind: lab.WriteError, Nth: 5, Count: lab.Forever}}))
 		o := r.order()
@@ -118,6 +118,11 @@ func TestVMImage(t *testing.T) {
 		r.refused(err, core.Backend, "write", "the disk may be broken", "no other node could be taken")
 		r.told(began, core.StepFailed, "the disk may be broken")
 		r.is(core.Failed)
+		r.node.ClearFaults()
+		try(r.t, r.node.AddFault(lab.NewFault{Machine: &lab.Fault{Kind: lab.WriteError, Nth: 1, Count: lab.Forever}})) // what is to be gone later cannot be written
+		try(r.t, r.Release(r.t.Context(), o.ID, core.ReleaseOptions{WaitClean: true}, nil))                            // its owner is rid of it
+		r.told(began, core.StepFailed, "erase", r.node.Disks()[0].Serial)
+		r.is(core.Quarantined)
 	})
 }
 
