@@ -38,7 +38,7 @@ func TestVMDebianDocker(t *testing.T) {
 	if size, err := strconv.Atoi(run("df --output=size -BM / | tail -n +2 | tr -dc 0-9")); err != nil || size < 3500 {
 		t.Errorf("the root file system has %d MiB: %v", size, err)
 	}
-	if driver := run("docker info --format '{{.Driver}} {{.CgroupDriver}}'"); driver != "overlay2 systemd" {
+	if driver := run("sudo docker info --format '{{.Driver}} {{.CgroupDriver}}'"); driver != "overlay2 systemd" {
 		t.Errorf("Docker Engine works with %s", driver)
 	}
 	netplanTakes(t, func(command string, input io.Reader) string { return installed.Run(t, c, command, input) })
@@ -64,7 +64,7 @@ func TestVMDebianDocker(t *testing.T) {
 	if again := run("cat /etc/machine-id"); again != id || len(id) != 32 {
 		t.Errorf("its machine ID was %q and is %q", id, again)
 	}
-	if images := run("docker images --format '{{.Repository}}'"); images != "box" {
+	if images := run("sudo docker images --format '{{.Repository}}'"); images != "box" {
 		t.Errorf("its Docker images are %q", images)
 	}
 }
@@ -111,8 +111,8 @@ func runContainer(t *testing.T, run func(command string, input io.Reader) string
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	run("docker import - box", &files)
-	if said := run("docker run --rm box /bin/busybox echo from a container", nil); said != "from a container" {
+	run("sudo docker import - box", &files)
+	if said := run("sudo docker run --rm box /bin/busybox echo from a container", nil); said != "from a container" {
 		t.Errorf("the container said %q", said)
 	}
 }
