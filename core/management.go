@@ -48,7 +48,7 @@ const (
 // checkWaitFor refuses what the pool's policy rules out.
 func checkWaitFor(o Order, p Pool) error {
 	bad := func(hint, format string, args ...any) error {
-		return &Error{Op: "create", Allocation: o.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
+		return &Error{Op: "wait for " + string(o.WaitFor), Allocation: o.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
 	switch o.WaitFor {
 	case "", UntilSSH:

@@ -63,7 +63,7 @@ func TestManagementKeyOfADeploy(t *testing.T) {
 		e, host := p.engine()
 		o := order("a-1", "web-1")
 		m, err := e.Create(t.Context(), o, nil)
-		if err != nil || slices.Contains(host.Calls(), "ssh log in") || ours(p.keysOn(m.Node)) != 0 {
+		if err != nil || m.Managed || slices.Contains(host.Calls(), "ssh log in") || ours(p.keysOn(m.Node)) != 0 {
 			t.Errorf("%v; keys %q", err, p.keysOn(m.Node))
 		}
 		if err := e.Release(t.Context(), o.ID, core.ReleaseOptions{WaitClean: true}, nil); err != nil {
@@ -127,7 +127,7 @@ func TestKeysChangeInPlace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ours(p.keysOn(m.Node)) != 1 {
+		if !m.Managed || ours(p.keysOn(m.Node)) != 1 {
 			t.Fatalf("the machine lets %q in", p.keysOn(m.Node))
 		}
 		const added = "ssh-ed25519 CCCC somebody the owner trusts"
@@ -166,6 +166,9 @@ func TestKeysChangeInPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%q", host.Calls())
+		if p.machine("a-1").Managed {
+			t.Error("a machine that was given back is said to be managed")
+		}
 		p.sound()
 	})
 }

@@ -112,6 +112,9 @@ type Machine struct {
 	Keys     []string `json:"keys,omitempty"`
 	Access   Access   `json:"access,omitzero"`
 	Moves    []NodeID `json:"moves,omitempty"`
+	// Managed is whether metalpool has a way in that stays, so that keys can be changed
+	// while the machine runs. The pool's policy when it was deployed decided that.
+	Managed bool `json:"managed,omitempty"`
 
 	CreatedAt time.Time `json:"created_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`

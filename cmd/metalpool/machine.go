@@ -19,7 +19,7 @@ import (
 
 func machineCommand(a *app) *cobra.Command {
 	return noun("machine", "Take servers with an OS, use them, give them back",
-		machineCreateCommand(a), machineListCommand(a), machineShowCommand(a), machineSSHCommand(a),
+		machineCreateCommand(a), machineListCommand(a), machineShowCommand(a), machineSetCommand(a), machineSSHCommand(a),
 		machineLogsCommand(a), machinePowerCommand(a), machineReleaseCommand(a))
 }
 
@@ -198,12 +198,16 @@ func (a *app) showMachine(ctx context.Context, e *core.Engine, m core.Machine, o
 	s.line("Node", string(m.Node))
 	s.line("Pool", m.Pool)
 	s.line("Image", m.Image)
+	s.line("Labels", labelText(m.Labels))
 	if m.Access.Address != "" {
 		s.line("SSH", words(m.Access.SSHUser, "at", address(m.Access)))
 		s.line("Docker", net.JoinHostPort(m.Access.Address, strconv.Itoa(m.Access.DockerPort)))
 	}
 	for _, key := range m.Access.HostKeys {
 		s.line("Host key", key)
+	}
+	if m.Managed {
+		s.line("Management key", "kept; its keys can be changed while it runs")
 	}
 	for _, moved := range m.Moves {
 		s.line("Failed nodes", string(moved))

@@ -86,6 +86,7 @@ func fill(ctx context.Context, path string) error {
 	web := machine("m-web", "alice@desk", "web-1", core.Deployed, "r1-n2")
 	web.Access = core.Access{Address: "10.0.1.2", SSHPort: 2222, SSHUser: "debian", DockerPort: 2376, HostKeys: []string{"ssh-ed25519 AAAAC3NzaHostKey web-1"}}
 	web.Moves = []core.NodeID{"r1-n4"}
+	web.Login = &core.LoginKey{Private: secret, Public: "ssh-ed25519 BBBB metalpool-management-m-web"}
 	db := machine("m-db", "bob@desk", "db-1", core.Failed, "r2-n2")
 	db.Reason = "ssh: timeout: not done within 20m0s"
 	old := machine("m-old", "alice@desk", "web-0", core.Released, "")
