@@ -127,6 +127,12 @@ func attributeOf(err error) (at path.Path) {
 			at = path.Root("image")
 		case strings.HasPrefix(e.Op, "find pool"):
 			at = path.Root("pool")
+		case strings.HasPrefix(e.Op, "wait for"):
+			at = path.Root("wait_for")
+		case e.Op == "change keys":
+			at = path.Root("ssh_keys")
+		case e.Op == "cloud-init":
+			at = path.Root("user_data")
 		case strings.HasPrefix(e.Op, "power"):
 			at = path.Root("power_state")
 		case e.Kind == core.NoCapacity:

@@ -37,6 +37,7 @@ type machineDataModel struct {
 	SSHHostKeys   types.List        `tfsdk:"ssh_host_keys"`
 	SSHHostKey    types.String      `tfsdk:"ssh_host_key"`
 	SSHKnownHosts types.String      `tfsdk:"ssh_known_hosts"`
+	Managed       types.Bool        `tfsdk:"managed"`
 	CreatedAt     types.String      `tfsdk:"created_at"`
 }
 
@@ -77,6 +78,7 @@ func (d *machineData) Schema(_ context.Context, _ datasource.SchemaRequest, resp
 			"ssh_host_keys":   schema.ListAttribute{Computed: true, ElementType: textType, MarkdownDescription: "Its public host keys."},
 			"ssh_host_key":    text("The one of these keys that Terraform's own SSH client asks for."),
 			"ssh_known_hosts": text("The same keys as lines of a `known_hosts` file."),
+			"managed":         schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether its keys can be changed while it runs: its pool kept a management key."},
 			"created_at":      text("When its server was taken, RFC 3339."),
 		},
 	}
@@ -105,7 +107,7 @@ func (d *machineData) Read(ctx context.Context, req datasource.ReadRequest, resp
 		ID: textOf(string(there.ID)), Owner: textOf(there.Owner), Name: textOf(there.Name), State: textOf(string(there.State)), Reason: textOf(there.Reason),
 		Pool: textOf(there.Pool), Node: textOf(string(there.Node)), Image: textOf(there.Image), Labels: labels, Hostname: textOf(there.Hostname),
 		Address: textOf(there.Access.Address), DockerPort: numberOf(there.Access.DockerPort), SSHUser: textOf(there.Access.SSHUser), SSHPort: numberOf(there.Access.SSHPort),
-		SSHHostKeys: texts(there.Access.HostKeys), CreatedAt: textOf(there.CreatedAt.UTC().Format(time.RFC3339)),
+		SSHHostKeys: texts(there.Access.HostKeys), Managed: types.BoolValue(there.Managed), CreatedAt: textOf(there.CreatedAt.UTC().Format(time.RFC3339)),
 	}
 	if len(there.Access.HostKeys) > 0 {
 		m.SSHHostKey, m.SSHKnownHosts = textOf(hostKey(there.Access.HostKeys)), textOf(knownHosts(there.Access))

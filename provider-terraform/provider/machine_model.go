@@ -28,6 +28,7 @@ type machineModel struct {
 	SSHHostKeys   types.List   `tfsdk:"ssh_host_keys"`
 	SSHHostKey    types.String `tfsdk:"ssh_host_key"`
 	SSHKnownHosts types.String `tfsdk:"ssh_known_hosts"`
+	Managed       types.Bool   `tfsdk:"managed"`
 
 	Name         types.String `tfsdk:"name"`
 	Labels       types.Map    `tfsdk:"labels"`
@@ -49,6 +50,7 @@ type machineModel struct {
 	PowerState         types.String   `tfsdk:"power_state"`
 	DeletionProtection types.Bool     `tfsdk:"deletion_protection"`
 	Wait               types.String   `tfsdk:"wait"`
+	WaitFor            types.String   `tfsdk:"wait_for"`
 	WaitClean          types.Bool     `tfsdk:"wait_clean"`
 	Timeouts           timeouts.Value `tfsdk:"timeouts"`
 }
@@ -81,7 +83,7 @@ func order(ctx context.Context, config, planned machineModel) (core.Order, bool,
 		Image: config.Image.ValueString(), Hostname: planned.Hostname.ValueString(),
 		SSHUser: config.SSHUser.ValueString(), SSHPort: int(config.SSHPort.ValueInt64()),
 	}
-	for _, v := range []interface{ IsUnknown() bool }{config.Name, config.Pool, config.Node, config.Arch, config.Image, config.Hostname, config.SSHUser, config.SSHPort, config.UserData, config.UserDataWO, config.UserDataWOVersion, config.Wait} {
+	for _, v := range []interface{ IsUnknown() bool }{config.Name, config.Pool, config.Node, config.Arch, config.Image, config.Hostname, config.SSHUser, config.SSHPort, config.UserData, config.UserDataWO, config.UserDataWOVersion, config.Wait, config.WaitFor} {
 		if v.IsUnknown() {
 			return o, false, nil
 		}
@@ -100,6 +102,10 @@ func order(ctx context.Context, config, planned machineModel) (core.Order, bool,
 		o.Hostname = o.Name
 	}
 	diags.Append(planned.SSHKeys.ElementsAs(ctx, &o.Keys, false)...)
+	for i, key := range o.Keys {
+		o.Keys[i] = strings.TrimSpace(key) // file("id.pub") ends its line
+	}
+	o.WaitFor = waits[config.WaitFor.ValueString()]
 	labels, d := labelsOf(ctx, planned.Labels)
 	diags.Append(d...)
 	o.Labels = labels
@@ -140,8 +146,9 @@ func (m *machineModel) fill(ctx context.Context, there core.Machine) diag.Diagno
 		m.SSHHostKeys, m.SSHHostKey = texts(there.Access.HostKeys), types.StringValue(hostKey(there.Access.HostKeys))
 		m.SSHKnownHosts = types.StringValue(knownHosts(there.Access))
 	}
-	if len(there.Keys) > 0 {
-		m.SSHKeys = texts(there.Keys)
+	m.Managed = types.BoolValue(there.Managed)
+	if keys := texts(there.Keys); len(there.Keys) > 0 && !sameLines(m.SSHKeys, keys) {
+		m.SSHKeys = keys
 	}
 	if len(there.Labels) > 0 || len(m.Labels.Elements()) > 0 {
 		labels, d := types.MapValueFrom(ctx, textType, there.Labels)
@@ -162,6 +169,9 @@ func (m *machineModel) settle() {
 		if v.IsUnknown() {
 			*v = types.Int64Null()
 		}
+	}
+	if m.Managed.IsUnknown() {
+		m.Managed = types.BoolNull()
 	}
 	if m.SSHHostKeys.IsUnknown() {
 		m.SSHHostKeys = types.ListNull(textType)

@@ -20,6 +20,7 @@ type effect struct {
 	redeploy []string // attributes for whose sake the same server is deployed anew
 	unlisted []string // those of replace that allow_redeploy could have listed
 	unknown  []string // attributes that were imported without being known, and are taken as given
+	keys     bool     // other keys are let in by the machine that runs
 	finish   bool     // the deploy has not come to its end
 }
 
@@ -45,6 +46,8 @@ func decide(there, asked machineModel, allowed []string, misfit, imported bool) 
 		before, after := there.attribute(name), asked.attribute(name)
 		switch {
 		case before.Equal(after):
+		case name == "ssh_keys" && there.Managed.ValueBool():
+			e.keys = true
 		case imported && before.IsNull() && strings.HasPrefix(name, "user_data"):
 			e.unknown = append(e.unknown, name)
 		case slices.Contains(allowed, name):
@@ -56,6 +59,7 @@ func decide(there, asked machineModel, allowed []string, misfit, imported bool) 
 	}
 	slices.Sort(e.replace)
 	e.finish = there.State.ValueString() != string(core.Deployed)
+	e.keys = e.keys && len(e.replace) == 0 && !e.deploys() // a deploy brings them along
 	return e
 }
 
@@ -120,8 +124,14 @@ func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		resp.Diagnostics.Append(protection(state, "replace, for the sake of "+strings.Join(e.replace, ", ")+","))
 		return
 	}
-	if e.deploys() {
+	if e.keys && state.PowerState.ValueString() == powerOff && plan.PowerState.Equal(state.PowerState) {
+		resp.Diagnostics.AddAttributeError(path.Root("ssh_keys"), "Machine "+state.Name.ValueString()+" is off",
+			"Keys are changed on the machine that runs.\n\nWhat to do: set power_state = \"on\" with them.")
+	}
+	if e.deploys() || !plan.WaitFor.Equal(state.WaitFor) {
 		r.checkRedeploy(ctx, config, plan, state, resp)
+	}
+	if e.deploys() {
 		expectDeploy(&plan)
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 	}
@@ -135,6 +145,7 @@ func (m machineModel) deploys() bool { return m.Address.IsUnknown() }
 func expectDeploy(plan *machineModel) {
 	plan.State = types.StringValue(string(core.Deployed))
 	plan.Address, plan.SSHHostKey, plan.SSHKnownHosts = types.StringUnknown(), types.StringUnknown(), types.StringUnknown()
+	plan.Managed = types.BoolUnknown() // as the pool's policy is then
 	plan.DockerPort, plan.SSHHostKeys = types.Int64Unknown(), types.ListUnknown(textType)
 	// A machine that never came this far does not know these yet.
 	for _, v := range []*types.String{&plan.Node, &plan.Arch, &plan.Image, &plan.Hostname, &plan.SSHUser, &plan.PowerState} {
@@ -160,6 +171,9 @@ func (e effect) tell(state machineModel, why string, resp *resource.ModifyPlanRe
 		warn("Machine "+name+" is replaced by another server",
 			"The change of %s gives node %s back, all of whose disks are erased, and takes a server anew. To deploy the same server anew instead, list it: allow_redeploy = [%s].",
 			strings.Join(e.unlisted, ", "), node, `"`+strings.Join(e.unlisted, `", "`)+`"`)
+		if slices.Contains(e.unlisted, "ssh_keys") {
+			warn("The keys of machine "+name+" cannot be changed while it runs", "Its pool kept no management key when it was deployed. Machines that are deployed after 'metalpool pool set %s --management-key always' can be changed in place.", state.Pool.ValueString())
+		}
 	}
 	switch {
 	case !e.deploys():
@@ -230,8 +244,26 @@ func (r *machineResource) planCreate(ctx context.Context, config, plan machineMo
 	}
 }
 
-// checkRedeploy refuses an image that is not there, or for other processors.
+// checkRedeploy refuses what could not be deployed: an image that is not there or is for
+// other processors, user data that cannot be read, a wait that the pool rules out.
 func (r *machineResource) checkRedeploy(ctx context.Context, config, plan, state machineModel, resp *resource.ModifyPlanResponse) {
+	r.checkImage(ctx, config, plan, state, resp)
+	o, whole, diags := order(ctx, config, plan)
+	resp.Diagnostics.Append(diags...)
+	if !whole || resp.Diagnostics.HasError() {
+		return
+	}
+	o.ID, o.Owner = core.AllocationID(state.ID.ValueString()), state.Owner.ValueString()
+	if o.Image == "" {
+		o.Image = state.Image.ValueString()
+	}
+	// Whether a server is free is not asked: the machine has one.
+	if err := r.pool.Check(ctx, o); core.Is(err, core.Invalid) {
+		orderFault(&resp.Diagnostics, err, nil)
+	}
+}
+
+func (r *machineResource) checkImage(ctx context.Context, config, plan, state machineModel, resp *resource.ModifyPlanResponse) {
 	if config.Image.IsNull() || config.Image.IsUnknown() || config.Image.Equal(state.Image) {
 		return
 	}

@@ -23,6 +23,7 @@ func TestDecide(t *testing.T) {
 	keys := func(m *machineModel) { m.SSHKeys = texts([]string{"ssh-ed25519 BBBB ann"}) }
 	data := func(m *machineModel) { m.UserData = types.StringValue("#!/bin/sh") }
 	version := func(m *machineModel) { m.UserDataWOVersion = types.Int64Value(2) }
+	managed := func(m *machineModel) { m.Managed = types.BoolValue(true) }
 	failed := func(m *machineModel) { m.State = types.StringValue("Failed") }
 	for _, test := range []struct {
 		name             string
@@ -31,7 +32,7 @@ func TestDecide(t *testing.T) {
 		misfit, imported bool
 		replace          []string
 		redeploy         []string
-		deploys          bool
+		deploys, inPlace bool
 	}{
 		{name: "nothing", there: there(nil), asked: there(nil)},
 		{name: "name", there: there(nil), asked: there(func(m *machineModel) { m.Name = types.StringValue("web-2") })},
@@ -52,11 +53,16 @@ func TestDecide(t *testing.T) {
 		{name: "version of an import", there: there(nil), asked: there(version), imported: true},
 		{name: "user data after an import", there: there(func(m *machineModel) { m.UserData = types.StringValue("#!/bin/bash") }), asked: there(data), imported: true, replace: []string{"user_data"}},
 		{name: "keys of an import", there: there(nil), asked: there(keys), imported: true, replace: []string{"ssh_keys"}},
+		{name: "keys in place", there: there(managed), asked: there(keys), inPlace: true},
+		{name: "keys in place, listed", there: there(managed), asked: there(keys), allowed: []string{"ssh_keys"}, inPlace: true},
+		{name: "keys along with a redeploy", there: there(managed), asked: there(func(m *machineModel) { image(m); keys(m) }), allowed: []string{"image"}, redeploy: []string{"image"}, deploys: true},
+		{name: "keys along with a replacement", there: there(managed), asked: there(func(m *machineModel) { image(m); keys(m) }), replace: []string{"image"}},
+		{name: "keys that are not known yet", there: there(managed), asked: there(func(m *machineModel) { m.SSHKeys = types.ListUnknown(textType) }), inPlace: true},
 		{name: "half-way", there: there(failed), asked: there(failed), deploys: true},
 		{name: "half-way, replaced", there: there(failed), asked: there(image), replace: []string{"image"}},
 	} {
 		e := decide(test.there, test.asked, test.allowed, test.misfit, test.imported)
-		if !slices.Equal(e.replace, test.replace) || !slices.Equal(e.redeploy, test.redeploy) || e.deploys() != test.deploys {
+		if !slices.Equal(e.replace, test.replace) || !slices.Equal(e.redeploy, test.redeploy) || e.deploys() != test.deploys || e.keys != test.inPlace {
 			t.Errorf("%s: %+v, deploys %v", test.name, e, e.deploys())
 		}
 	}

@@ -259,8 +259,22 @@ func (r *machineResource) Update(ctx context.Context, req resource.UpdateRequest
 		plan.settle()
 		orderFault(&resp.Diagnostics, err, &told)
 	} else {
+		turn := func() { r.power(ctx, &plan, there.Access, wanted, &resp.Diagnostics) }
+		if wanted.ValueString() != powerOff {
+			turn() // keys are changed on a machine that runs
+		}
+		if !sameLines(texts(there.Keys), texts(o.Keys)) && !resp.Diagnostics.HasError() {
+			var changed core.Machine
+			if changed, err = r.pool.Change(ctx, o.ID, core.MachineChange{Keys: o.Keys}); err != nil {
+				orderFault(&resp.Diagnostics, err, nil)
+			} else {
+				there = changed
+			}
+		}
+		if wanted.ValueString() == powerOff {
+			turn()
+		}
 		resp.Diagnostics.Append(plan.fill(ctx, there)...)
-		r.power(ctx, &plan, there.Access, wanted, &resp.Diagnostics)
 		plan.settle()
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)

@@ -2,6 +2,8 @@ package provider
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
@@ -13,12 +15,15 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/identityschema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/boolplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/listplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/metalpool/metalpool/core"
 )
 
 var textType = types.StringType
@@ -30,6 +35,10 @@ const (
 	replaces = " **Changing it:** replacement by another server; this one is given back and erased."
 	redeploy = " **Changing it:** deploys the same server anew where `allow_redeploy` lists it; else replacement."
 )
+
+// waits are the words of wait_for. That the server was written to is nothing of its own
+// to wait for: without SSH's answer nobody knows that it starts.
+var waits = map[string]core.WaitFor{"ssh": core.UntilSSH, "cloud_init": core.UntilCloudInit}
 
 // redeployable are the attributes that allow_redeploy may list.
 var redeployable = []string{"image", "hostname", "ssh_user", "ssh_port", "ssh_keys", "user_data", "user_data_wo_version"}
@@ -78,6 +87,10 @@ func (r *machineResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 			"ssh_host_key":    computed("The one of these keys that Terraform's own SSH client asks for, for `connection { host_key = … }`."),
 			"ssh_known_hosts": computed("The same keys as lines of a `known_hosts` file."),
+			"managed": schema.BoolAttribute{
+				Computed: true, PlanModifiers: []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()},
+				MarkdownDescription: "Whether `ssh_keys` can be changed while the machine runs: the pool kept a management key when it was deployed (`metalpool pool set POOL --management-key always`).",
+			},
 			"name": schema.StringAttribute{
 				Required: true, Validators: notEmpty,
 				MarkdownDescription: "Name, unique among the owner's machines: letters, digits and dashes, at most 63." + inPlace,
@@ -98,8 +111,8 @@ func (r *machineResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				MarkdownDescription: "Port of SSH; by default the server's." + redeploy,
 			},
 			"ssh_keys": schema.ListAttribute{
-				Required: true, ElementType: textType, Validators: []validator.List{listvalidator.SizeAtLeast(1)},
-				MarkdownDescription: "Public keys that may log in, in the format of `authorized_keys`." + redeploy,
+				Required: true, ElementType: textType, Validators: []validator.List{listvalidator.SizeAtLeast(1)}, PlanModifiers: []planmodifier.List{lines{}},
+				MarkdownDescription: "Public keys that may log in, in the format of `authorized_keys`. Where `managed` is true, a change is made on the machine that runs, and keys that others put there stay; elsewhere:" + redeploy,
 			},
 			"user_data": schema.StringAttribute{
 				Optional: true, Validators: []validator.String{stringvalidator.ConflictsWith(path.MatchRoot("user_data_wo"))},
@@ -128,6 +141,10 @@ func (r *machineResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			"wait": schema.StringAttribute{
 				Optional: true, Validators: []validator.String{duration{}},
 				MarkdownDescription: "How long to queue, first come first served, while all matching servers are taken, such as `30m`; `0s` is not at all. By default only for servers that are being erased, as after a replacement, and as long as `timeouts` allows for create." + setting,
+			},
+			"wait_for": schema.StringAttribute{
+				Optional: true, Validators: []validator.String{stringvalidator.OneOf(slices.Sorted(maps.Keys(waits))...)},
+				MarkdownDescription: "How far a machine is to come before it counts as deployed: `ssh`, the default: SSH shows the host key that was made for it; `cloud_init`: cloud-init, too, has done all that user data asks, without an error, which metalpool logs in to see. The plan refuses that in a pool that keeps no management key." + setting + " It counts from the next deploy on.",
 			},
 			"wait_clean": schema.BoolAttribute{
 				Optional:            true,
