@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
@@ -46,6 +47,8 @@ type pool struct {
 	core.Service
 	owner string
 }
+
+var _ provider.ProviderWithFunctions = &metal{}
 
 func (p *metal) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
 	resp.TypeName, resp.Version = "metalpool", p.version
@@ -121,4 +124,9 @@ func (p *metal) Resources(context.Context) []func() resource.Resource {
 
 func (p *metal) DataSources(context.Context) []func() datasource.DataSource {
 	return []func() datasource.DataSource{newNodesData, newMachineData, newPoolsData, newImagesData, newMatchData}
+}
+
+// Functions implements provider.ProviderWithFunctions.
+func (p *metal) Functions(context.Context) []func() function.Function {
+	return []func() function.Function{newParseSize, newParseConstraints, newMergeCloudInit, newSSHFingerprint}
 }

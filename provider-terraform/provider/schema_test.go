@@ -33,6 +33,14 @@ func TestSchemas(t *testing.T) {
 	for name, s := range resp.DataSourceSchemas {
 		explained(t, "data."+name, s.Block)
 	}
+	if len(resp.Functions) == 0 {
+		t.Error("there are no functions to look at")
+	}
+	for name, f := range resp.Functions {
+		if !strings.HasSuffix(f.Summary, ".") || !strings.HasSuffix(f.Description, ".") {
+			t.Errorf("%s is explained as %q: %q", name, f.Summary, f.Description)
+		}
+	}
 }
 
 func explained(t *testing.T, where string, b *tfprotov6.SchemaBlock) {
