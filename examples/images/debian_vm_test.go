@@ -31,6 +31,9 @@ func TestVMDebianDocker(t *testing.T) {
 	if state := run("cloud-init status --wait; systemctl is-system-running --wait"); !strings.Contains(state, "status: done") || !strings.HasSuffix(state, "running") {
 		t.Errorf("%s\n%s", state, run("systemctl --failed; sudo grep -h WARN /var/log/cloud-init.log || true"))
 	}
+	if again := run("sudo journalctl -b -u ssh -o cat | grep -c ^Stopped || true"); again != "0" {
+		t.Errorf("sshd was stopped %s times, which whoever logged in as soon as it answered may have felt", again)
+	}
 	if name := run("hostname"); name != installed.Hostname {
 		t.Errorf("it calls itself %q", name)
 	}
