@@ -55,9 +55,9 @@ func TestSaysWhy(t *testing.T) {
 		refused("node by node", create(with("b-2", "racked", func(o *core.Order) {
 			o.Request.Labels = []core.Selector{{Label: "rack", Op: core.OpNotEqual, Values: []string{"r1"}}}
 		})), core.NoCapacity,
-			"acquire racked: no capacity: 0 of 3 nodes match (1 maintenance, 1 deployed, n3 has rack=r1 (asked for rack!=r1)); wait for one with --metalpool-wait 30m, or see 'metalpool node list'")
+			"acquire racked: no capacity: 0 of 3 nodes match (1 maintenance, 1 deployed, n3 has rack=r1 (asked for rack!=r1)); wait for one with --wait 30m, or see 'metalpool node list'")
 		refused("the node asked for is taken", create(with("b-3", "mine", func(o *core.Order) { o.Request.Node = "n1" })), core.NoCapacity,
-			"acquire mine: no capacity: 0 of 3 nodes match (1 deployed, n2, n3 is not n1); wait for one with --metalpool-wait 30m, or see 'metalpool node list'")
+			"acquire mine: no capacity: 0 of 3 nodes match (1 deployed, n2, n3 is not n1); wait for one with --wait 30m, or see 'metalpool node list'")
 		refused("no such node", create(with("b-4", "mine", func(o *core.Order) { o.Request.Node = "n9" })), core.NotFound,
 			"acquire mine (node n9): not found: no such node; see 'metalpool node list'")
 		refused("no such pool", create(with("b-5", "mine", func(o *core.Order) { o.Request.Pool = "gpu"; o.Image = "debian" })), core.NotFound,
@@ -313,7 +313,7 @@ func TestQueue(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := e.Acquire(t.Context(), complete(order("a-2", "web-2")), nil)
-			const want = "acquire web-2: denied: ann has 1 of the 1 machines that pool \"default\" allows each owner; release one, wait until one is released with --metalpool-wait 30m, or have the quota raised"
+			const want = "acquire web-2: denied: ann has 1 of the 1 machines that pool \"default\" allows each owner; release one, wait until one is released with --wait 30m, or have the quota raised"
 			if err == nil || err.Error() != want {
 				t.Errorf("got %v", err)
 			}

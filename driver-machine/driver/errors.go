@@ -37,6 +37,7 @@ func (d *Driver) explain(err error) error {
 	case kind == core.Denied && strings.HasPrefix(d.URL, "https://"):
 		text += "; " + deniedAdvice
 	}
+	text = strings.ReplaceAll(text, "with --wait 30m", "with --metalpool-wait 30m") // core speaks as the command line does
 	return errors.New(notFound().ReplaceAllString(oneLine(text), "missing"))
 }
 

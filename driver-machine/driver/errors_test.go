@@ -28,6 +28,7 @@ func TestExplain(t *testing.T) {
 		{fault(core.Backend), "create web-1 (node n1): backend: why; do this"},
 		{fault(core.Timeout), "create web-1 (node n1): timeout: why; do this"},
 		{fault(core.Denied), "create web-1 (node n1): denied: why; do this"},
+		{&core.Error{Op: "acquire", Allocation: "web-1", Kind: core.NoCapacity, Err: errors.New("0 of 6"), Hint: "wait for one with --wait 30m"}, "acquire web-1: no capacity: 0 of 6; wait for one with --metalpool-wait 30m"},
 		{errors.Join(fault(core.Busy), errors.New("and")), "create web-1 (node n1): busy: why; do this; and"},
 	} {
 		if got := d.explain(test.err); got == nil || got.Error() != test.want {

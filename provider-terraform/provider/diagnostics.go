@@ -112,7 +112,7 @@ func hintOf(err error) (hint string) {
 		return hint != ""
 	})
 	return strings.NewReplacer(
-		"with --metalpool-wait 30m", `with wait = "30m"`,
+		"with --wait 30m", `with wait = "30m"`,
 		"the same request tries again, release gives it back", "the next apply releases it and takes another; after 'terraform untaint' it tries this one again",
 		"the same request goes on with it; or release it", "the next apply goes on with it, and destroy gives it back",
 	).Replace(hint)

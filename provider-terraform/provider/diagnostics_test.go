@@ -28,7 +28,7 @@ func TestDiagnostics(t *testing.T) {
 		{"of a node", deep, path.Empty(), "Create web-1: backend", []string{"medium error", "Node: n7", "Phase: write image: 43%", "What to do: see 'metalpool node events n7'", "terraform untaint"}},
 		{"of an image", &core.Error{Op: "find image debain", Kind: core.NotFound, Err: errors.New("no such image"), Hint: "there are: debian"}, path.Root("image"), "Find image debain: not found", []string{"there are: debian"}},
 		{"of a pool", fmt.Errorf("so: %w", &core.Error{Op: "find pool ci", Kind: core.NotFound}), path.Root("pool"), "Find pool ci: not found", nil},
-		{"of capacity", &core.Error{Op: "acquire", Allocation: "web-1", Kind: core.NoCapacity, Err: errors.New("0 of 6"), Hint: "wait for one with --metalpool-wait 30m"}, path.Root("requirements"), "Acquire web-1: no capacity", []string{"0 of 6", `wait = "30m"`}},
+		{"of capacity", &core.Error{Op: "acquire", Allocation: "web-1", Kind: core.NoCapacity, Err: errors.New("0 of 6"), Hint: "wait for one with --wait 30m"}, path.Root("requirements"), "Acquire web-1: no capacity", []string{"0 of 6", `wait = "30m"`}},
 		{"of a name", &core.Error{Op: "acquire", Allocation: "web-1", Kind: core.Exists}, path.Root("name"), "Acquire web-1: exists", nil},
 		{"of a named node", &core.Error{Op: "acquire", Allocation: "web-1", Node: "n9", Kind: core.NotFound}, path.Root("node"), "Acquire web-1: not found", []string{"Node: n9"}},
 		{"of metalpool", &core.Error{Op: "write", Kind: core.Internal, Err: errors.New("short")}, path.Empty(), "Write: internal", []string{"please report it"}},
