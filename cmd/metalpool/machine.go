@@ -41,7 +41,8 @@ func (o *ownerFlag) split(word string) (owner, name string) {
 }
 
 // machine finds what a word on the command line means: a machine's name, its owner
-// and name, or an allocation's ID.
+// and name, or an allocation's ID. Where others have one of that name it says so, and
+// does not offer theirs: what follows may be a release.
 func (o *ownerFlag) machine(ctx context.Context, e *core.Engine, word string) (core.Machine, error) {
 	owner, name := o.split(word)
 	m, err := e.MachineNamed(ctx, owner, name)
@@ -51,7 +52,10 @@ func (o *ownerFlag) machine(ctx context.Context, e *core.Engine, word string) (c
 	if m, byID := e.Machine(ctx, core.AllocationID(word)); !core.Is(byID, core.NotFound) {
 		return m, byID
 	}
-	return m, o.strangers(ctx, e, word, err)
+	if others := strangers(ctx, e, word); len(others) > 0 {
+		err = &core.Error{Op: "find machine", Allocation: word, Kind: core.NotFound, Err: &strangersError{o.name(), others}, Hint: "yours are in 'metalpool machine list --owner " + o.name() + "'"}
+	}
+	return m, err
 }
 
 // machineOrLast is machine, and where none of that name is there, the last one that was
@@ -63,34 +67,43 @@ func (o *ownerFlag) machineOrLast(ctx context.Context, e *core.Engine, a *app, w
 	}
 	owner, name := o.split(word)
 	machines, listed := e.Machines(ctx, core.AllocationFilter{Owner: owner, States: []core.State{core.Released, core.Expired}})
-	if listed != nil {
-		return m, err
-	}
-	for _, ended := range slices.Backward(machines) {
-		if ended.Name == name {
-			a.note("%s has no machine %s any more; this is the last one of that name", owner, name)
-			return ended, nil
+	if listed == nil {
+		for _, ended := range slices.Backward(machines) {
+			if ended.Name == name {
+				a.note("%s has no machine %s any more; this is the last one of that name", owner, name)
+				return ended, nil
+			}
 		}
+	}
+	var known *strangersError
+	if found, ok := errors.AsType[*core.Error](err); ok && errors.As(err, &known) {
+		found.Hint = "did you mean " + strings.Join(known.others, " or ") + "?"
 	}
 	return m, err
 }
 
-// strangers adds to an error who else has a machine of that name.
-func (o *ownerFlag) strangers(ctx context.Context, e *core.Engine, name string, err error) error {
-	machines, listed := e.Machines(ctx, core.AllocationFilter{Live: true})
-	if listed != nil {
-		return err
+// strangersError is that others have a machine of the name that was asked for.
+type strangersError struct {
+	owner  string
+	others []string // as OWNER/NAME
+}
+
+func (s *strangersError) Error() string {
+	return fmt.Sprintf("%s has no machine of this name; there is %s", s.owner, strings.Join(s.others, " and "))
+}
+
+// strangers lists who has a machine of that name.
+func strangers(ctx context.Context, e *core.Engine, name string) (others []string) {
+	machines, err := e.Machines(ctx, core.AllocationFilter{Live: true})
+	if err != nil {
+		return nil // that there is no machine of the caller's own is true without it
 	}
-	var others []string
 	for _, m := range machines {
 		if m.Name == name {
 			others = append(others, holder{m}.label())
 		}
 	}
-	if len(others) == 0 {
-		return err
-	}
-	return &core.Error{Op: "find machine", Allocation: name, Kind: core.NotFound, Err: fmt.Errorf("%s has no machine of this name", o.name()), Hint: "did you mean " + strings.Join(others, " or ") + "?"}
+	return others
 }
 
 func machineListCommand(a *app) *cobra.Command {
@@ -343,18 +356,18 @@ or with --wait before release returns. ` + machineWords,
 // sayReleased tells what became of the node.
 func (a *app) sayReleased(ctx context.Context, e *core.Engine, m core.Machine, waited bool, p *progress) error {
 	if m.Node == "" || m.State.Ended() && !waited {
-		p.line("%s is released", m.Name)
+		p.line("%s is released", holder{m}.label())
 		return nil
 	}
 	n, err := e.Node(ctx, m.Node)
 	switch {
 	case core.Is(err, core.NotFound):
-		p.done(m.Node, "%s is released; %s was retired", m.Name, m.Node)
+		p.done(m.Node, "%s is released; %s was retired", holder{m}.label(), m.Node)
 		return nil
 	case err != nil:
 		return err
 	}
-	p.done(n.ID, "%s is released; %s is %s", m.Name, n.ID, words(string(n.State), either(n.State == core.Quarantined, "("+n.Reason+")", "")))
+	p.done(n.ID, "%s is released; %s is %s", holder{m}.label(), n.ID, words(string(n.State), either(n.State == core.Quarantined, "("+n.Reason+")", "")))
 	if waited && n.State == core.Quarantined {
 		return errors.New("the node was quarantined; see 'metalpool node show " + string(n.ID) + "'")
 	}
