@@ -101,6 +101,8 @@ type Attempt struct {
 	Lifeless time.Time `json:"lifeless,omitzero"`
 	// FailedErases counts erases that failed, not workers that died.
 	FailedErases int `json:"failed_erases,omitempty"`
+	// EraseFault is why the last of them failed.
+	EraseFault string `json:"erase_fault,omitempty"`
 	// Quiet is when the last call of a worker that was fenced out alive has ended.
 	Quiet time.Time `json:"quiet,omitzero"`
 	// HostKeys are the private SSH host keys that we made; gone once Deployed.

@@ -34,10 +34,11 @@ func erase(ctx context.Context, w *work) error {
 	if Is(err, Backend) {
 		// A failed erase is counted before it is tried again under a new command ID.
 		failed := w.event(StepFailed, stepErase, err.Error()+w.agentsWords(ctx))
-		if err := w.keepErase(ctx, report, nil, func(a *Attempt) { a.FailedErases++ }, failed); err != nil {
+		if err := w.keepErase(ctx, report, nil, func(a *Attempt) { a.FailedErases, a.EraseFault = a.FailedErases+1, cause(err) }, failed); err != nil {
 			return err
 		}
 		if w.attempt.FailedErases < maxErases && !errors.Is(err, errBelowMinimum) {
+			w.say(stepErase, "%s; erasing once more", w.node.Spec.EraseFault)
 			return erase(ctx, w)
 		}
 	}
@@ -54,7 +55,32 @@ func erase(ctx context.Context, w *work) error {
 		}
 		found = inventory.Hardware.Disks
 	}
-	return w.keepErase(ctx, report, found, func(*Attempt) {}, w.event(Erased, stepErase, report.String()))
+	story := report.String()
+	if w.attempt.FailedErases > 0 {
+		story += "; " + w.attempt.eraseFault(true)
+	}
+	return w.keepErase(ctx, report, found, func(*Attempt) {}, w.event(Erased, stepErase, story))
+}
+
+// cause is why something failed, without what was asked and what to do.
+func cause(err error) string {
+	if e, ok := outermost(err); ok && e.Err != nil {
+		err = e.Err
+	}
+	return err.Error()
+}
+
+// eraseFault tells of the erases that failed in this clean, "" where none did.
+func (a Attempt) eraseFault(verified bool) string {
+	switch {
+	case a.FailedErases == 0:
+		return ""
+	case verified && a.FailedErases == 1:
+		return "1 erase failed before one was verified: " + a.EraseFault
+	case verified:
+		return fmt.Sprintf("%d erases failed before one was verified, the last: %s", a.FailedErases, a.EraseFault)
+	}
+	return fmt.Sprintf("erase %d of at most %d failed: %s", a.FailedErases, maxErases, a.EraseFault)
 }
 
 // keepErase writes what an erase came to, in one transaction: the attempt, the event,
@@ -63,12 +89,15 @@ func erase(ctx context.Context, w *work) error {
 func (w *work) keepErase(ctx context.Context, r EraseReport, found []Disk, change func(a *Attempt), ev Event) error {
 	a := w.attempt
 	change(&a)
+	fault := ""
 	err := w.commit(ctx, func(tx Tx) error {
 		n, err := tx.Node(w.node.ID)
 		if err != nil {
 			return err
 		}
 		n.Spec.Erasures = n.Spec.Erasures.after(r, tx.Now())
+		n.Spec.EraseFault = a.eraseFault(ev.Type == Erased)
+		fault = n.Spec.EraseFault
 		if len(found) > 0 {
 			n.Hardware.Disks = found
 		}
@@ -81,7 +110,7 @@ func (w *work) keepErase(ctx context.Context, r EraseReport, found []Disk, chang
 		return tx.PutAttempt(a)
 	})
 	if err == nil {
-		w.attempt = a
+		w.attempt, w.node.Spec.EraseFault = a, fault
 	}
 	return err
 }

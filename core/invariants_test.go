@@ -203,16 +203,17 @@ func TestCleanBeforeAvailable(t *testing.T) {
 		erases  int // since the node was enrolled
 		want    core.State
 		because string
+		told    string // of the erases, at the node
 	}{
-		{"all goes well", enginetest.Fault{}, 1, core.Available, ""},
-		{"the erase fails twice", enginetest.Fault{Op: "erase", Err: unverified, Times: 2}, 1, core.Available, ""},
-		{"the erase fails always", enginetest.Fault{Op: "erase", Err: unverified, Times: -1}, 0, core.Quarantined, "sentinels are still there"},
-		{"the agent falls silent in the erase", enginetest.Fault{Op: "erase", Err: enginetest.ErrUnreachable, Times: 1}, 1, core.Available, ""},
-		{"the answer to the erase is lost", enginetest.Fault{Op: "erase", Err: enginetest.ErrUnreachable, Times: 1, After: true}, 2, core.Available, ""},
-		{"the ramdisk never starts", enginetest.Fault{Op: "check-in", Err: enginetest.ErrUnreachable, Times: -1}, 0, core.Quarantined, "did not check in"},
-		{"the firmware skips the media once", enginetest.Fault{Op: "fetch media", Err: enginetest.ErrUnreachable, Times: 1}, 1, core.Available, ""},
-		{"the BMC is gone for a while", enginetest.Fault{Op: "insert", Err: enginetest.ErrUnreachable, Times: 40}, 1, core.Available, ""},
-		{"the BMC refuses", enginetest.Fault{Op: "insert", Err: enginetest.ErrBroken, Times: -1}, 0, core.Quarantined, "the hardware is broken"},
+		{"all goes well", enginetest.Fault{}, 1, core.Available, "", ""},
+		{"the erase fails twice", enginetest.Fault{Op: "erase", Err: unverified, Times: 2}, 1, core.Available, "", "2 erases failed before one was verified, the last: sentinels are still there"},
+		{"the erase fails always", enginetest.Fault{Op: "erase", Err: unverified, Times: -1}, 0, core.Quarantined, "sentinels are still there", "erase 3 of at most 3 failed: sentinels are still there"},
+		{"the agent falls silent in the erase", enginetest.Fault{Op: "erase", Err: enginetest.ErrUnreachable, Times: 1}, 1, core.Available, "", ""},
+		{"the answer to the erase is lost", enginetest.Fault{Op: "erase", Err: enginetest.ErrUnreachable, Times: 1, After: true}, 2, core.Available, "", ""},
+		{"the ramdisk never starts", enginetest.Fault{Op: "check-in", Err: enginetest.ErrUnreachable, Times: -1}, 0, core.Quarantined, "did not check in", ""},
+		{"the firmware skips the media once", enginetest.Fault{Op: "fetch media", Err: enginetest.ErrUnreachable, Times: 1}, 1, core.Available, "", ""},
+		{"the BMC is gone for a while", enginetest.Fault{Op: "insert", Err: enginetest.ErrUnreachable, Times: 40}, 1, core.Available, "", ""},
+		{"the BMC refuses", enginetest.Fault{Op: "insert", Err: enginetest.ErrBroken, Times: -1}, 0, core.Quarantined, "the hardware is broken", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -234,6 +235,9 @@ func TestCleanBeforeAvailable(t *testing.T) {
 				n := p.node("n1")
 				if n.State != test.want || !strings.Contains(n.Reason, test.because) {
 					t.Errorf("the node is %s (%s), want %s (%s)\n%s", n.State, n.Reason, test.want, test.because, p.story())
+				}
+				if told := n.Spec.EraseFault; told != test.told {
+					t.Errorf("the node tells of its erases: %q", told)
 				}
 				if erases := s.Look().Erases - before; erases != test.erases {
 					t.Errorf("%d erases, want %d", erases, test.erases)

@@ -5,14 +5,28 @@ import (
 	"strings"
 )
 
+const (
+	consoleEnds = "; its console ends: "
+	logEnds     = "; the agent's log ends: "
+)
+
+// Brief is a reason up to what a console or a log said last: what happened, for a line
+// among others.
+func Brief(reason string) string {
+	for _, words := range []string{consoleEnds, logEnds} {
+		reason, _, _ = strings.Cut(reason, words)
+	}
+	return reason
+}
+
 // consolesWords end a sentence about a server that did not do what it should.
 func (w *work) consolesWords(ctx context.Context) string {
-	return ending("; its console ends: ", tail(w.console(ctx)))
+	return ending(consoleEnds, tail(w.console(ctx)))
 }
 
 // agentsWords end a sentence about what the agent could not do.
 func (w *work) agentsWords(ctx context.Context) string {
-	return ending("; the agent's log ends: ", w.agentLog(ctx))
+	return ending(logEnds, w.agentLog(ctx))
 }
 
 func ending(intro, words string) string {

@@ -49,6 +49,9 @@ type NodeSpec struct {
 	BootWhy string `json:"boot_why,omitempty"`
 	// Erasures are what the erases of its disks have reached.
 	Erasures Erasures `json:"erasures,omitempty"`
+	// EraseFault tells of erases that failed in the last clean, also where a later one
+	// of it was verified: such a disk may be about to fail. Empty where none did.
+	EraseFault string `json:"erase_fault,omitempty"`
 	// Unreachable names the host that could not reach the BMC last, with the time.
 	Unreachable string `json:"unreachable,omitempty"`
 }

@@ -185,7 +185,7 @@ func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporte
 		}
 		if !cleaning {
 			if n.State == Quarantined {
-				say(report, Progress{Node: n.ID, Step: "clean", Message: "quarantined: " + n.Reason})
+				say(report, Progress{Node: n.ID, Step: "clean", Message: "quarantined: " + Brief(n.Reason)})
 			}
 			return nil
 		}

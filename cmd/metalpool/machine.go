@@ -367,7 +367,7 @@ func (a *app) sayReleased(ctx context.Context, e *core.Engine, m core.Machine, w
 	case err != nil:
 		return err
 	}
-	p.done(n.ID, "%s is released; %s is %s", holder{m}.label(), n.ID, words(string(n.State), either(n.State == core.Quarantined, "("+n.Reason+")", "")))
+	p.done(n.ID, "%s is released; %s", holder{m}.label(), afterClean(n))
 	if waited && n.State == core.Quarantined {
 		return errors.New("the node was quarantined; see 'metalpool node show " + string(n.ID) + "'")
 	}

@@ -73,6 +73,9 @@ func whyNode(n core.Node) string {
 	if n.Reason != "" && n.State != core.Available {
 		parts = append(parts, n.Reason)
 	}
+	if n.Spec.EraseFault != "" && n.State != core.Quarantined { // there it is the reason
+		parts = append(parts, n.Spec.EraseFault)
+	}
 	if n.Spec.Unreachable != "" {
 		parts = append(parts, "unreachable "+n.Spec.Unreachable)
 	}
@@ -182,6 +185,7 @@ func describeNode(a *app, n core.Node, h holder) *sheet {
 	describeNetwork(s, spec.Network)
 	s.line("Boot", words(string(spec.Boot), either(spec.BootWhy != "", "("+spec.BootWhy+")", "")))
 	s.line("Erased", plural(n.Erases, "time"))
+	s.line("Erase fault", spec.EraseFault)
 	for _, e := range spec.Erasures {
 		s.line("Erased", fmt.Sprintf("%s: %s by %s, %s", e.Disk, e.Class, e.Method, stamp(e.At)))
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/metalpool/metalpool/core"
 )
 
 // outputFlag is -o: a table for people, or JSON for programs.
@@ -124,6 +126,15 @@ func oneLine(s string) string {
 		return r
 	}, steering.ReplaceAllString(s, ""))
 	return strings.Join(strings.Fields(s), " ")
+}
+
+// briefWidth is as much of a reason, in characters, as a line among others has room for.
+const briefWidth = 100
+
+// brief is a reason for a line among others: the whole text is where one node or
+// machine is shown.
+func brief(reason string) string {
+	return clip(oneLine(core.Brief(reason)), briefWidth)
 }
 
 // clip ends a line at the terminal's edge.

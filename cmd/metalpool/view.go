@@ -21,6 +21,7 @@ type nodeView struct {
 	Machine     *holderView       `json:"machine,omitempty"`
 	Erases      int               `json:"erases"`
 	Erasures    core.Erasures     `json:"erasures,omitempty"`
+	EraseFault  string            `json:"erase_fault,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Address     string            `json:"address,omitempty"`
 	SSHPort     int               `json:"ssh_port,omitempty"`
@@ -54,7 +55,7 @@ type bmcView struct {
 func viewNode(n core.Node, h holder) nodeView {
 	v := nodeView{
 		ID: n.ID, Pool: n.Pool, State: n.State, Since: n.Since, Reason: n.Reason, Suspect: n.Suspect,
-		Unreachable: n.Spec.Unreachable, Erases: n.Erases, Erasures: n.Spec.Erasures, Labels: n.Spec.Labels,
+		Unreachable: n.Spec.Unreachable, Erases: n.Erases, Erasures: n.Spec.Erasures, EraseFault: n.Spec.EraseFault, Labels: n.Spec.Labels,
 		Address: n.Spec.Address, SSHPort: n.Spec.SSHPort, DockerPort: n.Spec.DockerPort, Advertise: n.Spec.Advertise,
 		Agent: n.Spec.Agent, Network: n.Spec.Network, Boot: n.Spec.Boot, BootWhy: n.Spec.BootWhy,
 		Identity: n.Spec.Identity, Hardware: n.Hardware,

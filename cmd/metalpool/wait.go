@@ -45,9 +45,9 @@ func (a *app) awaitRest(ctx context.Context, e *core.Engine, ids []core.NodeID) 
 			case n.State.Working():
 				working = append(working, id)
 			case n.State == core.Quarantined:
-				failures = append(failures, fmt.Errorf("%s is Quarantined: %s", id, n.Reason))
+				failures = append(failures, quarantined(n))
 			default:
-				p.done(id, "%s is %s", id, n.State)
+				p.done(id, "%s", afterClean(n))
 			}
 		}
 		if left = working; len(left) == 0 {
@@ -63,6 +63,21 @@ func (a *app) awaitRest(ctx context.Context, e *core.Engine, ids []core.NodeID) 
 		case <-time.After(lookEvery):
 		}
 	}
+}
+
+// afterClean says how a node is after a clean, in a line. A disk that was erased only
+// when asked again is worth a look, although it is as clean as any.
+func afterClean(n core.Node) string {
+	text := fmt.Sprintf("%s is %s", n.ID, n.State)
+	if n.Spec.EraseFault == "" || n.State == core.Quarantined {
+		return text
+	}
+	return text + ", but " + brief(n.Spec.EraseFault) + "; see 'metalpool node events " + string(n.ID) + "'"
+}
+
+// quarantined is the failure of a clean that ended so: the reason, once.
+func quarantined(n core.Node) error {
+	return fmt.Errorf("%s is Quarantined: %s; see 'metalpool node show %s'", n.ID, brief(n.Reason), n.ID)
 }
 
 // watcher tells what another process does on nodes that we wait for.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,5 +59,27 @@ func TestWaitTellsWhatOthersDo(t *testing.T) {
 	const want = "r1-n3: power off: done\nr1-n3: boot ramdisk: done\nr1-n3: erase: 40% of 8 TB\n"
 	if out.String() != want {
 		t.Errorf("it told\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func TestAfterClean(t *testing.T) {
+	long := "disk S1: sentinels are still there; its console ends: \"" + strings.Repeat("x", 500) + "\""
+	for _, tt := range []struct {
+		node core.Node
+		want string
+	}{
+		{core.Node{ID: "n1", State: core.Available}, "n1 is Available"},
+		{core.Node{ID: "n1", State: core.Cleaning}, "n1 is Cleaning"},
+		{core.Node{ID: "n1", State: core.Available, Spec: core.NodeSpec{EraseFault: "1 erase failed before one was verified: disk S1: I/O error"}},
+			"n1 is Available, but 1 erase failed before one was verified: disk S1: I/O error; see 'metalpool node events n1'"},
+		{core.Node{ID: "n1", State: core.Quarantined, Reason: long, Spec: core.NodeSpec{EraseFault: "erase 3 of at most 3 failed: disk S1"}}, "n1 is Quarantined"},
+	} {
+		if got := afterClean(tt.node); got != tt.want {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
+	}
+	err := quarantined(core.Node{ID: "n1", State: core.Quarantined, Reason: long})
+	if want := "n1 is Quarantined: disk S1: sentinels are still there; see 'metalpool node show n1'"; err.Error() != want {
+		t.Errorf("got  %s\nwant %s", err, want)
 	}
 }
