@@ -329,7 +329,7 @@ func TestAFailedStepIsToldWithTheAgentsLog(t *testing.T) {
 		if !core.Is(err, core.Backend) {
 			t.Fatal(err)
 		}
-		if want := `the agent's log ends: "level=ERROR msg="write: input/output error""`; !strings.Contains(p.story(), want) {
+		if want := `the agent's log ends: "write: input/output error"`; !strings.Contains(p.story(), want) {
 			t.Errorf("no event says %q\n%s", want, p.story())
 		}
 	})

@@ -2,6 +2,8 @@ package core
 
 import (
 	"context"
+	"log/slog"
+	"strconv"
 	"strings"
 )
 
@@ -49,7 +51,46 @@ func (w *work) agentLog(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	return tail(text)
+	return tail(spoken(text))
+}
+
+// spoken is a log of slog's text handler as people read it, a line at a time.
+func spoken(log string) string {
+	var b strings.Builder
+	for line := range strings.Lines(log) {
+		b.WriteString(spokenLine(strings.TrimSpace(line)) + "\n")
+	}
+	return b.String()
+}
+
+// spokenLine is a line's message and what belongs to it, without the time and what is
+// the same in all lines. A line of another form stays as it is.
+func spokenLine(line string) string {
+	var message string
+	var more []string
+	for rest := line; rest != ""; rest = strings.TrimLeft(rest, " ") {
+		key, value, found := strings.Cut(rest, "=")
+		if !found || key == "" || strings.ContainsAny(key, " \"") {
+			return line
+		}
+		text, err := strconv.QuotedPrefix(value)
+		if err != nil {
+			text, _, _ = strings.Cut(value, " ")
+		}
+		switch rest = value[len(text):]; key {
+		case slog.TimeKey, slog.LevelKey, "node", "boot":
+		case slog.MessageKey:
+			if message, err = strconv.Unquote(text); err != nil {
+				message = text
+			}
+		default:
+			more = append(more, key+"="+text)
+		}
+	}
+	if message == "" {
+		return line
+	}
+	return strings.Join(append([]string{message}, more...), " ")
 }
 
 // tailLines, tailWidth and tailBytes bound what goes into an error and an event.
