@@ -48,7 +48,6 @@ func awaitSSH(ctx context.Context, w *work) error {
 		best  evidence
 		pause = 100 * time.Millisecond
 		alive bool
-		shown = Sign(-1) // what was told last
 	)
 	for {
 		looked := time.Now()
@@ -67,10 +66,8 @@ func awaitSSH(ctx context.Context, w *work) error {
 		// It refuses, too, while it ends.
 		ramdisk := watch.direct && !alive && look.Sign == Refused && time.Since(began) < ramdiskGone
 		if ctx.Err() == nil && !ramdisk {
-			if best.add(look, err); look.Sign != shown {
-				shown = look.Sign
-				w.say(stepSSH, "%s", found(look, at))
-			}
+			best.add(look, err)
+			w.waits(ctx, stepSSH, found(look, at))
 		}
 		if !alive && w.attempt.Handover == Kexec && time.Since(began) >= limit {
 			return w.lifeless(ctx, at, limit)
@@ -80,7 +77,7 @@ func awaitSSH(ctx context.Context, w *work) error {
 		}
 		if moved := w.declaredMeanwhile(ctx, order); place(moved) != place(at) {
 			w.say(stepSSH, "looking at %s from now on", place(moved))
-			at, best, shown, watch = moved, evidence{}, -1, vigil{direct: w.direct(moved)}
+			at, best, watch = moved, evidence{}, vigil{direct: w.direct(moved)}
 		}
 		longest := w.e.timing.Retry
 		if look.Sign > Silent {

@@ -34,7 +34,6 @@ func (w *work) drive(ctx context.Context, steps []step) error {
 		if !ok {
 			return nil
 		}
-		w.say(s.name, "")
 		err := w.try(ctx, s)
 		if err == nil {
 			err = w.meet(ctx, s.name)
@@ -84,6 +83,9 @@ func (w *work) try(ctx context.Context, s step) error {
 	// What is waited for on another worker's account is not the step's own time.
 	bounded, cancel := context.WithTimeout(ctx, limit+max(0, time.Until(w.attempt.Quiet)))
 	defer cancel()
+	w.waiting = waiting{began: time.Now()}
+	until, _ := bounded.Deadline() // that of the whole deploy may be sooner
+	w.say(s.name, "at most %s", time.Until(until).Round(time.Second))
 	var last error
 	for {
 		err := s.do(bounded, w)
@@ -104,7 +106,7 @@ func (w *work) try(ctx context.Context, s step) error {
 			return err
 		}
 		last = err
-		w.say(s.name, "trying again: %v", err)
+		w.waits(bounded, s.name, "trying again: "+err.Error())
 		select {
 		case <-bounded.Done():
 		case <-time.After(w.e.timing.Retry):

@@ -28,6 +28,7 @@ const (
 	StateChanged EventType = "state"
 	StepMet      EventType = "step"
 	StepMoves    EventType = "progress" // it is under way; rare enough to be kept
+	StepWaits    EventType = "waits"    // it is not done yet, and why; rarer still
 	StepFailed   EventType = "step failed"
 	AgentRefused EventType = "agent refused"
 	Erased       EventType = "erased"

@@ -2,11 +2,13 @@ package core_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
 )
 
 // TestTheStoryOfADeploy holds the events to what those who follow a node count on: the
@@ -52,6 +54,57 @@ func TestTheStoryOfADeploy(t *testing.T) {
 				}
 				if !slices.Equal(moves, tt.moves) {
 					t.Errorf("progress %q, want %q", moves, tt.moves)
+				}
+			})
+		})
+	}
+}
+
+// A step that is stuck is seen from outside: what it waits for, since when and until
+// when. However often it tries, that is told once.
+func TestTheStoryOfAStuckStep(t *testing.T) {
+	for name, tt := range map[string]struct {
+		spoil func(s *enginetest.Server)
+		step  string
+		want  string // ends the event
+		limit string
+	}{
+		"its BMC does not answer": {
+			func(s *enginetest.Server) {
+				s.Fail(enginetest.Fault{Op: "insert", Err: enginetest.ErrUnreachable, Times: -1})
+			}, "boot ramdisk", "trying again: " + enginetest.ErrUnreachable.Error(), "24m0s"},
+		"another host key": {
+			func(s *enginetest.Server) {
+				s.ShowSSH(core.SSHLook{Sign: core.KeyShown, Key: "ssh-ed25519 OTHER"})
+			}, "ssh", "shows another host key than was made for this machine: ssh-ed25519 OTHER", "20m0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, 1)
+				e, _ := p.engine()
+				tt.spoil(p.rack.Server("n1"))
+				var said []string
+				if _, err := e.Create(t.Context(), order("a-1", "web-1"), func(pr core.Progress) {
+					if pr.Step == tt.step {
+						said = append(said, pr.Message)
+					}
+				}); err == nil {
+					t.Fatal("it was deployed")
+				}
+				events, err := e.Events(t.Context(), core.EventFilter{Node: "n1"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				waits := slices.DeleteFunc(events, func(ev core.Event) bool { return ev.Type != core.StepWaits })
+				if len(waits) != 1 {
+					t.Fatalf("%d events:\n%s", len(waits), p.story())
+				}
+				ev := waits[0]
+				if ev.Step != tt.step || !strings.HasPrefix(ev.Message, "since ") || !strings.Contains(ev.Message, ", until ") || !strings.HasSuffix(ev.Message, tt.want) {
+					t.Errorf("%s: %q", ev.Step, ev.Message)
+				}
+				if said[0] != "at most "+tt.limit || !slices.Contains(said, ev.Message) {
+					t.Errorf("the caller heard %q", said)
 				}
 			})
 		})

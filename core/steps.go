@@ -131,10 +131,11 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	if err := bmc.SetPower(ctx, TurnOn); err != nil {
 		return err
 	}
-	w.note(ctx, StepMet, stepOn, "")
-	w.say(stepRamdisk, "powered on, waiting for the agent")
 	waiting, cancel := context.WithTimeout(ctx, limits.CheckIn)
 	defer cancel()
+	awaited := "waiting for the agent " + span(waiting, time.Now())
+	w.note(ctx, StepMet, stepOn, awaited)
+	w.say(stepRamdisk, "powered on, %s", awaited)
 	agent, err := w.e.deployer.AwaitCheckIn(waiting, boot.ID)
 	if err != nil {
 		if ctx.Err() == nil && waiting.Err() != nil {

@@ -26,6 +26,7 @@ type work struct {
 	offered []string
 	boots   int   // ramdisks that this worker has started
 	moved   Bytes // by the step under way, once it is done
+	waiting waiting
 	cancel  context.CancelCauseFunc
 	stop    func() (cut bool) // ends the renewal; cut: the work was ended from outside before
 }
@@ -278,6 +279,3 @@ func (w *work) moving(ctx context.Context, step string) func(done, total Bytes) 
 		w.keep(ctx, ev)
 	}
 }
-
-// tellEvery is how often the progress of a step is kept at most.
-const tellEvery = 15 * time.Second

@@ -146,6 +146,8 @@ func eventText(ev core.Event) string {
 		return ev.Step + " done"
 	case core.StepMoves:
 		return ev.Step
+	case core.StepWaits:
+		return ev.Step + " waits"
 	case core.StepFailed:
 		return ev.Step + " failed"
 	case core.Erased:

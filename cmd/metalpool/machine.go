@@ -133,7 +133,15 @@ func machineListCommand(a *app) *cobra.Command {
 				a.note("no machines%s", either(owner+pool == "" && len(states.asked) == 0, "; take one with 'metalpool machine create'", " that fit"))
 				return nil
 			}
-			return a.machineTable(machines)
+			nodes, err := e.Nodes(ctx, core.NodeFilter{States: []core.State{core.Deploying}})
+			if err != nil {
+				return err
+			}
+			steps, err := stepsUnderWay(ctx, e, nodes)
+			if err != nil {
+				return err
+			}
+			return a.machineTable(machines, steps)
 		}),
 	}
 	f := cmd.Flags()
@@ -146,15 +154,23 @@ func machineListCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) machineTable(machines []core.Machine) error {
+// machineTable prints machines; steps is how far those are that are being deployed.
+func (a *app) machineTable(machines []core.Machine, steps map[core.NodeID]string) error {
 	t := a.table("MACHINE", "STATE", "NODE", "ADDRESS", "USER", "IMAGE", "POOL", "AGE", "ID", "WHY")
 	now := time.Now()
 	for _, m := range machines {
+		why := m.Reason
+		switch m.State {
+		case core.Deployed:
+			why = ""
+		case core.Deploying:
+			why = joined(steps[m.Node], why)
+		}
 		if m.State.Ended() {
 			m.Access = core.Access{} // by now it may be another machine's
 		}
 		t.row(holder{m}.label(), string(m.State), string(m.Node), address(m.Access), m.Access.SSHUser, m.Image, m.Pool,
-			age(now, m.CreatedAt), string(m.ID), either(m.State == core.Deployed, "", m.Reason))
+			age(now, m.CreatedAt), string(m.ID), brief(why))
 	}
 	return t.print(a.out)
 }
@@ -207,6 +223,11 @@ func (a *app) showMachine(ctx context.Context, e *core.Engine, m core.Machine, o
 	s.line("Machine", holder{m}.label())
 	s.line("ID", string(m.ID))
 	s.line("State", string(m.State))
+	if m.State == core.Deploying {
+		w := &watch{steps: map[core.NodeID]string{}}
+		w.take(events)
+		s.line("Step", w.steps[m.Node])
+	}
 	s.line("Why", m.Reason)
 	s.line("Node", string(m.Node))
 	s.line("Pool", m.Pool)

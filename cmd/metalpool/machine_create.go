@@ -212,7 +212,7 @@ func (a *app) create(ctx context.Context, e *core.Engine, order core.Order, o ou
 	if o.json() {
 		return a.showMachine(ctx, e, m, o)
 	}
-	if err := a.machineTable([]core.Machine{m}); err != nil {
+	if err := a.machineTable([]core.Machine{m}, nil); err != nil {
 		return err
 	}
 	a.note("%s is ready after %s; log in: metalpool machine ssh %s", m.Name, took(time.Since(began)), m.Name)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,10 +40,15 @@ func nodeListCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			steps, err := stepsUnderWay(ctx, e, nodes)
+			if err != nil {
+				return err
+			}
 			if o.json() {
 				views := make([]nodeView, len(nodes))
 				for i, n := range nodes {
 					views[i] = viewNode(n, holders[n.ID])
+					views[i].Step = steps[n.ID]
 				}
 				return a.printJSON(views)
 			}
@@ -54,7 +60,7 @@ func nodeListCommand(a *app) *cobra.Command {
 			now := time.Now()
 			for _, n := range nodes {
 				t.row(string(n.ID), string(n.State), n.Pool, holders[n.ID].label(), count(n.Hardware.CPUs), sizeText(n.Hardware.Memory),
-					diskSummary(n.Hardware.Disks), number(n.Erases), age(now, n.Since), whyNode(n))
+					diskSummary(n.Hardware.Disks), number(n.Erases), age(now, n.Since), brief(joined(steps[n.ID], whyNode(n))))
 			}
 			return t.print(a.out)
 		}),
@@ -79,7 +85,12 @@ func whyNode(n core.Node) string {
 	if n.Spec.Unreachable != "" {
 		parts = append(parts, "unreachable "+n.Spec.Unreachable)
 	}
-	return strings.Join(parts, "; ")
+	return joined(parts...)
+}
+
+// joined puts what is to be said of a node or machine side by side.
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "; ")
 }
 
 // machinesByNode finds who holds which node.
@@ -127,14 +138,20 @@ func nodeShowCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
+			steps, err := stepsUnderWay(ctx, e, []core.Node{n})
+			if err != nil {
+				return err
+			}
 			if o.json() {
-				return a.printJSON(viewNode(n, h))
+				v := viewNode(n, h)
+				v.Step = steps[n.ID]
+				return a.printJSON(v)
 			}
 			events, err := e.Events(ctx, core.EventFilter{Node: n.ID, Limit: 8})
 			if err != nil {
 				return err
 			}
-			if err := describeNode(a, n, h).print(a.out); err != nil {
+			if err := describeNode(a, n, h, steps[n.ID]).print(a.out); err != nil {
 				return err
 			}
 			if _, err := fmt.Fprintln(a.out); err != nil {
@@ -147,11 +164,12 @@ func nodeShowCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func describeNode(a *app, n core.Node, h holder) *sheet {
+func describeNode(a *app, n core.Node, h holder, step string) *sheet {
 	s := a.sheet()
 	hw, spec := n.Hardware, n.Spec
 	s.line("Node", string(n.ID))
 	s.line("State", fmt.Sprintf("%s since %s (%s)", n.State, stamp(n.Since), age(time.Now(), n.Since)))
+	s.line("Step", step)
 	s.line("Why", whyNode(n))
 	s.line("Pool", n.Pool)
 	if h.ID != "" {

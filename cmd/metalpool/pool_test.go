@@ -134,6 +134,7 @@ func fill(ctx context.Context, path string) error {
 	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.StateChanged, From: core.Deploying, To: core.Deployed, On: core.Done, Attempt: "d-1"})
 	at(core.Event{Node: "r1-n3", Type: core.StateChanged, From: core.Quarantined, To: core.Cleaning, On: core.Repair, Attempt: "c-1"})
 	at(core.Event{Node: "r1-n3", Type: core.StepMet, Step: "power off", Attempt: "c-1"})
+	at(core.Event{Node: "r1-n3", Type: core.StepWaits, Step: "boot ramdisk", Message: "since 03:04:05, until 03:28:05 UTC: trying again: insert media: no answer", Attempt: "c-1"})
 
 	err = store.Update(ctx, func(tx core.Tx) error {
 		image := core.Image{

@@ -16,6 +16,7 @@ type nodeView struct {
 	State       core.State        `json:"state"`
 	Since       time.Time         `json:"since"`
 	Reason      string            `json:"reason,omitempty"`
+	Step        string            `json:"step,omitempty"` // how far the work under way is
 	Suspect     bool              `json:"suspect,omitempty"`
 	Unreachable string            `json:"unreachable,omitempty"`
 	Machine     *holderView       `json:"machine,omitempty"`

@@ -110,7 +110,7 @@ func (w *watcher) look(ctx context.Context, e *core.Engine, id core.NodeID, p *p
 		switch ev.Type {
 		case core.StepMet:
 			p.report(core.Progress{Node: id, Step: ev.Step, Message: "done"})
-		case core.StepMoves, core.StepFailed:
+		case core.StepMoves, core.StepWaits, core.StepFailed:
 			p.report(core.Progress{Node: id, Step: ev.Step, Message: ev.Message})
 		}
 	}

@@ -123,15 +123,8 @@ func (w *watch) look(ctx context.Context) ([]watchRow, error) {
 // nodes at work: a pool's whole history may be long.
 func (w *watch) follow(ctx context.Context, nodes []core.Node) error {
 	if w.seen == 0 {
-		for _, n := range nodes {
-			if !n.State.Working() {
-				continue
-			}
-			events, err := w.engine.Events(ctx, core.EventFilter{Node: n.ID, Limit: 20})
-			if err != nil {
-				return err
-			}
-			w.take(events)
+		if err := w.begin(ctx, nodes); err != nil {
+			return err
 		}
 		last, err := w.engine.Events(ctx, core.EventFilter{Limit: 1})
 		if err == nil && len(last) == 1 && w.seen == 0 {
@@ -144,14 +137,38 @@ func (w *watch) follow(ctx context.Context, nodes []core.Node) error {
 	return err
 }
 
+// begin reads how far the nodes at work have come.
+func (w *watch) begin(ctx context.Context, nodes []core.Node) error {
+	for _, n := range nodes {
+		if !n.State.Working() {
+			continue
+		}
+		events, err := w.engine.Events(ctx, core.EventFilter{Node: n.ID, Limit: 20})
+		if err != nil {
+			return err
+		}
+		w.take(events)
+	}
+	return nil
+}
+
+// stepsUnderWay tells of the nodes at work how far they are, or what they wait for.
+func stepsUnderWay(ctx context.Context, e *core.Engine, nodes []core.Node) (map[core.NodeID]string, error) {
+	w := &watch{engine: e, steps: map[core.NodeID]string{}}
+	err := w.begin(ctx, nodes)
+	return w.steps, err
+}
+
 func (w *watch) take(events []core.Event) {
 	for _, ev := range events {
 		w.seen = max(w.seen, ev.Seq)
 		switch ev.Type {
 		case core.StateChanged:
 			delete(w.steps, ev.Node)
-		case core.StepMet, core.StepFailed, core.StepMoves:
-			w.steps[ev.Node] = words(eventText(ev), either(ev.Type == core.StepMoves, ev.Message, ""))
+		case core.StepMet, core.StepMoves, core.StepWaits:
+			w.steps[ev.Node] = words(eventText(ev), ev.Message)
+		case core.StepFailed:
+			w.steps[ev.Node] = eventText(ev) // why may be long, and is among the events
 		}
 	}
 }
@@ -170,7 +187,7 @@ func (a *app) watchOnce(rows []watchRow, o outputFlag) error {
 var watchHeader = []string{"NODE", "STATE", "MACHINE", "SINCE", "STEP", "WHY"}
 
 func (r watchRow) cells(now time.Time) []string {
-	return []string{string(r.Node), string(r.State), r.Machine, age(now, r.Since), r.Step, r.Reason}
+	return []string{string(r.Node), string(r.State), r.Machine, age(now, r.Since), brief(r.Step), brief(r.Reason)}
 }
 
 // lines shows what changed since it was called last, a line each.
@@ -203,7 +220,7 @@ func (a *app) watchLine(r watchRow, o outputFlag) error {
 	if o.json() {
 		return a.printLine(r)
 	}
-	what := words(r.Machine, either(r.Step != "", "["+r.Step+"]", ""), r.Reason)
+	what := words(r.Machine, either(r.Step != "", "["+r.Step+"]", ""), brief(r.Reason))
 	_, err := fmt.Fprintf(a.out, "%s  %-16s  %-11s  %s\n", clock(time.Now()), r.Node, r.State, oneLine(what))
 	return err
 }
