@@ -94,7 +94,7 @@ func TestWatchLines(t *testing.T) {
 	if !strings.Contains(first, "Available") {
 		t.Errorf("the first line of r1-n1 is %q", first)
 	}
-	plain.until("r1-n3", "Cleaning", "[power off done]")
+	plain.until("r1-n3", "Cleaning", "[boot ramdisk waits since 03:04:05, until 03:28:05 UTC: trying again: insert media: no answer]")
 	plain.until("r2-n2", "Failed", "bob@desk/db-1", "ssh: timeout")
 	json := follow(t, "watch", "--interval", "100ms", "-o", "json", "--label", "rack=r1")
 	json.until(`"node":"r1-n1"`, `"state":"Available"`)

@@ -215,19 +215,20 @@ func (a *app) showMachine(ctx context.Context, e *core.Engine, m core.Machine, o
 	if err != nil {
 		return err
 	}
-	spent := phases(events)
+	spent, step := phases(events), ""
+	if m.State == core.Deploying {
+		w := &watch{steps: map[core.NodeID]string{}}
+		w.take(events)
+		step = w.steps[m.Node]
+	}
 	if o.json() {
-		return a.printJSON(machineView{m, list(spent)})
+		return a.printJSON(machineView{m, step, list(spent)})
 	}
 	s := a.sheet()
 	s.line("Machine", holder{m}.label())
 	s.line("ID", string(m.ID))
 	s.line("State", string(m.State))
-	if m.State == core.Deploying {
-		w := &watch{steps: map[core.NodeID]string{}}
-		w.take(events)
-		s.line("Step", w.steps[m.Node])
-	}
+	s.line("Step", step)
 	s.line("Why", m.Reason)
 	s.line("Node", string(m.Node))
 	s.line("Pool", m.Pool)

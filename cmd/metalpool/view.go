@@ -94,6 +94,7 @@ type timeoutsView struct {
 
 type machineView struct {
 	core.Machine
+	Step   string  `json:"step,omitempty"` // how far its deploy is
 	Phases []phase `json:"phases"`
 }
 

@@ -166,7 +166,7 @@ func (w *watch) take(events []core.Event) {
 		case core.StateChanged:
 			delete(w.steps, ev.Node)
 		case core.StepMet, core.StepMoves, core.StepWaits:
-			w.steps[ev.Node] = words(eventText(ev), ev.Message)
+			w.steps[ev.Node] = words(eventText(ev)+either(ev.Type == core.StepMet && ev.Message != "", ",", ""), ev.Message)
 		case core.StepFailed:
 			w.steps[ev.Node] = eventText(ev) // why may be long, and is among the events
 		}
