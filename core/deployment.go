@@ -53,10 +53,11 @@ func (e *Engine) runsOn(ctx context.Context, image string, node NodeID) error {
 	return nil
 }
 
-// replacing fills in what an order leaves as it is.
+// replacing fills in what an order leaves as it is. An order afresh leaves nothing: a
+// deploy with defaults of its own time would be another order when it is gone on with.
 func replacing(a Allocation, o Order) Order {
 	o.ID, o.Owner, o.Name, o.Request = a.ID, a.Owner, a.Name, a.Request
-	if a.Order == nil {
+	if a.Order == nil || o.Afresh {
 		return o
 	}
 	keep := func(to *string, there string) {

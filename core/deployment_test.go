@@ -57,6 +57,27 @@ func TestRedeployKeepsTheNode(t *testing.T) {
 	})
 }
 
+func TestDeployAfresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, _ := p.engine()
+		first := order("a-1", "web-1")
+		first.Hostname, first.SSHUser, first.SSHPort = "db-1", "admin", 2222
+		if _, err := e.Create(t.Context(), first, nil); err != nil {
+			t.Fatal(err)
+		}
+		afresh := core.Order{ID: "a-1", Keys: first.Keys, Revision: "2", Afresh: true}
+		m, err := e.Deploy(t.Context(), afresh, nil)
+		if err != nil || m.Hostname != "web-1" || m.Access.SSHUser != "debian" || m.Access.SSHPort != 22 {
+			t.Errorf("%+v, %v", m, err)
+		}
+		// To go on with it is the same order, though now there is one to take over from.
+		if again, err := e.Deploy(t.Context(), afresh, nil); err != nil || again.Access.HostKeys[0] != m.Access.HostKeys[0] {
+			t.Errorf("again: %+v, %v", again, err)
+		}
+	})
+}
+
 func TestRedeployThatCannotBegin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, 1)

@@ -26,8 +26,8 @@ type Service interface {
 	Allocate(ctx context.Context, o Order, report Reporter) (Machine, error)
 	// Deploy puts an OS on the node that the allocation o.ID has: the first one, another
 	// one, or the same anew; other disks stay as they are. It never moves to another
-	// node. What o leaves out of image, keys, user, port and host name stays as it was;
-	// user data does not, since nobody has kept it. Owner, name and request are the
+	// node. What o leaves out of image, keys, user, port and host name stays as it was,
+	// unless it is Afresh; user data does not, since nobody has kept it. Owner, name and request are the
 	// allocation's own. Called again with the same order it goes on, and is done where
 	// that one was deployed; see Order.Revision.
 	Deploy(ctx context.Context, o Order, report Reporter) (Machine, error)
@@ -68,6 +68,8 @@ type Order struct {
 	Labels map[string]string
 	// Revision tells two orders apart that ask for the same.
 	Revision string
+	// Afresh has Deploy fill in what is left out as for a machine that was never deployed.
+	Afresh bool
 	// Wait is how long to queue, first come first served, while no node is free.
 	Wait time.Duration
 	// AcquireTimeout is how long an allocation may stay Allocated; 0 is 5 minutes.
