@@ -87,8 +87,15 @@ func (w *work) begin(t *testing.T, name string) (*exec.Cmd, *bytes.Buffer, core.
 // saved is the machine in the state file, with its status.
 func (w *work) saved(t *testing.T) (status string, attributes map[string]any) {
 	t.Helper()
+	return w.savedAs(t, "metalpool_machine")
+}
+
+// savedAs is the one resource of a type in the state file, with its status.
+func (w *work) savedAs(t *testing.T, kind string) (status string, attributes map[string]any) {
+	t.Helper()
 	var state struct {
 		Resources []struct {
+			Type      string
 			Instances []struct {
 				Status     string
 				Attributes map[string]any
@@ -102,11 +109,12 @@ func (w *work) saved(t *testing.T) (status string, attributes map[string]any) {
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	if len(state.Resources) == 0 || len(state.Resources[0].Instances) == 0 {
-		return "", nil
+	for _, r := range state.Resources {
+		if r.Type == kind && len(r.Instances) > 0 {
+			return r.Instances[0].Status, r.Instances[0].Attributes
+		}
 	}
-	i := state.Resources[0].Instances[0]
-	return i.Status, i.Attributes
+	return "", nil
 }
 
 // refuse runs an apply that must fail, and returns what it says.

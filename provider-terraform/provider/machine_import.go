@@ -21,23 +21,13 @@ const (
 // ImportState finds a machine by its ID, by owner/name, by its name alone among the
 // provider's owner's, or by its identity.
 func (r *machineResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	word := req.ID
-	if word == "" && req.Identity != nil {
-		var identity machineIdentity
-		resp.Diagnostics.Append(req.Identity.Get(ctx, &identity)...)
-		word = identity.ID.ValueString()
-	}
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	there, err := r.find(ctx, word)
-	if err != nil {
-		fault(&resp.Diagnostics, err, path.Empty())
+	there, ok := r.imported(ctx, req, resp)
+	if !ok {
 		return
 	}
 	m := machineModel{
-		Labels: types.MapNull(textType), SSHKeys: types.ListNull(textType), SSHHostKeys: types.ListNull(textType),
-		AllowRedeploy: types.SetNull(textType), DeletionProtection: types.BoolValue(false),
+		serverModel: serverModel{Labels: types.MapNull(textType), DeletionProtection: types.BoolValue(false)},
+		systemModel: noSystem(), AllowRedeploy: types.SetNull(textType),
 	}
 	resp.Diagnostics.Append(resp.State.GetAttribute(ctx, path.Root("timeouts"), &m.Timeouts)...)
 	block, diags := requirements(ctx, there.Request)
@@ -47,6 +37,24 @@ func (r *machineResource) ImportState(ctx context.Context, req resource.ImportSt
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: m.ID})...)
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, importedKey, []byte(importedValue))...)
+}
+
+// imported finds what an import names.
+func (r *machineResource) imported(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) (core.Machine, bool) {
+	word := req.ID
+	if word == "" && req.Identity != nil {
+		var identity machineIdentity
+		resp.Diagnostics.Append(req.Identity.Get(ctx, &identity)...)
+		word = identity.ID.ValueString()
+	}
+	if resp.Diagnostics.HasError() {
+		return core.Machine{}, false
+	}
+	there, err := r.find(ctx, word)
+	if err != nil {
+		fault(&resp.Diagnostics, err, path.Empty())
+	}
+	return there, err == nil
 }
 
 // find finds a machine that was not given up.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"golang.org/x/crypto/ssh"
@@ -18,41 +17,10 @@ import (
 
 // machineModel is a metalpool_machine in configuration, plan and state.
 type machineModel struct {
-	ID        types.String `tfsdk:"id"`
-	Owner     types.String `tfsdk:"owner"`
-	State     types.String `tfsdk:"state"`
-	CreatedAt types.String `tfsdk:"created_at"`
+	serverModel
+	systemModel
 
-	Address       types.String `tfsdk:"address"`
-	DockerPort    types.Int64  `tfsdk:"docker_port"`
-	SSHHostKeys   types.List   `tfsdk:"ssh_host_keys"`
-	SSHHostKey    types.String `tfsdk:"ssh_host_key"`
-	SSHKnownHosts types.String `tfsdk:"ssh_known_hosts"`
-	Managed       types.Bool   `tfsdk:"managed"`
-
-	Name         types.String `tfsdk:"name"`
-	Labels       types.Map    `tfsdk:"labels"`
-	Pool         types.String `tfsdk:"pool"`
-	Node         types.String `tfsdk:"node"`
-	Arch         types.String `tfsdk:"arch"`
-	Requirements types.Object `tfsdk:"requirements"`
-
-	Image             types.String `tfsdk:"image"`
-	Hostname          types.String `tfsdk:"hostname"`
-	SSHUser           types.String `tfsdk:"ssh_user"`
-	SSHPort           types.Int64  `tfsdk:"ssh_port"`
-	SSHKeys           types.List   `tfsdk:"ssh_keys"`
-	UserData          types.String `tfsdk:"user_data"`
-	UserDataWO        types.String `tfsdk:"user_data_wo"`
-	UserDataWOVersion types.Int64  `tfsdk:"user_data_wo_version"`
-
-	AllowRedeploy      types.Set      `tfsdk:"allow_redeploy"`
-	PowerState         types.String   `tfsdk:"power_state"`
-	DeletionProtection types.Bool     `tfsdk:"deletion_protection"`
-	Wait               types.String   `tfsdk:"wait"`
-	WaitFor            types.String   `tfsdk:"wait_for"`
-	WaitClean          types.Bool     `tfsdk:"wait_clean"`
-	Timeouts           timeouts.Value `tfsdk:"timeouts"`
+	AllowRedeploy types.Set `tfsdk:"allow_redeploy"`
 }
 
 // The words for a server's power.

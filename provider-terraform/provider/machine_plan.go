@@ -124,10 +124,7 @@ func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		resp.Diagnostics.Append(protection(state, "replace, for the sake of "+strings.Join(e.replace, ", ")+","))
 		return
 	}
-	if e.keys && state.PowerState.ValueString() == powerOff && plan.PowerState.Equal(state.PowerState) {
-		resp.Diagnostics.AddAttributeError(path.Root("ssh_keys"), "Machine "+state.Name.ValueString()+" is off",
-			"Keys are changed on the machine that runs.\n\nWhat to do: set power_state = \"on\" with them.")
-	}
+	e.checkKeys(state, plan, resp)
 	if e.deploys() || !plan.WaitFor.Equal(state.WaitFor) {
 		r.checkRedeploy(ctx, config, plan, state, resp)
 	}
@@ -136,6 +133,14 @@ func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 	}
 	e.tell(state, why, resp)
+}
+
+// checkKeys refuses to change the keys of a machine that is off and is to stay so.
+func (e effect) checkKeys(state, plan machineModel, resp *resource.ModifyPlanResponse) {
+	if e.keys && state.PowerState.ValueString() == powerOff && plan.PowerState.Equal(state.PowerState) {
+		resp.Diagnostics.AddAttributeError(path.Root("ssh_keys"), "Machine "+state.Name.ValueString()+" is off",
+			"Keys are changed on the machine that runs.\n\nWhat to do: set power_state = \"on\" with them.")
+	}
 }
 
 // deploys reports whether expectDeploy has said so of the plan.
@@ -281,7 +286,7 @@ func (r *machineResource) checkImage(ctx context.Context, config, plan, state ma
 		if there, err := core.ParseArch(state.Arch.ValueString()); err == nil && there != "" && i.Arch != "" && i.Arch != there {
 			fault(&resp.Diagnostics, &core.Error{
 				Op: "deploy", Allocation: plan.Name.ValueString(), Node: core.NodeID(state.Node.ValueString()), Kind: core.Invalid,
-				Err: fmt.Errorf("image %s is for %s, and the server has %s", i.Name, i.Arch, there), Hint: "use an image for " + there + ", or take \"image\" out of allow_redeploy to have another server",
+				Err: fmt.Errorf("image %s is for %s, and the server has %s", i.Name, i.Arch, there), Hint: "use an image for " + there + ", or have another server: without \"image\" in allow_redeploy, or by another allocation",
 			}, path.Root("image"))
 		}
 		return

@@ -10,9 +10,11 @@ import (
 func TestDecide(t *testing.T) {
 	there := func(change func(*machineModel)) machineModel {
 		m := machineModel{
-			State: types.StringValue("Deployed"), Pool: types.StringValue("default"), Node: types.StringValue("n1"), Arch: types.StringValue("amd64"),
-			Image: types.StringValue("debian"), Hostname: types.StringValue("web-1"), SSHUser: types.StringValue("debian"), SSHPort: types.Int64Value(22),
-			SSHKeys: texts([]string{"ssh-ed25519 AAAA ann"}),
+			serverModel: serverModel{Pool: types.StringValue("default"), Node: types.StringValue("n1"), Arch: types.StringValue("amd64")},
+			systemModel: systemModel{
+				State: types.StringValue("Deployed"), Image: types.StringValue("debian"), Hostname: types.StringValue("web-1"),
+				SSHUser: types.StringValue("debian"), SSHPort: types.Int64Value(22), SSHKeys: texts([]string{"ssh-ed25519 AAAA ann"}),
+			},
 		}
 		if change != nil {
 			change(&m)

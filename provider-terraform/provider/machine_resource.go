@@ -259,27 +259,32 @@ func (r *machineResource) Update(ctx context.Context, req resource.UpdateRequest
 		plan.settle()
 		orderFault(&resp.Diagnostics, err, &told)
 	} else {
-		turn := func() { r.power(ctx, &plan, there.Access, wanted, &resp.Diagnostics) }
-		if wanted.ValueString() != powerOff {
-			turn() // keys are changed on a machine that runs
-		}
-		if !sameLines(texts(there.Keys), texts(o.Keys)) && !resp.Diagnostics.HasError() {
-			var changed core.Machine
-			if changed, err = r.pool.Change(ctx, o.ID, core.MachineChange{Keys: o.Keys}); err != nil {
-				orderFault(&resp.Diagnostics, err, nil)
-			} else {
-				there = changed
-			}
-		}
-		if wanted.ValueString() == powerOff {
-			turn()
-		}
-		resp.Diagnostics.Append(plan.fill(ctx, there)...)
+		r.bring(ctx, &plan, there, o.Keys, wanted, &resp.Diagnostics)
 		plan.settle()
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.ID})...)
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, importedKey, []byte("false"))...)
+}
+
+// bring changes the power of a machine that is deployed, and who may log in: that while
+// it runs.
+func (r *machineResource) bring(ctx context.Context, m *machineModel, there core.Machine, keys []string, power types.String, diags *diag.Diagnostics) {
+	turn := func() { r.power(ctx, m, there.Access, power, diags) }
+	if power.ValueString() != powerOff {
+		turn()
+	}
+	if !sameLines(texts(there.Keys), texts(keys)) && !diags.HasError() {
+		if changed, err := r.pool.Change(ctx, there.ID, core.MachineChange{Keys: keys}); err != nil {
+			orderFault(diags, err, nil)
+		} else {
+			there = changed
+		}
+	}
+	if power.ValueString() == powerOff {
+		turn()
+	}
+	diags.Append(m.fill(ctx, there)...)
 }
 
 // keepDeployed takes what was deployed from the state before.
@@ -328,30 +333,37 @@ func (r *machineResource) deploy(ctx context.Context, o core.Order, there core.M
 func (r *machineResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var state machineModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if !resp.Diagnostics.HasError() {
+		r.giveBack(ctx, state, &resp.Diagnostics)
+	}
+}
+
+// giveBack releases what the state has, unless it is protected or of another pool.
+func (r *machineResource) giveBack(ctx context.Context, state machineModel, diags *diag.Diagnostics) {
 	usual := releaseTimeout
 	if state.WaitClean.ValueBool() {
 		usual = cleanTimeout
 	}
-	limit, diags := state.Timeouts.Delete(ctx, usual)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
+	limit, d := state.Timeouts.Delete(ctx, usual)
+	diags.Append(d...)
+	if diags.HasError() {
 		return
 	}
 	if state.protected() {
-		resp.Diagnostics.Append(protection(state, "destroy"))
+		diags.Append(protection(state, "destroy"))
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	id := core.AllocationID(state.ID.ValueString())
 	if _, err := r.pool.Machine(ctx, id); core.Is(err, core.NotFound) && !state.Node.IsNull() {
-		fault(&resp.Diagnostics, stranger(state), path.Empty())
+		fault(diags, stranger(state), path.Empty())
 		return
 	}
 	var told story
 	err := r.pool.Release(ctx, id, core.ReleaseOptions{WaitClean: state.WaitClean.ValueBool(), Reason: "terraform destroy"}, told.report(ctx))
 	if err != nil {
-		orderFault(&resp.Diagnostics, err, &told)
+		orderFault(diags, err, &told)
 	}
 }
 

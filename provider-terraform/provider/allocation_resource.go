@@ -1,0 +1,271 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// allocationResource is metalpool_allocation: to the pool it is a machine that nobody
+// has deployed yet.
+type allocationResource struct{ machineResource }
+
+func newAllocationResource() resource.Resource { return &allocationResource{} }
+
+var _ interface {
+	resource.ResourceWithConfigure
+	resource.ResourceWithModifyPlan
+	resource.ResourceWithImportState
+	resource.ResourceWithIdentity
+} = &allocationResource{}
+
+// machine is the allocation as the machine that it is to the pool. What is deployed on it
+// is the deployment's to tell, so that nothing of it is ever to be finished.
+func (m allocationModel) machine() machineModel {
+	whole := machineModel{serverModel: m.serverModel, systemModel: noSystem(), AllowRedeploy: types.SetNull(textType)}
+	whole.State = types.StringValue(string(core.Deployed))
+	return whole
+}
+
+// fill writes down what the pool says of the allocation.
+func (m *allocationModel) fill(ctx context.Context, there core.Machine) diag.Diagnostics {
+	there.Labels = ownLabels(there.Labels)
+	whole := m.machine()
+	diags := whole.fill(ctx, there)
+	m.serverModel = whole.serverModel
+	return diags
+}
+
+// settle makes null what is still unknown.
+func (m *allocationModel) settle() {
+	whole := m.machine()
+	whole.settle()
+	m.serverModel = whole.serverModel
+}
+
+// Create takes a server. Its ID is in the state before anything is waited for.
+func (r *allocationResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var config, plan allocationModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	limit, diags := plan.Timeouts.Create(ctx, createTimeout)
+	resp.Diagnostics.Append(diags...)
+	o, _, diags := order(ctx, config.machine(), plan.machine())
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	o.ID, o.Owner = core.AllocationID(core.NewID("tf")), r.pool.owner
+	o.AcquireTimeout, _ = core.ParseDuration("deploy_within", plan.DeployWithin.ValueString()) // the schema has refused what cannot be read
+	plan.ID, plan.Owner = types.StringValue(string(o.ID)), types.StringValue(o.Owner)
+	save := func() {
+		kept := plan
+		kept.settle()
+		resp.Diagnostics.Append(resp.State.Set(ctx, &kept)...)
+		resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: kept.ID})...)
+	}
+	save()
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	var told story
+	work, cancel := context.WithTimeout(ctx, o.Wait+limit)
+	defer cancel()
+	there, err := r.pool.Allocate(work, o, told.report(ctx))
+	if core.Is(err, core.NoCapacity) && plan.Wait.IsNull() && r.erasing(work, o) {
+		o.Wait = limit
+		there, err = r.pool.Allocate(work, o, told.report(ctx))
+	}
+	if err == nil {
+		plan.ID = types.StringValue(string(there.ID)) // another one where a killed create is gone on with
+		resp.Diagnostics.Append(plan.fill(ctx, there)...)
+		save()
+		return
+	}
+	switch left, known := r.left(ctx, o.ID); {
+	case known && left.State.Owned(): // it was taken, and only the answer was lost
+		resp.Diagnostics.Append(plan.fill(ctx, left)...)
+		save()
+		return
+	case known:
+		resp.State.RemoveResource(ctx) // nothing is held under this ID, and nothing ever will be
+	}
+	if core.Is(err, core.Exists) {
+		if other, lookErr := r.pool.MachineNamed(work, o.Owner, o.Name); lookErr == nil {
+			taken(&resp.Diagnostics, err, other)
+			return
+		}
+	}
+	orderFault(&resp.Diagnostics, err, &told)
+}
+
+// Read asks the pool.
+func (r *allocationResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	var state allocationModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	limit, diags := state.Timeouts.Read(ctx, readTimeout)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.ID})...)
+	there, err := r.pool.Machine(ctx, core.AllocationID(state.ID.ValueString()))
+	switch {
+	case core.Is(err, core.NotFound) && state.Node.IsNull():
+		resp.State.RemoveResource(ctx) // its create never got to take a server
+	case core.Is(err, core.NotFound):
+		fault(&resp.Diagnostics, stranger(state.machine()), path.Empty())
+	case err != nil:
+		fault(&resp.Diagnostics, err, path.Empty())
+	case there.State.Ended():
+		resp.Diagnostics.AddWarning("Allocation "+there.Name+" has ended", fmt.Sprintf("It is %s since %s: %s. Terraform did not do that; a plan takes a server anew.", there.State, there.EndedAt.UTC().Format(time.RFC3339), there.Reason))
+		resp.State.RemoveResource(ctx)
+	default:
+		resp.Diagnostics.Append(state.fill(ctx, there)...)
+		resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
+	}
+}
+
+// Update changes the pool's notes on the allocation: the server is not asked.
+func (r *allocationResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var config, plan, state allocationModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	limit, diags := plan.Timeouts.Update(ctx, updateTimeout)
+	resp.Diagnostics.Append(diags...)
+	o, _, diags := order(ctx, config.machine(), plan.machine())
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.ID})...)
+	o.ID = core.AllocationID(state.ID.ValueString())
+	there, err := r.change(ctx, o, plan.machine(), state.machine())
+	if err != nil {
+		orderFault(&resp.Diagnostics, err, nil)
+		return
+	}
+	resp.Diagnostics.Append(plan.fill(ctx, there)...)
+	plan.settle()
+	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
+}
+
+// Delete gives the server back, with whatever is on it.
+func (r *allocationResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	var state allocationModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if !resp.Diagnostics.HasError() {
+		r.giveBack(ctx, state.machine(), &resp.Diagnostics)
+	}
+}
+
+// ModifyPlan says whether the server stays, and refuses now what could not be taken.
+func (r *allocationResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var config, plan, state allocationModel
+	if req.Plan.Raw.IsNull() {
+		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+		if there := state.machine(); !resp.Diagnostics.HasError() && there.protected() {
+			resp.Diagnostics.Append(protection(there, "destroy"))
+		}
+		return
+	}
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	if resp.Diagnostics.HasError() || r.pool == nil {
+		return
+	}
+	if req.State.Raw.IsNull() {
+		r.planAllocate(ctx, config, plan, resp)
+		return
+	}
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	there, asked := state.machine(), plan.machine()
+	misfit, why := r.misfit(ctx, there, asked, resp)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	e := decide(there, asked, nil, misfit, false)
+	for _, name := range e.replace {
+		resp.RequiresReplace = append(resp.RequiresReplace, path.Root(name))
+	}
+	if len(e.replace) > 0 && there.protected() {
+		resp.Diagnostics.Append(protection(there, "replace, for the sake of "+strings.Join(e.replace, ", ")+","))
+		return
+	}
+	e.tell(there, why, resp)
+}
+
+// planAllocate tells now whether a server could be taken.
+func (r *allocationResource) planAllocate(ctx context.Context, config, plan allocationModel, resp *resource.ModifyPlanResponse) {
+	plan.Owner = types.StringValue(r.pool.owner)
+	if config.Pool.IsNull() {
+		plan.Pool = types.StringValue(core.DefaultPool)
+	}
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+	o, whole, diags := order(ctx, config.machine(), plan.machine())
+	resp.Diagnostics.Append(diags...)
+	if !whole || resp.Diagnostics.HasError() {
+		return
+	}
+	candidates, err := r.pool.Match(ctx, o)
+	if err != nil {
+		orderFault(&resp.Diagnostics, err, nil)
+		return
+	}
+	var seen []string
+	for _, c := range candidates {
+		if c.Fits {
+			return
+		}
+		why := c.Why
+		if why == "" {
+			why = "is " + string(c.State)
+		}
+		if seen = append(seen, string(c.Node)+" "+why); len(seen) == mostTold {
+			break
+		}
+	}
+	detail := "As things are now, the apply would fail. The servers that it gives back itself are not counted."
+	if len(seen) > 0 {
+		detail = "Node " + strings.Join(seen, "; node ") + ".\n\n" + detail
+	}
+	resp.Diagnostics.AddWarning(fmt.Sprintf("No server of pool %s fits allocation %s now", o.Request.Pool, o.Name), detail)
+}
+
+// mostTold is of how many servers a plan says what they lack.
+const mostTold = 5
+
+// ImportState finds an allocation as a machine is found.
+func (r *allocationResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	there, ok := r.imported(ctx, req, resp)
+	if !ok {
+		return
+	}
+	m := allocationModel{
+		serverModel:  serverModel{Labels: types.MapNull(textType), DeletionProtection: types.BoolValue(false)},
+		DeployWithin: types.StringValue(deployWithin),
+	}
+	resp.Diagnostics.Append(resp.State.GetAttribute(ctx, path.Root("timeouts"), &m.Timeouts)...)
+	block, diags := requirements(ctx, there.Request)
+	resp.Diagnostics.Append(diags...)
+	m.Requirements = block
+	resp.Diagnostics.Append(m.fill(ctx, there)...)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: m.ID})...)
+}
