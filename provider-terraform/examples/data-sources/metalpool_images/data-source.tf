@@ -1,0 +1,5 @@
+data "metalpool_images" "all" {}
+
+output "images" {
+  value = data.metalpool_images.all.images[*].name
+}

@@ -1,0 +1,4 @@
+import {
+  to = metalpool_allocation.db
+  id = "team-a/prod/db-1"
+}

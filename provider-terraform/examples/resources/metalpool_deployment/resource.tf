@@ -1,0 +1,19 @@
+variable "ssh_key" {
+  type        = string
+  description = "Public key that may log in."
+}
+
+resource "metalpool_allocation" "build" {
+  name = "build-1"
+}
+
+# If this fails, the next apply deploys the same server anew.
+resource "metalpool_deployment" "build" {
+  allocation_id = metalpool_allocation.build.id
+  ssh_keys      = [var.ssh_key]
+  hostname      = "build"
+}
+
+output "build" {
+  value = "${metalpool_deployment.build.ssh_user}@${metalpool_deployment.build.address}"
+}

@@ -1,0 +1,3 @@
+package main
+
+//go:generate ../tools/terraform-docs/generate.sh
