@@ -28,6 +28,9 @@ type Allocation struct {
 	Deadline time.Time `json:"deadline,omitzero"`
 	EndedAt  time.Time `json:"ended_at,omitzero"`
 
+	// Settled is whether it was ever Deployed: the other disks of its node may hold what
+	// its owner keeps, so it stays there from then on.
+	Settled bool `json:"settled,omitempty"`
 	// Moves are the nodes that failed this allocation by their own fault, oldest first.
 	Moves []NodeID `json:"moves,omitempty"`
 	// As is the allocation that went on in the place of this one; see adopt.go.

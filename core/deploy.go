@@ -226,6 +226,7 @@ func (w *work) deployed(ctx context.Context) error {
 		if w.attempt.KeepLogin {
 			a.Login = w.attempt.Login
 		}
+		a.Settled = true
 		a.Order.UserData = nil // it is on the disk; nobody needs it here any more
 		return w.finish(tx, &n, a, Done, "")
 	})

@@ -109,7 +109,9 @@ func TestRedeployThatCannotBegin(t *testing.T) {
 	})
 }
 
-// A redeploy that fails stays on its node, as Failed, and another one mends it.
+// A redeploy that fails stays on its node, as Failed, and another one mends it. So does
+// the create of the same order, which goes on with it: elsewhere a node that fails is
+// erased, and here its other disks hold what the owner put there.
 func TestRedeployThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, 2)
@@ -121,6 +123,15 @@ func TestRedeployThatFails(t *testing.T) {
 		p.rack.Server(before.Node).Fail(enginetest.Fault{Op: "write", Err: enginetest.ErrBroken, Times: -1})
 		if err := redeploy(e, p); !core.Is(err, core.Backend) {
 			t.Errorf("with a disk that does not write: %v", err)
+		}
+		if m := p.machine("a-1"); m.State != core.Failed || m.Node != before.Node {
+			t.Errorf("the machine is %s on %s", m.State, m.Node)
+		}
+		p.sound()
+		same := order("a-1", "web-1")
+		same.Keys, same.Revision = []string{"ssh-ed25519 BBBB ann"}, "2"
+		if _, err := e.Create(t.Context(), same, nil); !core.Is(err, core.Backend) || !strings.Contains(err.Error(), "may hold data") {
+			t.Errorf("gone on with by create: %v", err)
 		}
 		if m := p.machine("a-1"); m.State != core.Failed || m.Node != before.Node {
 			t.Errorf("the machine is %s on %s", m.State, m.Node)

@@ -177,6 +177,9 @@ func alone(why, other error) error {
 
 // nextNode chooses another node for an allocation that one has failed.
 func nextNode(tx Tx, a Allocation) (Node, error) {
+	if a.Settled {
+		return Node{}, &Error{Op: "move", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("it was deployed on node %s before, whose other disks may hold data that a move would erase", a.Node)}
+	}
 	if len(a.Moves) >= maxMoves {
 		return Node{}, &Error{Op: "move", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("%d nodes have failed it (%s)", len(a.Moves)+1, join(append(slices.Clone(a.Moves), a.Node), ", "))}
 	}

@@ -15,6 +15,7 @@ type allocationDocument struct {
 	Labels  map[string]string `json:"labels,omitempty"`
 	Request core.Request      `json:"request"`
 	Order   *core.DeployOrder `json:"order,omitempty"`
+	Settled bool              `json:"settled,omitempty"`
 	Moves   []core.NodeID     `json:"moves,omitempty"`
 	As      core.AllocationID `json:"as,omitempty"`
 	Access  core.Access       `json:"access,omitzero"`
@@ -36,7 +37,7 @@ func scanAllocation(row scanner) (core.Allocation, error) {
 	if err := json.Unmarshal(document, &d); err != nil {
 		return a, fmt.Errorf("document of allocation %s: %w", a.ID, err)
 	}
-	a.Labels, a.Request, a.Order, a.Moves, a.As, a.Access, a.Login = d.Labels, d.Request, d.Order, d.Moves, d.As, d.Access, d.Login
+	a.Labels, a.Request, a.Order, a.Settled, a.Moves, a.As, a.Access, a.Login = d.Labels, d.Request, d.Order, d.Settled, d.Moves, d.As, d.Access, d.Login
 	return a, nil
 }
 
@@ -123,7 +124,7 @@ func (t *tx) refuseAllocation(a core.Allocation) error {
 }
 
 func allocationText(a core.Allocation) (string, error) {
-	text, err := json.Marshal(allocationDocument{Labels: a.Labels, Request: a.Request, Order: a.Order, Moves: a.Moves, As: a.As, Access: a.Access, Login: a.Login})
+	text, err := json.Marshal(allocationDocument{Labels: a.Labels, Request: a.Request, Order: a.Order, Settled: a.Settled, Moves: a.Moves, As: a.As, Access: a.Access, Login: a.Login})
 	if err != nil {
 		return "", broken("store an allocation", err)
 	}
