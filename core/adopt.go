@@ -23,7 +23,7 @@ func followed(tx Tx, id AllocationID) (Allocation, error) {
 func (c *creation) mayGoOn(tx Tx, a Allocation) error {
 	o := c.order
 	if c.stays {
-		return c.mayReplace(a)
+		return nil // it may ask for something else
 	}
 	if why := c.e.difference(a, o); why != "" {
 		return &Error{Op: "deploy", Allocation: o.Name, Kind: Exists, Err: fmt.Errorf("%s/%s is there as %s (%s) with another request: %s", o.Owner, o.Name, a.ID, a.State, why), Hint: "choose another name, or release it with 'metalpool machine release " + string(a.ID) + "'"}

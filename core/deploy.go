@@ -169,8 +169,12 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 				return err
 			}
 			if held.State == Deploying {
-				at, err = tx.Attempt(n.Attempt)
-				return err
+				if at, err = tx.Attempt(n.Attempt); err != nil || !c.stays || c.asOrdered(*held) {
+					return err
+				}
+				if err := e.drop(tx, at, &n, held); err != nil {
+					return err
+				}
 			}
 			at = Attempt{ID: AttemptID(NewID("d")), Node: n.ID, Allocation: held.ID, Job: JobDeploy, StartedAt: tx.Now(), HostKeys: sealedKeys, PublicHostKeys: public, Login: login, KeepLogin: keep, WaitFor: c.order.WaitFor}
 			if err := tx.PutAttempt(at); err != nil {
@@ -200,6 +204,9 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 		if wait(ctx, e.timing.Queue) != nil {
 			return ctx, nil, busy
 		}
+	}
+	if busy != nil && ctx.Err() != nil {
+		err = busy // what was waited for says more than that the time is over
 	}
 	if err != nil {
 		return ctx, nil, err

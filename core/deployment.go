@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -82,10 +81,11 @@ func (c *creation) asOrdered(a Allocation) bool {
 	return a.Order != nil && a.Order.Image == c.order.Image && c.e.orderDifference(*a.Order, c.order) == ""
 }
 
-// mayReplace refuses to take a deploy over that is under way with another order.
-func (c *creation) mayReplace(a Allocation) error {
-	if a.State != Deploying || c.asOrdered(a) {
-		return nil
+// drop gives up a deploy of another order, whose worker is dead: nobody is going to ask
+// for that one again.
+func (e *Engine) drop(tx Tx, at Attempt, n *Node, a *Allocation) error {
+	if err := endAttempt(tx, at); err != nil {
+		return err
 	}
-	return &Error{Op: "deploy", Allocation: a.Name, Kind: Busy, Err: errors.New("it is being deployed with another order"), Hint: "wait until that has ended, or go on with the same order"}
+	return e.advance(tx, n, a, GiveUp, "its worker died, and another order takes its place")
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
@@ -143,6 +144,39 @@ func TestRedeployThatFails(t *testing.T) {
 		}
 		if m := p.machine("a-1"); m.State != core.Deployed || m.Node != before.Node {
 			t.Errorf("the machine is %s on %s", m.State, m.Node)
+		}
+		p.sound()
+	})
+}
+
+// Nobody comes back for the order of a worker that died when its caller wants another one
+// by now: that one takes its place, once the lease has lapsed.
+func TestAnotherOrderTakesTheDeploysPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		victim, host := p.engine()
+		host.FreezeIn("agent write", enginetest.Before)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := victim.Create(t.Context(), order("a-1", "web-1"), nil)
+			ended <- err
+		}()
+		<-host.Frozen()
+		began := time.Now()
+		e, _ := p.engine()
+		if err := redeploy(e, p); err != nil {
+			t.Errorf("%v\n%s", err, p.story())
+		}
+		if took := time.Since(began); took > timing.Lease+timing.Call+2*time.Minute {
+			t.Errorf("it took %s", took)
+		}
+		if keys := p.keysOn("n1"); len(keys) != 1 || keys[0] != "ssh-ed25519 BBBB ann" {
+			t.Errorf("the machine lets %q in", keys)
+		}
+		p.sound()
+		host.Thaw()
+		if err := <-ended; !core.Is(err, core.LeaseLost) {
+			t.Errorf("the worker that was thought dead: %v", err)
 		}
 		p.sound()
 	})
