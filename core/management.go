@@ -68,8 +68,11 @@ func (e *Engine) newLogin(ctx context.Context, o Order) (key *LoginKey, keep boo
 	if err != nil {
 		return nil, false, err
 	}
+	if err := checkWaitFor(o, p); err != nil {
+		return nil, false, err // the policy is another one than when the order queued
+	}
 	keep = p.management() == ManageAlways
-	if !keep && (o.WaitFor != UntilCloudInit || p.management() == ManageNever) {
+	if !keep && o.WaitFor != UntilCloudInit {
 		return nil, false, nil
 	}
 	private, public, err := e.deployer.NewLoginKey("metalpool-management-" + string(o.ID))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
@@ -115,6 +116,33 @@ func TestCloudInitThatFails(t *testing.T) {
 		if free := p.nodes(core.Available); len(free) != 1 {
 			t.Errorf("the nodes are %v", p.states())
 		}
+	})
+}
+
+// The pool's policy may change while an order queues.
+func TestPolicyThatChangesMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, _ := p.engine()
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+			t.Fatal(err)
+		}
+		o := order("a-2", "web-2")
+		o.WaitFor, o.Wait = core.UntilCloudInit, time.Hour
+		ended := make(chan error, 1)
+		go func() {
+			_, err := e.Create(t.Context(), o, nil)
+			ended <- err
+		}()
+		pass(timing.Queue)
+		p.manage(core.ManageNever)
+		if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "no management key") {
+			t.Errorf("with no way in: %v", err)
+		}
+		p.sound()
 	})
 }
 
