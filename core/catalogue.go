@@ -2,9 +2,9 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"time"
 )
 
@@ -49,27 +49,41 @@ func (e *Engine) Pool(ctx context.Context, name string) (p Pool, err error) {
 
 // SetPool declares a pool, or changes its policy.
 func (e *Engine) SetPool(ctx context.Context, p Pool) error {
-	bad := func(hint, format string, args ...any) error {
-		return &Error{Op: "set pool " + p.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
-	}
-	switch {
-	case !namePattern().MatchString(p.Name):
-		return bad("use letters, digits and dashes, at most 63", "%q cannot name a pool", p.Name)
-	case p.EraseMinimum != NotErased && p.EraseMinimum.Rank() == 0:
-		return bad("use clear or purge", "%q is no erase class", p.EraseMinimum)
-	case p.Timeouts.Kexec >= p.Timeouts.OrDefaults().SSH:
-		return bad("make it shorter, or that of ssh longer", "the kexec timeout of %s is not within that of ssh, %s", p.Timeouts.Kexec, p.Timeouts.OrDefaults().SSH)
-	case !slices.Contains([]ManagementPolicy{"", ManageNever, ManageDeploy, ManageAlways}, p.ManagementKey):
-		return bad("say never, deploy or always", "%q is no use of a management key", p.ManagementKey)
-	case p.Quota < 0:
-		return bad("0 means no limit", "the quota is negative")
+	return e.putPool(ctx, p, func(Tx) error { return nil })
+}
+
+// AddPool declares a pool that nobody has declared. One that is there as asked for is the
+// same: whoever lost the answer asks again.
+func (e *Engine) AddPool(ctx context.Context, p Pool) error {
+	return e.putPool(ctx, p, func(tx Tx) error {
+		there, err := findPool(tx, p.Name)
+		switch {
+		case Is(err, NotFound):
+			return nil
+		case err != nil:
+			return err
+		case there == Pool{Name: p.Name}, there.withDefaults() == p.withDefaults():
+			return nil
+		}
+		return &Error{Op: "add pool " + p.Name, Kind: Exists, Err: errors.New("it is there with another policy"), Hint: "see 'metalpool pool show " + p.Name + "'; change that one, or choose another name"}
+	})
+}
+
+func (e *Engine) putPool(ctx context.Context, p Pool, allowed func(Tx) error) error {
+	if err := p.Validate(); err != nil {
+		return err
 	}
 	if p.DefaultImage != "" {
 		if _, err := e.findImage(ctx, p.DefaultImage); err != nil {
 			return err
 		}
 	}
-	return e.store.Update(ctx, func(tx Tx) error { return tx.PutPool(p) })
+	return e.store.Update(ctx, func(tx Tx) error {
+		if err := allowed(tx); err != nil {
+			return err
+		}
+		return tx.PutPool(p)
+	})
 }
 
 // RemovePool removes a pool that has no nodes.

@@ -1,6 +1,11 @@
 package core
 
-import "time"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
 
 // Pool is a named set of nodes with a policy.
 type Pool struct {
@@ -12,6 +17,33 @@ type Pool struct {
 	// ManagementKey is whether metalpool can log in to the pool's machines; see
 	// management.go.
 	ManagementKey ManagementPolicy `json:"management_key,omitempty"`
+}
+
+// Validate says what is wrong with a policy, whatever else there is in the store.
+func (p Pool) Validate() error {
+	bad := func(hint, format string, args ...any) error {
+		return &Error{Op: "set pool " + p.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	switch {
+	case !namePattern().MatchString(p.Name):
+		return bad("use letters, digits and dashes, at most 63", "%q cannot name a pool", p.Name)
+	case p.EraseMinimum != NotErased && p.EraseMinimum.Rank() == 0:
+		return bad("use clear or purge", "%q is no erase class", p.EraseMinimum)
+	case p.Timeouts.Kexec >= p.Timeouts.OrDefaults().SSH:
+		return bad("make it shorter, or that of ssh longer", "the kexec timeout of %s is not within that of ssh, %s", p.Timeouts.Kexec, p.Timeouts.OrDefaults().SSH)
+	case !slices.Contains([]ManagementPolicy{"", ManageNever, ManageDeploy, ManageAlways}, p.ManagementKey):
+		return bad("say never, deploy or always", "%q is no use of a management key", p.ManagementKey)
+	case p.Quota < 0:
+		return bad("0 means no limit", "the quota is negative")
+	}
+	return nil
+}
+
+// withDefaults says what counts where a policy leaves something out.
+func (p Pool) withDefaults() Pool {
+	p.EraseMinimum, p.ManagementKey = cmp.Or(p.EraseMinimum, Clear), p.management()
+	p.Timeouts = p.Timeouts.OrDefaults()
+	return p
 }
 
 // DefaultPool is the pool that a node or a request belongs to when none is named.

@@ -89,8 +89,9 @@ type rig struct {
 	dir string
 }
 
-// newRig starts a rack of nodes that are clean and ready.
-func newRig(t testing.TB, nodes int) *rig {
+// bareRig starts a rack whose nodes nobody has enrolled, and makes files of images: the
+// pool is empty.
+func bareRig(t testing.TB, nodes int) *rig {
 	t.Helper()
 	dir := t.TempDir()
 	r := &rig{url: filepath.Join(dir, "pool.db"), dir: dir}
@@ -99,19 +100,33 @@ func newRig(t testing.TB, nodes int) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.end(t) })
-	e := r.engine(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for _, name := range []string{"lab", "lab-2"} {
-		path := filepath.Join(dir, name+".raw")
-		f, err := os.Create(path)
+	for _, name := range labImages {
+		f, err := os.Create(r.image(name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := errors.Join(lab.WriteImage(f), f.Close()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.AddImage(ctx, core.Image{Name: name, Source: path, Arch: "amd64", User: "debian"}, nil); err != nil {
+	}
+	r.engine(t)
+	return r
+}
+
+var labImages = []string{"lab", "lab-2"}
+
+// image is where an image's file is.
+func (r *rig) image(name string) string { return filepath.Join(r.dir, name+".raw") }
+
+// newRig starts a rack of nodes that are clean and ready.
+func newRig(t testing.TB, nodes int) *rig {
+	t.Helper()
+	r := bareRig(t, nodes)
+	e := r.engine(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, name := range labImages {
+		if _, err := e.AddImage(ctx, core.Image{Name: name, Source: r.image(name), Arch: "amd64", User: "debian"}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -31,10 +31,20 @@ func orderFault(diags *diag.Diagnostics, err error, s *story) {
 	add(diags, diag.NewErrorDiagnostic(summary, detail), attributeOf(err))
 }
 
-// taken adds that there is a machine of this name already, and how to have that one.
-func taken(diags *diag.Diagnostics, err error, there core.Machine) {
+// policyFault adds why a pool could not be declared, changed or removed.
+func policyFault(diags *diag.Diagnostics, err error) {
+	at := path.Empty()
+	if attributeOf(err).Equal(path.Root("image")) {
+		at = path.Root("default_image")
+	}
+	fault(diags, err, at)
+}
+
+// taken adds that the name is taken already, and how to have what has it: by what an
+// import is told.
+func taken(diags *diag.Diagnostics, err error, id string) {
 	summary, detail := explain(err, "")
-	detail += "\n\nIf it is this configuration's, whose state was lost: terraform import ADDRESS " + string(there.ID)
+	detail += "\n\nIf it is this configuration's, whose state was lost: terraform import ADDRESS " + id
 	add(diags, diag.NewErrorDiagnostic(summary, detail), path.Root("name"))
 }
 

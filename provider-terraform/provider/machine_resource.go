@@ -109,7 +109,7 @@ func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest
 	}
 	if core.Is(err, core.Exists) {
 		if other, lookErr := r.pool.MachineNamed(work, o.Owner, o.Name); lookErr == nil {
-			taken(&resp.Diagnostics, err, other)
+			taken(&resp.Diagnostics, err, string(other.ID))
 			return
 		}
 	}

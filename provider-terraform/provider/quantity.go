@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -84,6 +85,26 @@ func (duration) Description(context.Context) string {
 	return "must be a length of time with its unit, such as 30m"
 }
 func (d duration) MarkdownDescription(ctx context.Context) string { return d.Description(ctx) }
+
+// PlanModifyString implements planmodifier.String.
+func (duration) PlanModifyString(ctx context.Context, req planmodifier.StringRequest, resp *planmodifier.StringResponse) {
+	read := func(text string) (time.Duration, error) { return core.ParseDuration(req.Path.String(), text) }
+	quantity[time.Duration]{read: read}.PlanModifyString(ctx, req, resp)
+}
+
+// spanText writes a length of time as people do: 40m. None is no text.
+func spanText(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
 
 // ValidateString implements validator.String.
 func (duration) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {

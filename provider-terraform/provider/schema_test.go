@@ -69,13 +69,19 @@ func attributes(t *testing.T, where string, list []*tfprotov6.SchemaAttribute) {
 // TestChangesAreTold holds that whatever can be set says what its change does.
 func TestChangesAreTold(t *testing.T) {
 	var resp resource.SchemaResponse
-	newMachineResource().Schema(t.Context(), resource.SchemaRequest{}, &resp)
-	for name, a := range resp.Schema.Attributes {
-		told := strings.Contains(a.GetMarkdownDescription(), "**Changing it:**")
-		if settable := a.IsOptional() || a.IsRequired(); settable != told && !a.IsWriteOnly() {
-			t.Errorf("%s can be set: %v; it says what a change does: %v", name, settable, told)
+	for _, made := range new(metal).Resources(t.Context()) {
+		r := made()
+		resp = resource.SchemaResponse{}
+		r.Schema(t.Context(), resource.SchemaRequest{}, &resp)
+		for name, a := range resp.Schema.Attributes {
+			told := strings.Contains(a.GetMarkdownDescription(), "**Changing it:**")
+			if settable := a.IsOptional() || a.IsRequired(); settable != told && !a.IsWriteOnly() {
+				t.Errorf("%s of %T can be set: %v; it says what a change does: %v", name, r, settable, told)
+			}
 		}
 	}
+	resp = resource.SchemaResponse{}
+	newMachineResource().Schema(t.Context(), resource.SchemaRequest{}, &resp)
 	for _, name := range redeployable {
 		a, there := resp.Schema.Attributes[name]
 		if !there || !strings.Contains(a.GetMarkdownDescription(), redeploy) {

@@ -1,0 +1,6 @@
+import {
+  to = metalpool_pool.ci
+  identity = {
+    name = "ci"
+  }
+}

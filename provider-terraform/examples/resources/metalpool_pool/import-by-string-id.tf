@@ -1,0 +1,4 @@
+import {
+  to = metalpool_pool.ci
+  id = "ci"
+}
