@@ -3,7 +3,9 @@
 package main_test
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/metalpool/metalpool/core"
@@ -109,6 +112,88 @@ func TestPools(t *testing.T) {
 	)
 	r.unit(t, steps...)
 	if _, err := e.Pool(t.Context(), "ci"); !core.Is(err, core.NotFound) {
+		t.Errorf("after destroy: %v", err)
+	}
+}
+
+const debian = "metalpool_image.debian"
+
+func TestImages(t *testing.T) {
+	t.Parallel()
+	r := bareRig(t, 0)
+	e := r.engine(t)
+	lab, copied := fmt.Sprintf("source = %q", r.image("lab")), fmt.Sprintf("source = %q", r.image("lab-2"))
+	content, err := os.ReadFile(r.image("lab"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := fmt.Sprintf("%x", sha256.Sum256(content))
+	same := fmt.Sprintf("sha256 = %q", digest)
+	image := func(lines ...string) string { return block(debian, append([]string{`name = "debian"`}, lines...)...) }
+	steps := []resource.TestStep{
+		{
+			Config: image(lab, `user = "root"`), ConfigPlanChecks: does(debian, plancheck.ResourceActionCreate),
+			ConfigStateChecks: has(debian, map[string]string{"sha256": digest, "format": "raw", "arch": "amd64", "boot": "kexec"}),
+		},
+		{
+			Config: image(lab, `user = "debian"`, `boot = "reboot"`), ConfigPlanChecks: does(debian, plancheck.ResourceActionUpdate),
+			ConfigStateChecks: has(debian, map[string]string{"sha256": digest, "user": "debian", "boot": "reboot"}),
+		},
+	}
+	steps = append(steps, importsWhole(debian, "debian")...)
+	steps = append(steps,
+		resource.TestStep{
+			Config: image(copied, `user = "debian"`), PlanOnly: true, ExpectNonEmptyPlan: true,
+			ConfigPlanChecks: resource.ConfigPlanChecks{PostApplyPreRefresh: []plancheck.PlanCheck{plancheck.ExpectResourceAction(debian, plancheck.ResourceActionDestroyBeforeCreate)}},
+		},
+		resource.TestStep{
+			Config: image(copied, same, `user = "debian"`), ConfigPlanChecks: does(debian, plancheck.ResourceActionUpdate),
+			Check: func(*terraform.State) error {
+				if i, err := e.Image(t.Context(), "debian"); err != nil || i.Source != r.image("lab-2") {
+					return fmt.Errorf("%+v, %w", i, err)
+				}
+				return nil
+			},
+		},
+		// What may be a secret stays out of the state.
+		resource.TestStep{
+			Config: image(fmt.Sprintf("source_wo = %q", r.image("lab")), `source_wo_version = 1`, same, `user = "debian"`), ConfigPlanChecks: does(debian, plancheck.ResourceActionUpdate),
+			ConfigStateChecks: []statecheck.StateCheck{
+				statecheck.ExpectKnownValue(debian, tfjsonpath.New("source"), knownvalue.Null()),
+				statecheck.ExpectKnownValue(debian, tfjsonpath.New("source_wo"), knownvalue.Null()),
+			},
+			Check: func(*terraform.State) error {
+				if i, err := e.Image(t.Context(), "debian"); err != nil || i.Source != r.image("lab") {
+					return fmt.Errorf("%+v, %w", i, err)
+				}
+				return nil
+			},
+		},
+		resource.TestStep{
+			PreConfig: func() {
+				if err := e.RemoveImage(t.Context(), "debian"); err != nil {
+					t.Error(err)
+				}
+			},
+			Config: image(lab, same, `user = "debian"`) + block(ci, `name = "ci"`, `default_image = metalpool_image.debian.name`), ConfigPlanChecks: does(debian, plancheck.ResourceActionCreate),
+		},
+		fails(block(ci, `name = "ci"`, `default_image = "debian"`), `Remove image debian: busy.*default of pool "ci".*What to do`),
+		refused(image(`source = "https://ann:secret@images.example/debian.raw"`, `user = "debian"`), `would be stored and shown.*fetch the file yourself`),
+		refused(image(lab, `source_wo = "x"`, same, `user = "debian"`), `source.*source_wo`),
+		refused(image(`source_wo = "x"`, `user = "debian"`), `sha256`),
+		resource.TestStep{
+			PreConfig: func() {
+				if _, err := e.AddImage(t.Context(), core.Image{Name: "other", Source: r.image("lab"), Arch: "amd64", User: "ann"}, nil); err != nil {
+					t.Error(err)
+				}
+			},
+			Config: image(lab, same, `user = "debian"`),
+		},
+		fails(image(lab, same, `user = "debian"`)+block("metalpool_image.other", `name = "other"`, lab, `user = "debian"`), `Add image other: exists.*another user.*terraform import ADDRESS other`),
+		fails(image(lab, same, `user = "debian"`)+block("metalpool_image.none", `name = "none"`, lab, fmt.Sprintf("sha256 = %q", strings.Repeat("0", 64)), `user = "debian"`), `Examine image none: invalid.*source.*its SHA-256 is `+digest),
+	)
+	r.unit(t, steps...)
+	if _, err := e.Image(t.Context(), "debian"); !core.Is(err, core.NotFound) {
 		t.Errorf("after destroy: %v", err)
 	}
 }

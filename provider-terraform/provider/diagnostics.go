@@ -40,6 +40,18 @@ func policyFault(diags *diag.Diagnostics, err error) {
 	fault(diags, err, at)
 }
 
+// imageFault adds why an image could not be read, changed or removed.
+func imageFault(diags *diag.Diagnostics, err error) {
+	at := path.Empty()
+	each(err, func(e *core.Error) bool {
+		if strings.HasPrefix(e.Op, "examine image") {
+			at = path.Root("source")
+		}
+		return !at.Equal(path.Empty())
+	})
+	fault(diags, err, at)
+}
+
 // taken adds that the name is taken already, and how to have what has it: by what an
 // import is told.
 func taken(diags *diag.Diagnostics, err error, id string) {
