@@ -63,6 +63,9 @@ type DeployOrder struct {
 	SSHUser  string   `json:"ssh_user,omitempty"` // default: the image's login user
 	SSHPort  int      `json:"ssh_port,omitempty"` // 0: the node's
 	Keys     []string `json:"keys"`               // public keys, authorized_keys format
+	// Tried are keys that a change began to put on the machine, and may have: it has not
+	// come to its end.
+	Tried    []string `json:"tried,omitempty"`
 	UserData Sealed   `json:"user_data,omitempty"`
 	// Digest tells the user data and revision of two orders apart without opening them.
 	Digest string `json:"digest"`

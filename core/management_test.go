@@ -57,6 +57,17 @@ func createThatLogsIn(e *core.Engine, p *pool) error {
 	return nil
 }
 
+// changeKeys waits for a worker that may be dead.
+func changeKeys(e *core.Engine, p *pool, keys ...string) error {
+	for {
+		_, err := e.Change(p.t.Context(), "a-1", core.MachineChange{Keys: keys})
+		if !core.Is(err, core.Busy) {
+			return err
+		}
+		pass(timing.Queue)
+	}
+}
+
 // By default we log in only where the deploy needs it, and not after it.
 func TestManagementKeyOfADeploy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -189,6 +200,22 @@ func TestKeysChangeInPlace(t *testing.T) {
 		}
 		if now := p.keysOn(m.Node); !slices.Equal(now, keys) {
 			t.Errorf("the machine lets %q in", now)
+		}
+		// Each of these takes all of the one before away: a text may be a whole
+		// authorized_keys, and what stands before a key belongs to it.
+		for _, change := range []struct{ keys, want []string }{
+			{[]string{"# ann's\nssh-ed25519 EEEE ann\n\nssh-ed25519 FFFF ann"}, []string{"ssh-ed25519 EEEE ann", "ssh-ed25519 FFFF ann"}},
+			{[]string{`from="10.0.0.0/8" ssh-ed25519 GGGG ann`, `from="10.0.0.0/8" ssh-ed25519 HHHH ann`}, []string{`from="10.0.0.0/8" ssh-ed25519 GGGG ann`, `from="10.0.0.0/8" ssh-ed25519 HHHH ann`}},
+			{[]string{`command="run ssh-agent" ssh-ed25519 GGGG ann`}, []string{`command="run ssh-agent" ssh-ed25519 GGGG ann`}},
+			{[]string{`command="run ssh-agent" ssh-ed25519 HHHH ann`}, []string{`command="run ssh-agent" ssh-ed25519 HHHH ann`}},
+		} {
+			if err := changeKeys(e, p, change.keys...); err != nil {
+				t.Errorf("%q: %v", change.keys, err)
+			}
+			now := slices.DeleteFunc(slices.Clone(p.keysOn(m.Node)), func(k string) bool { return k == added || ours([]string{k}) > 0 })
+			if !slices.Equal(now, change.want) {
+				t.Errorf("after a change to %q the machine lets %q in", change.keys, now)
+			}
 		}
 		if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil); err != nil {
 			t.Fatal(err)

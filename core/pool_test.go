@@ -301,6 +301,9 @@ func (p *pool) problems() []string {
 		if n.State == core.Deployed && (now.Media != "" || now.Once) {
 			bad("media %q, boot once %t", now.Media, now.Once)
 		}
+		if n.State == core.Deployed {
+			found = append(found, p.strayKeys(n, now.System)...)
+		}
 		told := n.State == core.Quarantined && strings.Contains(n.Reason, "could not be switched off")
 		if now.System != nil && !n.State.Owned() && !n.State.Working() && !told {
 			bad("a system runs on it: %+v", now.System)
@@ -320,8 +323,30 @@ func (p *pool) problems() []string {
 		found = append(found, err.Error())
 	}
 	for _, l := range leases {
-		if l.Holder != "" && !slices.ContainsFunc(p.nodes(core.Cleaning, core.Deploying), func(n core.Node) bool { return n.ID == l.Node }) && time.Now().Before(l.Expires) {
+		if l.Holder != "" && !slices.ContainsFunc(p.nodes(core.Cleaning, core.Deploying, core.Deployed), func(n core.Node) bool { return n.ID == l.Node }) && time.Now().Before(l.Expires) {
 			found = append(found, fmt.Sprintf("node %s is at rest and leased to %s", l.Node, l.Holder))
+		}
+	}
+	return found
+}
+
+// strayKeys are keys of ann's on a machine of which the store knows nothing: no change
+// would ever take them away.
+func (p *pool) strayKeys(n core.Node, system *core.Seed) (found []string) {
+	if system == nil {
+		return nil
+	}
+	var known []string
+	p.update(func(tx core.Tx) error {
+		a, err := tx.Allocation(n.Allocation)
+		if err == nil {
+			known = slices.Concat(a.Order.Keys, a.Order.Tried)
+		}
+		return err
+	})
+	for _, k := range system.Keys {
+		if strings.HasSuffix(k, " ann") && !strings.Contains(strings.Join(known, "\n"), k) {
+			found = append(found, fmt.Sprintf("node %s lets %q in, and the store knows %q", n.ID, k, known))
 		}
 	}
 	return found

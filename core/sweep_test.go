@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -70,6 +71,21 @@ var crashScenarios = []crashScenario{
 		act:     createThatLogsIn,
 		again:   createThatLogsIn,
 		rest:    []string{"n1 Available"},
+	},
+	{
+		name: "change of keys", servers: 1,
+		prepare: func(p *pool) {
+			p.manage(core.ManageAlways)
+			e, _ := p.engine()
+			if _, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil); err != nil {
+				p.t.Fatal(err)
+			}
+		},
+		act: func(e *core.Engine, p *pool) error {
+			return errors.Join(changeKeys(e, p, "ssh-ed25519 BBBB ann"), changeKeys(e, p, "ssh-ed25519 CCCC ann"), changeKeys(e, p, "ssh-ed25519 BBBB ann"))
+		},
+		again: func(e *core.Engine, p *pool) error { return changeKeys(e, p, "ssh-ed25519 DDDD ann") },
+		rest:  []string{"n1 Available"},
 	},
 	{
 		name: "create where kexec hangs", servers: 1,

@@ -46,24 +46,24 @@ type shell struct {
 	server *Server
 }
 
-func (s *shell) Keys(context.Context) (lines []string, err error) {
-	err = s.do("ssh keys", func(system *core.Seed) error {
+func (s *shell) Keys(ctx context.Context) (lines []string, err error) {
+	err = s.do(ctx, "ssh keys", func(system *core.Seed) error {
 		lines = slices.Clone(system.Keys)
 		return nil
 	})
 	return lines, err
 }
 
-func (s *shell) SetKeys(_ context.Context, lines []string) error {
-	return s.do("ssh set keys", func(system *core.Seed) error {
+func (s *shell) SetKeys(ctx context.Context, lines []string) error {
+	return s.do(ctx, "ssh set keys", func(system *core.Seed) error {
 		system.Keys = slices.Clone(lines)
 		return nil
 	})
 }
 
 // AwaitCloudInit fails where the user data says so.
-func (s *shell) AwaitCloudInit(context.Context) error {
-	return s.do("ssh cloud-init", func(system *core.Seed) error {
+func (s *shell) AwaitCloudInit(ctx context.Context) error {
+	return s.do(ctx, "ssh cloud-init", func(system *core.Seed) error {
 		if string(system.UserData) == "fails" {
 			return fault("cloud-init", core.Invalid, "status: error")
 		}
@@ -73,9 +73,14 @@ func (s *shell) AwaitCloudInit(context.Context) error {
 
 func (s *shell) Close() error { return nil }
 
-// do changes the system that runs, and the disk that it is on.
-func (s *shell) do(op string, effect func(system *core.Seed) error) error {
-	return s.host.freezer.call(op, time.Time{}, func() error {
+// do changes the system that runs, and the disk that it is on. A connection ends with its
+// context.
+func (s *shell) do(ctx context.Context, op string, effect func(system *core.Seed) error) error {
+	until, _ := ctx.Deadline()
+	return s.host.freezer.call(op, until, func() error {
+		if !until.IsZero() && !time.Now().Before(until) {
+			return fault(op, core.Timeout, "the connection was closed")
+		}
 		s.host.rack.mu.Lock()
 		defer s.host.rack.mu.Unlock()
 		return s.server.act(op, func() error {
