@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/crypto/ssh"
 
@@ -102,6 +103,9 @@ func (l *login) Keys(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(out) >= maxSaid { // what is not read as a whole would be written back as a part
+		return nil, &core.Error{Op: "read keys", Kind: core.Backend, Err: fmt.Errorf("%s: %s of the login user has more than %s", l.place, keysFile, core.Bytes(maxSaid)), Hint: "make it shorter on the machine"}
+	}
 	var lines []string
 	for line := range strings.Lines(out) {
 		if line = strings.TrimSpace(line); line != "" {
@@ -116,8 +120,9 @@ func (l *login) SetKeys(ctx context.Context, lines []string) error {
 	for _, line := range lines {
 		text += line + "\n"
 	}
-	// A file beside it, so that a connection that breaks leaves the old one whole.
-	_, err := l.run(ctx, fmt.Sprintf("cat > %[1]s.metalpool && chmod 600 %[1]s.metalpool && sync && mv -f %[1]s.metalpool %[1]s", keysFile), text)
+	// A file beside it, which takes the old one's place once it is whole: a connection that
+	// breaks is to cat the end of its input, and no error.
+	_, err := l.run(ctx, fmt.Sprintf("cat > %[1]s.metalpool && test $(wc -c < %[1]s.metalpool) -eq %[2]d && chmod 600 %[1]s.metalpool && sync && mv -f %[1]s.metalpool %[1]s", keysFile, len(text)), text)
 	return err
 }
 
@@ -132,13 +137,16 @@ func (l *login) AwaitCloudInit(ctx context.Context) error {
 	fail := func(hint, format string, args ...any) error {
 		return &core.Error{Op: "cloud-init", Kind: core.Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
-	switch exit.ExitStatus() {
-	case 2:
+	switch status := exit.ExitStatus(); {
+	case status == 2:
 		return nil
-	case 126, 127:
+	case status >= 128: // a signal ended it: user data may have the machine restart
+		return unreachable("cloud-init", l.place, errors.New("the wait for it was cut off"))
+	case status >= 126:
 		return fail("wait for ssh, or use an image with cloud-init", "the image has no cloud-init that can be asked")
 	}
-	return fail("see /var/log/cloud-init-output.log on the machine; is it what the user data asks?", "it ended with status %d: %s", exit.ExitStatus(), strings.Join(strings.Fields(out), " "))
+	words := brief(strings.TrimLeft(out, ".\n")) // it prints a dot at each look
+	return fail("see /var/log/cloud-init-output.log on the machine; is it what the user data asks?", "it ended with status %d: %s", exit.ExitStatus(), words)
 }
 
 // run runs a command of the user's shell. Where that has a status other than 0, the
@@ -161,10 +169,24 @@ func (l *login) run(ctx context.Context, command, input string) (output string, 
 	case ctx.Err() != nil:
 		return "", &core.Error{Op: "run a command", Kind: core.KindOf(context.Cause(ctx)), Err: fmt.Errorf("%s: %w", l.place, context.Cause(ctx))}
 	case errors.As(err, &exit):
-		text := strings.Join(strings.Fields(complaint.String()), " ")
-		return out.String(), &core.Error{Op: "run a command", Kind: core.Backend, Err: fmt.Errorf("%s: %q: %w: %s", l.place, command, exit, text)}
+		return out.String(), &core.Error{Op: "run a command", Kind: core.Backend, Err: fmt.Errorf("%s: %q: %w: %s", l.place, command, exit, brief(complaint.String()))}
 	}
 	return "", unreachable("run a command", l.place, err)
+}
+
+// maxWords bounds what of a command's output is told, in bytes.
+const maxWords = 400
+
+// brief is what a machine says, for a line of an error.
+func brief(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' ' // nothing that a terminal would obey
+		}
+		return r
+	}, text)
+	text = strings.Join(strings.Fields(text), " ")
+	return strings.ToValidUTF8(text[:min(len(text), maxWords)], "")
 }
 
 // said keeps the first of what a command says.
