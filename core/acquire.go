@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
-	"slices"
 	"time"
 )
 
@@ -196,7 +194,7 @@ func (e *Engine) existing(tx Tx, o Order) (Allocation, error) {
 	case err == nil:
 		if diff := e.difference(a, o); diff != "" {
 			return refuse("ask with the same request, or release it first: metalpool machine release "+string(a.ID),
-				"the allocation %s is there with another request: %s", o.ID, diff)
+				"the allocation %s is there with another request (%s)", o.ID, diff)
 		}
 		return a, nil
 	case !Is(err, NotFound):
@@ -212,76 +210,13 @@ func (e *Engine) existing(tx Tx, o Order) (Allocation, error) {
 	release := fmt.Sprintf("release it with 'metalpool machine release %s'", a.ID)
 	if diff := e.difference(a, o); diff != "" {
 		return refuse("choose another name, or "+release,
-			"%s/%s is there as %s (%s) with another request: %s", o.Owner, o.Name, a.ID, a.State, diff)
+			"%s/%s is there as %s (%s) with another request (%s)", o.Owner, o.Name, a.ID, a.State, diff)
 	}
 	if a.State != Deployed {
 		return a, nil // adopted: the caller lost its first answer
 	}
 	return refuse("use it as it is, choose another name, or "+release,
 		"%s/%s is there as %s (%s, node %s)", o.Owner, o.Name, a.ID, a.State, a.Node)
-}
-
-// difference names the first field in which an order differs from what an
-// allocation was made with.
-func (e *Engine) difference(a Allocation, o Order) string {
-	differ := func(what string, there, asked any) string {
-		return fmt.Sprintf("%s is %s there, %s was asked for", what, orNothing(there), orNothing(asked))
-	}
-	switch {
-	case a.Owner != o.Owner:
-		return differ("the owner", a.Owner, o.Owner)
-	case a.Name != o.Name:
-		return differ("the name", a.Name, o.Name)
-	}
-	there, asked := reflect.ValueOf(a.Request), reflect.ValueOf(o.Request)
-	for i := range there.NumField() {
-		x, y := there.Field(i).Interface(), asked.Field(i).Interface()
-		if !sameJSON(x, y) {
-			return differ(there.Type().Field(i).Name, x, y)
-		}
-	}
-	if a.Order != nil {
-		if a.Order.Image != o.Image && o.Image != "" {
-			return differ("the image", a.Order.Image, o.Image)
-		}
-		if what := e.orderDifference(*a.Order, o); what != "" {
-			return what
-		}
-	}
-	return ""
-}
-
-func orNothing(v any) string {
-	if reflect.ValueOf(v).IsZero() {
-		return "nothing"
-	}
-	return fmt.Sprint(v)
-}
-
-// sameJSON compares as the store does: nil and empty are one.
-func sameJSON(x, y any) bool {
-	if v := reflect.ValueOf(x); v.Kind() == reflect.Slice && v.Len() == 0 {
-		return reflect.ValueOf(y).Len() == 0
-	}
-	a, _ := json.Marshal(x)
-	b, _ := json.Marshal(y)
-	return string(a) == string(b)
-}
-
-// orderDifference names the first field in which an order differs from one that is
-// stored, but for the image.
-func (e *Engine) orderDifference(there DeployOrder, o Order) string {
-	switch asked := deployOrder(o); {
-	case there.Hostname != asked.Hostname:
-		return fmt.Sprintf("the host name is %s there, %s was asked for", there.Hostname, asked.Hostname)
-	case there.SSHUser != asked.SSHUser || there.SSHPort != asked.SSHPort:
-		return "the SSH user or port is different"
-	case !slices.Equal(there.Keys, asked.Keys):
-		return "the keys are different"
-	case there.Digest != e.digest(o):
-		return "the user data is different"
-	}
-	return ""
 }
 
 // digest tells user data apart, and revisions, without keeping them open. It is made

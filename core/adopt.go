@@ -26,7 +26,7 @@ func (c *creation) mayGoOn(tx Tx, a Allocation) error {
 		return nil // it may ask for something else
 	}
 	if why := c.e.difference(a, o); why != "" {
-		return &Error{Op: "deploy", Allocation: o.Name, Kind: Exists, Err: fmt.Errorf("%s/%s is there as %s (%s) with another request: %s", o.Owner, o.Name, a.ID, a.State, why), Hint: "choose another name, or release it with 'metalpool machine release " + string(a.ID) + "'"}
+		return &Error{Op: "deploy", Allocation: o.Name, Kind: Exists, Err: fmt.Errorf("%s/%s is there as %s (%s) with another request (%s)", o.Owner, o.Name, a.ID, a.State, why), Hint: "choose another name, or release it with 'metalpool machine release " + string(a.ID) + "'"}
 	}
 	if o.ID == a.ID {
 		return nil

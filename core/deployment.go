@@ -78,7 +78,7 @@ func replacing(a Allocation, o Order) Order {
 
 // asOrdered says whether what is deployed, or being deployed, is what is ordered.
 func (c *creation) asOrdered(a Allocation) bool {
-	return a.Order != nil && a.Order.Image == c.order.Image && c.e.orderDifference(*a.Order, c.order) == ""
+	return a.Order != nil && a.Order.Image == c.order.Image && len(c.e.orderDifferences(*a.Order, c.order)) == 0
 }
 
 // drop gives up a deploy of another order, whose worker is dead: nobody is going to ask

@@ -65,11 +65,11 @@ func TestSaysWhy(t *testing.T) {
 		refused("the same name, deployed", create(with("a-2", "web-1", func(o *core.Order) { o.Request.Node = "n1" })), core.Exists,
 			"acquire web-1: exists: ann/web-1 is there as a-1 (Deployed, node n1); use it as it is, choose another name, or release it with 'metalpool machine release a-1'")
 		refused("the same name, another request", create(order("a-3", "web-1")), core.Exists,
-			"acquire web-1: exists: ann/web-1 is there as a-1 (Deployed) with another request: Node is n1 there, nothing was asked for; choose another name, or release it with 'metalpool machine release a-1'")
-		refused("the same ID, another request", create(with("a-1", "web-1", func(o *core.Order) { o.Request.Node = "n1"; o.Request.CPUs = 4 })), core.Exists,
-			"acquire web-1: exists: the allocation a-1 is there with another request: CPUs is nothing there, 4 was asked for; ask with the same request, or release it first: metalpool machine release a-1")
+			"acquire web-1: exists: ann/web-1 is there as a-1 (Deployed) with another request (Node: n1 there, none asked for); choose another name, or release it with 'metalpool machine release a-1'")
+		refused("the same ID, another request", create(with("a-1", "web-1", func(o *core.Order) { o.Request.CPUs = 4; o.Request.NICs = []core.NICNeed{{Count: 4, Mbps: 25000}} })), core.Exists,
+			"acquire web-1: exists: the allocation a-1 is there with another request (Node: n1 there, none asked for; CPUs: none there, 4 asked for; NICs: none there, 4x25G asked for); ask with the same request, or release it first: metalpool machine release a-1")
 		refused("the same ID, other user data", create(with("a-1", "web-1", func(o *core.Order) { o.Request.Node = "n1"; o.UserData = []byte("#!") })), core.Exists,
-			"acquire web-1: exists: the allocation a-1 is there with another request: the user data is different; ask with the same request, or release it first: metalpool machine release a-1")
+			"acquire web-1: exists: the allocation a-1 is there with another request (the user data is different); ask with the same request, or release it first: metalpool machine release a-1")
 		again, err := e.Create(t.Context(), first, nil)
 		if err != nil || again.Node != "n1" || again.State != core.Deployed {
 			t.Errorf("the same ID with the same request: %+v, %v", again, err)
