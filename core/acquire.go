@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -235,8 +236,11 @@ func (e *Engine) admit(tx Tx, o Order) error {
 	}
 	if o.Request.Node != "" {
 		n, err := tx.Node(o.Request.Node)
+		if Is(err, NotFound) {
+			err = noSuchNode(tx, "acquire", o.Request.Node)
+		}
 		if err != nil {
-			return &Error{Op: "acquire", Allocation: o.Name, Node: o.Request.Node, Kind: NotFound, Err: errors.New("no such node"), Hint: "see 'metalpool node list'"}
+			return named(err, o.Name)
 		}
 		if n.Pool != o.Request.Pool {
 			return &Error{Op: "acquire", Allocation: o.Name, Node: n.ID, Kind: Invalid, Err: fmt.Errorf("the node is in pool %q, not %q", n.Pool, o.Request.Pool), Hint: "name that pool"}
@@ -265,7 +269,15 @@ func findPool(tx Tx, name string) (Pool, error) {
 		if name == DefaultPool {
 			return Pool{Name: DefaultPool}, nil
 		}
-		return p, &Error{Op: "find pool " + name, Kind: NotFound, Err: errors.New("no such pool"), Hint: "see 'metalpool pool list'"}
+		pools, err := collect(tx.Pools())
+		if err != nil {
+			return p, err
+		}
+		if !slices.ContainsFunc(pools, func(p Pool) bool { return p.Name == DefaultPool }) {
+			pools = append([]Pool{{Name: DefaultPool}}, pools...)
+		}
+		hint := thereAre(name, pools, func(p Pool) string { return p.Name }, "metalpool pool list")
+		return p, &Error{Op: "find pool " + name, Kind: NotFound, Err: errors.New("no such pool"), Hint: hint}
 	}
 	return p, err
 }

@@ -233,9 +233,18 @@ func shortage(states map[State]int, reasons map[string][]NodeID) []string {
 		return whys[i] < whys[j]
 	})
 	for _, why := range whys {
-		lines = append(lines, fmt.Sprintf("%s %s", nameNodes(reasons[why]), why))
+		lines = append(lines, nameNodes(reasons[why])+" "+ofSeveral(why, len(reasons[why])))
 	}
 	return lines
+}
+
+// ofSeveral is what is said of one node, said of so many.
+func ofSeveral(why string, count int) string {
+	verb, rest, _ := strings.Cut(why, " ")
+	if many, ok := map[string]string{"has": "have", "is": "are", "was": "were"}[verb]; ok && count > 1 {
+		return many + " " + rest
+	}
+	return why
 }
 
 // nameNodes names up to three nodes, and counts the rest.

@@ -125,6 +125,20 @@ func TestBytesText(t *testing.T) {
 	}
 }
 
+// Kubernetes' units are not mistaken for others.
+func TestParseBytesWithoutTheB(t *testing.T) {
+	for text, want := range map[string]Bytes{"64Gi": 64 * GiB, "1.5 Ti": 1536 * GiB, "4Ki": 4 * KiB} {
+		if got, err := ParseBytes(text); err != nil || got != want {
+			t.Errorf("%q is read as %d, %v", text, int64(got), err)
+		}
+	}
+	for _, text := range []string{"64i", "i", "64G", "64Gii"} {
+		if got, err := ParseBytes(text); err == nil {
+			t.Errorf("%q is read as %s", text, got)
+		}
+	}
+}
+
 func FuzzParseBytes(f *testing.F) {
 	for _, text := range []string{"64GiB", "480 GB", "1.92TB", "0B", "12", "", "GiB", "-1GB", "1e400TB", "NaNGB", "InfB", "0x10kB", "9e18B", "٣GB"} {
 		f.Add(text)

@@ -13,12 +13,11 @@ import (
 // Node reads one node.
 func (e *Engine) Node(ctx context.Context, id NodeID) (n Node, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
-		n, err = tx.Node(id)
+		if n, err = tx.Node(id); Is(err, NotFound) {
+			err = noSuchNode(tx, "find", id)
+		}
 		return err
 	})
-	if Is(err, NotFound) {
-		err = &Error{Op: "find", Node: id, Kind: NotFound, Err: errors.New("no such node"), Hint: "see 'metalpool node list'"}
-	}
 	return n, err
 }
 

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -94,7 +93,7 @@ func (e *Engine) resolve(ctx context.Context, o Order) (Order, error) {
 	}
 	image, err := e.findImage(ctx, o.Image)
 	if err != nil {
-		return o, named(err, o.Name)
+		return o, err
 	}
 	if o.Request.Arch == "" {
 		o.Request.Arch = image.Arch
@@ -129,18 +128,15 @@ func (e *Engine) findImage(ctx context.Context, name string) (Image, error) {
 		if !Is(err, NotFound) {
 			return err
 		}
-		var known []string
-		for image, err := range tx.Images() {
-			if err != nil {
-				return err
-			}
-			known = append(known, image.Name)
+		images, err := collect(tx.Images())
+		if err != nil {
+			return err
 		}
-		what := "the catalogue is empty; add one with 'metalpool image add'"
-		if len(known) > 0 {
-			what = "there are: " + strings.Join(known, ", ")
+		hint := "the catalogue is empty; add one with 'metalpool image add'"
+		if len(images) > 0 {
+			hint = thereAre(name, images, func(i Image) string { return i.Name }, "metalpool image list")
 		}
-		return &Error{Op: "find image " + name, Kind: NotFound, Err: errors.New("no such image"), Hint: what}
+		return &Error{Op: "find image " + name, Kind: NotFound, Err: errors.New("no such image"), Hint: hint}
 	})
 	return i, err
 }

@@ -25,10 +25,13 @@ var units = []struct {
 	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1},
 }
 
-// ParseBytes reads "64GiB", "480 GB" or "1.92TB". A bare number is refused, since
-// people disagree about its unit.
+// ParseBytes reads "64GiB", "64Gi", "480 GB" or "1.92TB". A bare number is refused,
+// since people disagree about its unit.
 func ParseBytes(s string) (Bytes, error) {
 	text := strings.TrimSpace(s)
+	if strings.HasSuffix(text, "i") {
+		text += "B"
+	}
 	for _, u := range units {
 		number, ok := strings.CutSuffix(text, u.suffix)
 		if !ok {

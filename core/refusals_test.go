@@ -51,17 +51,17 @@ func TestSaysWhy(t *testing.T) {
 		refused("no node matches", create(with("b-1", "big", func(o *core.Order) {
 			o.Request.Memory = 128 * core.GiB
 		})), core.NoCapacity,
-			"acquire big: no capacity: 0 of 3 nodes match (n1, n2, n3 has 64 GiB of the 128 GiB memory asked for); see 'metalpool node list'")
+			"acquire big: no capacity: 0 of 3 nodes match (n1, n2, n3 have 64 GiB of the 128 GiB memory asked for); see 'metalpool node list'")
 		refused("node by node", create(with("b-2", "racked", func(o *core.Order) {
 			o.Request.Labels = []core.Selector{{Label: "rack", Op: core.OpNotEqual, Values: []string{"r1"}}}
 		})), core.NoCapacity,
 			"acquire racked: no capacity: 0 of 3 nodes match (1 maintenance, 1 deployed, n3 has rack=r1 (asked for rack!=r1)); wait for one with --wait 30m, or see 'metalpool node list'")
 		refused("the node asked for is taken", create(with("b-3", "mine", func(o *core.Order) { o.Request.Node = "n1" })), core.NoCapacity,
-			"acquire mine: no capacity: 0 of 3 nodes match (1 deployed, n2, n3 is not n1); wait for one with --wait 30m, or see 'metalpool node list'")
+			"acquire mine: no capacity: 0 of 3 nodes match (1 deployed, n2, n3 are not n1); wait for one with --wait 30m, or see 'metalpool node list'")
 		refused("no such node", create(with("b-4", "mine", func(o *core.Order) { o.Request.Node = "n9" })), core.NotFound,
-			"acquire mine (node n9): not found: no such node; see 'metalpool node list'")
+			"acquire mine (node n9): not found: no such node; there are: n1, n2, n3")
 		refused("no such pool", create(with("b-5", "mine", func(o *core.Order) { o.Request.Pool = "gpu"; o.Image = "debian" })), core.NotFound,
-			"find pool gpu: not found: no such pool; see 'metalpool pool list'")
+			"find pool gpu: not found: no such pool; there are: default")
 		refused("the same name, deployed", create(with("a-2", "web-1", func(o *core.Order) { o.Request.Node = "n1" })), core.Exists,
 			"acquire web-1: exists: ann/web-1 is there as a-1 (Deployed, node n1); use it as it is, choose another name, or release it with 'metalpool machine release a-1'")
 		refused("the same name, another request", create(order("a-3", "web-1")), core.Exists,
@@ -75,7 +75,7 @@ func TestSaysWhy(t *testing.T) {
 			t.Errorf("the same ID with the same request: %+v, %v", again, err)
 		}
 		refused("unknown image", create(with("b-6", "mine", func(o *core.Order) { o.Image = "windows" })), core.NotFound,
-			"find image windows mine: not found: no such image; there are: debian")
+			"find image windows: not found: no such image; there are: debian")
 		refused("no key", create(with("b-7", "mine", func(o *core.Order) { o.Keys = nil })), core.Invalid,
 			"create mine: invalid: no SSH key was given, so nobody could log in; give at least one public key")
 		refused("bad name", create(order("b-8", "-x")), core.Invalid,

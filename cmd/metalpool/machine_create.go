@@ -105,10 +105,13 @@ func (f *createFlags) order(a *app, name string) (core.Order, error) {
 		func() (err error) { r.Labels, err = core.ParseSelectors(f.labels); return },
 		func() (err error) { r.Arch, err = core.ParseArch(f.arch); return },
 		func() (err error) {
-			if f.memory != "" {
-				r.Memory, err = core.ParseBytes(f.memory)
+			if f.memory == "" {
+				return nil
 			}
-			return
+			if r.Memory, err = core.ParseBytes(f.memory); err != nil {
+				err = fmt.Errorf("--memory: %w", err)
+			}
+			return err
 		},
 		func() (err error) { r.Disks, err = core.ParseDisks(f.disk); return },
 		func() (err error) { r.NICs, err = core.ParseNICs(f.nic); return },
