@@ -60,7 +60,7 @@ func (e *Engine) openConsole(ctx context.Context, n Node) (io.ReadCloser, error)
 		return nil, err
 	}
 	if n.Spec.BMC.ConsoleKey == "" {
-		key, err := consoles.ConsoleKey(ctx, n.Spec.BMC, password)
+		key, err := consoles.ConsoleKey(ctx, n.endpoint(), password)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func (e *Engine) openConsole(ctx context.Context, n Node) (io.ReadCloser, error)
 			return nil, err
 		}
 	}
-	return consoles.Console(ctx, n.Spec.BMC, password)
+	return consoles.Console(ctx, n.endpoint(), password)
 }
 
 func (e *Engine) consoles(n Node) (ConsoleConnector, error) {
@@ -114,7 +114,7 @@ func (e *Engine) enrolledConsoleKey(ctx context.Context, n Node, password string
 	if err != nil {
 		return ""
 	}
-	key, err := consoles.ConsoleKey(ctx, n.Spec.BMC, password)
+	key, err := consoles.ConsoleKey(ctx, n.endpoint(), password)
 	if err != nil && !errors.Is(err, ErrNoConsole) {
 		say(report, Progress{Node: n.ID, Step: "console", Message: "its key is not recorded yet: " + err.Error()})
 	}

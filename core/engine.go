@@ -125,7 +125,7 @@ func (e *Engine) connect(ctx context.Context, n Node, fence Fence) (BMC, error) 
 	if err != nil {
 		return nil, err
 	}
-	return b.Connect(ctx, n.Spec.BMC, password, fence)
+	return b.Connect(ctx, n.endpoint(), password, fence)
 }
 
 func (e *Engine) bmcPassword(n Node) (string, error) {

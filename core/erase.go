@@ -187,7 +187,7 @@ func judge(r EraseReport, o EraseOrder, builtIn int, p Pool) error {
 	fail := func(disk string, why error) error {
 		hint := "the node is kept out of the pool; replace the disk, or 'metalpool node repair'"
 		if errors.Is(why, errBelowMinimum) {
-			hint = fmt.Sprintf("the disk can do no better: replace it, or move the node to a pool with a lower minimum ('metalpool node set NODE --pool POOL'), or lower this one's ('metalpool pool set %s --erase-minimum %s'); then 'metalpool node repair'", p.Name, Clear)
+			hint = fmt.Sprintf("the disk can do no better: replace it, or move the node to a pool with a lower minimum ('metalpool node set --pool'), or lower this one's ('metalpool pool set %s --erase-minimum %s'); then 'metalpool node repair'", p.Name, Clear)
 		}
 		return &Error{Op: stepErase, Kind: Backend, Err: fmt.Errorf("disk %s: %w", disk, why), Hint: hint}
 	}

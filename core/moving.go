@@ -172,7 +172,7 @@ func (c *creation) moveAway(ctx context.Context, w *work, why error) error {
 
 // alone is why a node failed a machine, and why that could not go to another one.
 func alone(why, other error) error {
-	return also(why, "no other node could be taken", other)
+	return fmt.Errorf("%w (no other node could be taken: %s)", why, cause(other))
 }
 
 // nextNode chooses another node for an allocation that one has failed.

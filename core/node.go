@@ -58,6 +58,8 @@ type NodeSpec struct {
 
 // Endpoint is how a node's BMC is reached. It holds no plain secret.
 type Endpoint struct {
+	// Node is whose BMC it is, for advice in errors; empty before it is enrolled.
+	Node    NodeID `json:"-"`
 	Backend string `json:"backend"` // "redfish"
 	URL     string `json:"url"`     // https://host[:port]
 	User    string `json:"user,omitempty"`
@@ -72,6 +74,13 @@ type Endpoint struct {
 	// Links are resource addresses kept from enrolment, so that a job does not walk
 	// the tree again; the backend walks again when one answers 404.
 	Links map[string]string `json:"links,omitempty"`
+}
+
+// endpoint is the BMC of a node that is enrolled.
+func (n Node) endpoint() Endpoint {
+	at := n.Spec.BMC
+	at.Node = n.ID
+	return at
 }
 
 // TLSCheck is one of: a CA file, the fingerprint recorded at enrolment, or none.

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"fmt"
 )
 
 // Release gives a machine up; see Service.
@@ -36,7 +35,7 @@ func (e *Engine) Release(ctx context.Context, id AllocationID, o ReleaseOptions,
 			continue
 		}
 		if !Is(err, Busy, LeaseLost) || wait(ctx, e.timing.Queue) != nil {
-			return &Error{Op: "release", Allocation: string(id), Node: r.node.ID, Kind: KindOf(err), Err: fmt.Errorf("released, and the node is Cleaning, but its power was not read back as Off: %w", err), Hint: "the pool goes on with it; run the same again, or 'metalpool reconcile'"}
+			return &Error{Op: "release", Allocation: string(id), Node: r.node.ID, Kind: KindOf(err), Err: err, Hint: "it is given back all the same, and nobody gets the node before it is off and erased: the pool goes on with that; to see it done, run the same again, or 'metalpool reconcile'"}
 		}
 	}
 }

@@ -207,8 +207,9 @@ func (a *app) create(ctx context.Context, e *core.Engine, order core.Order, o ou
 	m, err := e.Create(ctx, order, p.report)
 	p.stop()
 	if err != nil {
-		if !core.Is(err, core.Exists) {
-			a.sayHeld(context.WithoutCancel(ctx), e, order)
+		held := !core.Is(err, core.Exists) && a.sayHeld(context.WithoutCancel(ctx), e, order)
+		if cause := context.Cause(ctx); held && cause != nil && errors.Is(err, cause) {
+			return cause // what is to be known of it was just said
 		}
 		return err
 	}
@@ -222,14 +223,15 @@ func (a *app) create(ctx context.Context, e *core.Engine, order core.Order, o ou
 	return nil
 }
 
-// sayHeld tells of a node that a failed create still holds. Nothing else would: it
-// has no record but the pool's.
-func (a *app) sayHeld(ctx context.Context, e *core.Engine, order core.Order) {
+// sayHeld tells of a node that a failed create still holds, if it does. Nothing else
+// would: it has no record but the pool's.
+func (a *app) sayHeld(ctx context.Context, e *core.Engine, order core.Order) bool {
 	ctx, cancel := context.WithTimeout(ctx, completionTime)
 	defer cancel()
 	m, err := e.MachineNamed(ctx, order.Owner, order.Name)
 	if err != nil || m.Node == "" {
-		return
+		return false
 	}
 	a.note("%s holds %s (%s, %s). The same command goes on with it; to give it up: metalpool machine release %s", m.Name, m.Node, m.State, m.ID, m.Name)
+	return true
 }

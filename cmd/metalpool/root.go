@@ -209,8 +209,24 @@ func interrupted(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	return fmt.Errorf("interrupted: %w", err)
+	if !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("interrupted: %w", err)
+	}
+	return &interruptedError{err}
 }
+
+// interruptedError is work that Ctrl-C ended, and nothing else. Where that left it says
+// only what follows.
+type interruptedError struct{ err error }
+
+func (i *interruptedError) Error() string {
+	if e, ok := errors.AsType[*core.Error](i.err); ok && e.Hint != "" {
+		return "interrupted; " + e.Hint
+	}
+	return "interrupted"
+}
+
+func (i *interruptedError) Unwrap() error { return i.err }
 
 // note tells people something that is not data.
 func (a *app) note(format string, args ...any) {

@@ -1,11 +1,45 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/metalpool/metalpool/core"
 )
+
+// Ctrl-C is told once, as what it is, with what follows; a failure of its own is told
+// with it.
+func TestInterrupted(t *testing.T) {
+	signal := errors.New("interrupt signal received")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	failed := &core.Error{Op: "deploy", Kind: core.Backend, Err: errors.New("the disk is gone")}
+	if err := interrupted(ctx, failed); err != error(failed) {
+		t.Errorf("without Ctrl-C: %v", err)
+	}
+	cancel(signal)
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{signal, "interrupted"},
+		{fmt.Errorf("read: %w", context.Canceled), "interrupted"},
+		{&core.Error{Op: "deploy", Node: "n1", Kind: core.Timeout, Err: signal, Hint: "the same request goes on with it; or release it"}, "interrupted; the same request goes on with it; or release it"},
+		{failed, "interrupted: deploy: backend: the disk is gone"},
+	} {
+		err := interrupted(ctx, tt.err)
+		if err.Error() != tt.want || !errors.Is(err, tt.err) {
+			t.Errorf("%v is told as\n%v, want\n%s", tt.err, err, tt.want)
+		}
+	}
+	if err := interrupted(ctx, nil); err != nil {
+		t.Errorf("what was done is told as %v", err)
+	}
+}
 
 // TestEveryCommandIsExplained wants a summary of each command, and an example of
 // commands and flags that there are.

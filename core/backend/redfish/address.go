@@ -6,15 +6,26 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"github.com/metalpool/metalpool/core"
 )
 
 // address is where a BMC is.
 type address struct {
-	base   string // https://host[:port], without user or path
-	host   string // as in base
-	key    string // host:port; names the BMC within this process
-	plain  bool   // HTTP without TLS
-	system string // path of the system meant; "" where the BMC has but one
+	node   core.NodeID // "" before it is enrolled
+	base   string      // https://host[:port], without user or path
+	host   string      // as in base
+	key    string      // host:port; names the BMC within this process
+	plain  bool        // HTTP without TLS
+	system string      // path of the system meant; "" where the BMC has but one
+}
+
+// accept is how an operator has a new certificate or key accepted.
+func (a address) accept(flag, value string) string {
+	if a.node == "" {
+		return "'" + flag + " " + value + "'"
+	}
+	return "'metalpool node set " + string(a.node) + " " + flag + " " + value + "'"
 }
 
 // parseAddress never repeats a user or password in its error, which is why it

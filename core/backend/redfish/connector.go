@@ -95,6 +95,7 @@ func (c *Connector) converse(e core.Endpoint, password string, fence core.Fence)
 	if err != nil {
 		return nil, invalid(op, err, "give its URL as https://host[:port]")
 	}
+	at.node = e.Node
 	if at.plain && !e.TLS.Insecure {
 		return nil, invalid(op, fmt.Errorf("%s would carry the password unencrypted", at.base), "use https, or enrol it explicitly as insecure")
 	}

@@ -223,7 +223,7 @@ func (b *conversation) consoleError(ctx context.Context, err error) error {
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &changed):
-		return said(core.Denied, "if the BMC made itself a new key, accept it with 'metalpool node set NODE --console-key "+changed.got+"'; else somebody is in between")
+		return said(core.Denied, "if the BMC made itself a new key, accept it with "+b.at.accept("--console-key", changed.got)+"; else somebody is in between")
 	case errors.As(err, &refused):
 		return said(core.Backend, "somebody else may be at the console: many BMCs have one session only")
 	case ctx.Err() != nil:

@@ -152,7 +152,7 @@ func TestConsoleRefusals(t *testing.T) {
 		says         []string
 	}{
 		{"another host key", "openbmc", func(r *consoleRig) { r.endpoint.ConsoleKey = other }, core.Denied,
-			[]string{"was " + other, "not sent", "metalpool node set NODE --console-key SHA256:", "in between"}},
+			[]string{"was " + other, "not sent", "accept it with '--console-key SHA256:", "in between"}},
 		{"another user", "openbmc", func(r *consoleRig) {
 			r.endpoint.Links = map[string]string{"console": portOf(r.at)}
 			r.endpoint.User = "nobody"

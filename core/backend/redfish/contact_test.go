@@ -49,7 +49,7 @@ func TestTrust(t *testing.T) {
 	}{
 		{"the recorded fingerprint", core.TLSCheck{Fingerprint: right}, "", nil},
 		{"the same, spelled with colons", core.TLSCheck{Fingerprint: strings.ToUpper(colons(right))}, "", nil},
-		{"another fingerprint", core.TLSCheck{Fingerprint: wrong}, core.Denied, []string{wrong, right, "metalpool node set NODE --fingerprint " + right}},
+		{"another fingerprint", core.TLSCheck{Fingerprint: wrong}, core.Denied, []string{wrong, right, "accept it with 'metalpool node set n1 --fingerprint " + right + "'"}},
 		{"its CA", core.TLSCheck{CA: ca(r)}, "", nil},
 		{"another CA", core.TLSCheck{CA: ca(other)}, core.Denied, []string{"not trusted"}},
 		{"the host's CAs", core.TLSCheck{}, core.Denied, []string{"not trusted", "--fingerprint"}},
@@ -61,7 +61,7 @@ func TestTrust(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r.bmc.ResetTraffic()
 			e := r.endpoint
-			e.TLS = c.tls
+			e.Node, e.TLS = "n1", c.tls
 			_, err := inspect(t, e)
 			if c.kind == "" {
 				must(t, "inspect", err)

@@ -62,9 +62,9 @@ func diagnose(ctx context.Context, at address, err error) (kind core.Kind, what,
 	case errors.As(err, &stopped):
 		return core.KindOf(stopped.err), stopped.Error(), ""
 	case errors.As(err, &changed):
-		return core.Denied, changed.Error(), "if the BMC got a new certificate, accept it with 'metalpool node set NODE --fingerprint " + changed.got + "'; else somebody is in between"
+		return core.Denied, changed.Error(), "if the BMC got a new certificate, accept it with " + at.accept("--fingerprint", changed.got) + "; else somebody is in between"
 	case untrusted(err):
-		return core.Denied, "its certificate is not trusted: " + bare(err), "give the CA that signed it, or record its fingerprint with 'metalpool node set NODE --fingerprint …'"
+		return core.Denied, "its certificate is not trusted: " + bare(err), "give the CA that signed it, or record its fingerprint with " + at.accept("--fingerprint", "…")
 	case errors.As(err, &answer) && answer.HTTPReturnedStatusCode != 0:
 		return diagnoseAnswer(answer)
 	case errors.As(err, &foreign), errors.As(err, &job):
