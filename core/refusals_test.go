@@ -381,7 +381,7 @@ func TestQueue(t *testing.T) {
 			}
 			third, err3 := rack("t-1", core.Together, "db")
 			_, err4 := rack("t-2", core.Together, "db")
-			if err3 != nil || !core.Is(err4, core.NoCapacity) || !strings.Contains(err4.Error(), "is in another rack than the rest of its group") {
+			if err3 != nil || !core.Is(err4, core.NoCapacity) || !strings.Contains(err4.Error(), "are in another rack than the rest of its group") {
 				t.Errorf("together in %q: %v, %v", third, err3, err4)
 			}
 		})
