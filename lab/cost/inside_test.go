@@ -162,6 +162,29 @@ func (in *insider) await(ctx context.Context) {
 	}
 }
 
+// qemuCPU is the processor time that the one virtual machine of this process has taken
+// so far, its emulation and its devices.
+func qemuCPU(t *testing.T) time.Duration {
+	t.Helper()
+	threads, err := filepath.Glob("/proc/self/task/*/children")
+	try(t, err)
+	for _, thread := range threads {
+		children, err := os.ReadFile(thread)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, text := range strings.Fields(string(children)) {
+			pid, err := strconv.Atoi(text)
+			try(t, err)
+			if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil && strings.HasPrefix(string(name), "qemu-") {
+				return processCPU(t, pid)
+			}
+		}
+	}
+	t.Fatal("there is no QEMU among this process's children")
+	return 0
+}
+
 // peak is the most memory that the agent ever took.
 func (in *insider) peak(ctx context.Context) core.Bytes {
 	in.t.Helper()

@@ -99,8 +99,13 @@ func (p *labProcess) memory(field string) float64 {
 
 // cpu is the processor time that the lab has taken so far.
 func (p *labProcess) cpu() time.Duration {
+	return processCPU(p.t, p.pid)
+}
+
+func processCPU(t *testing.T, pid int) time.Duration {
+	t.Helper()
 	// What clock_getcpuclockid(3) makes of a process ID.
-	return clock(p.t, int32(^p.pid)<<3|2)
+	return clock(t, int32(^pid)<<3|2)
 }
 
 // traffic is what the BMC of the i-th node was asked for so far.
