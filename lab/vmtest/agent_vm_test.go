@@ -32,22 +32,24 @@ func TestVMAgent(t *testing.T) {
 
 	r.run("a second agent with the same token", func(r *rack) {
 		began := time.Now()
-		var twin sync.WaitGroup
-		var ended error
-		m := r.create(r.order(), at(stepWrite, halfway, func() {
+		ended := make(chan error, 1)
+		r.whileWriting(func() {
 			params := r.mediaParams()
 			listener, err := (&net.ListenConfig{}).Listen(r.t.Context(), "tcp", "127.0.0.1:0")
 			if err != nil {
 				r.t.Error(err)
 				return
 			}
-			twin.Go(func() {
-				ended = agent.Run(r.t.Context(), agent.Config{Params: params, Host: &diskless{}, Listener: listener, Address: listener.Addr().String(), Log: r.log.logger()})
-			})
-		}))
-		twin.Wait()
-		if !errors.Is(ended, agent.ErrRefused) {
-			r.t.Errorf("the second agent ended with %v", ended)
+			ended <- agent.Run(r.t.Context(), agent.Config{Params: params, Host: &diskless{}, Listener: listener, Address: listener.Addr().String(), Log: r.log.logger()})
+		})
+		m := r.create(r.order(), nil)
+		select {
+		case err := <-ended:
+			if !errors.Is(err, agent.ErrRefused) {
+				r.t.Errorf("the second agent ended with %v", err)
+			}
+		default:
+			r.t.Error("there was no second agent")
 		}
 		r.told(began, core.AgentRefused, "another agent has checked in with this token")
 		if n := r.boots(); n != 1 || m.Node != r.node.ID() {

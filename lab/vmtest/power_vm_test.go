@@ -68,7 +68,11 @@ func TestVMPowerCut(t *testing.T) {
 
 // during cuts the power in a step: where bytes are moved, while the agent moves them.
 func (r *rack) during(step string) core.Reporter {
-	begun := map[string]func(core.Progress) bool{stepWrite: halfway, stepErase: counted, stepBoot: atOnce}[step]
+	if step == stepWrite {
+		r.whileWriting(r.blackout)
+		return func(core.Progress) {}
+	}
+	begun := map[string]func(core.Progress) bool{stepErase: counted, stepBoot: atOnce}[step]
 	return at(step, begun, r.blackout)
 }
 

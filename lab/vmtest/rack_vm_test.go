@@ -328,7 +328,6 @@ func at(step string, when func(core.Progress) bool, do func()) core.Reporter {
 
 func atOnce(core.Progress) bool    { return true }
 func counted(p core.Progress) bool { return p.Total > 0 }
-func halfway(p core.Progress) bool { return p.Done > 0 && p.Done < p.Total }
 
 // blackout takes the power away, from the BMC as well, and gives it back: the server
 // stays off.

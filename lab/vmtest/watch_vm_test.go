@@ -94,6 +94,20 @@ func newChunkProxy(t *testing.T, d core.Deployer) *chunkProxy {
 	return p
 }
 
+// whileWriting has something done once in the next write of an image, while the agent
+// waits for a chunk of it: a write of a small image may end before it tells of any
+// progress.
+func (r *rack) whileWriting(do func()) {
+	var once sync.Once
+	r.chunk.spoils(func(n int, chunk []byte) []byte {
+		if n == 3 {
+			once.Do(do)
+		}
+		return chunk
+	})
+	r.t.Cleanup(func() { r.chunk.spoils(nil) })
+}
+
 // spoils has the chunks of the images to come arrive as spoil says; n counts from 1.
 func (p *chunkProxy) spoils(spoil func(n int, chunk []byte) []byte) {
 	p.mu.Lock()
