@@ -103,6 +103,9 @@ func askAnew(tx Tx, a *Allocation, r *Request) error {
 	if next.Arch == "" {
 		next.Arch = a.Request.Arch // by default the image's, which it was made with
 	}
+	if err := checkRequest("change", a.Name, next); err != nil {
+		return err
+	}
 	if next.Pool != a.Request.Pool {
 		return bad("create another one there", "the machine is of pool %q and stays there", a.Request.Pool)
 	}
@@ -113,7 +116,11 @@ func askAnew(tx Tx, a *Allocation, r *Request) error {
 	if err != nil {
 		return err
 	}
-	if why := Mismatch(n, next); why != "" {
+	places, err := groupPlaces(tx, Allocation{ID: a.ID, Owner: a.Owner, Request: next})
+	if err != nil {
+		return err
+	}
+	if why := unsuited(n, Allocation{Request: next}, places); why != "" {
 		return bad("create another machine for it", "its node %s", why)
 	}
 	a.Request = next

@@ -214,52 +214,62 @@ func TestAllocateThenDeploy(t *testing.T) {
 }
 
 func TestChange(t *testing.T) {
-	p := newPool(t, 2)
-	e, _ := p.engine()
-	for id, name := range map[string]string{"a-1": "web-1", "a-2": "web-2"} {
-		o := order(id, name)
-		o.Labels = map[string]string{"tier": "web", "team": "shop"}
-		if _, err := e.Allocate(t.Context(), o, nil); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		e, _ := p.engine()
+		for id, name := range map[string]string{"a-1": "web-1", "a-2": "web-2"} {
+			o := order(id, name)
+			o.Labels = map[string]string{"tier": "web", "team": "shop"}
+			if _, err := e.Allocate(t.Context(), o, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, n := range p.nodes() {
+			rack := "r-" + string(n.ID)
+			if _, err := e.SetNode(t.Context(), n.ID, core.NodeChange{Labels: map[string]*string{"rack": &rack}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		name, tier := "front-1", "edge"
+		m, err := e.Change(t.Context(), "a-1", core.MachineChange{Name: &name, Labels: map[string]*string{"tier": &tier, "team": nil}})
+		if err != nil || m.Name != name || len(m.Labels) != 1 || m.Labels["tier"] != tier {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if found, err := e.MachineNamed(t.Context(), "ann", name); err != nil || found.ID != "a-1" || found.Labels["tier"] != tier {
+			t.Errorf("%+v, %v", found, err)
+		}
+		if _, err := e.MachineNamed(t.Context(), "ann", "web-1"); !core.Is(err, core.NotFound) {
+			t.Errorf("its old name: %v", err)
+		}
+		asked := core.Request{CPUs: 1, Labels: []core.Selector{{Label: "rack", Op: core.OpNotEqual, Values: []string{"nowhere"}}}}
+		if m, err := e.Change(t.Context(), "a-1", core.MachineChange{Request: &asked}); err != nil || m.Request.CPUs != 1 || len(m.Request.Labels) != 1 || m.Request.Pool != core.DefaultPool {
+			t.Errorf("what its node has: %+v, %v", m.Request, err)
+		}
+		bad, taken := "no spaces", "web-2"
+		for what, c := range map[string]struct {
+			change core.MachineChange
+			kind   core.Kind
+		}{
+			"a name of somebody": {core.MachineChange{Name: &taken}, core.Exists},
+			"a bad name":         {core.MachineChange{Name: &bad}, core.Invalid},
+			"what it lacks":      {core.MachineChange{Request: &core.Request{CPUs: 4096}}, core.Invalid},
+			"another pool":       {core.MachineChange{Request: &core.Request{Pool: "lab"}}, core.Invalid},
+			"what is nowhere":    {core.MachineChange{Request: &core.Request{Place: core.Placement{Key: "rack", Mode: "apart"}}}, core.Invalid},
+			"another place":      {core.MachineChange{Request: &core.Request{Place: core.Placement{Key: "rack", Mode: core.Together}}}, core.Invalid},
+			"a bad label":        {core.MachineChange{Labels: map[string]*string{"a b": &tier}}, core.Invalid},
+		} {
+			if _, err := e.Change(t.Context(), "a-1", c.change); !core.Is(err, c.kind) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{}, nil); err != nil {
 			t.Fatal(err)
 		}
-	}
-	name, tier := "front-1", "edge"
-	m, err := e.Change(t.Context(), "a-1", core.MachineChange{Name: &name, Labels: map[string]*string{"tier": &tier, "team": nil}})
-	if err != nil || m.Name != name || len(m.Labels) != 1 || m.Labels["tier"] != tier {
-		t.Errorf("%+v, %v", m, err)
-	}
-	if found, err := e.MachineNamed(t.Context(), "ann", name); err != nil || found.ID != "a-1" || found.Labels["tier"] != tier {
-		t.Errorf("%+v, %v", found, err)
-	}
-	if _, err := e.MachineNamed(t.Context(), "ann", "web-1"); !core.Is(err, core.NotFound) {
-		t.Errorf("its old name: %v", err)
-	}
-	asked := core.Request{CPUs: 1, Labels: []core.Selector{{Label: "rack", Op: core.OpNotEqual, Values: []string{"nowhere"}}}}
-	if m, err := e.Change(t.Context(), "a-1", core.MachineChange{Request: &asked}); err != nil || m.Request.CPUs != 1 || len(m.Request.Labels) != 1 || m.Request.Pool != core.DefaultPool {
-		t.Errorf("what its node has: %+v, %v", m.Request, err)
-	}
-	bad, taken := "no spaces", "web-2"
-	for what, c := range map[string]struct {
-		change core.MachineChange
-		kind   core.Kind
-	}{
-		"a name of somebody": {core.MachineChange{Name: &taken}, core.Exists},
-		"a bad name":         {core.MachineChange{Name: &bad}, core.Invalid},
-		"what it lacks":      {core.MachineChange{Request: &core.Request{CPUs: 4096}}, core.Invalid},
-		"another pool":       {core.MachineChange{Request: &core.Request{Pool: "lab"}}, core.Invalid},
-		"a bad label":        {core.MachineChange{Labels: map[string]*string{"a b": &tier}}, core.Invalid},
-	} {
-		if _, err := e.Change(t.Context(), "a-1", c.change); !core.Is(err, c.kind) {
-			t.Errorf("%s: %v", what, err)
+		if _, err := e.Change(t.Context(), "a-1", core.MachineChange{Name: &name}); !core.Is(err, core.Denied) {
+			t.Errorf("of a machine that was given up: %v", err)
 		}
-	}
-	if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{}, nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.Change(t.Context(), "a-1", core.MachineChange{Name: &name}); !core.Is(err, core.Denied) {
-		t.Errorf("of a machine that was given up: %v", err)
-	}
-	if _, err := e.Change(t.Context(), "nobody", core.MachineChange{}); !core.Is(err, core.NotFound) {
-		t.Errorf("of nothing: %v", err)
-	}
+		if _, err := e.Change(t.Context(), "nobody", core.MachineChange{}); !core.Is(err, core.NotFound) {
+			t.Errorf("of nothing: %v", err)
+		}
+	})
 }

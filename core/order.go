@@ -23,7 +23,6 @@ func validate(o Order) error {
 	bad := func(hint, format string, args ...any) error {
 		return &Error{Op: "create", Allocation: o.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
-	r := o.Request
 	switch {
 	case !idPattern().MatchString(string(o.ID)):
 		return bad("use 1 to 64 letters, digits, dots, dashes and underscores", "%q is not an allocation ID", o.ID)
@@ -31,10 +30,23 @@ func validate(o Order) error {
 		return bad("use letters, digits and dashes, at most 63", "%q is not a machine name", o.Name)
 	case o.Owner == "":
 		return bad("set METALPOOL_OWNER", "the machine has no owner")
-	case r.CPUs < 0, r.Memory < 0, r.GPUs < 0:
-		return bad("leave out what does not matter", "a requirement is negative")
 	case o.SSHPort < 0, o.SSHPort > 65535:
 		return bad("use 1 to 65535, or leave it out", "%d is not a port", o.SSHPort)
+	}
+	if err := checkRequest("create", o.Name, o.Request); err != nil {
+		return err
+	}
+	return checkLabels("create", o.Name, o.Labels)
+}
+
+// checkRequest refuses what no node could ever have.
+func checkRequest(op, machine string, r Request) error {
+	bad := func(hint, format string, args ...any) error {
+		return &Error{Op: op, Allocation: machine, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	switch {
+	case r.CPUs < 0, r.Memory < 0, r.GPUs < 0:
+		return bad("leave out what does not matter", "a requirement is negative")
 	case !slices.Contains([]PlaceMode{"", Spread, Together}, r.Place.Mode):
 		return bad("say spread=LABEL or together=LABEL", "%q is no placement", r.Place.Mode)
 	case r.Place.Mode != "" && r.Place.Key == "":
@@ -55,7 +67,7 @@ func validate(o Order) error {
 			return bad("write labels such as "+selectorExample, "%q is no condition on a label", s)
 		}
 	}
-	return checkLabels("create", o.Name, o.Labels)
+	return nil
 }
 
 func (o Order) withDefaults() Order {
