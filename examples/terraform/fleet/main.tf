@@ -53,3 +53,7 @@ resource "metalpool_machine" "web" {
 output "machines" {
   value = { for m in metalpool_machine.web : m.name => "${m.image} on ${m.node}, ${m.ssh_user}@${m.address}" }
 }
+
+output "known_hosts" {
+  value = join("", metalpool_machine.web[*].ssh_known_hosts)
+}
