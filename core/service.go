@@ -114,6 +114,9 @@ type Machine struct {
 	Keys     []string `json:"keys,omitempty"`
 	Access   Access   `json:"access,omitzero"`
 	Moves    []NodeID `json:"moves,omitempty"`
+	// Settled is whether it was ever Deployed: its node's other disks may hold data, also
+	// after a redeploy that failed.
+	Settled bool `json:"settled,omitempty"`
 	// Managed is whether metalpool has a way in that stays, so that keys can be changed
 	// while the machine runs. The pool's policy when it was deployed decided that.
 	Managed bool `json:"managed,omitempty"`

@@ -230,12 +230,18 @@ func failedRedeploy(t *testing.T, w *work, name string, node core.NodeID) {
 	before, _ := w.r.machine(t, name)
 	w.r.wear(t, node)
 	config := machineBlock(name, fmt.Sprintf("node = %q", node), `image = "lab-2"`, `allow_redeploy = ["image"]`)
-	w.write(t, config)
-	says(t, w.refuse(t), "is deployed anew", "Node: "+string(node), "medium error")
+	w.write(t, machineBlock(name, fmt.Sprintf("node = %q", node), `image = "lab-2"`, `allow_redeploy = ["image"]`, `deletion_protection = true`))
+	says(t, w.refuse(t), "is deployed anew", "Node: "+string(node), "medium error", "the next apply tries again")
 	if status, attributes := w.saved(t); status != "" || attributes["state"] != "Failed" {
 		t.Errorf("the state has %q %v", status, attributes)
 	}
+	out, err := w.command(t, "destroy", "-auto-approve", "-no-color").CombinedOutput()
+	if err == nil {
+		t.Error("its protection did not outlast its system")
+	}
+	says(t, string(out), "is protected")
 	w.r.mend(t, node)
+	w.write(t, config)
 	w.mended(t, name, before)
 }
 

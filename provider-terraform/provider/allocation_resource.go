@@ -177,7 +177,7 @@ func (r *allocationResource) ModifyPlan(ctx context.Context, req resource.Modify
 	var config, plan, state allocationModel
 	if req.Plan.Raw.IsNull() {
 		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
-		if there := state.machine(); !resp.Diagnostics.HasError() && there.protected() {
+		if there := state.machine(); !resp.Diagnostics.HasError() && r.protected(ctx, there) {
 			resp.Diagnostics.Append(protection(there, "destroy"))
 		}
 		return
@@ -204,7 +204,7 @@ func (r *allocationResource) ModifyPlan(ctx context.Context, req resource.Modify
 	for _, name := range e.replace {
 		resp.RequiresReplace = append(resp.RequiresReplace, path.Root(name))
 	}
-	if len(e.replace) > 0 && there.protected() {
+	if len(e.replace) > 0 && r.protected(ctx, there) {
 		resp.Diagnostics.Append(protection(there, "replace, for the sake of "+strings.Join(e.replace, ", ")+","))
 		return
 	}

@@ -40,7 +40,7 @@ func (r *deploymentResource) ModifyPlan(ctx context.Context, req resource.Modify
 		r.check(ctx, config, plan, resp)
 	}
 	if e.deploys() {
-		expectDeploy(&asked)
+		expectDeploy(&asked, config.machine())
 		plan.take(asked)
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 	}

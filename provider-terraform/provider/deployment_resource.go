@@ -98,7 +98,7 @@ func revision(id types.String, version string) string { return id.ValueString() 
 // apply does it: the server is ready.
 func (r *deploymentResource) finished(ctx context.Context, m deploymentModel, diags *diag.Diagnostics) {
 	if err := r.mark(ctx, core.AllocationID(m.AllocationID.ValueString()), m.ID.ValueString()); err != nil {
-		summary, detail := explain(err, "")
+		summary, detail := explain(err, nil)
 		diags.AddWarning(summary, detail+"\n\nThe server is deployed; the next apply takes that down.")
 	}
 }

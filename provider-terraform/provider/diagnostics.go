@@ -16,18 +16,14 @@ import (
 
 // fault adds an error at an attribute, or at the whole block for an empty path.
 func fault(diags *diag.Diagnostics, err error, at path.Path) {
-	summary, detail := explain(err, "")
+	summary, detail := explain(err, nil)
 	add(diags, diag.NewErrorDiagnostic(summary, detail), at)
 }
 
 // orderFault adds why an order failed, at the attribute that the pool finds fault with,
 // and in which phase of the work.
 func orderFault(diags *diag.Diagnostics, err error, s *story) {
-	phase := ""
-	if s != nil {
-		phase = s.phase()
-	}
-	summary, detail := explain(err, phase)
+	summary, detail := explain(err, s)
 	add(diags, diag.NewErrorDiagnostic(summary, detail), attributeOf(err))
 }
 
@@ -55,14 +51,14 @@ func imageFault(diags *diag.Diagnostics, err error) {
 // taken adds that the name is taken already, and how to have what has it: by what an
 // import is told.
 func taken(diags *diag.Diagnostics, err error, id string) {
-	summary, detail := explain(err, "")
+	summary, detail := explain(err, nil)
 	detail += "\n\nIf it is this configuration's, whose state was lost: terraform import ADDRESS " + id
 	add(diags, diag.NewErrorDiagnostic(summary, detail), path.Root("name"))
 }
 
 // orderDoubt adds as a warning what may be different by the time of the apply.
 func orderDoubt(diags *diag.Diagnostics, err error, doubt string) {
-	summary, detail := explain(err, "")
+	summary, detail := explain(err, nil)
 	add(diags, diag.NewWarningDiagnostic(summary, detail+"\n\n"+doubt), attributeOf(err))
 }
 
@@ -73,7 +69,7 @@ func add(diags *diag.Diagnostics, d diag.Diagnostic, at path.Path) {
 	diags.Append(d)
 }
 
-func explain(err error, phase string) (summary, detail string) {
+func explain(err error, s *story) (summary, detail string) {
 	var e *core.Error
 	if !errors.As(err, &e) {
 		return "metalpool failed", err.Error() + reportIt(err)
@@ -91,10 +87,10 @@ func explain(err error, phase string) (summary, detail string) {
 	if node := nodeOf(err); node != "" {
 		line("Node: %s", node)
 	}
-	if phase != "" {
+	if phase := s.phase(); phase != "" {
 		line("Phase: %s", phase)
 	}
-	if hint := hintOf(err); hint != "" {
+	if hint := hintOf(err, s.next()); hint != "" {
 		line("What to do: %s.", hint)
 	}
 	return summary, strings.TrimSpace(b.String() + reportIt(err))
@@ -127,15 +123,16 @@ func nodeOf(err error) (node core.NodeID) {
 }
 
 // hintOf is the outermost advice: it knows most of what was asked. Advice for people at
-// a command line is put into Terraform's words.
-func hintOf(err error) (hint string) {
+// a command line is put into Terraform's words; again is what the next apply does about
+// what has failed.
+func hintOf(err error, again string) (hint string) {
 	each(err, func(e *core.Error) bool {
 		hint = e.Hint
 		return hint != ""
 	})
 	return strings.NewReplacer(
 		"with --wait 30m", `with wait = "30m"`,
-		"the same request tries again, release gives it back", "the next apply releases it and takes another; after 'terraform untaint' it tries this one again",
+		"the same request tries again, release gives it back", again,
 		"the same request goes on with it; or release it", "the next apply goes on with it, and destroy gives it back",
 	).Replace(hint)
 }

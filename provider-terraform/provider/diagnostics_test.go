@@ -17,7 +17,7 @@ func TestDiagnostics(t *testing.T) {
 		Op: "create", Allocation: "web-1", Kind: core.Backend,
 		Err: &core.Error{Op: "write", Node: "n7", Kind: core.Backend, Err: errors.New("medium error"), Hint: "see 'metalpool node events n7'; the same request tries again, release gives it back"},
 	}
-	told := &story{last: core.Progress{Step: "write image", Message: "43%"}}
+	told := &story{again: againElsewhere, last: core.Progress{Step: "write image", Message: "43%"}}
 	for _, test := range []struct {
 		name    string
 		err     error

@@ -43,7 +43,7 @@ func (f *reading[T]) Run(ctx context.Context, req function.RunRequest, resp *fun
 
 // said is an error in one text: a function has no room for a summary of its own.
 func said(err error) string {
-	summary, detail := explain(err, "")
+	summary, detail := explain(err, nil)
 	return summary + "\n\n" + detail
 }
 

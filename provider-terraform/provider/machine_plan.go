@@ -88,7 +88,7 @@ func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	var config, plan, state machineModel
 	if req.Plan.Raw.IsNull() {
 		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
-		if !resp.Diagnostics.HasError() && state.protected() {
+		if !resp.Diagnostics.HasError() && r.protected(ctx, state) {
 			resp.Diagnostics.Append(protection(state, "destroy"))
 		}
 		return
@@ -120,7 +120,7 @@ func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	for _, name := range e.replace {
 		resp.RequiresReplace = append(resp.RequiresReplace, path.Root(name))
 	}
-	if len(e.replace) > 0 && state.protected() {
+	if len(e.replace) > 0 && r.protected(ctx, state) {
 		resp.Diagnostics.Append(protection(state, "replace, for the sake of "+strings.Join(e.replace, ", ")+","))
 		return
 	}
@@ -129,7 +129,7 @@ func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		r.checkRedeploy(ctx, config, plan, state, resp)
 	}
 	if e.deploys() {
-		expectDeploy(&plan)
+		expectDeploy(&plan, config)
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 	}
 	e.tell(state, why, resp)
@@ -146,20 +146,24 @@ func (e effect) checkKeys(state, plan machineModel, resp *resource.ModifyPlanRes
 // deploys reports whether expectDeploy has said so of the plan.
 func (m machineModel) deploys() bool { return m.Address.IsUnknown() }
 
-// expectDeploy makes unknown what a deploy makes anew.
-func expectDeploy(plan *machineModel) {
+// expectDeploy makes unknown what a deploy makes anew. That a machine was off is no wish
+// to have the next system off.
+func expectDeploy(plan *machineModel, config machineModel) {
 	plan.State = types.StringValue(string(core.Deployed))
 	plan.Address, plan.SSHHostKey, plan.SSHKnownHosts = types.StringUnknown(), types.StringUnknown(), types.StringUnknown()
 	plan.Managed = types.BoolUnknown() // as the pool's policy is then
 	plan.DockerPort, plan.SSHHostKeys = types.Int64Unknown(), types.ListUnknown(textType)
 	// A machine that never came this far does not know these yet.
-	for _, v := range []*types.String{&plan.Node, &plan.Arch, &plan.Image, &plan.Hostname, &plan.SSHUser, &plan.PowerState} {
+	for _, v := range []*types.String{&plan.Node, &plan.Arch, &plan.Image, &plan.Hostname, &plan.SSHUser} {
 		if v.IsNull() {
 			*v = types.StringUnknown()
 		}
 	}
 	if plan.SSHPort.IsNull() {
 		plan.SSHPort = types.Int64Unknown()
+	}
+	if config.PowerState.IsNull() {
+		plan.PowerState = types.StringUnknown()
 	}
 }
 

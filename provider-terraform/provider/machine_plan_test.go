@@ -7,6 +7,18 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
 
+// Where the configuration does not say, a machine that somebody turned off is on after its
+// next deploy.
+func TestADeployKeepsNoPower(t *testing.T) {
+	for _, wanted := range []types.String{types.StringNull(), types.StringValue(powerOff)} {
+		plan := machineModel{systemModel: systemModel{PowerState: types.StringValue(powerOff)}}
+		expectDeploy(&plan, machineModel{systemModel: systemModel{PowerState: wanted}})
+		if plan.PowerState.IsUnknown() != wanted.IsNull() {
+			t.Errorf("with %s in the configuration it is to be %s", wanted, plan.PowerState)
+		}
+	}
+}
+
 func TestDecide(t *testing.T) {
 	there := func(change func(*machineModel)) machineModel {
 		m := machineModel{

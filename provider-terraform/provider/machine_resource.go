@@ -79,7 +79,7 @@ func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	var told story
+	told := story{again: againElsewhere}
 	work, cancel := context.WithTimeout(ctx, o.Wait+2*limit+margin)
 	defer cancel()
 	there, err := r.pool.Create(work, o, told.report(ctx))
@@ -211,7 +211,7 @@ func stranger(m machineModel) error {
 func (r *machineResource) look(ctx context.Context, m *machineModel, diags *diag.Diagnostics) {
 	power, err := r.pool.Power(ctx, core.AllocationID(m.ID.ValueString()))
 	if err != nil {
-		summary, detail := explain(err, "")
+		summary, detail := explain(err, nil)
 		diags.AddAttributeWarning(path.Root("power_state"), summary, detail+"\n\nThe power is taken to be as it was.")
 		return
 	}
@@ -349,7 +349,7 @@ func (r *machineResource) giveBack(ctx context.Context, state machineModel, diag
 	if diags.HasError() {
 		return
 	}
-	if state.protected() {
+	if r.protected(ctx, state) {
 		diags.Append(protection(state, "destroy"))
 		return
 	}
@@ -368,9 +368,18 @@ func (r *machineResource) giveBack(ctx context.Context, state machineModel, diag
 }
 
 // protected reports whether the machine may not be given up. One that never was
-// deployed holds nothing that is worth it.
-func (m machineModel) protected() bool {
-	return m.DeletionProtection.ValueBool() && m.State.ValueString() == string(core.Deployed)
+// deployed holds nothing that is worth it; one whose redeploy failed may.
+func (r *machineResource) protected(ctx context.Context, m machineModel) bool {
+	switch {
+	case !m.DeletionProtection.ValueBool():
+		return false
+	case m.State.ValueString() == string(core.Deployed):
+		return true
+	case r.pool == nil || m.ID.IsNull():
+		return false
+	}
+	there, err := r.pool.Machine(ctx, core.AllocationID(m.ID.ValueString()))
+	return err == nil && there.Settled
 }
 
 func protection(m machineModel, what string) diag.Diagnostic {

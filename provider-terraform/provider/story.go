@@ -12,8 +12,25 @@ import (
 // story follows the work on a machine: Terraform's log has each step, and a
 // diagnostic the last one.
 type story struct {
+	// again is what the next apply does should this one fail; "" is againHere.
+	again string
+
 	mu   sync.Mutex
 	last core.Progress
+}
+
+// What Terraform does next about what has failed. A create dooms what it created, and an
+// update nothing.
+const (
+	againElsewhere = "the next apply releases it and takes another; after 'terraform untaint' it tries this one again"
+	againHere      = "the next apply tries again"
+)
+
+func (s *story) next() string {
+	if s == nil || s.again == "" {
+		return againHere
+	}
+	return s.again
 }
 
 func (s *story) report(ctx context.Context) core.Reporter {
@@ -30,6 +47,9 @@ func (s *story) report(ctx context.Context) core.Reporter {
 
 // phase is the step that was at work last; "" where none was.
 func (s *story) phase() string {
+	if s == nil {
+		return ""
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last.Step == "" || s.last.Message == "" {
