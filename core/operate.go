@@ -203,6 +203,9 @@ func (e *Engine) Retire(ctx context.Context, id NodeID, reason string) error {
 		if err != nil {
 			return err
 		}
+		if n.State.Owned() {
+			return &Error{Op: "retire", Node: id, Kind: Busy, Err: fmt.Errorf("it is %s for %s", n.State, n.Allocation), Hint: "release the machine first ('metalpool machine release " + string(n.Allocation) + "')"}
+		}
 		if _, err := Next(n.State, Retire); err != nil {
 			return withNode(err, id)
 		}

@@ -188,18 +188,39 @@ func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporte
 			}
 			return nil
 		}
-		_, err = e.reconcileNode(ctx, n.ID, ReconcileOptions{}, report)
-		if err != nil && !Is(err, Busy, LeaseLost) {
-			return err
-		}
-		if !told && Is(err, Busy) {
-			told = true
-			sayBusy(report, n.ID, err)
-		}
-		if err := wait(ctx, e.timing.Queue); err != nil {
+		if told, err = e.helpAlong(ctx, n.ID, told, report); err != nil {
 			return err
 		}
 	}
+}
+
+// AwaitRest waits until nobody cleans or prepares a node, and does that work itself
+// where its worker is gone. A node that has an owner is at rest.
+func (e *Engine) AwaitRest(ctx context.Context, id NodeID, report Reporter) (Node, error) {
+	told := false
+	for {
+		n, err := e.Node(ctx, id)
+		if err != nil || n.State.Owned() || !n.State.Working() {
+			return n, err
+		}
+		if told, err = e.helpAlong(ctx, id, told, report); err != nil {
+			return n, err
+		}
+	}
+}
+
+// helpAlong does work on a node that nobody does, or waits a while for whoever does it:
+// that is told once.
+func (e *Engine) helpAlong(ctx context.Context, id NodeID, told bool, report Reporter) (bool, error) {
+	_, err := e.reconcileNode(ctx, id, ReconcileOptions{}, report)
+	if err != nil && !Is(err, Busy, LeaseLost) {
+		return told, err
+	}
+	if !told && Is(err, Busy) {
+		told = true
+		sayBusy(report, id, err)
+	}
+	return told, wait(ctx, e.timing.Queue)
 }
 
 // startDetached asks for a worker that outlives us. Without one the next command
