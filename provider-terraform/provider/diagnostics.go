@@ -48,6 +48,20 @@ func imageFault(diags *diag.Diagnostics, err error) {
 	fault(diags, err, at)
 }
 
+// nodeFault adds why a server could not be enrolled, changed or retired.
+func nodeFault(diags *diag.Diagnostics, err error) {
+	at := path.Empty()
+	each(err, func(e *core.Error) bool {
+		for op, name := range map[string]string{"find pool": "pool", "move to pool": "pool", "set BMC address": "bmc_url", "set network": "network"} {
+			if strings.HasPrefix(e.Op, op) {
+				at = path.Root(name)
+			}
+		}
+		return !at.Equal(path.Empty())
+	})
+	fault(diags, err, at)
+}
+
 // taken adds that the name is taken already, and how to have what has it: by what an
 // import is told.
 func taken(diags *diag.Diagnostics, err error, id string) {
@@ -131,6 +145,7 @@ func hintOf(err error, again string) (hint string) {
 		return hint != ""
 	})
 	return strings.NewReplacer(
+		"enroll with --take-over", "set take_over = true",
 		"with --wait 30m", `with wait = "30m"`,
 		"the same request tries again, release gives it back", again,
 		"the same request goes on with it; or release it", "the next apply goes on with it, and destroy gives it back",

@@ -31,6 +31,7 @@ const (
 
 // catalogueModel is a metalpool_image in configuration, plan and state.
 type catalogueModel struct {
+	ID              types.String `tfsdk:"id"`
 	Name            types.String `tfsdk:"name"`
 	Source          types.String `tfsdk:"source"`
 	SourceWO        types.String `tfsdk:"source_wo"`
@@ -59,6 +60,7 @@ func (r *imageResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "An OS disk image in the pool's catalogue. Create reads the file through, checks it and records its SHA-256, which every deploy checks against. The file stays where it is: machines are deployed from it. Destroy forgets the image, and leaves the file.",
 		Attributes: map[string]schema.Attribute{
+			"id": computed("The name, as it is known once it is there: for `image` of a `metalpool_machine` and `default_image` of a `metalpool_pool` in the same configuration."),
 			"name": schema.StringAttribute{
 				Required: true, Validators: notEmpty, PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()},
 				MarkdownDescription: "Name: letters, digits, dots, dashes and underscores, at most 64. It is what machines and pools ask for, and what import takes." + newImage,
@@ -119,7 +121,8 @@ func (m catalogueModel) image(config catalogueModel) core.Image {
 // fill writes down what the catalogue says. An address that may be a secret never gets
 // into the state by it.
 func (m *catalogueModel) fill(i core.Image) {
-	m.Name, m.SHA256, m.User, m.Format = types.StringValue(i.Name), types.StringValue(i.SHA256), types.StringValue(i.User), textOf(i.Format)
+	m.ID, m.Name = types.StringValue(i.Name), types.StringValue(i.Name)
+	m.SHA256, m.User, m.Format = types.StringValue(i.SHA256), types.StringValue(i.User), textOf(i.Format)
 	m.Arch = sameText(m.Arch, i.Arch, arch.read)
 	m.Boot = types.StringValue(string(core.Kexec))
 	if i.Boot != "" {

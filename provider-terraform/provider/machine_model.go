@@ -93,6 +93,18 @@ func labelsOf(ctx context.Context, m types.Map) (map[string]string, diag.Diagnos
 	return labels, m.ElementsAs(ctx, &labels, false)
 }
 
+// labelChange leads from some labels to others.
+func labelChange(before, after map[string]string) map[string]*string {
+	change := map[string]*string{}
+	for key := range before {
+		change[key] = nil
+	}
+	for key, value := range after {
+		change[key] = &value
+	}
+	return change
+}
+
 // fill writes down what the pool says of a machine. What nobody but the owner's
 // configuration knows stays as it is.
 func (m *machineModel) fill(ctx context.Context, there core.Machine) diag.Diagnostics {

@@ -304,15 +304,9 @@ func (r *machineResource) change(ctx context.Context, o core.Order, plan, state 
 	if state.Name.Equal(plan.Name) && maps.Equal(before, o.Labels) && !asked {
 		return r.pool.Machine(ctx, o.ID)
 	}
-	change := core.MachineChange{Name: &o.Name, Labels: map[string]*string{}}
+	change := core.MachineChange{Name: &o.Name, Labels: labelChange(before, o.Labels)}
 	if asked {
 		change.Request = &o.Request
-	}
-	for key := range before {
-		change.Labels[key] = nil
-	}
-	for key, value := range o.Labels {
-		change.Labels[key] = &value
 	}
 	return r.pool.Change(ctx, o.ID, change)
 }

@@ -67,6 +67,7 @@ func (r *poolResource) Create(ctx context.Context, req resource.CreateRequest, r
 		policyFault(&resp.Diagnostics, err)
 		return
 	}
+	plan.ID = plan.Name
 	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, nameIdentity{plan.Name})...)
 }

@@ -26,6 +26,7 @@ const policy = " **Changing it:** in place; it counts from the next deploy or er
 
 // policyModel is a metalpool_pool in configuration, plan and state.
 type policyModel struct {
+	ID            types.String `tfsdk:"id"`
 	Name          types.String `tfsdk:"name"`
 	DefaultImage  types.String `tfsdk:"default_image"`
 	EraseMinimum  types.String `tfsdk:"erase_minimum"`
@@ -80,13 +81,14 @@ func (r *poolResource) Schema(_ context.Context, _ resource.SchemaRequest, resp 
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "A named set of servers with a policy, declared by its operator. The pool `default` is there from the start, and can be declared as any other. Destroy is refused while servers belong to the pool.",
 		Attributes: map[string]schema.Attribute{
+			"id": computed("The name, as it is known once it is there: for `pool` of a `metalpool_machine` or a `metalpool_node` in the same configuration."),
 			"name": schema.StringAttribute{
 				Required: true, Validators: notEmpty, PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()},
 				MarkdownDescription: "Name: letters, digits and dashes, at most 63. It is what import takes. **Changing it:** replacement, which is refused while servers belong to the pool.",
 			},
 			"default_image": schema.StringAttribute{
 				Optional: true, Validators: notEmpty,
-				MarkdownDescription: "Image of the catalogue that machines get which name none: `name` of a `metalpool_image`." + policy,
+				MarkdownDescription: "Image of the catalogue that machines get which name none: `id` of a `metalpool_image`." + policy,
 			},
 			"erase_minimum": oneOf(string(core.Clear), "How thoroughly each disk is erased, at least, in the classes of NIST SP 800-88: `clear`, the default, or `purge`. A server with a disk that cannot be erased so is quarantined.", string(core.Clear), string(core.Purge)),
 			"quota": schema.Int64Attribute{
@@ -130,7 +132,7 @@ func (m policyModel) policy(ctx context.Context) (core.Pool, bool, diag.Diagnost
 
 // fill writes down the policy that is there, as it was written where it is the same.
 func (m *policyModel) fill(p core.Pool) diag.Diagnostics {
-	m.Name, m.DefaultImage, m.Quota = types.StringValue(p.Name), textOf(p.DefaultImage), numberOf(p.Quota)
+	m.ID, m.Name, m.DefaultImage, m.Quota = types.StringValue(p.Name), types.StringValue(p.Name), textOf(p.DefaultImage), numberOf(p.Quota)
 	m.EraseMinimum, m.ManagementKey = types.StringValue(string(core.Clear)), types.StringValue(string(core.ManageDeploy))
 	if p.EraseMinimum != core.NotErased {
 		m.EraseMinimum = types.StringValue(string(p.EraseMinimum))

@@ -119,7 +119,7 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 }
 
 func (p *metal) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{newMachineResource, newAllocationResource, newDeploymentResource, newPoolResource, newImageResource}
+	return []func() resource.Resource{newMachineResource, newAllocationResource, newDeploymentResource, newPoolResource, newImageResource, newNodeResource}
 }
 
 func (p *metal) DataSources(context.Context) []func() datasource.DataSource {

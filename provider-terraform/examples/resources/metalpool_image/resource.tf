@@ -15,5 +15,5 @@ resource "metalpool_image" "debian" {
 
 resource "metalpool_pool" "default" {
   name          = "default"
-  default_image = metalpool_image.debian.name
+  default_image = metalpool_image.debian.id
 }
