@@ -143,7 +143,7 @@ func (r *nodeResource) rest(ctx context.Context, n core.Node, m inventoryModel, 
 	}
 	switch {
 	case err != nil:
-		summary, detail := explain(err, told.phase())
+		summary, detail := explain(err, &told)
 		diags.AddWarning(summary, detail+"\n\nThe node is enrolled; its erase goes on.")
 	case n.State == core.Quarantined:
 		diags.AddWarning("Node "+string(n.ID)+" is Quarantined", sentence(n.Reason)+".\n\nWhat to do: see 'metalpool node show "+string(n.ID)+"'; once that is mended, 'metalpool node repair "+string(n.ID)+"' erases it again.")
