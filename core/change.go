@@ -51,9 +51,6 @@ func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (
 		if err := e.checkKeys(id, c.Keys); err != nil {
 			return Machine{}, err
 		}
-		if err := e.changeKeys(ctx, id, c.Keys); err != nil {
-			return Machine{}, err
-		}
 	}
 	var a Allocation
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
@@ -74,18 +71,26 @@ func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (
 		if err := askAnew(tx, &a, c.Request); err != nil {
 			return err
 		}
-		if a.Name == before.Name && maps.Equal(a.Labels, before.Labels) && sameJSON(a.Request, before.Request) {
+		note := changeNote(before, a)
+		if note == "" {
 			return nil
 		}
 		if err := swapAllocation(tx, &a); err != nil {
 			return err
 		}
-		return tx.AddEvent(Event{Node: a.Node, Allocation: a.ID, Type: Note, Message: changeNote(before, a), By: e.process})
+		return tx.AddEvent(Event{Node: a.Node, Allocation: a.ID, Type: Note, Message: note, By: e.process})
 	})
 	if Is(err, NotFound) {
 		err = &Error{Op: "change", Allocation: string(id), Kind: NotFound, Err: errors.New("no allocation has this ID"), Hint: "see 'metalpool machine list'"}
 	}
-	return machineOf(a), err
+	if err != nil || c.Keys == nil {
+		return machineOf(a), err
+	}
+	// Last, since it may fail on the machine: what the store refuses has changed nothing.
+	if err := e.changeKeys(ctx, id, c.Keys); err != nil {
+		return machineOf(a), err
+	}
+	return e.Machine(ctx, id)
 }
 
 // askAnew puts another request in the place of the one that a machine was made with.
@@ -143,12 +148,17 @@ func changedLabels(there map[string]string, change map[string]*string) map[strin
 	return labels
 }
 
+// changeNote tells all that is another than before.
 func changeNote(before, after Allocation) string {
+	var notes []string
 	if before.Name != after.Name {
-		return fmt.Sprintf("%s/%s is called %s now", before.Owner, before.Name, after.Name)
+		notes = append(notes, fmt.Sprintf("%s/%s is called %s now", before.Owner, before.Name, after.Name))
 	}
 	if !sameJSON(before.Request, after.Request) {
-		return "requirements changed; its node satisfies them"
+		notes = append(notes, "requirements changed; its node satisfies them")
 	}
-	return "labels changed"
+	if !maps.Equal(before.Labels, after.Labels) {
+		notes = append(notes, "labels changed")
+	}
+	return strings.Join(notes, "; ")
 }

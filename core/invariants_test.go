@@ -540,6 +540,7 @@ func TestNoSecretLeaks(t *testing.T) {
 			tell(n, err)
 		}
 		tell(e.Reconcile(t.Context(), core.ReconcileOptions{}, report))
+		p.manage(core.ManageAlways)
 		o := order("a-1", "web-1")
 		o.UserData = []byte(userData)
 		for _, s := range p.rack.Servers() {
@@ -549,6 +550,10 @@ func TestNoSecretLeaks(t *testing.T) {
 		if tell(m, err); err != nil {
 			t.Fatal(err)
 		}
+		if !m.Managed {
+			t.Fatal("there is no management key; the test would look for nothing")
+		}
+		tell(e.Change(t.Context(), o.ID, core.MachineChange{Keys: []string{"ssh-ed25519 BBBB ann"}}))
 		// Frozen while everything that an attempt has is in the store.
 		late := o
 		late.ID, late.Name = "a-2", "web-2"
@@ -620,8 +625,8 @@ func TestNoSecretLeaks(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if a.Order == nil || a.Order.UserData != nil {
-					t.Errorf("%s has ended, and its order is %+v", id, a.Order)
+				if a.Order == nil || a.Order.UserData != nil || a.Login != nil {
+					t.Errorf("%s has ended, and keeps %+v, %+v", id, a.Order, a.Login)
 				}
 			}
 			var attempts []core.AttemptID
@@ -638,7 +643,7 @@ func TestNoSecretLeaks(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if at.HostKeys != nil || at.Boot != nil || at.EndedAt.IsZero() {
+				if at.HostKeys != nil || at.Login != nil || at.Boot != nil || at.EndedAt.IsZero() {
 					t.Errorf("attempt %s is over and keeps its secrets", id)
 				}
 			}

@@ -159,7 +159,7 @@ func TestPolicyThatChangesMeanwhile(t *testing.T) {
 
 func TestKeysChangeInPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, 1)
+		p := newPool(t, 2)
 		p.manage(core.ManageAlways)
 		e, host := p.engine()
 		m, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
@@ -189,10 +189,20 @@ func TestKeysChangeInPlace(t *testing.T) {
 			t.Errorf("with the new keys: %v", err)
 		}
 
-		for what, keys := range map[string][]string{"no keys": {}} {
+		for what, keys := range map[string][]string{"no keys": {}, "nothing but a comment": {"# bob's\n"}} {
 			if _, err := e.Change(t.Context(), "a-1", core.MachineChange{Keys: keys}); !core.Is(err, core.Invalid) {
 				t.Errorf("%s: %v", what, err)
 			}
+		}
+		taken := "web-9"
+		if _, err := e.Allocate(t.Context(), core.Order{ID: "a-9", Owner: "ann", Name: taken}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Change(t.Context(), "a-1", core.MachineChange{Name: &taken, Keys: []string{"ssh-ed25519 DDDD ann"}}); !core.Is(err, core.Exists) {
+			t.Errorf("with a name of another one: %v", err)
+		}
+		if now := p.keysOn(m.Node); !slices.Equal(now, keys) {
+			t.Errorf("a change that was refused lets %q in", now)
 		}
 		p.rack.Server(m.Node).Fail(enginetest.Fault{Op: "ssh set keys", Err: enginetest.ErrBroken, Times: 1})
 		if _, err := e.Change(t.Context(), "a-1", core.MachineChange{Keys: []string{"ssh-ed25519 DDDD ann"}}); err == nil {
