@@ -66,6 +66,9 @@ func (c *creation) run(ctx context.Context, a Allocation) (Machine, error) {
 		if a, err = c.e.allocation(context.WithoutCancel(ctx), a.ID); err != nil {
 			return Machine{}, err
 		}
+		if c.stays && a.State.Owned() {
+			return machineOf(a), nil // what it is by now others may have asked for since
+		}
 	}
 }
 

@@ -182,6 +182,48 @@ func TestAnotherOrderTakesTheDeploysPlace(t *testing.T) {
 	})
 }
 
+// A process that is suspended once its deploy is done wakes up after others have deployed
+// the machine anew: its own order is over.
+func TestADeployThatIsDoneIsNotDoneAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, _ := p.engine()
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+			t.Fatal(err)
+		}
+		deploy := func(e *core.Engine, key string) error {
+			_, err := e.Deploy(t.Context(), core.Order{ID: "a-1", Keys: []string{key}}, nil)
+			return err
+		}
+		counted, host := p.engine()
+		if err := deploy(counted, "ssh-ed25519 BBBB ann"); err != nil {
+			t.Fatal(err)
+		}
+		calls := host.Calls()
+		if calls[len(calls)-1] != "store view" {
+			t.Fatalf("it ends with %q", calls)
+		}
+		for back := range 3 { // from the last look at what there is
+			late, host := p.engine()
+			host.Freeze(len(calls)-back, enginetest.Before)
+			ended := make(chan error, 1)
+			go func() { ended <- deploy(late, "ssh-ed25519 CCCC ann") }()
+			<-host.Frozen()
+			if err := deploy(e, "ssh-ed25519 DDDD ann"); err != nil {
+				t.Fatal(err)
+			}
+			host.Thaw()
+			if err := <-ended; err != nil && !core.Is(err, core.LeaseLost) {
+				t.Error(err)
+			}
+			if keys := p.keysOn("n1"); len(keys) != 1 || keys[0] != "ssh-ed25519 DDDD ann" {
+				t.Errorf("frozen in call %d from the end: the machine lets %q in", back+1, keys)
+			}
+			p.sound()
+		}
+	})
+}
+
 // Allocation and deployment apart: a deploy that fails keeps the node, and the one that
 // mends it goes on there.
 func TestAllocateThenDeploy(t *testing.T) {
