@@ -66,6 +66,11 @@ func TestPageExamples(t *testing.T) {
 		}
 	}
 
+	page := r.newWork(t, "")
+	page.file(t, ".ssh/id_ed25519.pub", key)
+	page.file(t, "main.tf", shown(t, "../docs/terraform.md"))
+	page.run(t, "validate")
+
 	w := r.newWork(t, "")
 	w.write(t, w.modules(t, "resources", "data-sources", "functions"))
 	w.run(t, "get")
@@ -116,6 +121,21 @@ func (w *work) modules(t *testing.T, kinds ...string) string {
 		}
 	}
 	return calls.String()
+}
+
+// shown is the one configuration that a page shows.
+func shown(t *testing.T, page string) string {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(text), "```hcl\n")
+	config, _, closed := strings.Cut(after, "```")
+	if !found || !closed {
+		t.Fatalf("%s shows no configuration", page)
+	}
+	return config
 }
 
 var variables = regexp.MustCompile(`(?ms)^variable "(\w+)" \{(.*?)^\}`)
