@@ -22,8 +22,8 @@ func followed(tx Tx, id AllocationID) (Allocation, error) {
 // caller came by another ID, that one stands for the allocation from here on.
 func (c *creation) mayGoOn(tx Tx, a Allocation) error {
 	o := c.order
-	if c.stays {
-		return nil // it may ask for something else
+	if c.stays || c.begun {
+		return nil // it may ask for something else; or was compared, and has been renamed since
 	}
 	if why := c.e.difference(a, o); why != "" {
 		return &Error{Op: "deploy", Allocation: o.Name, Kind: Exists, Err: fmt.Errorf("%s/%s is there as %s (%s) with another request (%s)", o.Owner, o.Name, a.ID, a.State, why), Hint: "choose another name, or release it with 'metalpool machine release " + string(a.ID) + "'"}

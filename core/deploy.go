@@ -32,6 +32,7 @@ type creation struct {
 	e      *Engine
 	order  Order
 	stays  bool // on the node that it has
+	begun  bool // the order is in the store
 	report Reporter
 	// silent are nodes that did not answer us. They are suspect only once another
 	// node did, where they did not: until then the fault may be ours, or the image's.
@@ -95,6 +96,7 @@ func (c *creation) onNode(ctx context.Context, a Allocation) error {
 		return err
 	}
 	defer w.end()
+	c.begun = true
 	err = w.drive(ctx, deploySteps)
 	if blameErr := c.answered(context.WithoutCancel(ctx), w.node.ID, w.met); blameErr != nil {
 		c.e.log.Warn("nodes that were silent are not marked as suspect", "error", blameErr)

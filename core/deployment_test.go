@@ -224,6 +224,39 @@ func TestADeployThatIsDoneIsNotDoneAgain(t *testing.T) {
 	})
 }
 
+// Whoever renames a machine, or asks other things of it, while it is being deployed stops
+// nobody: should its node fail, the create goes on elsewhere.
+func TestAChangeMeanwhileStopsNoCreate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		for _, s := range p.rack.Servers() {
+			s.Fail(enginetest.Fault{Op: "write", Err: enginetest.ErrBroken, Times: 1, Unless: func(r *enginetest.Rack) bool { return r.Hits("write") > 0 }})
+		}
+		e, host := p.engine()
+		host.FreezeIn("agent write", enginetest.Before)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+			ended <- err
+		}()
+		<-host.Frozen()
+		other, _ := p.engine()
+		name := "front-1"
+		if _, err := other.Change(t.Context(), "a-1", core.MachineChange{Name: &name, Request: &core.Request{CPUs: 1}}); err != nil {
+			t.Fatal(err)
+		}
+		host.Thaw()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		m := p.machine("a-1")
+		if m.State != core.Deployed || m.Name != name || len(m.Moves) != 1 || m.Hostname != "web-1" || m.Request.CPUs != 1 {
+			t.Errorf("it is %+v", m)
+		}
+		p.sound()
+	})
+}
+
 // Allocation and deployment apart: a deploy that fails keeps the node, and the one that
 // mends it goes on there.
 func TestAllocateThenDeploy(t *testing.T) {
