@@ -145,24 +145,35 @@ func TestNodes(t *testing.T) {
 	}
 }
 
-// TestRackFromNothing makes a whole pool, and a machine in it, in one apply of the real
-// provider; nothing that is written on the way has a password of a BMC.
+// TestRackFromNothing makes a whole pool, and a machine in it, in one apply of the example
+// for operators; nothing that is written on the way has a password of a BMC.
 func TestRackFromNothing(t *testing.T) {
 	t.Parallel()
 	r := bareRig(t, 1)
 	there := r.lab.Rack().Nodes[0]
-	w := r.newWork(t, block(debian, `name = "debian"`, fmt.Sprintf("source = %q", r.image("lab")), `user = "debian"`)+
-		block(ci, `name = "ci"`, `default_image = metalpool_image.debian.id`)+
-		nodeBlock(n1, there, `pool = metalpool_pool.ci.id`, `erase = true`)+
-		block(web, `name = "web-1"`, `pool = metalpool_pool.ci.id`, `node = metalpool_node.n1.id`, fmt.Sprintf("ssh_keys = [%q]", key)))
+	w := r.example(t, "rack")
 	log := filepath.Join(w.dir, "trace.log")
-	w.settings = append(w.settings, "TF_LOG=trace", "TF_LOG_PATH="+log)
+	image := func(name string) string {
+		return fmt.Sprintf("TF_VAR_image={ name = %q, source = %q, user = \"debian\" }", name, r.image("lab"))
+	}
+	w.settings = append(w.settings, "TF_LOG=trace", "TF_LOG_PATH="+log, "TF_VAR_bmc_user="+there.BMC.User, "TF_VAR_bmc_password="+there.BMC.Password,
+		fmt.Sprintf("TF_VAR_servers={ %s = { bmc = %q, address = %q, ssh_port = %d, docker_port = %d } }", there.ID, there.BMC.URL, there.Address, there.SSHPort, there.DockerPort),
+		image("debian-1"))
 	w.apply(t)
-	if m, _ := r.machine(t, "web-1"); m.State != core.Deployed || m.Node != there.ID || m.Image != "debian" {
+	if m, _ := r.machine(t, "web-1"); m.State != core.Deployed || m.Node != there.ID || m.Image != "debian-1" || m.Pool != "web" {
 		t.Errorf("it makes %+v", m)
 	}
 	if out := w.run(t, "plan", "-no-color"); !strings.Contains(out, "No changes") {
 		t.Errorf("the plan after the apply:\n%s", out)
+	}
+	// Another image takes its place in the pool, and the machine keeps what it has.
+	w.settings = append(w.settings, image("debian-2"))
+	says(t, w.apply(t), "1 added, 1 changed, 1 destroyed")
+	if p, err := r.engine(t).Pool(t.Context(), "web"); err != nil || p.DefaultImage != "debian-2" {
+		t.Errorf("the pool is %+v: %v", p, err)
+	}
+	if m := r.named(t, "web-1"); m.State != core.Deployed || m.Image != "debian-1" {
+		t.Errorf("the machine is %+v", m)
 	}
 	w.destroy(t)
 	if nodes, err := r.engine(t).Nodes(t.Context(), core.NodeFilter{}); err != nil || len(nodes) > 0 {
