@@ -262,7 +262,8 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 	if Is(stopErr, LeaseLost) {
 		return c.stopped(ctx, w, stopErr)
 	}
-	ours := Is(why, Invalid, NotFound, Internal, Denied, Busy) || errors.Is(why, errOutOfTime)
+	// A node whose OS was reached has done its part, too.
+	ours := Is(why, Invalid, NotFound, Internal, Denied, Busy) || errors.Is(why, errOutOfTime) || w.met(stepSSH)
 	if ours || stopErr != nil || c.stays || c.order.Request.Node != "" {
 		if stopErr != nil && stopErr.Error() != why.Error() {
 			why = also(why, "its power could not be read back as Off", stopErr)

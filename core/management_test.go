@@ -130,6 +130,27 @@ func TestCloudInitThatFails(t *testing.T) {
 	})
 }
 
+// A node whose OS shows its host key has done its part: what user data does for too long
+// it would do on any other as well.
+func TestCloudInitThatNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 3)
+		for _, s := range p.rack.Servers() {
+			s.Fail(enginetest.Fault{Op: "ssh cloud-init", Err: enginetest.ErrUnreachable, Times: -1})
+		}
+		e, _ := p.engine()
+		o := order("a-1", "web-1")
+		o.WaitFor = core.UntilCloudInit
+		if _, err := e.Create(t.Context(), o, nil); err == nil {
+			t.Error("with a wait that never ends")
+		}
+		if m := p.machine("a-1"); m.State != core.Failed || len(m.Moves) != 0 || len(p.nodes(core.Available)) != 2 {
+			t.Errorf("the machine is %s after %d moves, the nodes are %v", m.State, len(m.Moves), p.states())
+		}
+		p.sound()
+	})
+}
+
 // The pool's policy may change while an order queues.
 func TestPolicyThatChangesMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
