@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
@@ -42,13 +43,16 @@ func New(version string) func() provider.Provider {
 	return func() provider.Provider { return &metal{version: version} }
 }
 
-// pool is what a configured provider gives its resources and data sources.
+// pool is what a configured provider gives all that it has.
 type pool struct {
 	core.Service
 	owner string
 }
 
-var _ provider.ProviderWithFunctions = &metal{}
+var _ interface {
+	provider.ProviderWithFunctions
+	provider.ProviderWithEphemeralResources
+} = &metal{}
 
 func (p *metal) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
 	resp.TypeName, resp.Version = "metalpool", p.version
@@ -116,6 +120,7 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 	}
 	ready := &pool{Service: service, owner: owner}
 	resp.ResourceData, resp.DataSourceData = ready, ready
+	resp.EphemeralResourceData = ready
 }
 
 func (p *metal) Resources(context.Context) []func() resource.Resource {
@@ -129,4 +134,9 @@ func (p *metal) DataSources(context.Context) []func() datasource.DataSource {
 // Functions implements provider.ProviderWithFunctions.
 func (p *metal) Functions(context.Context) []func() function.Function {
 	return []func() function.Function{newParseSize, newParseConstraints, newMergeCloudInit, newSSHFingerprint}
+}
+
+// EphemeralResources implements provider.ProviderWithEphemeralResources.
+func (p *metal) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
+	return []func() ephemeral.EphemeralResource{newConsoleEphemeral}
 }
