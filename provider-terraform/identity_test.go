@@ -12,6 +12,13 @@ import (
 	"github.com/metalpool/metalpool/core"
 )
 
+// idIdentity is the type of a machine's identity.
+var idIdentity = tftypes.Object{AttributeTypes: map[string]tftypes.Type{"id": tftypes.String}}
+
+func identified(id string) tftypes.Value {
+	return tftypes.NewValue(idIdentity, map[string]tftypes.Value{"id": tftypes.NewValue(tftypes.String, id)})
+}
+
 // TestImportByIdentity speaks the protocol itself: terraform can do this since 1.12.
 // The machine was made without Terraform.
 func TestImportByIdentity(t *testing.T) {
@@ -23,57 +30,25 @@ func TestImportByIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := inProcess()["metalpool"]()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fine := func(err error, diags []*tfprotov6.Diagnostic) {
-		t.Helper()
-		for _, d := range diags {
-			t.Errorf("%s: %s", d.Summary, d.Detail)
-		}
-		if err != nil || len(diags) > 0 {
-			t.FailNow()
-		}
-	}
-	object := func(kind tftypes.Type, values map[string]tftypes.Value) *tfprotov6.DynamicValue {
-		t.Helper()
-		v, err := tfprotov6.NewDynamicValue(kind, tftypes.NewValue(kind, values))
-		fine(err, nil)
-		return &v
-	}
-	schemas, err := server.GetProviderSchema(ctx, &tfprotov6.GetProviderSchemaRequest{})
-	fine(err, schemas.Diagnostics)
-	configured, err := server.ConfigureProvider(ctx, &tfprotov6.ConfigureProviderRequest{Config: object(schemas.Provider.ValueType(), map[string]tftypes.Value{
-		"url": tftypes.NewValue(tftypes.String, r.url), "owner": tftypes.NewValue(tftypes.String, owner), "token": tftypes.NewValue(tftypes.String, nil),
-	})})
-	fine(err, configured.Diagnostics)
-
-	identity := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"id": tftypes.String}}
-	imported, err := server.ImportResourceState(ctx, &tfprotov6.ImportResourceStateRequest{
-		TypeName: "metalpool_machine",
-		Identity: &tfprotov6.ResourceIdentityData{IdentityData: object(identity, map[string]tftypes.Value{"id": tftypes.NewValue(tftypes.String, string(made.ID))})},
-	})
-	fine(err, imported.Diagnostics)
+	server := r.speak(t)
+	identity, err := tfprotov6.NewDynamicValue(idIdentity, identified(string(made.ID)))
+	fine(t, err, nil)
+	imported, err := server.ImportResourceState(ctx, &tfprotov6.ImportResourceStateRequest{TypeName: "metalpool_machine", Identity: &tfprotov6.ResourceIdentityData{IdentityData: &identity}})
+	fine(t, err, imported.Diagnostics)
 	if len(imported.ImportedResources) != 1 {
 		t.Fatalf("%d machines were imported", len(imported.ImportedResources))
 	}
 	one := imported.ImportedResources[0]
 	read, err := server.ReadResource(ctx, &tfprotov6.ReadResourceRequest{TypeName: "metalpool_machine", CurrentState: one.State, Private: one.Private, CurrentIdentity: one.Identity})
-	fine(err, read.Diagnostics)
-	kind := schemas.ResourceSchemas["metalpool_machine"].ValueType()
-	value, err := read.NewState.Unmarshal(kind)
-	fine(err, nil)
-	attributes := map[string]tftypes.Value{}
-	fine(value.As(&attributes), nil)
+	fine(t, err, read.Diagnostics)
+	got := texts(t, server.schemas.ResourceSchemas["metalpool_machine"], read.NewState)
 	for name, want := range map[string]string{"id": "dm-1", "owner": "ann", "name": "db-1", "state": "Deployed", "power_state": "on", "image": "lab", "hostname": "db-1"} {
-		var got string
-		if err := attributes[name].As(&got); err != nil || got != want {
-			t.Errorf("%s is %q, want %q: %v", name, got, want, err)
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
 		}
 	}
-	whole, err := read.NewIdentity.IdentityData.Unmarshal(identity)
-	if err != nil || !whole.Equal(tftypes.NewValue(identity, map[string]tftypes.Value{"id": tftypes.NewValue(tftypes.String, "dm-1")})) {
+	whole, err := read.NewIdentity.IdentityData.Unmarshal(idIdentity)
+	if err != nil || !whole.Equal(identified("dm-1")) {
 		t.Errorf("its identity is %v, %v", whole, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -257,15 +258,22 @@ func (r *allocationResource) ImportState(ctx context.Context, req resource.Impor
 	if !ok {
 		return
 	}
-	m := allocationModel{
-		serverModel:  serverModel{Labels: types.MapNull(textType), DeletionProtection: types.BoolValue(false)},
-		DeployWithin: types.StringValue(deployWithin),
-	}
-	resp.Diagnostics.Append(resp.State.GetAttribute(ctx, path.Root("timeouts"), &m.Timeouts)...)
-	block, diags := requirements(ctx, there.Request)
+	var times timeouts.Value
+	resp.Diagnostics.Append(resp.State.GetAttribute(ctx, path.Root("timeouts"), &times)...)
+	m, diags := broughtAllocation(ctx, there, times)
 	resp.Diagnostics.Append(diags...)
-	m.Requirements = block
-	resp.Diagnostics.Append(m.fill(ctx, there)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: m.ID})...)
+}
+
+// broughtAllocation is to an allocation what broughtMachine is to a machine.
+func broughtAllocation(ctx context.Context, there core.Machine, times timeouts.Value) (allocationModel, diag.Diagnostics) {
+	m := allocationModel{
+		serverModel:  serverModel{Labels: types.MapNull(textType), DeletionProtection: types.BoolValue(false), Timeouts: times},
+		DeployWithin: types.StringValue(deployWithin),
+	}
+	block, diags := requirements(ctx, there.Request)
+	m.Requirements = block
+	diags.Append(m.fill(ctx, there)...)
+	return m, diags
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -25,18 +27,26 @@ func (r *machineResource) ImportState(ctx context.Context, req resource.ImportSt
 	if !ok {
 		return
 	}
-	m := machineModel{
-		serverModel: serverModel{Labels: types.MapNull(textType), DeletionProtection: types.BoolValue(false)},
-		systemModel: noSystem(), AllowRedeploy: types.SetNull(textType),
-	}
-	resp.Diagnostics.Append(resp.State.GetAttribute(ctx, path.Root("timeouts"), &m.Timeouts)...)
-	block, diags := requirements(ctx, there.Request)
+	var times timeouts.Value
+	resp.Diagnostics.Append(resp.State.GetAttribute(ctx, path.Root("timeouts"), &times)...)
+	m, diags := broughtMachine(ctx, there, times)
 	resp.Diagnostics.Append(diags...)
-	m.Requirements = block
-	resp.Diagnostics.Append(m.fill(ctx, there)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: m.ID})...)
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, importedKey, []byte(importedValue))...)
+}
+
+// broughtMachine is a machine that Terraform did not make, as an import and a list have
+// it; times are the timeouts that nobody has set.
+func broughtMachine(ctx context.Context, there core.Machine, times timeouts.Value) (machineModel, diag.Diagnostics) {
+	m := machineModel{
+		serverModel: serverModel{Labels: types.MapNull(textType), DeletionProtection: types.BoolValue(false), Timeouts: times},
+		systemModel: noSystem(), AllowRedeploy: types.SetNull(textType),
+	}
+	block, diags := requirements(ctx, there.Request)
+	m.Requirements = block
+	diags.Append(m.fill(ctx, there)...)
+	return m, diags
 }
 
 // imported finds what an import names.

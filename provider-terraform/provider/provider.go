@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/list"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
@@ -52,6 +53,7 @@ type pool struct {
 var _ interface {
 	provider.ProviderWithFunctions
 	provider.ProviderWithEphemeralResources
+	provider.ProviderWithListResources
 } = &metal{}
 
 func (p *metal) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
@@ -120,7 +122,7 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 	}
 	ready := &pool{Service: service, owner: owner}
 	resp.ResourceData, resp.DataSourceData = ready, ready
-	resp.EphemeralResourceData = ready
+	resp.EphemeralResourceData, resp.ListResourceData = ready, ready
 }
 
 func (p *metal) Resources(context.Context) []func() resource.Resource {
@@ -139,4 +141,9 @@ func (p *metal) Functions(context.Context) []func() function.Function {
 // EphemeralResources implements provider.ProviderWithEphemeralResources.
 func (p *metal) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
 	return []func() ephemeral.EphemeralResource{newConsoleEphemeral}
+}
+
+// ListResources implements provider.ProviderWithListResources.
+func (p *metal) ListResources(context.Context) []func() list.ListResource {
+	return []func() list.ListResource{newMachineList, newAllocationList}
 }

@@ -1,0 +1,155 @@
+package provider
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/list"
+	"github.com/hashicorp/terraform-plugin-framework/list/schema"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// To the pool, an allocation is a machine that nobody has deployed yet. Which of the two
+// resources is to have it, the lists tell: each has what the other has not.
+
+// machineList lists what metalpool_machine can import, whoever made it.
+type machineList struct{ machineResource }
+
+func newMachineList() list.ListResource { return &machineList{} }
+
+// allocationList lists what metalpool_allocation can.
+type allocationList struct{ allocationResource }
+
+func newAllocationList() list.ListResource { return &allocationList{} }
+
+var (
+	_ list.ListResourceWithConfigure = &machineList{}
+	_ list.ListResourceWithConfigure = &allocationList{}
+)
+
+type machinesModel struct {
+	Owner  types.String `tfsdk:"owner"`
+	Pool   types.String `tfsdk:"pool"`
+	States types.List   `tfsdk:"states"`
+	Labels types.Map    `tfsdk:"labels"`
+}
+
+// The states of what the lists have. One that still waits for a server has nothing that
+// could be imported.
+var (
+	deployStates = []core.State{core.Deploying, core.Deployed, core.Failed}
+	heldStates   = append([]core.State{core.Allocated}, deployStates...)
+)
+
+func listSchema(what string, in []core.State) schema.Schema {
+	states := make([]string, len(in))
+	for i, s := range in {
+		states[i] = string(s)
+	}
+	return schema.Schema{
+		MarkdownDescription: what + " The pool tells; nothing is asked of the servers themselves, so that `power_state` is left open.",
+		Attributes: map[string]schema.Attribute{
+			"owner":  schema.StringAttribute{Optional: true, Validators: notEmpty, MarkdownDescription: "Whose they are; by default the provider's `owner`."},
+			"pool":   schema.StringAttribute{Optional: true, Validators: notEmpty, MarkdownDescription: "Only those of this pool."},
+			"states": schema.ListAttribute{Optional: true, ElementType: textType, Validators: []validator.List{listvalidator.ValueStringsAre(stringvalidator.OneOf(states...))}, MarkdownDescription: "Only those in one of these states: `" + strings.Join(states, "`, `") + "`."},
+			"labels": schema.MapAttribute{Optional: true, ElementType: textType, MarkdownDescription: "Only those that have all of these labels."},
+		},
+	}
+}
+
+func (*machineList) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
+	resp.Schema = listSchema("Machines that can be imported, whoever made them: another configuration, docker-machine, or a person. Those that are in two resources, an allocation and a deployment, are in the list of `metalpool_allocation`.", deployStates)
+}
+
+func (*allocationList) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
+	resp.Schema = listSchema("Allocations that can be imported: servers that were taken and not yet deployed, and those with a `metalpool_deployment` on them.", heldStates)
+}
+
+// List implements list.ListResource.
+func (l *machineList) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
+	stream.Results = l.pool.results(ctx, req, func(m core.Machine) bool { return !apart(m) }, func(there core.Machine, times timeouts.Value) (any, diag.Diagnostics) {
+		return pointed(broughtMachine(ctx, there, times))
+	})
+}
+
+// List implements list.ListResource.
+func (l *allocationList) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
+	stream.Results = l.pool.results(ctx, req, apart, func(there core.Machine, times timeouts.Value) (any, diag.Diagnostics) {
+		return pointed(broughtAllocation(ctx, there, times))
+	})
+}
+
+func pointed[T any](m T, diags diag.Diagnostics) (any, diag.Diagnostics) { return &m, diags }
+
+// apart reports whether a machine is in two resources, or is to be.
+func apart(m core.Machine) bool {
+	_, marked := m.Labels[markLabel]
+	return marked || m.State == core.Allocated
+}
+
+// results are the machines that a list asks for and that are meant, by their names.
+func (p *pool) results(ctx context.Context, req list.ListRequest, meant func(core.Machine) bool, model func(core.Machine, timeouts.Value) (any, diag.Diagnostics)) func(func(list.ListResult) bool) {
+	var (
+		m      machinesModel
+		labels map[string]string
+		filter = core.AllocationFilter{States: heldStates}
+	)
+	diags := req.Config.Get(ctx, &m)
+	if !m.States.IsNull() {
+		filter.States = nil
+		diags.Append(m.States.ElementsAs(ctx, &filter.States, false)...)
+	}
+	if !m.Labels.IsNull() {
+		diags.Append(m.Labels.ElementsAs(ctx, &labels, false)...)
+	}
+	if diags.HasError() {
+		return list.ListResultsStreamDiagnostics(diags)
+	}
+	filter.Owner, filter.Pool = cmp.Or(m.Owner.ValueString(), p.owner), m.Pool.ValueString()
+	machines, err := p.Machines(ctx, filter)
+	if err != nil {
+		fault(&diags, err, path.Empty())
+		return list.ListResultsStreamDiagnostics(diags)
+	}
+	machines = slices.DeleteFunc(machines, func(m core.Machine) bool { return !meant(m) || !hasLabels(m, labels) })
+	slices.SortFunc(machines, func(a, b core.Machine) int { return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Name, b.Name)) })
+	if req.Limit > 0 && int64(len(machines)) > req.Limit {
+		machines = machines[:req.Limit]
+	}
+	return func(push func(list.ListResult) bool) {
+		for _, there := range machines {
+			result := req.NewListResult(ctx)
+			result.DisplayName = there.Owner + "/" + there.Name
+			result.Diagnostics.Append(result.Identity.Set(ctx, machineIdentity{ID: types.StringValue(string(there.ID))})...)
+			if req.IncludeResource {
+				var times timeouts.Value
+				result.Diagnostics.Append(result.Resource.GetAttribute(ctx, path.Root("timeouts"), &times)...)
+				value, diags := model(there, times)
+				result.Diagnostics.Append(diags...)
+				result.Diagnostics.Append(result.Resource.Set(ctx, value)...)
+			}
+			if !push(result) {
+				return
+			}
+		}
+	}
+}
+
+func hasLabels(m core.Machine, labels map[string]string) bool {
+	for key, value := range labels {
+		if there, has := m.Labels[key]; !has || there != value {
+			return false
+		}
+	}
+	return true
+}
