@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+
 	"github.com/metalpool/metalpool/core"
 )
 
@@ -72,7 +74,7 @@ func TestPageExamples(t *testing.T) {
 	page.run(t, "validate")
 
 	w := r.newWork(t, "")
-	w.write(t, w.modules(t, "resources", "data-sources", "functions"))
+	w.write(t, w.modules(t, "resources", "data-sources", "ephemeral-resources", "functions"))
 	w.run(t, "get")
 	w.apply(t)
 	for name, state := range map[string]core.State{"web-1": core.Deployed, "build-1": core.Deployed, "db-1": core.Allocated} {
@@ -85,6 +87,51 @@ func TestPageExamples(t *testing.T) {
 	}
 	w.destroy(t)
 }
+
+// TestLaterExamples holds the examples of what terraform takes only from 1.14 on to the
+// schemas.
+func TestLaterExamples(t *testing.T) {
+	t.Parallel()
+	server, err := inProcess()["metalpool"]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	fine(t, err, known.Diagnostics)
+	schemas := map[string]*tfprotov6.Schema{}
+	for name, s := range known.ActionSchemas {
+		schemas["actions/"+name+"/action.tf"] = s.Schema
+	}
+	for name, s := range known.ListResourceSchemas {
+		schemas["list-resources/"+name+"/list-resource.tfquery.hcl"] = s
+	}
+	for name, schema := range schemas {
+		text, err := os.ReadFile(filepath.Join(pageExamples, name))
+		config := configs.FindSubmatch(text)
+		if err != nil || config == nil || !strings.Contains(string(text), fmt.Sprintf(" %q ", filepath.Base(filepath.Dir(name)))) {
+			t.Errorf("%s has no such block: %v", name, err)
+			continue
+		}
+		set := map[string]bool{}
+		for _, a := range settings.FindAllSubmatch(config[1], -1) {
+			set[string(a[1])] = true
+		}
+		for _, a := range schema.Block.Attributes {
+			if a.Required && !set[a.Name] {
+				t.Errorf("%s does not set %s", name, a.Name)
+			}
+			delete(set, a.Name)
+		}
+		if len(set) > 0 {
+			t.Errorf("%s sets what there is not: %v", name, set)
+		}
+	}
+}
+
+var (
+	configs  = regexp.MustCompile(`(?ms)^  config \{$(.*?)^  \}$`)
+	settings = regexp.MustCompile(`(?m)^ {4}(\w+) += `)
+)
 
 // operators are resources whose examples name what only their operator has.
 var operators = []string{"metalpool_pool", "metalpool_image", "metalpool_node"}

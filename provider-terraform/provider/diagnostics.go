@@ -3,6 +3,7 @@ package provider
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -25,6 +26,16 @@ func fault(diags *diag.Diagnostics, err error, at path.Path) {
 func orderFault(diags *diag.Diagnostics, err error, s *story) {
 	summary, detail := explain(err, s)
 	add(diags, diag.NewErrorDiagnostic(summary, detail), attributeOf(err))
+}
+
+// actionFault adds why an action failed: at one of its own attributes, or at none.
+func actionFault(diags *diag.Diagnostics, err error, s *story, own []string) {
+	at := attributeOf(err)
+	if !slices.ContainsFunc(own, func(name string) bool { return at.Equal(path.Root(name)) }) {
+		at = path.Empty()
+	}
+	summary, detail := explain(err, s)
+	add(diags, diag.NewErrorDiagnostic(summary, detail), at)
 }
 
 // policyFault adds why a pool could not be declared, changed or removed.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/function"
@@ -54,6 +55,7 @@ var _ interface {
 	provider.ProviderWithFunctions
 	provider.ProviderWithEphemeralResources
 	provider.ProviderWithListResources
+	provider.ProviderWithActions
 } = &metal{}
 
 func (p *metal) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
@@ -122,7 +124,7 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 	}
 	ready := &pool{Service: service, owner: owner}
 	resp.ResourceData, resp.DataSourceData = ready, ready
-	resp.EphemeralResourceData, resp.ListResourceData = ready, ready
+	resp.EphemeralResourceData, resp.ListResourceData, resp.ActionData = ready, ready, ready
 }
 
 func (p *metal) Resources(context.Context) []func() resource.Resource {
@@ -146,4 +148,9 @@ func (p *metal) EphemeralResources(context.Context) []func() ephemeral.Ephemeral
 // ListResources implements provider.ProviderWithListResources.
 func (p *metal) ListResources(context.Context) []func() list.ListResource {
 	return []func() list.ListResource{newMachineList, newAllocationList}
+}
+
+// Actions implements provider.ProviderWithActions.
+func (p *metal) Actions(context.Context) []func() action.Action {
+	return []func() action.Action{newPowerAction, newRedeployAction, newReleaseAction}
 }

@@ -33,6 +33,18 @@ func TestSchemas(t *testing.T) {
 	for name, s := range resp.DataSourceSchemas {
 		explained(t, "data."+name, s.Block)
 	}
+	if len(resp.EphemeralResourceSchemas) == 0 || len(resp.ListResourceSchemas) == 0 || len(resp.ActionSchemas) == 0 {
+		t.Error("there are kinds of which there is nothing to look at")
+	}
+	for name, s := range resp.EphemeralResourceSchemas {
+		explained(t, "ephemeral."+name, s.Block)
+	}
+	for name, s := range resp.ListResourceSchemas {
+		explained(t, "list."+name, s.Block)
+	}
+	for name, s := range resp.ActionSchemas {
+		explained(t, "action."+name, s.Schema.Block)
+	}
 	if len(resp.Functions) == 0 {
 		t.Error("there are no functions to look at")
 	}

@@ -14,16 +14,18 @@ import (
 type story struct {
 	// again is what the next apply does should this one fail; "" is againHere.
 	again string
+	also  func(string) // is told each step, too; nil is allowed
 
 	mu   sync.Mutex
 	last core.Progress
 }
 
-// What Terraform does next about what has failed. A create dooms what it created, and an
-// update nothing.
+// What Terraform does next about what has failed. A create dooms what it created, an
+// update and an action nothing.
 const (
 	againElsewhere = "the next apply releases it and takes another; after 'terraform untaint' it tries this one again"
 	againHere      = "the next apply tries again"
+	againAsked     = "the next apply of its resource deploys it again, and so does the action"
 )
 
 func (s *story) next() string {
@@ -39,8 +41,12 @@ func (s *story) report(ctx context.Context) core.Reporter {
 		again := p.Node == s.last.Node && p.Step == s.last.Step && p.Message == s.last.Message
 		s.last = p
 		s.mu.Unlock()
-		if !again {
-			tflog.Info(ctx, p.Message, map[string]any{"node": string(p.Node), "step": p.Step})
+		if again {
+			return
+		}
+		tflog.Info(ctx, p.Message, map[string]any{"node": string(p.Node), "step": p.Step})
+		if s.also != nil {
+			s.also(string(p.Node) + ": " + wording(p))
 		}
 	}
 }
@@ -52,8 +58,12 @@ func (s *story) phase() string {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last.Step == "" || s.last.Message == "" {
-		return s.last.Step
+	return wording(s.last)
+}
+
+func wording(p core.Progress) string {
+	if p.Step == "" || p.Message == "" {
+		return p.Step
 	}
-	return s.last.Step + ": " + s.last.Message
+	return p.Step + ": " + p.Message
 }

@@ -54,6 +54,8 @@ func run(ctx context.Context) error {
 		"resource_schemas":           each(all.ResourceSchemas, schema),
 		"data_source_schemas":        each(all.DataSourceSchemas, schema),
 		"ephemeral_resource_schemas": each(all.EphemeralResourceSchemas, schema),
+		"list_resource_schemas":      each(all.ListResourceSchemas, schema),
+		"action_schemas":             each(all.ActionSchemas, action),
 		"functions":                  each(all.Functions, function),
 		"resource_identity_schemas":  each(identities.IdentitySchemas, identity),
 	}}})
@@ -70,6 +72,8 @@ func each[T any](named map[string]T, write func(T) object) object {
 func schema(s *tfprotov6.Schema) object {
 	return object{"version": s.Version, "block": block(s.Block)}
 }
+
+func action(a *tfprotov6.ActionSchema) object { return object{"block": block(a.Schema.Block)} }
 
 func block(b *tfprotov6.SchemaBlock) object {
 	nested := object{}
