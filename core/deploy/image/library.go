@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,15 +24,32 @@ type Library struct {
 
 	mu   sync.Mutex
 	open map[string]*shared // by the file's SHA-256
+	idle []*shared          // of open, those without users; the one used last at the end
 }
 
-// shared is a pack that is in use here, or about to be.
+// maxIdle bounds the packs that are remembered while nobody uses them, for their
+// manifests' sake. To verify one takes as long as to read it, and a thousand machines
+// may be planned one after the other.
+const maxIdle = 4
+
+// shared is a pack that is in use here, was a moment ago, or is about to be.
 type shared struct {
+	sum   string
 	users int           // under Library.mu
-	turn  chan struct{} // whoever has put something in may change pack
+	turn  chan struct{} // whoever has put something in may change what follows
 	pack  *pack         // nil until it is ready
+	file  fs.FileInfo   // of the pack when it was found to be whole
 	// manifest is the pack's. With its thousands of strings there is one for all.
 	manifest core.Manifest
+}
+
+// whole reports whether there is a pack, and its file the one that was verified.
+func (s *shared) whole() bool {
+	if s.pack == nil {
+		return false
+	}
+	info, err := os.Stat(s.pack.path())
+	return err == nil && os.SameFile(info, s.file) && info.Size() == s.file.Size() && info.ModTime().Equal(s.file.ModTime())
 }
 
 // Below the library's folder.
@@ -137,10 +155,10 @@ func (l *Library) Open(ctx context.Context, i core.Image) (*Opened, error) {
 	s := l.share(i.SHA256)
 	o, err := l.ready(ctx, s, src, i.SHA256)
 	if err != nil {
-		l.unshare(i.SHA256, s)
+		l.unshare(s)
 		return nil, explain(op, fmt.Errorf("%s: %w", src, err))
 	}
-	o.free = sync.OnceFunc(func() { l.unshare(i.SHA256, s) })
+	o.free = sync.OnceFunc(func() { l.unshare(s) })
 	return o, nil
 }
 
@@ -149,18 +167,23 @@ func (l *Library) share(sum string) *shared {
 	defer l.mu.Unlock()
 	s := l.open[sum]
 	if s == nil {
-		s = &shared{turn: make(chan struct{}, 1)}
+		s = &shared{sum: sum, turn: make(chan struct{}, 1)}
 		l.open[sum] = s
 	}
+	l.idle = slices.DeleteFunc(l.idle, func(other *shared) bool { return other == s })
 	s.users++
 	return s
 }
 
-func (l *Library) unshare(sum string, s *shared) {
+func (l *Library) unshare(s *shared) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if s.users--; s.users == 0 {
-		delete(l.open, sum)
+	if s.users--; s.users > 0 {
+		return
+	}
+	if l.idle = append(l.idle, s); len(l.idle) > maxIdle {
+		delete(l.open, l.idle[0].sum)
+		l.idle = slices.Delete(l.idle, 0, 1)
 	}
 }
 
@@ -172,12 +195,11 @@ func (l *Library) ready(ctx context.Context, s *shared, src source, sum string) 
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if s.pack != nil {
-		if _, err := os.Stat(s.pack.path()); err == nil {
-			return &Opened{pack: s.pack, manifest: s.manifest}, l.unchanged(ctx, src, sum)
-		}
-		s.pack = nil // somebody cleared the cache
+	if s.whole() {
+		s.pack.touch(time.Now())
+		return &Opened{pack: s.pack, manifest: s.manifest}, l.unchanged(ctx, src, sum)
 	}
+	s.pack = nil // somebody cleared the cache
 	if err := l.makeFolders(); err != nil {
 		return nil, err
 	}
@@ -194,6 +216,9 @@ func (l *Library) ready(ctx context.Context, s *shared, src source, sum string) 
 		p, err = l.prepare(ctx, src, sum, changed(sum), nil)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if s.file, err = os.Stat(p.path()); err != nil {
 		return nil, err
 	}
 	s.pack, s.manifest = p, p.manifest()
