@@ -28,7 +28,13 @@ func main() {
 		fmt.Println("terraform-provider-metalpool", version)
 		return
 	}
-	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{Address: provider.Address, Debug: *debug})
+	var err error
+	if !*debug && !logAsked(os.Getenv) {
+		err = quiet()
+	}
+	if err == nil {
+		err = providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{Address: provider.Address, Debug: *debug})
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "terraform-provider-metalpool:", err)
 		os.Exit(1)
