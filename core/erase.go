@@ -15,7 +15,6 @@ func erase(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	defer agent.Close()
 	var order EraseOrder
 	builtIn := 0 // those that the BMC gave no name are not ordered, and must be erased all the same
 	for _, d := range w.node.Hardware.Disks {

@@ -54,8 +54,8 @@ func (w *work) leave(ctx context.Context, mode BootMode) error {
 	if err != nil {
 		return err
 	}
-	defer agent.Close()
 	err = agent.Boot(ctx, w.command(stepBoot+" by "+string(mode)), BootOrder{Disk: w.attempt.Disk, Mode: mode})
+	w.talk.end() // whoever listens there from now on is another one
 	if !Is(err, Transient, Timeout) || ctx.Err() != nil {
 		return err
 	}

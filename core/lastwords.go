@@ -46,7 +46,6 @@ func (w *work) agentLog(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	defer agent.Close()
 	text, err := agent.Log(ctx)
 	if err != nil {
 		return ""

@@ -168,7 +168,6 @@ func inspect(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	defer agent.Close()
 	inv, err := agent.Inventory(ctx)
 	if err != nil {
 		return err
@@ -283,7 +282,6 @@ func writeImage(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	defer agent.Close()
 	err = agent.Write(ctx, w.command(stepWrite), WriteOrder{Disk: w.attempt.Disk, Manifest: source.Manifest()}, w.moving(ctx, stepWrite))
 	if err == nil {
 		w.moved = source.Manifest().Size
@@ -332,7 +330,6 @@ func writeSeed(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	defer agent.Close()
 	return agent.Seed(ctx, w.command(stepSeed), SeedOrder{Disk: w.attempt.Disk, Filesystem: filesystem})
 }
 

@@ -22,6 +22,7 @@ type work struct {
 	report  Reporter
 
 	bmc     BMC                       // opened when first needed
+	talk    talk                      // the same
 	calls   atomic.Pointer[time.Time] // when the last call that changes hardware must have ended
 	offered []string
 	boots   int   // ramdisks that this worker has started
@@ -182,6 +183,7 @@ func (w *work) end() {
 	cut := w.stop()
 	w.e.workers.CompareAndDelete(w.node.ID, w)
 	w.withdraw()
+	w.talk.end()
 	if w.bmc != nil {
 		w.bmc.Close()
 	}
@@ -225,12 +227,31 @@ func (w *work) conn(ctx context.Context) (BMC, error) {
 	return bmc, err
 }
 
-// agent is a new conversation with the ramdisk of this attempt's boot.
+// talk is a conversation with the ramdisk of one boot. It is kept from step to step,
+// since both sides work longer on its beginning than on most of what is said.
+type talk struct {
+	boot  string
+	agent Agent // nil: none
+}
+
+func (t *talk) end() {
+	if t.agent != nil {
+		_ = t.agent.Close() // nothing depends on it
+	}
+	*t = talk{}
+}
+
+// agent is the conversation with the ramdisk of this attempt's boot. It ends with the
+// work.
 func (w *work) agent() (Agent, error) {
 	b := w.attempt.Boot
 	if b == nil || b.Agent == nil {
 		return nil, &Error{Op: "reach agent", Node: w.node.ID, Kind: Transient, Err: fmt.Errorf("no agent has checked in")}
 	}
+	if w.talk.agent != nil && w.talk.boot == b.ID {
+		return w.talk.agent, nil
+	}
+	w.talk.end()
 	plain, err := w.e.sealer.Open(b.Secret)
 	if err != nil {
 		return nil, err
@@ -239,7 +260,12 @@ func (w *work) agent() (Agent, error) {
 	if err := json.Unmarshal(plain, &secret); err != nil {
 		return nil, err
 	}
-	return w.e.deployer.Dial(*b, secret, w.lease.Generation)
+	agent, err := w.e.deployer.Dial(*b, secret, w.lease.Generation)
+	if err != nil {
+		return nil, err
+	}
+	w.talk = talk{boot: b.ID, agent: agent}
+	return agent, nil
 }
 
 // note puts a line into the story of the node and of its allocation.

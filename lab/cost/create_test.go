@@ -62,7 +62,7 @@ func TestBenchCreate(t *testing.T) {
 		connections    int
 		cpu            float64 // of both ends, in images
 	}{
-		{"create", creates, created, createRequests, 2, 5},
+		{"create", creates, created, createRequests, 1, 5},
 		{"rm and clean", removes, removed, removeRequests, 1, 3.5},
 	} {
 		worst, mean := show(t, w.title, w.counted, w.timed)

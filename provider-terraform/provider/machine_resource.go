@@ -90,7 +90,10 @@ func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest
 	if err == nil {
 		plan.ID = types.StringValue(string(there.ID)) // another one where a killed create is gone on with
 		resp.Diagnostics.Append(plan.fill(ctx, there)...)
-		r.power(work, &plan, there.Access, wanted, &resp.Diagnostics)
+		// It is on: its SSH has just answered.
+		if plan.PowerState = types.StringValue(powerOn); wanted.ValueString() == powerOff {
+			r.power(work, &plan, there.Access, wanted, &resp.Diagnostics)
+		}
 		save()
 		return
 	}

@@ -27,6 +27,7 @@ type Options struct {
 	Doubt   time.Duration // the same where the answer said neither yes nor no; 20 s
 	Grace   time.Duration // for an operating system to shut down; 90 s
 	Retry   time.Duration // before the first repeat of a request; doubles, three times; 1 s
+	Keep    time.Duration // a connection for the conversation after the one that ended; 2 s
 
 	Console time.Duration // to open a serial console, all told; 20 s
 	Prompt  time.Duration // for a BMC's command line to ask for a command; 5 s
@@ -45,6 +46,7 @@ func (o Options) withDefaults() Options {
 		{&o.Doubt, 20 * time.Second},
 		{&o.Grace, 90 * time.Second},
 		{&o.Retry, time.Second},
+		{&o.Keep, 2 * time.Second},
 		{&o.Console, 20 * time.Second},
 		{&o.Prompt, 5 * time.Second},
 		{&o.Entry, 1500 * time.Millisecond},
@@ -56,9 +58,11 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Connector opens conversations with Redfish BMCs. It holds nothing between them.
+// Connector opens conversations with Redfish BMCs. Between them it holds connections,
+// for seconds.
 type Connector struct {
 	options Options
+	shelf   shelf
 }
 
 var _ core.Connector = (*Connector)(nil)
@@ -73,23 +77,35 @@ func New(o Options) *Connector { return &Connector{options: o.withDefaults()} }
 // e.URL is https://host[:port], and where a BMC serves several systems the path of
 // the one meant: https://host/redfish/v1/Systems/2.
 func (c *Connector) Connect(ctx context.Context, e core.Endpoint, password string, fence core.Fence) (core.BMC, error) {
-	b, err := c.converse(e, password, fence)
+	b, err := c.prepare(e, password)
 	if err != nil {
 		return nil, err
 	}
 	leave, err := turns.take(ctx, b.at.key)
 	if err != nil {
-		b.Close()
 		return nil, &core.Error{Op: opConnect, Kind: core.Busy, Err: fmt.Errorf("BMC %s: another job of this process speaks to it: %w", b.at.base, err), Hint: "try again"}
 	}
 	b.leave = leave
+	if err := b.pickUp(e.User, password, fence); err != nil {
+		leave()
+		return nil, err
+	}
 	return b, nil
 }
 
 const opConnect = "connect to BMC"
 
 // converse begins a conversation that has no turn: it only reads.
-func (c *Connector) converse(e core.Endpoint, password string, fence core.Fence) (*conversation, error) {
+func (c *Connector) converse(e core.Endpoint, password string) (*conversation, error) {
+	b, err := c.prepare(e, password)
+	if err != nil {
+		return nil, err
+	}
+	return b, b.pickUp(e.User, password, nil)
+}
+
+// prepare checks the endpoint.
+func (c *Connector) prepare(e core.Endpoint, password string) (*conversation, error) {
 	const op = opConnect
 	at, err := parseAddress(e.URL)
 	if err != nil {
@@ -108,26 +124,35 @@ func (c *Connector) converse(e core.Endpoint, password string, fence core.Fence)
 		at:      at,
 		scrub:   scrubber(e.User, password),
 		links:   maps.Clone(e.Links),
-		latest:  newLatest(),
+		shelf:   &c.shelf,
+		key:     shelfKey(at, e.TLS),
+		trust:   config,
 		leave:   func() {},
 	}
 	if b.links == nil {
 		b.links = map[string]string{}
 	}
 	b.manners = mannersOf(b.links[factVendor], b.links[factModel], b.links[factFirmware])
-	b.wire = newTransport(config, c.options.Request, b.latest)
-	if b.api, err = newClient(b, e.User, password, fence); err != nil {
-		b.Close()
-		return nil, invalid(op, fmt.Errorf("BMC %s: %w", at.base, err), "")
-	}
 	return b, nil
+}
+
+// pickUp takes a wire, and is the last thing before a conversation begins.
+func (b *conversation) pickUp(user, password string, fence core.Fence) (err error) {
+	if b.wire = b.shelf.take(b.key); b.wire == nil {
+		b.wire = newWire(b.trust, b.options.Request, newLatest())
+	}
+	if b.api, err = newClient(b, user, password, fence); err != nil {
+		b.wire.close()
+		return invalid(opConnect, fmt.Errorf("BMC %s: %w", b.at.base, err), "")
+	}
+	return nil
 }
 
 // newClient stacks gofish on go-retryablehttp on the gate.
 func newClient(b *conversation, user, password string, fence core.Fence) (*gofish.APIClient, error) {
 	retry := &retryablehttp.Client{
 		HTTPClient: &http.Client{
-			Transport:     &gate{next: b.wire, at: b.at, fence: fence, latest: b.latest},
+			Transport:     &gate{next: b.wire, at: b.at, fence: fence, latest: b.wire.latest},
 			Timeout:       b.options.Request,
 			CheckRedirect: followReads,
 		},

@@ -177,7 +177,7 @@ func (c *Connector) Console(ctx context.Context, e core.Endpoint, password strin
 // atConsole does something where the console is known to be. Where that place is from
 // an earlier conversation and nobody answers there, the BMC is asked once more.
 func (c *Connector) atConsole(ctx context.Context, e core.Endpoint, password string, do func(context.Context, line) error) error {
-	b, err := c.converse(e, password, nil)
+	b, err := c.converse(e, password)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,8 +23,10 @@ type conversation struct {
 	options Options
 	at      address
 	scrub   func(string) string // takes the password out of what the BMC says
-	wire    *http.Transport
-	latest  *latest
+	wire    *wire
+	shelf   *shelf // where the wire goes in the end
+	key     string // of its place there
+	trust   *tls.Config
 	api     *gofish.APIClient
 	leave   func()
 
@@ -41,14 +44,14 @@ func (b *conversation) Links() map[string]string {
 	return maps.Clone(b.links)
 }
 
-// Close closes the wire itself: the idle connections of a client stacked on
-// others are out of its reach.
+// Close lets go of the wire itself: the idle connections of a client stacked on others
+// are out of its reach.
 func (b *conversation) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.closed {
 		b.closed = true
-		b.wire.CloseIdleConnections()
+		b.shelf.put(b.key, b.wire, b.options.Keep)
 		b.leave()
 	}
 	return nil

@@ -20,11 +20,11 @@ const maxBody = 8 << 20
 // dialTimeout is short: TCP itself repeats a lost packet within it.
 const dialTimeout = 10 * time.Second
 
-// newTransport is the wire of one conversation: one connection, since requests go
-// one after the other. Proxies of the environment are for the web, not for BMCs.
-func newTransport(config *tls.Config, request time.Duration, l *latest) *http.Transport {
+// newWire is for one conversation at a time: one connection, since requests go one
+// after the other. Proxies of the environment are for the web, not for BMCs.
+func newWire(config *tls.Config, request time.Duration, l *latest) *wire {
 	dialer := &net.Dialer{Timeout: min(dialTimeout, request)}
-	return &http.Transport{
+	return &wire{latest: l, Transport: &http.Transport{
 		TLSClientConfig: config,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
@@ -38,7 +38,7 @@ func newTransport(config *tls.Config, request time.Duration, l *latest) *http.Tr
 		DisableCompression: true,
 		// Not Close's business alone: a process may be stopped between two verbs.
 		IdleConnTimeout: 10 * time.Second,
-	}
+	}}
 }
 
 // gate is the last thing that a request passes, also a repeated or redirected one.

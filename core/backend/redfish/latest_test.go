@@ -30,7 +30,7 @@ func TestNothingIsWrittenAfterASuspend(t *testing.T) {
 		}
 		clock := newLatest()
 		wall := clock.wall
-		wire := newTransport(bmc.Client().Transport.(*http.Transport).TLSClientConfig, time.Minute, clock)
+		wire := newWire(bmc.Client().Transport.(*http.Transport).TLSClientConfig, time.Minute, clock)
 		defer wire.CloseIdleConnections()
 		suspended := false
 		client := &http.Client{Transport: &gate{next: wire, at: at, latest: clock, fence: func(context.Context) (time.Time, error) {

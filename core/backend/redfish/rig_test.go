@@ -200,10 +200,14 @@ func (r *rig) connect(fence core.Fence) core.BMC {
 	return b
 }
 
-// enrolled is connect with the links known, and the traffic counted from there.
+// enrolled is connect with the links known, by another process, and the traffic counted
+// from there.
 func (r *rig) enrolled() core.BMC {
 	r.t.Helper()
-	b := r.connect(nil)
+	b, err := newConnector().Connect(r.t.Context(), r.endpoint, password, nil)
+	if err != nil {
+		r.t.Fatalf("connect: %v", err)
+	}
 	if _, err := b.Inspect(r.t.Context()); err != nil {
 		r.t.Fatalf("inspect: %v", err)
 	}
