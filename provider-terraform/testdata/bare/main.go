@@ -18,6 +18,8 @@ import (
 	"github.com/metalpool/metalpool/provider-terraform/provider"
 )
 
+// bare is the provider with a machine that does nothing. Its other resources are there
+// for their schemas.
 type bare struct{ framework.Provider }
 
 func (bare) Configure(context.Context, framework.ConfigureRequest, *framework.ConfigureResponse) {}
@@ -25,7 +27,13 @@ func (bare) Configure(context.Context, framework.ConfigureRequest, *framework.Co
 func (b bare) Resources(ctx context.Context) []func() resource.Resource {
 	var all []func() resource.Resource
 	for _, real := range b.Provider.Resources(ctx) {
-		all = append(all, func() resource.Resource { return machine{real().(shaped)} })
+		var is resource.MetadataResponse
+		real().Metadata(ctx, resource.MetadataRequest{ProviderTypeName: "metalpool"}, &is)
+		if is.TypeName == "metalpool_machine" {
+			all = append(all, func() resource.Resource { return machine{real().(shaped)} })
+		} else {
+			all = append(all, real)
+		}
 	}
 	return all
 }
