@@ -40,6 +40,7 @@ func TestConsole(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2)
 	w := r.newWork(t, machineBlock("web-1")+consoleBlock)
+	w.settings = append(w.settings, "TF_LOG=trace", "TF_LOG_PATH="+filepath.Join(w.dir, "trace.log"))
 	w.apply(t)
 	read := func(name string) string {
 		t.Helper()
@@ -53,8 +54,10 @@ func TestConsole(t *testing.T) {
 	if seen := read("console.log"); !strings.Contains(seen, printed) || strings.Count(seen, "\n") > 20 || strings.ContainsAny(seen, "\r\x1b") {
 		t.Errorf("the console has shown %q", seen)
 	}
-	if strings.Contains(read("terraform.tfstate"), printed) {
-		t.Error("what a console has shown is in the state")
+	for _, name := range []string{"terraform.tfstate", "trace.log"} {
+		if strings.Contains(read(name), printed) {
+			t.Errorf("what a console has shown is in %s", name)
+		}
 	}
 	fails := func(config, says string) {
 		t.Helper()

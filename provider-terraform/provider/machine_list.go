@@ -77,19 +77,25 @@ func (*allocationList) ListResourceConfigSchema(_ context.Context, _ list.ListRe
 
 // List implements list.ListResource.
 func (l *machineList) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
-	stream.Results = l.pool.results(ctx, req, func(m core.Machine) bool { return !apart(m) }, func(there core.Machine, times timeouts.Value) (any, diag.Diagnostics) {
-		return pointed(broughtMachine(ctx, there, times))
+	machines, diags := l.pool.listed(ctx, req, func(m core.Machine) bool { return !apart(m) })
+	stream.Results = results(ctx, req, machines, diags, func(there core.Machine, times timeouts.Value) (entry, diag.Diagnostics) {
+		m, diags := broughtMachine(ctx, there, times)
+		return machineEntry(there, &m), diags
 	})
 }
 
 // List implements list.ListResource.
 func (l *allocationList) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
-	stream.Results = l.pool.results(ctx, req, apart, func(there core.Machine, times timeouts.Value) (any, diag.Diagnostics) {
-		return pointed(broughtAllocation(ctx, there, times))
+	machines, diags := l.pool.listed(ctx, req, apart)
+	stream.Results = results(ctx, req, machines, diags, func(there core.Machine, times timeouts.Value) (entry, diag.Diagnostics) {
+		m, diags := broughtAllocation(ctx, there, times)
+		return machineEntry(there, &m), diags
 	})
 }
 
-func pointed[T any](m T, diags diag.Diagnostics) (any, diag.Diagnostics) { return &m, diags }
+func machineEntry(there core.Machine, model any) entry {
+	return entry{name: there.Owner + "/" + there.Name, identity: machineIdentity{ID: types.StringValue(string(there.ID))}, model: model}
+}
 
 // apart reports whether a machine is in two resources, or is to be.
 func apart(m core.Machine) bool {
@@ -97,59 +103,25 @@ func apart(m core.Machine) bool {
 	return marked || m.State == core.Allocated
 }
 
-// results are the machines that a list asks for and that are meant, by their names.
-func (p *pool) results(ctx context.Context, req list.ListRequest, meant func(core.Machine) bool, model func(core.Machine, timeouts.Value) (any, diag.Diagnostics)) func(func(list.ListResult) bool) {
-	var (
-		m      machinesModel
-		labels map[string]string
-		filter = core.AllocationFilter{States: heldStates}
-	)
+// listed are the machines that a list asks for and that are meant, by their names.
+func (p *pool) listed(ctx context.Context, req list.ListRequest, meant func(core.Machine) bool) ([]core.Machine, diag.Diagnostics) {
+	var m machinesModel
 	diags := req.Config.Get(ctx, &m)
+	filter := core.AllocationFilter{Owner: cmp.Or(m.Owner.ValueString(), p.owner), Pool: m.Pool.ValueString(), States: heldStates}
 	if !m.States.IsNull() {
 		filter.States = nil
 		diags.Append(m.States.ElementsAs(ctx, &filter.States, false)...)
 	}
-	if !m.Labels.IsNull() {
-		diags.Append(m.Labels.ElementsAs(ctx, &labels, false)...)
-	}
+	labels, d := labelsOf(ctx, m.Labels)
+	diags.Append(d...)
 	if diags.HasError() {
-		return list.ListResultsStreamDiagnostics(diags)
+		return nil, diags
 	}
-	filter.Owner, filter.Pool = cmp.Or(m.Owner.ValueString(), p.owner), m.Pool.ValueString()
 	machines, err := p.Machines(ctx, filter)
 	if err != nil {
 		fault(&diags, err, path.Empty())
-		return list.ListResultsStreamDiagnostics(diags)
 	}
-	machines = slices.DeleteFunc(machines, func(m core.Machine) bool { return !meant(m) || !hasLabels(m, labels) })
-	slices.SortFunc(machines, func(a, b core.Machine) int { return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Name, b.Name)) })
-	if req.Limit > 0 && int64(len(machines)) > req.Limit {
-		machines = machines[:req.Limit]
-	}
-	return func(push func(list.ListResult) bool) {
-		for _, there := range machines {
-			result := req.NewListResult(ctx)
-			result.DisplayName = there.Owner + "/" + there.Name
-			result.Diagnostics.Append(result.Identity.Set(ctx, machineIdentity{ID: types.StringValue(string(there.ID))})...)
-			if req.IncludeResource {
-				var times timeouts.Value
-				result.Diagnostics.Append(result.Resource.GetAttribute(ctx, path.Root("timeouts"), &times)...)
-				value, diags := model(there, times)
-				result.Diagnostics.Append(diags...)
-				result.Diagnostics.Append(result.Resource.Set(ctx, value)...)
-			}
-			if !push(result) {
-				return
-			}
-		}
-	}
-}
-
-func hasLabels(m core.Machine, labels map[string]string) bool {
-	for key, value := range labels {
-		if there, has := m.Labels[key]; !has || there != value {
-			return false
-		}
-	}
-	return true
+	machines = slices.DeleteFunc(machines, func(m core.Machine) bool { return !meant(m) || !hasLabels(m.Labels, labels) })
+	slices.SortFunc(machines, func(a, b core.Machine) int { return cmp.Compare(a.Name, b.Name) })
+	return machines, diags
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -244,10 +245,17 @@ func (r *nodeResource) ImportState(ctx context.Context, req resource.ImportState
 		nodeFault(&resp.Diagnostics, err)
 		return
 	}
-	// Whoever put it to use has said yes to its erase.
-	m := inventoryModel{Labels: types.MapNull(textType), Erase: types.BoolValue(n.State != core.Quarantined)}
-	resp.Diagnostics.Append(resp.State.GetAttribute(ctx, path.Root("timeouts"), &m.Timeouts)...)
-	resp.Diagnostics.Append(m.fill(ctx, n)...)
+	var times timeouts.Value
+	resp.Diagnostics.Append(resp.State.GetAttribute(ctx, path.Root("timeouts"), &times)...)
+	m, diags := broughtNode(ctx, n, times)
+	resp.Diagnostics.Append(diags...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, nameIdentity{m.Name})...)
+}
+
+// broughtNode is a node that Terraform did not enroll, as an import and a list have it.
+func broughtNode(ctx context.Context, n core.Node, times timeouts.Value) (inventoryModel, diag.Diagnostics) {
+	// Whoever put it to use has said yes to its erase.
+	m := inventoryModel{Labels: types.MapNull(textType), Erase: types.BoolValue(n.State != core.Quarantined), Timeouts: times}
+	return m, m.fill(ctx, n)
 }

@@ -147,7 +147,7 @@ func (p *metal) EphemeralResources(context.Context) []func() ephemeral.Ephemeral
 
 // ListResources implements provider.ProviderWithListResources.
 func (p *metal) ListResources(context.Context) []func() list.ListResource {
-	return []func() list.ListResource{newMachineList, newAllocationList}
+	return []func() list.ListResource{newMachineList, newAllocationList, newNodeList}
 }
 
 // Actions implements provider.ProviderWithActions.
