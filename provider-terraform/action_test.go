@@ -21,9 +21,9 @@ func TestActions(t *testing.T) {
 	w.apply(t)
 	made := r.named(t, "web-1")
 	e, s := r.engine(t), r.speak(t)
-	does := func(kind string, set map[string]any, tells string) {
+	does := func(m core.Machine, kind string, set map[string]any, tells string) {
 		t.Helper()
-		set["machine_id"] = string(made.ID)
+		set["machine_id"] = string(m.ID)
 		fine(t, nil, s.plan(t, kind, set))
 		told, diags := s.invoke(t, kind, set)
 		fine(t, nil, diags)
@@ -35,32 +35,55 @@ func TestActions(t *testing.T) {
 		verb string
 		want core.PowerState
 	}{{"off", core.PowerOff}, {"on", core.PowerOn}, {"shutdown", core.PowerOff}, {"restart", core.PowerOn}} {
-		does("metalpool_power", map[string]any{"power": c.verb}, "power: "+c.verb)
+		does(made, "metalpool_power", map[string]any{"power": c.verb}, "power: "+c.verb)
 		if is, err := e.Power(t.Context(), made.ID); err != nil || is != c.want {
 			t.Errorf("after %s the power is %s: %v", c.verb, is, err)
 		}
 	}
 
+	apart := r.newWork(t, allocationBlock("db-1")+deploymentBlock())
+	apart.apply(t)
+	does(r.named(t, "db-1"), "metalpool_redeploy", map[string]any{}, "ssh")
+	apart.unchanged(t)
+	apart.destroy(t)
+
 	before := made
 	for range 2 { // each is a deploy of its own
-		does("metalpool_redeploy", map[string]any{"user_data": "#cloud-config\n"}, string(made.Node)+": ")
+		does(made, "metalpool_redeploy", map[string]any{"user_data": "#cloud-config\n"}, string(made.Node)+": ")
 		after := r.named(t, "web-1")
 		if after.ID != made.ID || after.Node != made.Node || after.Image != made.Image || after.State != core.Deployed || slices.Equal(after.Access.HostKeys, before.Access.HostKeys) {
 			t.Errorf("the redeploy made\n%+v of\n%+v", after, before)
 		}
 		before = after
 	}
-	if out := w.run(t, "plan", "-no-color"); !strings.Contains(out, "No changes") {
-		t.Errorf("the plan after the redeploy:\n%s", out)
-	}
+	w.unchanged(t)
 
 	set := map[string]any{"deletion_protection": false, "wait_clean": true}
-	does("metalpool_release", set, "erase")
-	does("metalpool_release", set, "") // as where the first was cut off
+	does(made, "metalpool_release", set, "erase")
+	does(made, "metalpool_release", set, "") // as where the first was cut off
 	if out := w.run(t, "plan", "-no-color"); !strings.Contains(out, "was given up") || !strings.Contains(out, "1 to add") {
 		t.Errorf("the plan after the release:\n%s", out)
 	}
 	r.givenBack(t)
+}
+
+// unchanged checks that there is nothing to apply.
+func (w *work) unchanged(t *testing.T) {
+	t.Helper()
+	if out := w.run(t, "plan", "-no-color"); !strings.Contains(out, "No changes") {
+		t.Errorf("the plan:\n%s", out)
+	}
+}
+
+// failedAction has a redeploy fail that no resource asked for.
+func failedAction(t *testing.T, w *work, name string, node core.NodeID) {
+	w.apply(t)
+	before, _ := w.r.machine(t, name)
+	w.r.wear(t, node)
+	_, diags := w.r.speak(t).invoke(t, "metalpool_redeploy", map[string]any{"machine_id": string(before.ID)})
+	against(t, "the redeploy", diags, []string{"medium error", "Node: " + string(node), "Phase: ", "the next apply of its resource deploys it again"})
+	w.r.mend(t, node)
+	w.mended(t, name, before)
 }
 
 // TestActionsRefuse asks for what must not be done: in the plan where that is known

@@ -34,6 +34,7 @@ func TestFaults(t *testing.T) {
 		{"lost state is told how to import", lostState},
 		{"failed deploy is replaced", failedDeploy},
 		{"failed redeploy is finished", failedRedeploy},
+		{"failed redeploy by an action is finished", failedAction},
 		{"another pool is no proof of a loss", anotherPool},
 		{"no server leaves nothing behind", noServer},
 	}
