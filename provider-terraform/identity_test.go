@@ -29,7 +29,7 @@ func identifies(t *testing.T, identity *tfprotov6.ResourceIdentityData, name, va
 }
 
 // TestImportByIdentity speaks the protocol itself: terraform can do this since 1.12.
-// The machine was made without Terraform.
+// What is imported was made without Terraform.
 func TestImportByIdentity(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)
@@ -40,21 +40,33 @@ func TestImportByIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := r.speak(t)
-	imported, err := server.ImportResourceState(ctx, &tfprotov6.ImportResourceStateRequest{TypeName: "metalpool_machine", Identity: identified(t, "id", string(made.ID))})
-	fine(t, err, imported.Diagnostics)
-	if len(imported.ImportedResources) != 1 {
-		t.Fatalf("%d machines were imported", len(imported.ImportedResources))
-	}
-	one := imported.ImportedResources[0]
-	read, err := server.ReadResource(ctx, &tfprotov6.ReadResourceRequest{TypeName: "metalpool_machine", CurrentState: one.State, Private: one.Private, CurrentIdentity: one.Identity})
-	fine(t, err, read.Diagnostics)
-	got := texts(t, server.schemas.ResourceSchemas["metalpool_machine"], read.NewState)
-	for name, want := range map[string]string{"id": "dm-1", "owner": "ann", "name": "db-1", "state": "Deployed", "power_state": "on", "image": "lab", "hostname": "db-1"} {
-		if got[name] != want {
-			t.Errorf("%s is %q, want %q", name, got[name], want)
+	for _, c := range []struct {
+		kind, name, value string
+		want              map[string]string
+	}{
+		{"metalpool_machine", "id", "dm-1", map[string]string{"id": "dm-1", "owner": "ann", "name": "db-1", "state": "Deployed", "power_state": "on", "image": "lab", "hostname": "db-1"}},
+		{"metalpool_allocation", "id", "dm-1", map[string]string{"id": "dm-1", "owner": "ann", "name": "db-1", "node": string(made.Node)}},
+		{"metalpool_deployment", "id", "dm-1", map[string]string{"allocation_id": "dm-1", "image": "lab", "hostname": "db-1", "node": string(made.Node)}},
+		{"metalpool_node", "name", string(made.Node), map[string]string{"id": string(made.Node), "state": "Deployed"}},
+		{"metalpool_pool", "name", "default", map[string]string{"default_image": "lab"}},
+		{"metalpool_image", "name", "lab", map[string]string{"user": "debian", "source": r.image("lab")}},
+	} {
+		imported, err := server.ImportResourceState(ctx, &tfprotov6.ImportResourceStateRequest{TypeName: c.kind, Identity: identified(t, c.name, c.value)})
+		fine(t, err, imported.Diagnostics)
+		if len(imported.ImportedResources) != 1 {
+			t.Fatalf("%d of %s were imported", len(imported.ImportedResources), c.kind)
 		}
-	}
-	if !identifies(t, read.NewIdentity, "id", "dm-1") {
-		t.Errorf("its identity is %q", read.NewIdentity.IdentityData.MsgPack)
+		one := imported.ImportedResources[0]
+		read, err := server.ReadResource(ctx, &tfprotov6.ReadResourceRequest{TypeName: c.kind, CurrentState: one.State, Private: one.Private, CurrentIdentity: one.Identity})
+		fine(t, err, read.Diagnostics)
+		got := texts(t, server.schemas.ResourceSchemas[c.kind], read.NewState)
+		for name, want := range c.want {
+			if got[name] != want {
+				t.Errorf("%s of %s is %q, want %q", name, c.kind, got[name], want)
+			}
+		}
+		if !identifies(t, read.NewIdentity, c.name, c.value) {
+			t.Errorf("the identity of %s is %q", c.kind, read.NewIdentity.IdentityData.MsgPack)
+		}
 	}
 }

@@ -183,11 +183,13 @@ func TestImages(t *testing.T) {
 		refused(image(`source_wo = "x"`, `user = "debian"`), `sha256`),
 		resource.TestStep{
 			PreConfig: func() {
-				if _, err := e.AddImage(t.Context(), core.Image{Name: "other", Source: r.image("lab"), Arch: "amd64", User: "ann"}, nil); err != nil {
-					t.Error(err)
+				for name, user := range map[string]string{"other": "ann", "twin": "debian"} {
+					if _, err := e.AddImage(t.Context(), core.Image{Name: name, Source: r.image("lab"), Arch: "amd64", User: user}, nil); err != nil {
+						t.Error(err)
+					}
 				}
 			},
-			Config: image(lab, same, `user = "debian"`),
+			Config: image(lab, same, `user = "debian"`) + block("metalpool_image.twin", `name = "twin"`, lab, `user = "debian"`),
 		},
 		fails(image(lab, same, `user = "debian"`)+block("metalpool_image.other", `name = "other"`, lab, `user = "debian"`), `Add image other: exists.*another user.*terraform import ADDRESS other`),
 		fails(image(lab, same, `user = "debian"`)+block("metalpool_image.none", `name = "none"`, lab, fmt.Sprintf("sha256 = %q", strings.Repeat("0", 64)), `user = "debian"`), `Examine image none: invalid.*source.*its SHA-256 is `+digest),

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -79,9 +80,9 @@ func (r *imageResource) Create(ctx context.Context, req resource.CreateRequest, 
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	asked := plan.image(config)
-	if there, err := r.pool.Image(ctx, asked.Name); err == nil && (there.User != asked.User || there.Arch != asked.Arch || there.Source != asked.Source) {
+	if there, err := r.pool.Image(ctx, asked.Name); err == nil && !asListed(there, asked) {
 		taken(&resp.Diagnostics, &core.Error{
-			Op: "add image " + asked.Name, Kind: core.Exists, Err: errors.New("it is there with another user, architecture or source"), Hint: "choose another name",
+			Op: "add image " + asked.Name, Kind: core.Exists, Err: errors.New("it is there with another user, architecture, boot or source"), Hint: "choose another name",
 		}, asked.Name)
 		return
 	}
@@ -97,6 +98,12 @@ func (r *imageResource) Create(ctx context.Context, req resource.CreateRequest, 
 	plan.fill(added)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, nameIdentity{plan.Name})...)
+}
+
+// asListed reports whether an image is noted as it is asked for. Its content is compared
+// when it is added.
+func asListed(there, asked core.Image) bool {
+	return there.User == asked.User && there.Arch == asked.Arch && there.Source == asked.Source && cmp.Or(there.Boot, core.Kexec) == asked.Boot
 }
 
 // Read asks the catalogue; the file is not read.
