@@ -50,7 +50,7 @@ func TestNodes(t *testing.T) {
 	}
 	var sealed core.Sealed
 	labels := `labels = { rack = "r1" }`
-	inRack := node(labels, `bmc_password_wo_version = 2`, `boot = "reboot"`, fmt.Sprintf(`network = { ports = ["02:00:00:00:00:01"], address = "2001:DB8::7/64", dns = ["2001:db8::1"] }`))
+	inRack := node(labels, `bmc_password_wo_version = 2`, `boot = "reboot"`, `network = { ports = ["02:00:00:00:00:01"], address = "2001:DB8::7/64", dns = ["2001:db8::1"] }`)
 	used := node(`erase = true`, `wait_clean = true`)
 	steps := []resource.TestStep{
 		{
