@@ -167,14 +167,19 @@ func (w *work) fence(ctx context.Context) (until time.Time, err error) {
 	return until, err
 }
 
-// commit writes while the lease is ours, or not at all.
+// commit writes while the lease is ours, or not at all. Where the work was ended
+// meanwhile, the error is why.
 func (w *work) commit(ctx context.Context, fn func(tx Tx) error) error {
-	return w.e.store.Update(ctx, func(tx Tx) error {
+	err := w.e.store.Update(ctx, func(tx Tx) error {
 		if err := w.holds(tx); err != nil {
 			return err
 		}
 		return fn(tx)
 	})
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // end gives everything back: media, conversation and, if it is still ours, the
