@@ -85,7 +85,7 @@ func (w *work) try(ctx context.Context, s step) error {
 	defer cancel()
 	w.waiting = waiting{began: time.Now()}
 	until, _ := bounded.Deadline() // that of the whole deploy may be sooner
-	w.say(s.name, "at most %s", time.Until(until).Round(time.Second))
+	w.say(s.name, "at most %s", FormatDuration(time.Until(until).Round(time.Second)))
 	var last error
 	for {
 		err := s.do(bounded, w)
@@ -124,7 +124,7 @@ func (w *work) late(s step, kind Kind, limit time.Duration, err error) error {
 			late.Hint = own.Hint + "; or " + late.Hint
 		}
 	}
-	late.Err = fmt.Errorf("not done within %s: %w", limit, late.Err)
+	late.Err = fmt.Errorf("not done within %s: %w", FormatDuration(limit), late.Err)
 	return &late
 }
 

@@ -72,11 +72,11 @@ func TestTheStoryOfAStuckStep(t *testing.T) {
 		"its BMC does not answer": {
 			func(s *enginetest.Server) {
 				s.Fail(enginetest.Fault{Op: "insert", Err: enginetest.ErrUnreachable, Times: -1})
-			}, "boot ramdisk", "trying again: " + enginetest.ErrUnreachable.Error(), "24m0s"},
+			}, "boot ramdisk", "trying again: " + enginetest.ErrUnreachable.Error(), "24m"},
 		"another host key": {
 			func(s *enginetest.Server) {
 				s.ShowSSH(core.SSHLook{Sign: core.KeyShown, Key: "ssh-ed25519 OTHER"})
-			}, "ssh", "shows another host key than was made for this machine: ssh-ed25519 OTHER", "20m0s"},
+			}, "ssh", "shows another host key than was made for this machine: ssh-ed25519 OTHER", "20m"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

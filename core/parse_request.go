@@ -329,6 +329,21 @@ func ParseDuration(what, s string) (time.Duration, error) {
 	return d, nil
 }
 
+// FormatDuration writes a length of time as ParseDuration reads it and people write it:
+// "40m", where Go says "40m0s". 0 is empty.
+func FormatDuration(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	text := d.String()
+	for _, zeros := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zeros) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
 func splitNeeds(s string) []string {
 	if strings.TrimSpace(s) == "" {
 		return nil

@@ -30,7 +30,7 @@ func (p Pool) Validate() error {
 	case p.EraseMinimum != NotErased && p.EraseMinimum.Rank() == 0:
 		return bad("use clear or purge", "%q is no erase class", p.EraseMinimum)
 	case p.Timeouts.Kexec >= p.Timeouts.OrDefaults().SSH:
-		return bad("make it shorter, or that of ssh longer", "the kexec timeout of %s is not within that of ssh, %s", p.Timeouts.Kexec, p.Timeouts.OrDefaults().SSH)
+		return bad("make it shorter, or that of ssh longer", "the kexec timeout of %s is not within that of ssh, %s", FormatDuration(p.Timeouts.Kexec), FormatDuration(p.Timeouts.OrDefaults().SSH))
 	case !slices.Contains([]ManagementPolicy{"", ManageNever, ManageDeploy, ManageAlways}, p.ManagementKey):
 		return bad("say never, deploy or always", "%q is no use of a management key", p.ManagementKey)
 	case p.Quota < 0:

@@ -93,7 +93,7 @@ func TestPools(t *testing.T) {
 			},
 			Config: strict, ConfigPlanChecks: does(ci, plancheck.ResourceActionCreate),
 		},
-		refused(block(ci, `name = "ci"`, `phase_timeouts = { kexec = "1h" }`), `kexec timeout of 1h0m0s is not within that of ssh`),
+		refused(block(ci, `name = "ci"`, `phase_timeouts = { kexec = "1h" }`), `kexec timeout of 1h is not within that of ssh`),
 		refused(block(ci, `name = "not a name"`), `cannot name a pool`),
 		refused(block(ci, `name = "ci"`, `phase_timeouts = { ssh = "long" }`), `30m`),
 		fails(block(ci, `name = "ci"`, `default_image = "nosuch"`), `Find image nosuch: not found.*default_image.*catalogue is empty`),

@@ -125,7 +125,7 @@ func (a *app) showPool(ctx context.Context, e *core.Engine, name string, o outpu
 	counts := p.Timeouts.OrDefaults()
 	set := timeoutRows(&p.Timeouts)
 	for i, row := range timeoutRows(&counts) {
-		s.line("Timeouts", words(row.name, span(*row.value), either(*set[i].value == 0, "(default)", "")))
+		s.line("Timeouts", words(row.name, core.FormatDuration(*row.value), either(*set[i].value == 0, "(default)", "")))
 	}
 	return s.print(a.out)
 }
@@ -245,7 +245,7 @@ func defaultTimeouts() string {
 	defaults := core.Timeouts{}.OrDefaults()
 	var b strings.Builder
 	for _, row := range timeoutRows(&defaults) {
-		fmt.Fprintf(&b, "  %-9s %4s  %s\n", row.name, span(*row.value), row.about)
+		fmt.Fprintf(&b, "  %-9s %4s  %s\n", row.name, core.FormatDuration(*row.value), row.about)
 	}
 	return b.String()
 }
@@ -267,5 +267,5 @@ func setTimeouts(t *core.Timeouts, texts map[string]string) error {
 }
 
 func viewTimeouts(t core.Timeouts) timeoutsView {
-	return timeoutsView{span(t.Power), span(t.CheckIn), span(t.Write), span(t.SSH), span(t.Kexec), span(t.Erase)}
+	return timeoutsView{core.FormatDuration(t.Power), core.FormatDuration(t.CheckIn), core.FormatDuration(t.Write), core.FormatDuration(t.SSH), core.FormatDuration(t.Kexec), core.FormatDuration(t.Erase)}
 }

@@ -88,7 +88,7 @@ func fill(ctx context.Context, path string) error {
 	web.Moves = []core.NodeID{"r1-n4"}
 	web.Login = &core.LoginKey{Private: secret, Public: "ssh-ed25519 BBBB metalpool-management-m-web"}
 	db := machine("m-db", "bob@desk", "db-1", core.Failed, "r2-n2")
-	db.Reason = "ssh: timeout: not done within 20m0s"
+	db.Reason = "ssh: timeout: not done within 20m"
 	old := machine("m-old", "alice@desk", "web-0", core.Released, "")
 	old.EndedAt, old.Reason = clock, "released by alice@desk/1"
 

@@ -18,7 +18,7 @@ func TestInterrupted(t *testing.T) {
 	signal := errors.New("interrupt signal received")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	failed := &core.Error{Op: "deploy", Kind: core.Backend, Err: errors.New("the disk is gone")}
-	if err := interrupted(ctx, failed); err != error(failed) {
+	if err := interrupted(ctx, failed); !errors.Is(err, failed) || err.Error() != failed.Error() {
 		t.Errorf("without Ctrl-C: %v", err)
 	}
 	cancel(signal)

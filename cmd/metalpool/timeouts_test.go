@@ -20,10 +20,10 @@ func TestDefaultTimeoutsAreDocumented(t *testing.T) {
 		if row.about == "" || *row.value == 0 {
 			t.Errorf("%s has no default or is not explained", row.name)
 		}
-		if !strings.Contains(help, span(*row.value)+"  "+row.about) {
-			t.Errorf("help does not say that %s is %s", row.name, span(*row.value))
+		if !strings.Contains(help, core.FormatDuration(*row.value)+"  "+row.about) {
+			t.Errorf("help does not say that %s is %s", row.name, core.FormatDuration(*row.value))
 		}
-		if want := "| `" + row.name + "` | " + span(*row.value) + " |"; !strings.Contains(string(docs), want) {
+		if want := "| `" + row.name + "` | " + core.FormatDuration(*row.value) + " |"; !strings.Contains(string(docs), want) {
 			t.Errorf("docs/timeouts.md has no row %s", want)
 		}
 	}

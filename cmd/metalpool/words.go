@@ -42,20 +42,6 @@ func took(d time.Duration) string {
 	}
 }
 
-// span is a length of time as it is given: "40m", where Go says "40m0s". 0 is empty.
-func span(d time.Duration) string {
-	text := d.String()
-	switch {
-	case d == 0:
-		return ""
-	case strings.HasSuffix(text, "h0m0s"):
-		return strings.TrimSuffix(text, "0m0s")
-	case strings.HasSuffix(text, "m0s"):
-		return strings.TrimSuffix(text, "0s")
-	}
-	return text
-}
-
 // clock is a time where seconds matter and the day is known or shown apart.
 func clock(t time.Time) string { return t.Local().Format("15:04:05") }
 

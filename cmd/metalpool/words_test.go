@@ -25,7 +25,7 @@ func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "", time.Second: "1s", 40 * time.Minute: "40m", 48 * time.Hour: "48h", 90 * time.Minute: "1h30m", 10*time.Minute + time.Second: "10m1s", 100 * time.Minute: "1h40m",
 	} {
-		if got := span(d); got != want {
+		if got := core.FormatDuration(d); got != want {
 			t.Errorf("%s is %q, want %q", d, got, want)
 		}
 	}

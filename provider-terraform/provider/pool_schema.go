@@ -69,7 +69,7 @@ func (r *poolResource) Schema(_ context.Context, _ resource.SchemaRequest, resp 
 	for name, p := range phases {
 		limits[name] = schema.StringAttribute{
 			Optional: true, Validators: []validator.String{duration{}}, PlanModifiers: []planmodifier.String{duration{}},
-			MarkdownDescription: p.doc + "; by default `" + spanText(*p.limit(&defaults)) + "`.",
+			MarkdownDescription: p.doc + "; by default `" + core.FormatDuration(*p.limit(&defaults)) + "`.",
 		}
 	}
 	oneOf := func(value, doc string, words ...string) schema.StringAttribute {
@@ -145,7 +145,7 @@ func (m *policyModel) fill(p core.Pool) diag.Diagnostics {
 		written, _ := before[name].(types.String)
 		there := *phases[name].limit(&p.Timeouts)
 		if limit, err := core.ParseDuration(name, written.ValueString()); written.IsNull() || err != nil || limit != there {
-			written = textOf(spanText(there))
+			written = textOf(core.FormatDuration(there))
 		}
 		values[name] = written
 	}

@@ -92,20 +92,6 @@ func (duration) PlanModifyString(ctx context.Context, req planmodifier.StringReq
 	quantity[time.Duration]{read: read}.PlanModifyString(ctx, req, resp)
 }
 
-// spanText writes a length of time as people do: 40m. None is no text.
-func spanText(d time.Duration) string {
-	if d == 0 {
-		return ""
-	}
-	text := d.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = text[:len(text)-2]
-		}
-	}
-	return text
-}
-
 // ValidateString implements validator.String.
 func (duration) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
 	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
