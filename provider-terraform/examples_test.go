@@ -81,8 +81,8 @@ func TestWholeExamples(t *testing.T) {
 	}
 
 	w := r.example(t, "basic")
-	w.apply(t)
-	if m, _ := r.machine(t, "web-1"); m.State != core.Deployed || !strings.Contains(w.run(t, "output"), m.Access.Address) {
+	told := w.apply(t)
+	if m, _ := r.machine(t, "web-1"); m.State != core.Deployed || !strings.Contains(told, "debian@"+m.Access.Address) {
 		t.Errorf("basic leaves %+v", m)
 	}
 	still(w)

@@ -27,12 +27,12 @@ func TestPageExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// All in one configuration, since each look takes terraform and the provider anew.
 	valid := r.newWork(t, "")
 	valid.file(t, ".ssh/id_ed25519.pub", key)
 	valid.copy(t, pageExamples+"/provider/provider.tf", "provider.tf")
 	valid.file(t, "main.tf", valid.modules(t, "guides"))
 	valid.run(t, "get")
-	valid.run(t, "validate")
 	imports := []string{"import-by-string-id.tf"}
 	if valid.knowsIdentities(t) {
 		imports = append(imports, "import-by-identity.tf")
@@ -41,12 +41,12 @@ func TestPageExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range dirs {
-		for _, name := range imports {
-			valid.copy(t, filepath.Join(dir, "resource.tf"), "resource.tf")
-			valid.copy(t, filepath.Join(dir, name), "import.tf")
-			valid.run(t, "validate")
+	for _, name := range imports {
+		for _, dir := range dirs {
+			valid.copy(t, filepath.Join(dir, "resource.tf"), filepath.Base(dir)+".tf")
+			valid.copy(t, filepath.Join(dir, name), filepath.Base(dir)+"-import.tf")
 		}
+		valid.run(t, "validate")
 	}
 
 	page := r.newWork(t, "")
@@ -55,6 +55,7 @@ func TestPageExamples(t *testing.T) {
 	page.run(t, "validate")
 
 	w := r.newWork(t, "")
+	w.file(t, ".ssh/id_ed25519.pub", key)
 	w.write(t, w.modules(t, "resources", "data-sources", "ephemeral-resources", "functions"))
 	w.run(t, "get")
 	w.apply(t)

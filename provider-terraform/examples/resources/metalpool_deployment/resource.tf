@@ -1,8 +1,3 @@
-variable "ssh_key" {
-  type        = string
-  description = "Public key that may log in."
-}
-
 resource "metalpool_allocation" "build" {
   name = "build-1"
 }
@@ -10,7 +5,7 @@ resource "metalpool_allocation" "build" {
 # If this fails, the next apply deploys the same server anew.
 resource "metalpool_deployment" "build" {
   allocation_id = metalpool_allocation.build.id
-  ssh_keys      = [var.ssh_key]
+  ssh_keys      = [file("~/.ssh/id_ed25519.pub")]
   hostname      = "build"
 }
 
