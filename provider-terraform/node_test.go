@@ -96,6 +96,7 @@ func TestNodes(t *testing.T) {
 	steps = append(steps,
 		fails(node(`erase = true`, `pool = "nosuch"`), `Find pool nosuch: not found.*pool`),
 		refused(node(`erase = true`, `bmc_insecure = true`, `bmc_ca = "x"`), `bmc_ca`),
+		refused(block(n1, `bmc_url = "https://root:calvin@10.0.0.7"`, `bmc_password_wo = "x"`), `not the address of a BMC alone.*bmc_password_wo`),
 		refused(node(`network = { ports = ["02:00:00:00:00:01"], address = "10.0.0.7" }`), `10.0.0.7/24`),
 		resource.TestStep{
 			Config: node(`erase = true`, `bmc_insecure = true`), ConfigPlanChecks: does(n1, plancheck.ResourceActionUpdate),

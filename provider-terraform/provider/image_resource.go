@@ -79,7 +79,7 @@ func (r *imageResource) Create(ctx context.Context, req resource.CreateRequest, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	asked := plan.image(config)
+	asked := plan.image(config, core.Image{})
 	if there, err := r.pool.Image(ctx, asked.Name); err == nil && !asListed(there, asked) {
 		taken(&resp.Diagnostics, &core.Error{
 			Op: "add image " + asked.Name, Kind: core.Exists, Err: errors.New("it is there with another user, architecture, boot or source"), Hint: "choose another name",
@@ -141,9 +141,12 @@ func (r *imageResource) Update(ctx context.Context, req resource.UpdateRequest, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	asked := plan.image(config)
-	asked.SHA256 = state.SHA256.ValueString()
-	there, err := r.pool.AddImage(ctx, asked, nil)
+	there, err := r.pool.Image(ctx, state.Name.ValueString())
+	if err == nil {
+		asked := plan.image(config, there)
+		asked.SHA256 = state.SHA256.ValueString()
+		there, err = r.pool.AddImage(ctx, asked, nil)
+	}
 	if err != nil {
 		imageFault(&resp.Diagnostics, err)
 		return

@@ -104,17 +104,13 @@ func (r *imageResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 	}
 }
 
-// image is what the model asks to have in the catalogue; config has what only the
-// configuration knows.
-func (m catalogueModel) image(config catalogueModel) core.Image {
-	architecture, _ := core.ParseArch(m.Arch.ValueString()) // the schema has refused what cannot be read
-	i := core.Image{
-		Name: m.Name.ValueString(), Source: absolute(m.Source.ValueString() + config.SourceWO.ValueString()), SHA256: m.SHA256.ValueString(),
-		Arch: architecture, User: m.User.ValueString(), Boot: core.BootMode(m.Boot.ValueString()),
-	}
-	if m.SHA256.IsUnknown() {
-		i.SHA256 = ""
-	}
+// image is i as the model asks to have it in the catalogue; what that does not know of
+// stays. config has what only the configuration knows.
+func (m catalogueModel) image(config catalogueModel, i core.Image) core.Image {
+	i.Name, i.User, i.Boot = m.Name.ValueString(), m.User.ValueString(), core.BootMode(m.Boot.ValueString())
+	i.Arch, _ = core.ParseArch(m.Arch.ValueString()) // the schema has refused what cannot be read
+	i.Source = absolute(m.Source.ValueString() + config.SourceWO.ValueString())
+	i.SHA256 = m.SHA256.ValueString() // none while it is unknown
 	return i
 }
 

@@ -2,8 +2,10 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"regexp"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
@@ -88,6 +90,16 @@ var (
 	alone    = addressLike("an IP address", "10.0.0.1", netip.ParseAddr)
 )
 
+// bmcAddress refuses already when planning what the state would keep in plain text.
+var bmcAddress = quantity[string]{"a BMC's address, such as https://10.0.0.7", func(text string) (string, error) {
+	if u, err := url.Parse(text); err != nil || u.Host == "" || u.User != nil {
+		return "", &core.Error{Op: "read address", Kind: core.Invalid, Err: errBMCAddress, Hint: "write https://host[:port], and user and password as bmc_user and bmc_password_wo"}
+	}
+	return text, nil
+}}
+
+var errBMCAddress = errors.New("it is not the address of a BMC alone") // nor shown: a password may be in it
+
 func addressLike[T comparable](what, example string, parse func(string) (T, error)) quantity[T] {
 	return quantity[T]{what + ", such as " + example, func(text string) (T, error) {
 		v, err := parse(text)
@@ -143,7 +155,7 @@ func (r *nodeResource) Schema(ctx context.Context, _ resource.SchemaRequest, res
 				MarkdownDescription: "Labels that machines can ask for, such as `{ rack = \"r1\" }`." + declared,
 			},
 			"bmc_url": schema.StringAttribute{
-				Required: true, Validators: notEmpty,
+				Required: true, Validators: []validator.String{bmcAddress},
 				MarkdownDescription: "The BMC's address, `https://host[:port]`. **Changing it:** in place: the same server at another address, which is refused while work is under way on it.",
 			},
 			"bmc_user": schema.StringAttribute{

@@ -39,7 +39,7 @@ func (r *poolResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRe
 		return
 	}
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	p, whole, diags := plan.policy(ctx)
+	p, whole, diags := plan.policy(ctx, core.Pool{})
 	resp.Diagnostics.Append(diags...)
 	if !whole || resp.Diagnostics.HasError() {
 		return
@@ -54,7 +54,7 @@ func (r *poolResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRe
 func (r *poolResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var plan policyModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	p, _, diags := plan.policy(ctx)
+	p, _, diags := plan.policy(ctx, core.Pool{})
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
@@ -97,13 +97,17 @@ func (r *poolResource) Read(ctx context.Context, req resource.ReadRequest, resp 
 func (r *poolResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	var plan policyModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	p, _, diags := plan.policy(ctx)
-	resp.Diagnostics.Append(diags...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, nameIdentity{plan.Name})...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if err := r.pool.SetPool(ctx, p); err != nil {
+	there, err := r.pool.Pool(ctx, plan.Name.ValueString())
+	if err == nil {
+		p, _, diags := plan.policy(ctx, there)
+		resp.Diagnostics.Append(diags...)
+		err = r.pool.SetPool(ctx, p)
+	}
+	if err != nil {
 		policyFault(&resp.Diagnostics, err)
 		return
 	}

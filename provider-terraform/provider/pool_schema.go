@@ -104,18 +104,19 @@ func (r *poolResource) Schema(_ context.Context, _ resource.SchemaRequest, resp 
 	}
 }
 
-// policy is what the model declares. Where it is not all known yet, the second result is
-// false.
-func (m policyModel) policy(ctx context.Context) (core.Pool, bool, diag.Diagnostics) {
-	p := core.Pool{
-		Name: m.Name.ValueString(), DefaultImage: m.DefaultImage.ValueString(), EraseMinimum: core.EraseClass(m.EraseMinimum.ValueString()),
-		Quota: int(m.Quota.ValueInt64()), ManagementKey: core.ManagementPolicy(m.ManagementKey.ValueString()),
-	}
+// policy is p as the model declares it; what that does not know of stays. Where the model
+// is not all known yet, the second result is false.
+func (m policyModel) policy(ctx context.Context, p core.Pool) (core.Pool, bool, diag.Diagnostics) {
+	p.Name, p.DefaultImage, p.EraseMinimum = m.Name.ValueString(), m.DefaultImage.ValueString(), core.EraseClass(m.EraseMinimum.ValueString())
+	p.Quota, p.ManagementKey = int(m.Quota.ValueInt64()), core.ManagementPolicy(m.ManagementKey.ValueString())
 	whole := !m.Name.IsUnknown() && !m.DefaultImage.IsUnknown() && !m.EraseMinimum.IsUnknown() && !m.Quota.IsUnknown() && !m.ManagementKey.IsUnknown() && known(ctx, m.Phases)
 	if !whole {
 		return p, false, nil
 	}
 	var diags diag.Diagnostics
+	for _, phase := range phases {
+		*phase.limit(&p.Timeouts) = 0
+	}
 	for name, value := range m.Phases.Attributes() {
 		text, is := value.(types.String)
 		if !is {
