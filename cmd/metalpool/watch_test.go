@@ -8,6 +8,7 @@ import (
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/seal"
 	"github.com/metalpool/metalpool/core/store/sqlite"
+	"github.com/metalpool/metalpool/internal/attached"
 )
 
 // A step that takes hours is seen to come along.
@@ -36,6 +37,7 @@ func TestWatchShowsTheStepUnderWay(t *testing.T) {
 func TestAStuckDeployIsSeen(t *testing.T) {
 	onFilledPool(t)
 	path := os.Getenv("METALPOOL_URL")
+	t.Cleanup(func() { attached.End(path) }) // to look at work that nobody does starts a worker
 	key, err := seal.Load("", seal.FileOf(path))
 	if err != nil {
 		t.Fatal(err)
