@@ -125,14 +125,23 @@ func (e *Engine) takeToSwitchOff(tx Tx, r *letting, force bool) error {
 // switchOff reads Off back before Release returns and, where the caller waits,
 // drives the clean to its end.
 func (e *Engine) switchOff(ctx context.Context, r letting, clean bool, report Reporter) error {
+	asked := ctx
 	ctx, w := e.begin(ctx, r.node, r.pool, r.attempt, r.lease, report)
 	defer w.end()
 	if clean {
-		return w.clean(ctx)
+		return e.handOn(asked, w.clean(ctx))
 	}
 	err := w.drive(ctx, cleanSteps[:1])
 	if err != nil && !Is(err, LeaseLost) {
 		e.startDetached() // what follows is the pool's business, not the caller's
+	}
+	return err
+}
+
+// handOn has the work that a caller no longer waits for gone on with.
+func (e *Engine) handOn(asked context.Context, err error) error {
+	if asked.Err() != nil {
+		e.startDetached()
 	}
 	return err
 }
@@ -214,13 +223,13 @@ func (e *Engine) AwaitRest(ctx context.Context, id NodeID, report Reporter) (Nod
 func (e *Engine) helpAlong(ctx context.Context, id NodeID, told bool, report Reporter) (bool, error) {
 	_, err := e.reconcileNode(ctx, id, ReconcileOptions{}, report)
 	if err != nil && !Is(err, Busy, LeaseLost) {
-		return told, err
+		return told, e.handOn(ctx, err)
 	}
 	if !told && Is(err, Busy) {
 		told = true
 		sayBusy(report, id, err)
 	}
-	return told, wait(ctx, e.timing.Queue)
+	return told, e.handOn(ctx, wait(ctx, e.timing.Queue))
 }
 
 // startDetached asks for a worker that outlives us. Without one the next command
