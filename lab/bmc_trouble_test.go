@@ -67,7 +67,7 @@ func TestABMCThatRefuses(t *testing.T) {
 		says  []string
 	}{
 		{"another password", func(s *story, n *lab.Node) { s.set(n, core.NodeChange{Password: new("hunter2")}) }, []string{"401", "check the user and password"}},
-		{"another certificate", func(s *story, n *lab.Node) { s.set(n, core.NodeChange{Fingerprint: new(strings.Repeat("0", 64))}) }, []string{"its certificate has changed", "metalpool node set NODE --fingerprint"}},
+		{"another certificate", func(s *story, n *lab.Node) { s.set(n, core.NodeChange{Fingerprint: new(strings.Repeat("0", 64))}) }, []string{"its certificate has changed", "metalpool node set n001 --fingerprint"}},
 		{"a web page", always(bmc.Fault{Kind: bmc.HTML}), []string{"is not Redfish", "check that the URL"}},
 		{"garbage", always(bmc.Fault{Kind: bmc.Garbage}), []string{"is not Redfish"}},
 		{"500", always(bmc.Fault{Kind: bmc.Fail}), []string{"answered 500"}},
@@ -136,7 +136,7 @@ func TestABMCThatAlwaysSaysOn(t *testing.T) {
 				s.at(node, core.Available)
 				return
 			}
-			s.refused(err, core.Backend, "release web-1 (node n001)", "the node is Cleaning", "was not read back as Off", "metalpool reconcile")
+			s.refused(err, core.Backend, "release web-1 (node n001)", "still shows power On", "given back all the same", "before it is off and erased", "metalpool reconcile")
 			s.sound()
 			s.at(node, core.Quarantined, "still shows power On")
 		})

@@ -114,7 +114,7 @@ func TestConsoleKeyIsRecorded(t *testing.T) {
 	strange := strangeFingerprint(t)
 	s.set(node, core.NodeChange{ConsoleKey: &strange})
 	_, err = s.Console(t.Context(), node.ID())
-	s.refused(err, core.Denied, "open console (node n001)", strange, key, "metalpool node set NODE --console-key "+key)
+	s.refused(err, core.Denied, "open console (node n001)", strange, key, "metalpool node set n001 --console-key "+key)
 	if s.consoleKey(node) != strange {
 		t.Error("the key that was seen took the place of the recorded one")
 	}

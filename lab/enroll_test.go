@@ -47,7 +47,7 @@ func TestEnrolmentIsRefused(t *testing.T) {
 			s.bmcFault(s.lab.Nodes()[0], bmc.Fault{Kind: bmc.Cut, Count: bmc.Forever})
 		}, core.Transient, []string{"the connection broke"}},
 		{"no address", func(_ *story, in *core.Enrollment) { in.URL = "10.0.0.7" }, core.Invalid, []string{"https://host[:port]"}},
-		{"no pool", func(_ *story, in *core.Enrollment) { in.Pool = "attic" }, core.NotFound, []string{"attic", "metalpool pool list"}},
+		{"no pool", func(_ *story, in *core.Enrollment) { in.Pool = "attic" }, core.NotFound, []string{"attic", "there are: default"}},
 		{"no name", func(_ *story, in *core.Enrollment) { in.ID = "under_score" }, core.Invalid, []string{"under_score", "letters, digits and dashes"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
