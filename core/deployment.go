@@ -14,26 +14,41 @@ func (e *Engine) Allocate(ctx context.Context, o Order, report Reporter) (Machin
 
 // Deploy puts an OS on the node of an allocation; see Service.
 func (e *Engine) Deploy(ctx context.Context, o Order, report Reporter) (Machine, error) {
-	a, err := e.allocation(ctx, o.ID)
+	a, o, err := e.deployable(ctx, o)
 	if err != nil {
 		return Machine{}, err
 	}
-	if !a.State.Owned() {
-		return Machine{}, &Error{Op: "deploy", Allocation: a.Name, Kind: Invalid, Err: fmt.Errorf("the allocation has no node: it is %s", a.State), Hint: "create a new one"}
-	}
-	o, err = e.resolve(ctx, replacing(a, o))
-	if err != nil {
-		return Machine{}, err
-	}
-	if err := e.runsOn(ctx, o.Image, a.Node); err != nil {
-		return Machine{}, named(err, a.Name)
-	}
-	// resolve asks for the image's architecture; the allocation was made without.
-	o.Request = a.Request
 	if o.DeployTimeout <= 0 {
 		o.DeployTimeout = 2 * time.Hour
 	}
 	return (&creation{e: e, order: o, stays: true, report: report}).run(ctx, a)
+}
+
+// CheckDeploy says what Deploy would refuse; see Service.
+func (e *Engine) CheckDeploy(ctx context.Context, o Order) error {
+	_, _, err := e.deployable(ctx, o)
+	return err
+}
+
+// deployable finds the allocation of an order, and fills in what the order leaves out.
+func (e *Engine) deployable(ctx context.Context, o Order) (Allocation, Order, error) {
+	a, err := e.allocation(ctx, o.ID)
+	if err != nil {
+		return a, o, err
+	}
+	if !a.State.Owned() {
+		return a, o, &Error{Op: "deploy", Allocation: a.Name, Kind: Invalid, Err: fmt.Errorf("the allocation has no node: it is %s", a.State), Hint: "create a new one"}
+	}
+	o, err = e.resolve(ctx, replacing(a, o))
+	if err != nil {
+		return a, o, err
+	}
+	if err := e.runsOn(ctx, o.Image, a.Node); err != nil {
+		return a, o, named(err, a.Name)
+	}
+	// resolve asks for the image's architecture; the allocation was made without.
+	o.Request = a.Request
+	return a, o, nil
 }
 
 // runsOn refuses an image that is for other processors.
@@ -47,7 +62,7 @@ func (e *Engine) runsOn(ctx context.Context, image string, node NodeID) error {
 		return err
 	}
 	if i.Arch != "" && n.Hardware.Arch != "" && i.Arch != n.Hardware.Arch {
-		return &Error{Op: "deploy", Node: n.ID, Kind: Invalid, Err: fmt.Errorf("image %s is for %s, and the node has %s", image, i.Arch, n.Hardware.Arch), Hint: "use an image for " + n.Hardware.Arch}
+		return &Error{Op: "deploy image " + image, Node: n.ID, Kind: Invalid, Err: fmt.Errorf("it is for %s, and the node has %s", i.Arch, n.Hardware.Arch), Hint: "use an image for " + n.Hardware.Arch + ", or take another server"}
 	}
 	return nil
 }

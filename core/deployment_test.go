@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,40 @@ func redeploy(e *core.Engine, p *pool) error {
 	o := core.Order{ID: "a-1", Keys: []string{"ssh-ed25519 BBBB ann"}, Revision: "2"}
 	_, err := e.Deploy(p.t.Context(), o, nil)
 	return err
+}
+
+// What a deploy would refuse is told without it, and nothing is touched.
+func TestCheckDeploy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, host := p.engine()
+		m, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.AddImage(t.Context(), core.Image{Name: "arm", Source: "arm", Arch: "arm64", User: "debian"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		before := len(host.Calls())
+		for _, c := range []struct {
+			order core.Order
+			kind  core.Kind
+			says  string
+		}{
+			{core.Order{ID: "a-1"}, "", ""},
+			{core.Order{ID: "a-1", Image: "arm"}, core.Invalid, "deploy image arm"},
+			{core.Order{ID: "a-1", Image: "nosuch"}, core.NotFound, "find image nosuch"},
+			{core.Order{ID: "a-2"}, core.NotFound, "a-2"},
+		} {
+			err := e.CheckDeploy(t.Context(), c.order)
+			if c.kind == "" && err != nil || c.kind != "" && (!core.Is(err, c.kind) || !strings.Contains(err.Error(), c.says)) {
+				t.Errorf("%+v: %v", c.order, err)
+			}
+		}
+		if after := p.machine("a-1"); after.Access.HostKeys[0] != m.Access.HostKeys[0] || slices.Contains(host.Calls()[before:], "set power off") {
+			t.Errorf("it was touched: %q", host.Calls()[before:])
+		}
+	})
 }
 
 func TestRedeployKeepsTheNode(t *testing.T) {

@@ -12,6 +12,7 @@ type Service interface {
 	Check(ctx context.Context, o Order) error
 	// Match tells of every node of a pool whether it would do, and why not.
 	Match(ctx context.Context, o Order) ([]Candidate, error)
+	Node(ctx context.Context, id NodeID) (Node, error)
 	Nodes(ctx context.Context, f NodeFilter) ([]Node, error)
 	Pools(ctx context.Context) ([]Pool, error)
 	Images(ctx context.Context) ([]Image, error)
@@ -31,6 +32,8 @@ type Service interface {
 	// allocation's own. Called again with the same order it goes on, and is done where
 	// that one was deployed; see Order.Revision.
 	Deploy(ctx context.Context, o Order, report Reporter) (Machine, error)
+	// CheckDeploy looks whether Deploy would take an order, and touches nothing.
+	CheckDeploy(ctx context.Context, o Order) error
 	// Change renames and labels a machine, whatever state it is in, takes other
 	// requirements down that its node satisfies, and changes who may log in.
 	Change(ctx context.Context, id AllocationID, c MachineChange) (Machine, error)

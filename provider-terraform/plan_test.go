@@ -113,6 +113,16 @@ func TestPlan(t *testing.T) {
 			Config:      machineBlock("front-1", `image = "nosuch"`, `allow_redeploy = ["image"]`),
 			ExpectError: regexp.MustCompile(`(?s)Find image nosuch: not found.*there are:\s+lab,\s+lab-2`),
 		},
+		resource.TestStep{
+			PreConfig: func() {
+				arm := core.Image{Name: "arm", Source: r.image("lab"), Arch: "arm64", User: "debian"}
+				if _, err := r.engine(t).AddImage(t.Context(), arm, nil); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Config:      machineBlock("front-1", `image = "arm"`, `allow_redeploy = ["image"]`),
+			ExpectError: regexp.MustCompile(`(?s)Deploy image arm.*for arm64, and the node has\s+amd64.*use an image for amd64`),
+		},
 		// Where it is allowed, the same server is deployed anew.
 		resource.TestStep{
 			Config:           machineBlock("front-1", `image = "lab-2"`, `allow_redeploy = ["image"]`, `deletion_protection = true`),

@@ -24,7 +24,7 @@ func (r *deploymentResource) ModifyPlan(ctx context.Context, req resource.Modify
 		return
 	}
 	if req.State.Raw.IsNull() {
-		r.check(ctx, config, plan, resp)
+		r.check(ctx, config, plan, true, resp)
 		return
 	}
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
@@ -37,7 +37,7 @@ func (r *deploymentResource) ModifyPlan(ctx context.Context, req resource.Modify
 	e := decide(there, asked, redeployable, false, string(imported) == importedValue)
 	e.checkKeys(there, asked, resp)
 	if e.deploys() || !plan.WaitFor.Equal(state.WaitFor) {
-		r.check(ctx, config, plan, resp)
+		r.check(ctx, config, plan, false, resp)
 	}
 	if e.deploys() {
 		expectDeploy(&asked, config.machine())
@@ -49,7 +49,7 @@ func (r *deploymentResource) ModifyPlan(ctx context.Context, req resource.Modify
 
 // check refuses what no deploy could be made of. What stands in the way now, and who has
 // the allocation, is the apply's to find out: it may be about to change both.
-func (r *deploymentResource) check(ctx context.Context, config, plan deploymentModel, resp *resource.ModifyPlanResponse) {
+func (r *deploymentResource) check(ctx context.Context, config, plan deploymentModel, afresh bool, resp *resource.ModifyPlanResponse) {
 	o, whole, diags := order(ctx, config.machine(), plan.machine())
 	resp.Diagnostics.Append(diags...)
 	if !whole || resp.Diagnostics.HasError() {
@@ -59,31 +59,22 @@ func (r *deploymentResource) check(ctx context.Context, config, plan deploymentM
 	if plan.AllocationID.IsUnknown() && config.Image.IsNull() {
 		return // the image is that of a pool which is not known yet
 	}
-	var machine core.Machine
+	check := r.pool.Check
 	if !plan.AllocationID.IsUnknown() {
-		var err error
-		machine, err = r.pool.Machine(ctx, core.AllocationID(plan.AllocationID.ValueString()))
+		there, err := r.pool.Machine(ctx, core.AllocationID(plan.AllocationID.ValueString()))
 		if err != nil {
 			fault(&resp.Diagnostics, err, allocationPath)
 			return
 		}
-		o.Name, o.Request.Pool = machine.Name, machine.Pool
+		o.Name, o.Request.Pool = there.Name, there.Pool
+		if there.State.Owned() {
+			o.ID, o.Afresh, check = there.ID, afresh, r.pool.CheckDeploy
+		}
 	}
-	err := r.pool.Check(ctx, o)
+	err := check(ctx, o)
 	if err != nil && !core.Is(err, core.Exists, core.NoCapacity, core.Denied, core.Busy, core.Transient, core.Timeout) {
 		orderFault(&resp.Diagnostics, err, nil)
-		return
 	}
-	if machine.Node == "" {
-		return
-	}
-	n, err := r.node(ctx, machine)
-	if err != nil {
-		fault(&resp.Diagnostics, err, allocationPath)
-		return
-	}
-	there := machineModel{serverModel: serverModel{Arch: types.StringValue(n.Hardware.Arch), Node: types.StringValue(string(n.ID))}}
-	r.checkImage(ctx, config.machine(), plan.machine(), there, resp)
 }
 
 // ImportState finds a deployment by its allocation, as a machine is found.

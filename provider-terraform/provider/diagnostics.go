@@ -168,7 +168,7 @@ func attributeOf(err error) (at path.Path) {
 	at = path.Empty()
 	each(err, func(e *core.Error) bool {
 		switch op, _, _ := strings.Cut(e.Op, " "); {
-		case strings.HasPrefix(e.Op, "find image"):
+		case strings.HasPrefix(e.Op, "find image"), strings.HasPrefix(e.Op, "deploy image"):
 			at = path.Root("image")
 		case strings.HasPrefix(e.Op, "find pool"):
 			at = path.Root("pool")

@@ -207,16 +207,13 @@ func (r *machineResource) misfit(ctx context.Context, state, plan machineModel, 
 	}
 	ask, diags := request(ctx, plan.Requirements)
 	resp.Diagnostics.Append(diags...)
-	nodes, err := r.pool.Nodes(ctx, core.NodeFilter{Pool: state.Pool.ValueString()})
-	if err != nil {
+	n, err := r.pool.Node(ctx, core.NodeID(state.Node.ValueString()))
+	switch {
+	case err == nil:
+		why := core.Mismatch(n, ask)
+		return why != "", why
+	case !core.Is(err, core.NotFound):
 		fault(&resp.Diagnostics, err, path.Root("requirements"))
-		return false, ""
-	}
-	for _, n := range nodes {
-		if string(n.ID) == state.Node.ValueString() {
-			why := core.Mismatch(n, ask)
-			return why != "", why
-		}
 	}
 	return false, "" // it never came to have one, or the next refresh tells that it is gone
 }
@@ -256,47 +253,21 @@ func (r *machineResource) planCreate(ctx context.Context, config, plan machineMo
 // checkRedeploy refuses what could not be deployed: an image that is not there or is for
 // other processors, user data that cannot be read, a wait that the pool rules out.
 func (r *machineResource) checkRedeploy(ctx context.Context, config, plan, state machineModel, resp *resource.ModifyPlanResponse) {
-	r.checkImage(ctx, config, plan, state, resp)
 	o, whole, diags := order(ctx, config, plan)
 	resp.Diagnostics.Append(diags...)
-	if !whole || resp.Diagnostics.HasError() {
+	if resp.Diagnostics.HasError() {
 		return
 	}
 	o.ID, o.Owner = core.AllocationID(state.ID.ValueString()), state.Owner.ValueString()
-	if o.Image == "" {
-		o.Image = state.Image.ValueString()
+	check := r.pool.CheckDeploy
+	if state.Node.IsNull() {
+		check = r.pool.Check // its create never came to take a server, and is gone on with
 	}
-	// Whether a server is free is not asked: the machine has one.
-	if err := r.pool.Check(ctx, o); core.Is(err, core.Invalid) {
+	err := check(ctx, o)
+	if !core.Is(err, core.Invalid, core.NotFound) {
+		return // what passes until the apply is the apply's
+	}
+	if whole || attributeOf(err).Equal(path.Root("image")) {
 		orderFault(&resp.Diagnostics, err, nil)
 	}
-}
-
-func (r *machineResource) checkImage(ctx context.Context, config, plan, state machineModel, resp *resource.ModifyPlanResponse) {
-	if config.Image.IsNull() || config.Image.IsUnknown() || config.Image.Equal(state.Image) {
-		return
-	}
-	images, err := r.pool.Images(ctx)
-	if err != nil {
-		fault(&resp.Diagnostics, err, path.Root("image"))
-		return
-	}
-	var names []string
-	for _, i := range images {
-		names = append(names, i.Name)
-		if i.Name != config.Image.ValueString() {
-			continue
-		}
-		if there, err := core.ParseArch(state.Arch.ValueString()); err == nil && there != "" && i.Arch != "" && i.Arch != there {
-			fault(&resp.Diagnostics, &core.Error{
-				Op: "deploy", Allocation: plan.Name.ValueString(), Node: core.NodeID(state.Node.ValueString()), Kind: core.Invalid,
-				Err: fmt.Errorf("image %s is for %s, and the server has %s", i.Name, i.Arch, there), Hint: "use an image for " + there + ", or have another server: without \"image\" in allow_redeploy, or by another allocation",
-			}, path.Root("image"))
-		}
-		return
-	}
-	fault(&resp.Diagnostics, &core.Error{
-		Op: "find image " + config.Image.ValueString(), Kind: core.NotFound,
-		Err: fmt.Errorf("the pool has no such image"), Hint: "there are: " + strings.Join(names, ", "),
-	}, path.Root("image"))
 }
