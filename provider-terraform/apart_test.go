@@ -162,6 +162,7 @@ func TestApartFaults(t *testing.T) {
 		{"interrupted deploy is destroyed", interruptedAndDestroyed},
 		{"allocation that has expired is taken anew", expiredAllocation},
 		{"what others deployed is left alone", othersDeployment},
+		{"two deployments on one allocation", twoDeployments},
 	}
 	r := newRig(t, len(cases))
 	var all sync.WaitGroup // most of the time is waiting, so that all go at once
@@ -262,6 +263,17 @@ func expiredAllocation(t *testing.T, w *work, name string, node core.NodeID) {
 	w.apply(t)
 	if after, _ := w.r.machine(t, name); after.State != core.Deployed || after.ID == before.ID {
 		t.Errorf("it was %+v and is %+v", before, after)
+	}
+}
+
+// twoDeployments of one configuration: one is made, and nothing is written over it.
+func twoDeployments(t *testing.T, w *work, name string, node core.NodeID) {
+	second := strings.Replace(deploymentBlock(`hostname = "other"`), `"web"`, `"second"`, 1)
+	w.write(t, apart(name, node, fmt.Sprintf("hostname = %q", name))+second)
+	says(t, w.refuse(t), "Deploy "+name+": exists")
+	m, _ := w.r.machine(t, name)
+	if _, saved := w.savedAs(t, "metalpool_deployment"); m.State != core.Deployed || saved["hostname"] != m.Hostname {
+		t.Errorf("the pool has %+v, and the state %v", m, saved)
 	}
 }
 

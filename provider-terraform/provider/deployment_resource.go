@@ -49,6 +49,14 @@ func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequ
 		fault(&resp.Diagnostics, err, allocationPath)
 		return
 	}
+	if _, twice := r.pool.deployed.LoadOrStore(id, true); twice {
+		fault(&resp.Diagnostics, &core.Error{
+			Op: "deploy", Allocation: there.Name, Node: there.Node, Kind: core.Exists,
+			Err:  errors.New("another metalpool_deployment of this apply has the allocation already, and this one would write over it"),
+			Hint: "give each an allocation of its own, or leave one of them out",
+		}, allocationPath)
+		return
+	}
 	plan.ID = types.StringValue(core.NewID("dep"))
 	if holder(there) == begun {
 		plan.ID = types.StringValue(marked(there))
@@ -132,20 +140,6 @@ func (r *deploymentResource) free(ctx context.Context, id core.AllocationID) (co
 		}
 	}
 	return there, nil
-}
-
-// node finds the server of an allocation.
-func (r *deploymentResource) node(ctx context.Context, there core.Machine) (core.Node, error) {
-	nodes, err := r.pool.Nodes(ctx, core.NodeFilter{Pool: there.Pool})
-	if err != nil {
-		return core.Node{}, err
-	}
-	for _, n := range nodes {
-		if n.ID == there.Node {
-			return n, nil
-		}
-	}
-	return core.Node{}, &core.Error{Op: "find", Allocation: there.Name, Node: there.Node, Kind: core.NotFound, Err: errors.New("its server is not in pool " + there.Pool), Hint: "see 'metalpool node list'"}
 }
 
 // Read asks the pool, and the server's BMC for the power.

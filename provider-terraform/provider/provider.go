@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
 
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -49,6 +50,10 @@ func New(version string) func() provider.Provider {
 type pool struct {
 	core.Service
 	owner string
+	// deployed has the allocations on which this apply has begun a deployment. One that
+	// the pool knows as begun may be what a killed apply left, or the work of another
+	// metalpool_deployment right now.
+	deployed sync.Map
 }
 
 var _ interface {
