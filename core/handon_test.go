@@ -45,3 +45,60 @@ func TestReleaseThatIsInterruptedIsHandedOn(t *testing.T) {
 		})
 	}
 }
+
+// interrupted is a store after whose n-th call its caller no longer waits.
+type interrupted struct {
+	core.Store
+	left      atomic.Int32
+	interrupt func()
+}
+
+func (s *interrupted) count(err error) error {
+	if s.left.Add(-1) == 0 {
+		s.interrupt()
+	}
+	return err
+}
+
+func (s *interrupted) View(ctx context.Context, fn func(tx core.Tx) error) error {
+	return s.count(s.Store.View(ctx, fn))
+}
+
+func (s *interrupted) Update(ctx context.Context, fn func(tx core.Tx) error) error {
+	return s.count(s.Store.Update(ctx, fn))
+}
+
+// Wherever a release is interrupted, somebody goes on with the clean that it began.
+func TestReleaseInterruptedAnywhereIsHandedOn(t *testing.T) {
+	for _, clean := range []bool{false, true} {
+		for n, over := int32(1), false; !over; n++ {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, 1)
+				other, _ := p.engine()
+				if _, err := other.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+					t.Fatal(err)
+				}
+				ctx, interrupt := context.WithCancel(t.Context())
+				defer interrupt()
+				var workers atomic.Int32
+				host := p.rack.Host()
+				store := &interrupted{Store: host.Store(p.store), interrupt: interrupt}
+				e := core.New(core.Config{
+					Store: store, Sealer: cloak{}, Deployer: host, Timing: timing,
+					Backends: map[string]core.Connector{"redfish": host},
+					Detach:   func() (bool, error) { workers.Add(1); return true, nil },
+				})
+				store.left.Store(n)
+				err := e.Release(ctx, "a-1", core.ReleaseOptions{WaitClean: clean}, nil)
+				over = store.left.Load() > 0
+				node, lost := other.Node(t.Context(), "n1")
+				if lost != nil {
+					t.Fatal(lost)
+				}
+				if node.State == core.Cleaning && workers.Load() == 0 {
+					t.Errorf("wait %v: after call %d of the store nobody cleans: %v", clean, n, err)
+				}
+			})
+		}
+	}
+}

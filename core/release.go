@@ -28,14 +28,14 @@ func (e *Engine) Release(ctx context.Context, id AllocationID, o ReleaseOptions,
 		case err == nil:
 			e.depose(r.lease)
 			err = e.switchOff(ctx, r, o.WaitClean, report)
-		case !r.cleaning:
-			return err
+		case !r.cleaning && force:
+			return err // nothing was begun
 		}
 		if err == nil {
 			continue
 		}
 		if !Is(err, Busy, LeaseLost) || wait(ctx, e.timing.Queue) != nil {
-			return &Error{Op: "release", Allocation: string(id), Node: r.node.ID, Kind: KindOf(err), Err: err, Hint: "it is given back all the same, and nobody gets the node before it is off and erased: the pool goes on with that; to see it done, run the same again, or 'metalpool reconcile'"}
+			return e.handOn(ctx, &Error{Op: "release", Allocation: string(id), Node: r.node.ID, Kind: KindOf(err), Err: err, Hint: "it is given back all the same, and nobody gets the node before it is off and erased: the pool goes on with that; to see it done, run the same again, or 'metalpool reconcile'"})
 		}
 	}
 }
@@ -125,11 +125,10 @@ func (e *Engine) takeToSwitchOff(tx Tx, r *letting, force bool) error {
 // switchOff reads Off back before Release returns and, where the caller waits,
 // drives the clean to its end.
 func (e *Engine) switchOff(ctx context.Context, r letting, clean bool, report Reporter) error {
-	asked := ctx
 	ctx, w := e.begin(ctx, r.node, r.pool, r.attempt, r.lease, report)
 	defer w.end()
 	if clean {
-		return e.handOn(asked, w.clean(ctx))
+		return w.clean(ctx)
 	}
 	err := w.drive(ctx, cleanSteps[:1])
 	if err != nil && !Is(err, LeaseLost) {
@@ -189,7 +188,7 @@ func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporte
 			return err
 		})
 		if err != nil {
-			return err
+			return e.handOn(ctx, err)
 		}
 		if !cleaning {
 			if n.State == Quarantined {
