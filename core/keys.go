@@ -21,6 +21,16 @@ func keyLines(texts []string) []string {
 	return lines
 }
 
+// mayLogIn are the keys of who may log in. Those of a change that has not come to its end
+// may be on the machine: whoever goes back to what was there before is not told that all
+// is as he asks.
+func (o DeployOrder) mayLogIn() []string {
+	if len(o.Tried) == 0 {
+		return o.Keys
+	}
+	return replaceKeys(o.Keys, nil, o.Tried)
+}
+
 // replaceKeys takes keys out of authorized_keys and puts others in, and leaves what
 // somebody else put there.
 func replaceKeys(lines, out, in []string) []string {

@@ -258,3 +258,41 @@ func TestKeysChangeInPlace(t *testing.T) {
 		p.sound()
 	})
 }
+
+// A key that a change may have put on a machine is told of until a change has ended: who
+// goes back to the keys before sees that they are not all.
+func TestKeysOfAChangeThatBrokeAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		p.manage(core.ManageAlways)
+		e, _ := p.engine()
+		o := order("a-1", "web-1")
+		if _, err := e.Create(t.Context(), o, nil); err != nil {
+			t.Fatal(err)
+		}
+		victim := p.rack.Host()
+		victim.FreezeIn("ssh set keys", enginetest.After)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := p.engineOn(victim, p.store, cloak{}, nil).Change(t.Context(), o.ID, core.MachineChange{Keys: []string{"ssh-ed25519 BBBB ann"}})
+			ended <- err
+		}()
+		<-victim.Frozen()
+		m := p.machine("a-1")
+		for _, key := range p.keysOn(m.Node) {
+			if strings.HasSuffix(key, " ann") && !slices.Contains(m.Keys, key) {
+				t.Errorf("%q may log in, and the machine's keys are told to be %q", key, m.Keys)
+			}
+		}
+		if err := changeKeys(e, p, o.Keys...); err != nil {
+			t.Fatal(err)
+		}
+		if m = p.machine("a-1"); !slices.Equal(m.Keys, o.Keys) || slices.Contains(p.keysOn(m.Node), "ssh-ed25519 BBBB ann") {
+			t.Errorf("its keys are told to be %q, and are %q", m.Keys, p.keysOn(m.Node))
+		}
+		victim.Thaw()
+		if err := <-ended; err == nil {
+			t.Error("the change that was overtaken says that it is done")
+		}
+	})
+}

@@ -110,8 +110,8 @@ type Machine struct {
 	Node   NodeID            `json:"node,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
 	Image  string            `json:"image,omitempty"`
-	// Request is what its node was chosen by; Hostname and Keys are what it was last
-	// deployed with.
+	// Request is what its node was chosen by; Hostname is what it was last deployed with.
+	// Keys may log in, those of a change that broke among them: they may be there.
 	Request  Request  `json:"request,omitzero"`
 	Hostname string   `json:"hostname,omitempty"`
 	Keys     []string `json:"keys,omitempty"`
