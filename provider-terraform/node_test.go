@@ -138,7 +138,11 @@ func TestNodes(t *testing.T) {
 			},
 			Config: node(labels), ExpectError: fails("", `Enroll: exists.*terraform import ADDRESS `+string(there.ID)).ExpectError,
 		},
-		resource.TestStep{Config: node(), ConfigPlanChecks: does(n1, plancheck.ResourceActionCreate)},
+		// What is then said to be erased, is.
+		resource.TestStep{
+			Config: used, ConfigPlanChecks: does(n1, plancheck.ResourceActionCreate),
+			ConfigStateChecks: has(n1, map[string]string{"state": "Available"}), Check: look(func(n core.Node) bool { return n.Erases == 1 }),
+		},
 	)
 	r.unit(t, steps...)
 	if _, err := e.Node(t.Context(), there.ID); !core.Is(err, core.NotFound) {

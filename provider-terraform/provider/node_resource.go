@@ -98,6 +98,9 @@ func (r *nodeResource) Create(ctx context.Context, req resource.CreateRequest, r
 			return
 		}
 		n, err = r.pool.SetNode(work, there.ID, core.NodeChange{Password: &in.Password})
+		if err == nil && in.Erase {
+			n, err = r.putToUse(work, n)
+		}
 	}
 	if err != nil {
 		nodeFault(&resp.Diagnostics, err)
@@ -130,6 +133,14 @@ func asDeclared(n core.Node, in core.Enrollment) bool {
 		free(s.BMC.TLS.Fingerprint, in.Fingerprint) && free(s.BMC.ConsoleKey, in.ConsoleKey) && free(string(s.Boot), string(in.Boot)) &&
 		s.Address == in.Address && s.SSHPort == in.SSHPort && s.DockerPort == in.DockerPort && s.Advertise == in.Advertise &&
 		reflect.DeepEqual(s.Network, in.Network)
+}
+
+// putToUse has a server erased whose disks nobody has said yes to before.
+func (r *nodeResource) putToUse(ctx context.Context, n core.Node) (core.Node, error) {
+	if n.State != core.Quarantined {
+		return n, nil
+	}
+	return r.pool.Repair(ctx, n.ID, "erase = true in Terraform")
 }
 
 // rest waits, where that is asked for, until a server that is being erased is at rest.
@@ -194,8 +205,8 @@ func (r *nodeResource) Update(ctx context.Context, req resource.UpdateRequest, r
 		nodeFault(&resp.Diagnostics, err)
 		return
 	}
-	if plan.Erase.ValueBool() && !state.Erase.ValueBool() && n.State == core.Quarantined {
-		erased, err := r.pool.Repair(work, n.ID, "erase = true in Terraform")
+	if plan.Erase.ValueBool() && !state.Erase.ValueBool() {
+		erased, err := r.putToUse(work, n)
 		if err != nil {
 			plan.Erase = types.BoolValue(false)
 			nodeFault(&resp.Diagnostics, err)
