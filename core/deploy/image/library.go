@@ -181,6 +181,10 @@ func (l *Library) unshare(s *shared) {
 	if s.users--; s.users > 0 {
 		return
 	}
+	if s.pack == nil { // there is nothing to remember
+		delete(l.open, s.sum)
+		return
+	}
 	if l.idle = append(l.idle, s); len(l.idle) > maxIdle {
 		delete(l.open, l.idle[0].sum)
 		l.idle = slices.Delete(l.idle, 0, 1)

@@ -1,7 +1,10 @@
 package image_test
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +66,15 @@ func TestPackIsReadOnce(t *testing.T) {
 		t.Error("a file that was written to was not read again")
 	}
 	damage(second, 0)
+	for n := range 8 { // not put aside for what cannot be opened
+		missing := core.Image{Source: filepath.Join(t.TempDir(), "gone.img"), SHA256: strings.Repeat(fmt.Sprint(n), 64)}
+		if _, err := l.Open(t.Context(), missing); err == nil {
+			t.Fatal("an image without a file was opened")
+		}
+	}
+	if use(i) != second {
+		t.Error("a pack was read again after images that could not be opened")
+	}
 	for n := range 8 {
 		disk := testDisk(t)
 		disk[len(disk)/2] ^= byte(n + 1)
