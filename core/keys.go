@@ -28,7 +28,7 @@ func (o DeployOrder) mayLogIn() []string {
 	if len(o.Tried) == 0 {
 		return o.Keys
 	}
-	return replaceKeys(o.Keys, nil, o.Tried)
+	return replaceKeys(keyLines(o.Keys), nil, o.Tried)
 }
 
 // replaceKeys takes keys out of authorized_keys and puts others in, and leaves what

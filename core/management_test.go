@@ -267,6 +267,7 @@ func TestKeysOfAChangeThatBrokeAreTold(t *testing.T) {
 		p.manage(core.ManageAlways)
 		e, _ := p.engine()
 		o := order("a-1", "web-1")
+		o.Keys = []string{"ssh-ed25519 AAAA ann\nssh-ed25519 CCCC bob"}
 		if _, err := e.Create(t.Context(), o, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +275,7 @@ func TestKeysOfAChangeThatBrokeAreTold(t *testing.T) {
 		victim.FreezeIn("ssh set keys", enginetest.After)
 		ended := make(chan error, 1)
 		go func() {
-			_, err := p.engineOn(victim, p.store, cloak{}, nil).Change(t.Context(), o.ID, core.MachineChange{Keys: []string{"ssh-ed25519 BBBB ann"}})
+			_, err := p.engineOn(victim, p.store, cloak{}, nil).Change(t.Context(), o.ID, core.MachineChange{Keys: []string{"ssh-ed25519 CCCC bob", "ssh-ed25519 BBBB ann"}})
 			ended <- err
 		}()
 		<-victim.Frozen()
@@ -283,6 +284,9 @@ func TestKeysOfAChangeThatBrokeAreTold(t *testing.T) {
 			if strings.HasSuffix(key, " ann") && !slices.Contains(m.Keys, key) {
 				t.Errorf("%q may log in, and the machine's keys are told to be %q", key, m.Keys)
 			}
+		}
+		if told := strings.Join(m.Keys, "\n"); strings.Count(told, "CCCC") != 1 {
+			t.Errorf("a key is told more than once: %q", m.Keys)
 		}
 		if err := changeKeys(e, p, o.Keys...); err != nil {
 			t.Fatal(err)
