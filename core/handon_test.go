@@ -2,11 +2,14 @@ package core_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
 )
 
 // Who no longer waits for a clean leaves it to a worker, as he is told.
@@ -100,5 +103,66 @@ func TestReleaseInterruptedAnywhereIsHandedOn(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// full is a store on a disk that takes no commit.
+type full struct{ core.Store }
+
+var errFull = errors.New("the disk is full")
+
+func (s full) Update(ctx context.Context, fn func(tx core.Tx) error) error {
+	return s.Store.Update(ctx, func(tx core.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return errFull
+	})
+}
+
+// A release that could not be committed does not say that it is done.
+func TestReleaseThatIsNotCommittedSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		other, _ := p.engine()
+		if _, err := other.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+			t.Fatal(err)
+		}
+		e := p.engineOn(p.rack.Host(), full{p.store}, cloak{}, nil)
+		err := e.Release(t.Context(), "a-1", core.ReleaseOptions{}, nil)
+		if !errors.Is(err, errFull) || strings.Contains(err.Error(), "given back") {
+			t.Errorf("it says %v", err)
+		}
+		p.wantStates("n1 Deployed")
+	})
+}
+
+// A release whose server does not do as told is handed on once, whether its clean was to
+// be waited for or not.
+func TestReleaseThatFailsIsHandedOn(t *testing.T) {
+	for _, clean := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, 1)
+			other, _ := p.engine()
+			if _, err := other.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+				t.Fatal(err)
+			}
+			p.rack.Server("n1").Fail(enginetest.Fault{Op: "set power off", Err: enginetest.ErrUnreachable, Times: -1})
+			var workers atomic.Int32
+			host := p.rack.Host()
+			e := core.New(core.Config{
+				Store: host.Store(p.store), Sealer: cloak{}, Deployer: host, Timing: timing,
+				Backends: map[string]core.Connector{"redfish": host},
+				Detach:   func() (bool, error) { workers.Add(1); return true, nil },
+			})
+			err := e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: clean}, nil)
+			node, lost := other.Node(t.Context(), "n1")
+			if lost != nil {
+				t.Fatal(lost)
+			}
+			if err == nil || node.State != core.Cleaning || workers.Load() != 1 {
+				t.Errorf("wait %v: %d workers were started for a node that is %s, after %v", clean, workers.Load(), node.State, err)
+			}
+		})
 	}
 }

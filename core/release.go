@@ -35,7 +35,7 @@ func (e *Engine) Release(ctx context.Context, id AllocationID, o ReleaseOptions,
 			continue
 		}
 		if !Is(err, Busy, LeaseLost) || wait(ctx, e.timing.Queue) != nil {
-			return e.handOn(ctx, &Error{Op: "release", Allocation: string(id), Node: r.node.ID, Kind: KindOf(err), Err: err, Hint: "it is given back all the same, and nobody gets the node before it is off and erased: the pool goes on with that; to see it done, run the same again, or 'metalpool reconcile'"})
+			return e.handOn(&Error{Op: "release", Allocation: string(id), Node: r.node.ID, Kind: KindOf(err), Err: err, Hint: "it is given back all the same, and nobody gets the node before it is off and erased: the pool goes on with that; to see it done, run the same again, or 'metalpool reconcile'"})
 		}
 	}
 }
@@ -55,8 +55,9 @@ type letting struct {
 // to be switched off, from whoever has it. Where an earlier release has come as far as
 // that, its lease is taken only where force says so; else Busy.
 func (e *Engine) letGo(ctx context.Context, id AllocationID, reason string, force bool) (r letting, err error) {
+	begun := false // by this very transaction
 	err = e.store.Update(ctx, func(tx Tx) error {
-		r = letting{off: true}
+		r, begun = letting{off: true}, false
 		forced := true
 		a, err := followed(tx, id)
 		switch {
@@ -86,7 +87,7 @@ func (e *Engine) letGo(ctx context.Context, id AllocationID, reason string, forc
 				return nil
 			}
 		default:
-			r.cleaning, r.off = true, false
+			r.cleaning, r.off, begun = true, false, true
 			if r.node, err = tx.Node(a.Node); err != nil {
 				return err
 			}
@@ -105,6 +106,7 @@ func (e *Engine) letGo(ctx context.Context, id AllocationID, reason string, forc
 		}
 		return e.takeToSwitchOff(tx, &r, forced)
 	})
+	r.cleaning = r.cleaning && (err == nil || !begun)
 	return r, err
 }
 
@@ -130,19 +132,16 @@ func (e *Engine) switchOff(ctx context.Context, r letting, clean bool, report Re
 	if clean {
 		return w.clean(ctx)
 	}
-	err := w.drive(ctx, cleanSteps[:1])
-	if err != nil && !Is(err, LeaseLost) {
-		e.startDetached() // what follows is the pool's business, not the caller's
-	}
-	return err
+	return w.drive(ctx, cleanSteps[:1])
 }
 
-// handOn has the work that a caller no longer waits for gone on with.
-func (e *Engine) handOn(asked context.Context, err error) error {
-	if asked.Err() != nil {
+// handOn has a clean gone on with whose caller is told why it is not waited for: what
+// follows is the pool's business, not his.
+func (e *Engine) handOn(why error) error {
+	if why != nil {
 		e.startDetached()
 	}
-	return err
+	return why
 }
 
 // bury writes a tombstone: a create with this ID may still be on its way, and must
@@ -188,7 +187,7 @@ func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporte
 			return err
 		})
 		if err != nil {
-			return e.handOn(ctx, err)
+			return e.handOn(err)
 		}
 		if !cleaning {
 			if n.State == Quarantined {
@@ -222,13 +221,13 @@ func (e *Engine) AwaitRest(ctx context.Context, id NodeID, report Reporter) (Nod
 func (e *Engine) helpAlong(ctx context.Context, id NodeID, told bool, report Reporter) (bool, error) {
 	_, err := e.reconcileNode(ctx, id, ReconcileOptions{}, report)
 	if err != nil && !Is(err, Busy, LeaseLost) {
-		return told, e.handOn(ctx, err)
+		return told, e.handOn(err)
 	}
 	if !told && Is(err, Busy) {
 		told = true
 		sayBusy(report, id, err)
 	}
-	return told, e.handOn(ctx, wait(ctx, e.timing.Queue))
+	return told, e.handOn(wait(ctx, e.timing.Queue))
 }
 
 // startDetached asks for a worker that outlives us. Without one the next command
