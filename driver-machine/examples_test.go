@@ -14,6 +14,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/driver-machine/driver"
+	"github.com/metalpool/metalpool/lab/labtest"
 )
 
 const examples = "../examples/driver-machine"
@@ -27,7 +28,7 @@ func TestExampleScripts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), path, "--metalpool-wait", patience.String())
+		cmd := exec.CommandContext(t.Context(), path, "--metalpool-wait", labtest.Patience.String())
 		cmd.Env = append(os.Environ(), r.settings...)
 		cmd.Dir = t.TempDir()
 		out, err := cmd.CombinedOutput()
@@ -35,8 +36,8 @@ func TestExampleScripts(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", script, err, out)
 		}
 	}
-	r.settle(t)
-	e := r.engine(t)
+	r.Settle(t)
+	e := r.Engine(t)
 	machines, err := e.Machines(t.Context(), core.AllocationFilter{Live: true})
 	if err != nil || len(machines) > 0 {
 		t.Errorf("the scripts left machines behind: %v, %v", machines, err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/lab/labtest"
 )
 
 // TestKilledCreate ends a create in each phase, in each way, and then does one of
@@ -42,30 +43,30 @@ func TestKilledCreate(t *testing.T) {
 	for i, c := range cases {
 		all.Go(func() {
 			t.Run(c.name, func(t *testing.T) {
-				node, name := r.lab.Nodes()[i].ID(), "web-"+strconv.Itoa(i)
+				node, name := r.Lab.Nodes()[i].ID(), "web-"+strconv.Itoa(i)
 				cmd := r.command(t, "create", "-d", "metalpool", "--metalpool-node", string(node), name)
 				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 				var out strings.Builder
 				cmd.Stdout, cmd.Stderr = &out, &out
-				cmd.WaitDelay = patience // plugins hold the pipe for a while
+				cmd.WaitDelay = labtest.Patience // plugins hold the pipe for a while
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
-				err := r.await(t, name, c.phase(t, r))
+				err := r.reach(t, name, c.phase(t, r))
 				c.kill(t, cmd)
 				if waited := cmd.Wait(); err != nil || waited == nil {
 					t.Fatalf("create was to be ended in its middle: %v, %v\n%s", err, waited, out.String())
 				}
 				c.after(t, r, name)
-				r.settle(t)
-				n, err := r.engine(t).Node(t.Context(), node)
+				r.Settle(t)
+				n, err := r.Engine(t).Node(t.Context(), node)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if n.State != core.Available || n.Erases != 2 {
 					t.Errorf("%s is %s (%s) and was erased %d times\n%s", node, n.State, n.Reason, n.Erases, out.String())
 				}
-				if m, err := r.engine(t).MachineNamed(t.Context(), "e2e", name); !core.Is(err, core.NotFound) {
+				if m, err := r.Engine(t).MachineNamed(t.Context(), "e2e", name); !core.Is(err, core.NotFound) {
 					t.Errorf("the pool still has %+v, %v", m, err)
 				}
 			})
@@ -81,7 +82,7 @@ func deploying(*testing.T, *rig) func(core.Machine) bool {
 // met is true once a step of the deploy is recorded as done.
 func met(step string) func(*testing.T, *rig) func(core.Machine) bool {
 	return func(t *testing.T, r *rig) func(core.Machine) bool {
-		e := r.engine(t)
+		e := r.Engine(t)
 		return func(m core.Machine) bool {
 			events, err := e.Events(context.Background(), core.EventFilter{Allocation: m.ID})
 			if err != nil {
@@ -132,10 +133,10 @@ func remove(t *testing.T, r *rig, name string) { r.run(t, "rm", "-y", name) }
 // givenBack waits until the driver, by itself, has released what it took.
 func givenBack(t *testing.T, r *rig, name string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), labtest.Patience)
 	defer cancel()
 	for {
-		_, err := r.engine(t).MachineNamed(ctx, "e2e", name)
+		_, err := r.Engine(t).MachineNamed(ctx, "e2e", name)
 		if core.Is(err, core.NotFound) {
 			break
 		}

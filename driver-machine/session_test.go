@@ -59,7 +59,7 @@ func (s session) node(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: [!] node NODE STATE [ERASES]")
 	}
-	n, err := s.engine(s.t).Node(context.Background(), core.NodeID(args[0]))
+	n, err := s.Engine(s.t).Node(context.Background(), core.NodeID(args[0]))
 	ts.Check(err)
 	if (string(n.State) == args[1]) == neg {
 		ts.Fatalf("node %s is %s: %s", n.ID, n.State, n.Reason)
@@ -72,13 +72,13 @@ func (s session) node(ts *testscript.TestScript, neg bool, args []string) {
 // settled waits until nothing is at work on the rack.
 func (s session) settled(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, "settle")
-	s.settle(s.t)
+	s.Settle(s.t)
 }
 
 // fault lets something go wrong with a node from now on, for good.
 func (s session) fault(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, "fault NODE KIND")
-	n, err := s.lab.Node(core.NodeID(args[0]))
+	n, err := s.Lab.Node(core.NodeID(args[0]))
 	ts.Check(err)
 	_, err = n.Faults().Add(lab.Fault{Kind: lab.FaultKind(args[1]), Count: lab.Forever})
 	ts.Check(err)
@@ -87,7 +87,7 @@ func (s session) fault(ts *testscript.TestScript, neg bool, args []string) {
 // mend ends all faults.
 func (s session) mend(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, "mend")
-	for _, n := range s.lab.Nodes() {
+	for _, n := range s.Lab.Nodes() {
 		n.ClearFaults()
 	}
 }
@@ -95,19 +95,19 @@ func (s session) mend(ts *testscript.TestScript, neg bool, args []string) {
 // waiting waits until a machine has its place in the queue.
 func (s session) waiting(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, "waiting MACHINE")
-	ts.Check(s.await(s.t, args[0], func(m core.Machine) bool { return m.State == core.Waiting }))
+	ts.Check(s.reach(s.t, args[0], func(m core.Machine) bool { return m.State == core.Waiting }))
 }
 
 // moved waits until a machine has left a node that failed it.
 func (s session) moved(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, "moved MACHINE")
-	ts.Check(s.await(s.t, args[0], func(m core.Machine) bool { return len(m.Moves) > 0 }))
+	ts.Check(s.reach(s.t, args[0], func(m core.Machine) bool { return len(m.Moves) > 0 }))
 }
 
 // release takes a machine back behind docker-machine's back, as an operator may.
 func (s session) release(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, "release MACHINE")
-	e := s.engine(s.t)
+	e := s.Engine(s.t)
 	m, err := e.MachineNamed(context.Background(), "e2e", args[0])
 	ts.Check(err)
 	ts.Check(e.Release(context.Background(), m.ID, core.ReleaseOptions{Reason: "taken by an operator"}, nil))

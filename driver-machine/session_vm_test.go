@@ -27,7 +27,7 @@ func TestVMSession(t *testing.T) {
 	t.Setenv("METALPOOL_RAMDISK", needs.Ramdisk(t))
 	// Without KVM a first boot takes minutes.
 	r := startRig(t, t.TempDir(), lab.Config{Nodes: 1, VM: &lab.VM{}}, image, 20*time.Minute)
-	node := r.lab.Nodes()[0]
+	node := r.Lab.Nodes()[0]
 	t.Cleanup(func() {
 		if t.Failed() {
 			recent, _, stop := node.Console()
@@ -63,8 +63,8 @@ func TestVMSession(t *testing.T) {
 	}
 
 	r.run(t, "rm", "-y", "web-1")
-	r.settle(t)
-	n, err := r.engine(t).Node(t.Context(), node.ID())
+	r.Settle(t)
+	n, err := r.Engine(t).Node(t.Context(), node.ID())
 	if err != nil {
 		t.Fatal(err)
 	}

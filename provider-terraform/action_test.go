@@ -20,7 +20,7 @@ func TestActions(t *testing.T) {
 	w := r.newWork(t, machineBlock("web-1", `user_data = "#cloud-config\n"`))
 	w.apply(t)
 	made := r.named(t, "web-1")
-	e, s := r.engine(t), r.speak(t)
+	e, s := r.Engine(t), r.speak(t)
 	does := func(m core.Machine, kind string, set map[string]any, tells string) {
 		t.Helper()
 		set["machine_id"] = string(m.ID)
@@ -92,7 +92,7 @@ func TestActionsRefuse(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 3)
 	r.manage(t, core.ManageNever)
-	e := r.engine(t)
+	e := r.Engine(t)
 	for _, o := range []core.Order{{ID: "mine", Owner: owner, Name: "web-1"}, {ID: "anns", Owner: "ann", Name: "web-1"}} {
 		o.Keys = []string{key}
 		if _, err := e.Create(t.Context(), o, nil); err != nil {

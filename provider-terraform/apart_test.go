@@ -23,6 +23,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/lab/labtest"
 )
 
 const (
@@ -131,9 +132,9 @@ func (r *rig) power(t *testing.T, name string, wanted core.PowerState) error {
 	if !there {
 		return fmt.Errorf("there is no machine %s", name)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), labtest.Patience)
 	defer cancel()
-	is, err := r.engine(t).Power(ctx, m.ID)
+	is, err := r.Engine(t).Power(ctx, m.ID)
 	if err == nil && is != wanted {
 		err = fmt.Errorf("the power of %s is %s", name, is)
 	}
@@ -169,7 +170,7 @@ func TestApartFaults(t *testing.T) {
 	for i, c := range cases {
 		all.Go(func() {
 			t.Run(c.name, func(t *testing.T) {
-				node, name := r.lab.Nodes()[i].ID(), "web-"+strconv.Itoa(i)
+				node, name := r.Lab.Nodes()[i].ID(), "web-"+strconv.Itoa(i)
 				w := r.newWork(t, apart(name, node))
 				c.run(t, w, name, node)
 				w.destroy(t)
@@ -255,7 +256,7 @@ func expiredAllocation(t *testing.T, w *work, name string, node core.NodeID) {
 	w.write(t, allocationBlock(name, fmt.Sprintf("node = %q", node), `deploy_within = "1ms"`))
 	w.apply(t)
 	before, _ := w.r.machine(t, name)
-	if _, err := w.r.engine(t).Reconcile(t.Context(), core.ReconcileOptions{}, nil); err != nil {
+	if _, err := w.r.Engine(t).Reconcile(t.Context(), core.ReconcileOptions{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	w.write(t, apart(name, node))
@@ -278,9 +279,9 @@ func twoDeployments(t *testing.T, w *work, name string, node core.NodeID) {
 }
 
 func othersDeployment(t *testing.T, w *work, name string, node core.NodeID) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), labtest.Patience)
 	defer cancel()
-	e := w.r.engine(t)
+	e := w.r.Engine(t)
 	made, err := e.Create(ctx, core.Order{ID: "dm-" + core.AllocationID(name), Owner: owner, Name: name, Keys: []string{key}, Request: core.Request{Node: node}}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -68,7 +68,7 @@ func TestConsole(t *testing.T) {
 		}
 	}
 	fails(strings.Replace(consoleBlock, "Kernel panic", printed, 1), "The server panics.")
-	if _, err := r.engine(t).Create(t.Context(), core.Order{ID: "anns", Owner: "ann", Name: "db-1", Keys: []string{key}}, nil); err != nil {
+	if _, err := r.Engine(t).Create(t.Context(), core.Order{ID: "anns", Owner: "ann", Name: "db-1", Keys: []string{key}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	fails(strings.Replace(consoleBlock, "metalpool_machine.web.id", `"anns"`, 1), `say owner = "ann"`)

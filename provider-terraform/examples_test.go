@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/lab/labtest"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 // TestExamplesAreFormatted holds all examples to terraform's own form.
 func TestExamplesAreFormatted(t *testing.T) {
 	t.Parallel()
-	w := (&rig{}).newWork(t, "")
+	w := (&rig{&labtest.Rack{}}).newWork(t, "")
 	for _, dir := range []string{pageExamples, wholeExamples} {
 		dir, err := filepath.Abs(dir)
 		if err != nil {
@@ -114,7 +115,7 @@ func TestWholeExamples(t *testing.T) {
 	}
 	w.destroy(t)
 
-	made, err := r.engine(t).Create(t.Context(), core.Order{ID: "dm-1", Owner: owner, Name: "db-1", Keys: []string{key}}, nil)
+	made, err := r.Engine(t).Create(t.Context(), core.Order{ID: "dm-1", Owner: owner, Name: "db-1", Keys: []string{key}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,8 +149,8 @@ func (w *work) script(t *testing.T, line string) {
 // racks has the nodes stand in so many racks.
 func (r *rig) racks(t *testing.T, count int) {
 	t.Helper()
-	e := r.engine(t)
-	for i, n := range r.lab.Nodes() {
+	e := r.Engine(t)
+	for i, n := range r.Lab.Nodes() {
 		rack := fmt.Sprintf("r%d", i%count+1)
 		if _, err := e.SetNode(t.Context(), n.ID(), core.NodeChange{Labels: map[string]*string{"rack": &rack}}); err != nil {
 			t.Fatal(err)
@@ -160,7 +161,7 @@ func (r *rig) racks(t *testing.T, count int) {
 // rack is where a machine's server stands.
 func (r *rig) rack(t *testing.T, m core.Machine) string {
 	t.Helper()
-	n, err := r.engine(t).Node(t.Context(), m.Node)
+	n, err := r.Engine(t).Node(t.Context(), m.Node)
 	if err != nil || n.Spec.Labels["rack"] == "" {
 		t.Fatalf("%s has the labels %v: %v", m.Node, n.Spec.Labels, err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/store/sqlite"
 	"github.com/metalpool/metalpool/lab"
+	"github.com/metalpool/metalpool/lab/labtest"
 )
 
 // TestFaults ends applies in ways that happen, and looks what becomes of the servers:
@@ -43,7 +44,7 @@ func TestFaults(t *testing.T) {
 	for i, c := range cases {
 		all.Go(func() {
 			t.Run(c.name, func(t *testing.T) {
-				node, name := r.lab.Nodes()[i].ID(), "web-"+strconv.Itoa(i)
+				node, name := r.Lab.Nodes()[i].ID(), "web-"+strconv.Itoa(i)
 				w := r.newWork(t, machineBlock(name, fmt.Sprintf("node = %q", node)))
 				c.run(t, w, name, node)
 				w.destroy(t)
@@ -64,12 +65,12 @@ func (w *work) begin(t *testing.T, name string) (*exec.Cmd, *bytes.Buffer, core.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.WaitDelay = patience // workers hold the pipe for a while
+	cmd.WaitDelay = labtest.Patience // workers hold the pipe for a while
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	e := w.r.engine(t)
-	m := w.r.await(t, name, func(m core.Machine) bool {
+	e := w.r.Engine(t)
+	m := w.r.reach(t, name, func(m core.Machine) bool {
 		events, err := e.Events(t.Context(), core.EventFilter{Allocation: m.ID})
 		if err != nil {
 			t.Error(err)
@@ -219,7 +220,7 @@ func failedDeploy(t *testing.T, w *work, name string, node core.NodeID) {
 		t.Errorf("the state has %q %v, and the pool %+v", status, attributes, before)
 	}
 	w.r.mend(t, node)
-	w.r.settle(t)
+	w.r.Settle(t)
 	w.apply(t)
 	if after, _ := w.r.machine(t, name); after.State != core.Deployed || after.ID == before.ID {
 		t.Errorf("it was %+v and is %+v", before, after)
@@ -250,7 +251,7 @@ func anotherPool(t *testing.T, w *work, name string, _ core.NodeID) {
 	w.apply(t)
 	other := newRig(t, 1)
 	settings := w.settings
-	w.settings = append(w.settings[:len(w.settings):len(w.settings)], "METALPOOL_URL="+other.url)
+	w.settings = append(w.settings[:len(w.settings):len(w.settings)], "METALPOOL_URL="+other.URL)
 	says(t, w.refuse(t), "This pool has never had", "terraform state rm")
 	out, err := w.command(t, "destroy", "-auto-approve", "-no-color", "-refresh=false").CombinedOutput()
 	if err == nil {
@@ -264,7 +265,7 @@ func anotherPool(t *testing.T, w *work, name string, _ core.NodeID) {
 }
 
 func noServer(t *testing.T, w *work, name string, node core.NodeID) {
-	e := w.r.engine(t)
+	e := w.r.Engine(t)
 	if _, err := e.Pause(t.Context(), node, "a test"); err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +308,7 @@ func children(t *testing.T, pid int) []int {
 // lapse ends the lease of a worker that was killed, as a minute would.
 func (r *rig) lapse(t *testing.T, node core.NodeID) {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), r.url, sqlite.Options{})
+	store, err := sqlite.Open(t.Context(), r.URL, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +330,7 @@ func (r *rig) lapse(t *testing.T, node core.NodeID) {
 // wear makes every write to a server's disks fail, until mend.
 func (r *rig) wear(t *testing.T, node core.NodeID) {
 	t.Helper()
-	n, err := r.lab.Node(node)
+	n, err := r.Lab.Node(node)
 	if err == nil {
 		err = n.AddFault(lab.NewFault{Machine: &lab.Fault{Kind: lab.WriteError, Count: lab.Forever}})
 	}
@@ -340,7 +341,7 @@ func (r *rig) wear(t *testing.T, node core.NodeID) {
 
 func (r *rig) mend(t *testing.T, node core.NodeID) {
 	t.Helper()
-	n, err := r.lab.Node(node)
+	n, err := r.Lab.Node(node)
 	if err != nil {
 		t.Fatal(err)
 	}

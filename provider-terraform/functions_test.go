@@ -83,12 +83,12 @@ output "merged" {
 func TestConstraintsInRequirements(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2)
-	second := r.lab.Nodes()[1].ID()
+	second := r.Lab.Nodes()[1].ID()
 	try := func(where string) string {
 		return machineBlock("web-1", "requirements {\n dynamic \"label\" {\n for_each = provider::metalpool::parse_constraints(\""+where+"\")\n content {\n key = label.value.key\n op = label.value.op\n values = label.value.values\n }\n }\n }")
 	}
 	yes := "yes"
-	if _, err := r.engine(t).SetNode(t.Context(), second, core.NodeChange{Labels: map[string]*string{"chosen": &yes}}); err != nil {
+	if _, err := r.Engine(t).SetNode(t.Context(), second, core.NodeChange{Labels: map[string]*string{"chosen": &yes}}); err != nil {
 		t.Fatal(err)
 	}
 	r.unit(t,

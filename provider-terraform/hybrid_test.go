@@ -30,7 +30,7 @@ func TestHybrid(t *testing.T) {
 		if got := c.servers(); !slices.Equal(got, inCloud) {
 			t.Errorf("in the cloud are %v, want %v", got, inCloud)
 		}
-		machines, err := r.engine(t).Machines(t.Context(), core.AllocationFilter{Live: true})
+		machines, err := r.Engine(t).Machines(t.Context(), core.AllocationFilter{Live: true})
 		var names []string
 		for _, m := range machines {
 			if m.State == core.Deployed {
@@ -73,7 +73,7 @@ func (w *work) registry(t *testing.T) {
 	dir := filepath.Join(w.dir, "registry")
 	for _, host := range []string{"registry.terraform.io", "registry.opentofu.org"} {
 		for name, program := range map[string]string{
-			"metalpool/metalpool": filepath.Join(providerDir(t), "terraform-provider-metalpool"),
+			"metalpool/metalpool": filepath.Join(built.Dir(t), "terraform-provider-metalpool"),
 			"hetznercloud/hcloud": hetznerProvider(t),
 		} {
 			there := filepath.Join(dir, host, name, "1.0.0", runtime.GOOS+"_"+runtime.GOARCH)

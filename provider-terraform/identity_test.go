@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/lab/labtest"
 )
 
 // identified is an identity of one attribute.
@@ -33,9 +34,9 @@ func identifies(t *testing.T, identity *tfprotov6.ResourceIdentityData, name, va
 func TestImportByIdentity(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), labtest.Patience)
 	defer cancel()
-	made, err := r.engine(t).Create(ctx, core.Order{ID: "dm-1", Owner: "ann", Name: "db-1", Keys: []string{key}, Request: core.Request{CPUs: 1}}, nil)
+	made, err := r.Engine(t).Create(ctx, core.Order{ID: "dm-1", Owner: "ann", Name: "db-1", Keys: []string{key}, Request: core.Request{CPUs: 1}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ output "known_hosts" { value = metalpool_machine.web.ssh_known_hosts }
 		t.Errorf("the plan after the apply:\n%s", out)
 	}
 	w.destroy(t)
-	n, err := r.engine(t).Node(t.Context(), m.Node)
+	n, err := r.Engine(t).Node(t.Context(), m.Node)
 	if err != nil || n.State != "Available" || n.Erases != 2 {
 		t.Errorf("destroy with wait_clean leaves %s %s, erased %d times: %v", n.ID, n.State, n.Erases, err)
 	}

@@ -14,7 +14,7 @@ import (
 func TestLists(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 4)
-	e := r.engine(t)
+	e := r.Engine(t)
 	for _, o := range []core.Order{
 		{ID: "dm-1", Owner: owner, Name: "web-2", Labels: map[string]string{"tier": "web"}, Request: core.Request{CPUs: 1}},
 		{ID: "dm-2", Owner: owner, Name: "web-1"},

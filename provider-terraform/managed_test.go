@@ -22,7 +22,7 @@ import (
 // manage sets whether the pool can log in to what is deployed from now on.
 func (r *rig) manage(t testing.TB, policy core.ManagementPolicy) {
 	t.Helper()
-	if err := r.engine(t).SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "lab", ManagementKey: policy}); err != nil {
+	if err := r.Engine(t).SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "lab", ManagementKey: policy}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/rackfile"
+	"github.com/metalpool/metalpool/lab/labtest"
 )
 
 const n1 = "metalpool_node.n1"
@@ -36,8 +37,8 @@ func nodeBlock(address string, n rackfile.Node, lines ...string) string {
 func TestNodes(t *testing.T) {
 	t.Parallel()
 	r := bareRig(t, 1)
-	e := r.engine(t)
-	there := r.lab.Rack().Nodes[0]
+	e := r.Engine(t)
+	there := r.Lab.Rack().Nodes[0]
 	node := func(lines ...string) string { return nodeBlock(n1, there, lines...) }
 	look := func(check func(n core.Node) bool) resource.TestCheckFunc {
 		return func(*terraform.State) error {
@@ -106,7 +107,7 @@ func TestNodes(t *testing.T) {
 		// Who has a machine on it keeps it.
 		resource.TestStep{
 			PreConfig: func() {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				ctx, cancel := context.WithTimeout(t.Context(), labtest.Patience)
 				defer cancel()
 				if _, err := e.Allocate(ctx, core.Order{ID: "dm-1", Owner: "ann", Name: "db-1"}, nil); err != nil {
 					t.Error(err)
@@ -155,7 +156,7 @@ func TestNodes(t *testing.T) {
 func TestRackFromNothing(t *testing.T) {
 	t.Parallel()
 	r := bareRig(t, 1)
-	there := r.lab.Rack().Nodes[0]
+	there := r.Lab.Rack().Nodes[0]
 	w := r.example(t, "rack")
 	log := filepath.Join(w.dir, "trace.log")
 	image := func(name string) string {
@@ -174,14 +175,14 @@ func TestRackFromNothing(t *testing.T) {
 	// Another image takes its place in the pool, and the machine keeps what it has.
 	w.settings = append(w.settings, image("debian-2"))
 	says(t, w.apply(t), "1 added, 1 changed, 1 destroyed")
-	if p, err := r.engine(t).Pool(t.Context(), "web"); err != nil || p.DefaultImage != "debian-2" {
+	if p, err := r.Engine(t).Pool(t.Context(), "web"); err != nil || p.DefaultImage != "debian-2" {
 		t.Errorf("the pool is %+v: %v", p, err)
 	}
 	if m := r.named(t, "web-1"); m.State != core.Deployed || m.Image != "debian-1" {
 		t.Errorf("the machine is %+v", m)
 	}
 	w.destroy(t)
-	if nodes, err := r.engine(t).Nodes(t.Context(), core.NodeFilter{}); err != nil || len(nodes) > 0 {
+	if nodes, err := r.Engine(t).Nodes(t.Context(), core.NodeFilter{}); err != nil || len(nodes) > 0 {
 		t.Errorf("after destroy: %+v, %v", nodes, err)
 	}
 	for _, name := range []string{"terraform.tfstate", "terraform.tfstate.backup", "trace.log"} {

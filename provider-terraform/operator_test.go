@@ -61,7 +61,7 @@ const ci = "metalpool_pool.ci"
 func TestPools(t *testing.T) {
 	t.Parallel()
 	r := bareRig(t, 0)
-	e := r.engine(t)
+	e := r.Engine(t)
 	strict := block(ci, `name = "ci"`, `erase_minimum = "purge"`, `quota = 2`, `phase_timeouts = { check_in = "40m", erase = "48h" }`)
 	steps := []resource.TestStep{
 		{
@@ -121,7 +121,7 @@ const debian = "metalpool_image.debian"
 func TestImages(t *testing.T) {
 	t.Parallel()
 	r := bareRig(t, 0)
-	e := r.engine(t)
+	e := r.Engine(t)
 	lab, copied := fmt.Sprintf("source = %q", r.image("lab")), fmt.Sprintf("source = %q", r.image("lab-2"))
 	content, err := os.ReadFile(r.image("lab"))
 	if err != nil {

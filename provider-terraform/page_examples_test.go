@@ -23,7 +23,7 @@ func TestPageExamples(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 4)
 	r.manage(t, core.ManageAlways)
-	if _, err := r.engine(t).Create(t.Context(), core.Order{ID: "other-1", Owner: "team-b/prod", Name: "db-1", Keys: []string{key}}, nil); err != nil {
+	if _, err := r.Engine(t).Create(t.Context(), core.Order{ID: "other-1", Owner: "team-b/prod", Name: "db-1", Keys: []string{key}}, nil); err != nil {
 		t.Fatal(err)
 	}
 

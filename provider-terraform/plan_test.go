@@ -116,7 +116,7 @@ func TestPlan(t *testing.T) {
 		resource.TestStep{
 			PreConfig: func() {
 				arm := core.Image{Name: "arm", Source: r.image("lab"), Arch: "arm64", User: "debian"}
-				if _, err := r.engine(t).AddImage(t.Context(), arm, nil); err != nil {
+				if _, err := r.Engine(t).AddImage(t.Context(), arm, nil); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -148,7 +148,7 @@ func TestPlan(t *testing.T) {
 		resource.TestStep{
 			PreConfig: func() {
 				m, _ := r.machine(t, "front-1")
-				if err := errors.Join(r.engine(t).SetPower(t.Context(), m.ID, core.TurnOn), core.AwaitSSH(t.Context(), m.Access)); err != nil {
+				if err := errors.Join(r.Engine(t).SetPower(t.Context(), m.ID, core.TurnOn), core.AwaitSSH(t.Context(), m.Access)); err != nil {
 					t.Error(err)
 				}
 			},
@@ -160,7 +160,7 @@ func TestPlan(t *testing.T) {
 		resource.TestStep{
 			PreConfig: func() {
 				m, _ := r.machine(t, "front-1")
-				if err := r.engine(t).Release(t.Context(), m.ID, core.ReleaseOptions{Reason: "by the operator"}, nil); err != nil {
+				if err := r.Engine(t).Release(t.Context(), m.ID, core.ReleaseOptions{Reason: "by the operator"}, nil); err != nil {
 					t.Error(err)
 				}
 			},
@@ -231,7 +231,7 @@ func TestData(t *testing.T) {
 	output := func(name string, value knownvalue.Check) statecheck.StateCheck {
 		return statecheck.ExpectKnownOutputValue(name, value)
 	}
-	first := string(r.lab.Nodes()[0].ID())
+	first := string(r.Lab.Nodes()[0].ID())
 	r.unit(t, resource.TestStep{
 		Config: machineBlock("web-1", `node = "`+first+`"`) + `
 data "metalpool_nodes" "free" {
@@ -262,13 +262,13 @@ output "why"    { value = data.metalpool_match.big.candidates[0].why }
 output "any"    { value = data.metalpool_match.any.fits }
 `,
 		ConfigStateChecks: []statecheck.StateCheck{
-			output("free", knownvalue.ListExact([]knownvalue.Check{text(string(r.lab.Nodes()[1].ID()))})),
+			output("free", knownvalue.ListExact([]knownvalue.Check{text(string(r.Lab.Nodes()[1].ID()))})),
 			output("same", knownvalue.Bool(true)),
 			output("pools", knownvalue.ListExact([]knownvalue.Check{text("lab")})),
 			output("images", knownvalue.ListExact([]knownvalue.Check{text("lab"), text("lab-2")})),
 			output("big", knownvalue.ListExact([]knownvalue.Check{})),
 			output("why", knownvalue.StringRegexp(regexp.MustCompile("of the 900 GiB memory asked for"))),
-			output("any", knownvalue.ListExact([]knownvalue.Check{text(string(r.lab.Nodes()[1].ID()))})),
+			output("any", knownvalue.ListExact([]knownvalue.Check{text(string(r.Lab.Nodes()[1].ID()))})),
 		},
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
+	"github.com/metalpool/metalpool/lab/labtest"
 )
 
 // spoken is a configured provider that is spoken to as terraform does: for what
@@ -25,7 +26,7 @@ func (r *rig) speak(t *testing.T) spoken {
 	}
 	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
 	fine(t, err, schemas.Diagnostics)
-	configured, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: object(t, schemas.Provider, map[string]any{"url": r.url, "owner": owner})})
+	configured, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: object(t, schemas.Provider, map[string]any{"url": r.URL, "owner": owner})})
 	fine(t, err, configured.Diagnostics)
 	return spoken{server, schemas}
 }
@@ -124,7 +125,7 @@ func (s spoken) plan(t *testing.T, kind string, set map[string]any) []*tfprotov6
 // invoke does an action, and returns what it told on its way and what came of it.
 func (s spoken) invoke(t *testing.T, kind string, set map[string]any) (told []string, diags []*tfprotov6.Diagnostic) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), labtest.Patience)
 	defer cancel()
 	server := s.ProviderServer.(tfprotov6.ActionServer)
 	stream, err := server.InvokeAction(ctx, &tfprotov6.InvokeActionRequest{ActionType: kind, Config: object(t, s.schemas.ActionSchemas[kind].Schema, set)})

@@ -31,7 +31,7 @@ func TestTwoApplies(t *testing.T) {
 		})
 	}
 	both.Wait()
-	machines, err := r.engine(t).Machines(t.Context(), core.AllocationFilter{Live: true})
+	machines, err := r.Engine(t).Machines(t.Context(), core.AllocationFilter{Live: true})
 	if err != nil {
 		t.Fatal(err)
 	}

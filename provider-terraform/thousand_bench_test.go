@@ -33,7 +33,7 @@ func TestBenchThousand(t *testing.T) {
 	r := newBenchRack(t, n)
 	name := fmt.Sprintf("terraform, %d machines", n)
 
-	ours, theirs := providerDir(t), bareDir(t)
+	ours, theirs := built.Dir(t), bareDir(t)
 	var applies, plans [2][]spent // of the bare provider, and of ours
 	for i := range benchRounds {
 		for who, dir := range []string{theirs, ours} {

@@ -1,0 +1,66 @@
+package labtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/metalpool/metalpool/core/open"
+)
+
+// Program is the adapter in the package under test, as its users have it. It is built
+// once, under the race detector where the tests are.
+type Program struct {
+	Name string // of the file
+
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// Main is a package's TestMain. An engine in a test starts the test's own binary again
+// where it needs a worker.
+func (p *Program) Main(m *testing.M) {
+	if open.RunWorker() {
+		return
+	}
+	status := m.Run()
+	if p.dir != "" {
+		_ = os.RemoveAll(p.dir)
+	}
+	os.Exit(status)
+}
+
+// Dir is the folder that the program is in.
+func (p *Program) Dir(t testing.TB) string {
+	t.Helper()
+	p.once.Do(func() {
+		//nolint:usetesting // it outlives the test that comes first
+		if p.dir, p.err = os.MkdirTemp("", "metalpool-program-"); p.err != nil {
+			return
+		}
+		args := []string{"build", "-o", filepath.Join(p.dir, p.Name)}
+		if UnderRace() {
+			args = append(args, "-race")
+		}
+		if out, err := exec.CommandContext(context.Background(), "go", append(args, ".")...).CombinedOutput(); err != nil {
+			p.err = fmt.Errorf("%w: %s", err, out)
+		}
+	})
+	if p.err != nil {
+		t.Fatal(p.err)
+	}
+	return p.dir
+}
+
+// UnderRace reports whether this test has the race detector.
+func UnderRace() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
