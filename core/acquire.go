@@ -257,7 +257,7 @@ func (e *Engine) admit(tx Tx, o Order) error {
 		have++
 	}
 	if have >= p.Quota {
-		return &Error{Op: "acquire", Allocation: o.Name, Kind: Denied, Err: &quotaError{o.Owner, p.Name, have, p.Quota}, Hint: "release one, wait until one is released with --wait 30m, or have the quota raised"}
+		return &Error{Op: "acquire", Allocation: o.Name, Kind: Denied, Err: &quotaError{o.Owner, p.Name, have, p.Quota}, Hint: "release one, wait until one is released " + AdviceWait + ", or have the quota raised"}
 	}
 	return nil
 }

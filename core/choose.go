@@ -199,7 +199,7 @@ func noCapacity(tx Tx, a Allocation) (why, err error) {
 	}
 	hint := "see 'metalpool node list'"
 	if soon > 0 {
-		hint = "wait for one with --wait 30m, or " + hint
+		hint = "wait for one " + AdviceWait + ", or " + hint
 	}
 	return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: &ShortageError{Total: len(all), May: soon, Why: shortage(states, reasons)}, Hint: hint}, nil
 }

@@ -283,7 +283,7 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 
 // stopped tells the caller who goes on with a deploy that was ended from outside.
 func (c *creation) stopped(ctx context.Context, w *work, why error) error {
-	e := &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: why, Hint: "the same request goes on with it; or release it"}
+	e := &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: why, Hint: AdviceUnfinished}
 	a, err := c.e.allocation(context.WithoutCancel(ctx), w.attempt.Allocation)
 	if err == nil && a.State.Ended() {
 		e.Err, e.Hint = fmt.Errorf("the machine was given up meanwhile: %s (%s)", a.State, a.Reason), "make a new ID for a new machine"
@@ -297,7 +297,7 @@ func (c *creation) failed(ctx context.Context, w *work, why error) error {
 	if err != nil {
 		return err
 	}
-	return &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: why, Hint: "see 'metalpool node events " + string(w.node.ID) + "'; the same request tries again, release gives it back"}
+	return &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: why, Hint: "see 'metalpool node events " + string(w.node.ID) + "'; " + AdviceFailed}
 }
 
 // giveUp commits Failed.

@@ -51,7 +51,7 @@ func (e *Engine) enroll(ctx context.Context, in Enrollment, report Reporter) (No
 	}
 	ours := tagPrefix + e.store.Info().PoolID
 	if strings.HasPrefix(found.Tag, tagPrefix) && found.Tag != ours && !in.TakeOver {
-		return n, &Error{Op: "enroll", Node: n.ID, Kind: Denied, Err: fmt.Errorf("its asset tag says that it belongs to another pool: %s", found.Tag), Hint: "retire it there first; if that pool is gone, enroll with --take-over"}
+		return n, &Error{Op: "enroll", Node: n.ID, Kind: Denied, Err: fmt.Errorf("its asset tag says that it belongs to another pool: %s", found.Tag), Hint: "retire it there first; if that pool is gone, " + AdviceTakeOver}
 	}
 	if err := e.insert(ctx, &n, in.Erase); err != nil {
 		return n, err

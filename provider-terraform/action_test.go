@@ -61,7 +61,7 @@ func TestActions(t *testing.T) {
 	set := map[string]any{"deletion_protection": false, "wait_clean": true}
 	does(made, "metalpool_release", set, "erase")
 	does(made, "metalpool_release", set, "") // as where the first was cut off
-	if out := w.run(t, "plan", "-no-color"); !strings.Contains(out, "was given up") || !strings.Contains(out, "1 to add") {
+	if out := w.run(t, "plan", "-no-color"); !strings.Contains(out, "has ended") || !strings.Contains(out, "1 to add") {
 		t.Errorf("the plan after the release:\n%s", out)
 	}
 	r.givenBack(t)

@@ -37,7 +37,7 @@ func (d *Driver) explain(err error) error {
 	case kind == core.Denied && strings.HasPrefix(d.URL, "https://"):
 		text += "; " + deniedAdvice
 	}
-	text = strings.ReplaceAll(text, "with --wait 30m", "with --metalpool-wait 30m") // core speaks as the command line does
+	text = strings.ReplaceAll(text, core.AdviceWait, "with --metalpool-wait 30m")
 	return errors.New(notFound().ReplaceAllString(oneLine(text), "missing"))
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -80,11 +79,7 @@ func (r *allocationResource) Create(ctx context.Context, req resource.CreateRequ
 	var told story
 	work, cancel := context.WithTimeout(ctx, o.Wait+limit)
 	defer cancel()
-	there, err := r.pool.Allocate(work, o, told.report(ctx))
-	if core.Is(err, core.NoCapacity) && plan.Wait.IsNull() && r.erasing(work, o) {
-		o.Wait = limit
-		there, err = r.pool.Allocate(work, o, told.report(ctx))
-	}
+	there, err := r.taking(work, o, plan.Wait, limit, func(o core.Order) (core.Machine, error) { return r.pool.Allocate(work, o, told.report(ctx)) })
 	if err == nil {
 		plan.ID = types.StringValue(string(there.ID)) // another one where a killed create is gone on with
 		resp.Diagnostics.Append(plan.fill(ctx, there)...)
@@ -99,13 +94,7 @@ func (r *allocationResource) Create(ctx context.Context, req resource.CreateRequ
 	case known:
 		resp.State.RemoveResource(ctx) // nothing is held under this ID, and nothing ever will be
 	}
-	if core.Is(err, core.Exists) {
-		if other, lookErr := r.pool.MachineNamed(work, o.Owner, o.Name); lookErr == nil {
-			taken(&resp.Diagnostics, err, string(other.ID))
-			return
-		}
-	}
-	orderFault(&resp.Diagnostics, err, &told)
+	r.notTaken(work, o, err, &told, &resp.Diagnostics)
 }
 
 // Read asks the pool.
@@ -120,21 +109,12 @@ func (r *allocationResource) Read(ctx context.Context, req resource.ReadRequest,
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.ID})...)
-	there, err := r.pool.Machine(ctx, core.AllocationID(state.ID.ValueString()))
-	switch {
-	case core.Is(err, core.NotFound) && state.Node.IsNull():
-		resp.State.RemoveResource(ctx) // its create never got to take a server
-	case core.Is(err, core.NotFound):
-		fault(&resp.Diagnostics, stranger(state.machine()), path.Empty())
-	case err != nil:
-		fault(&resp.Diagnostics, err, path.Empty())
-	case there.State.Ended():
-		resp.Diagnostics.AddWarning("Allocation "+there.Name+" has ended", fmt.Sprintf("It is %s since %s: %s. Terraform did not do that; a plan takes a server anew.", there.State, there.EndedAt.UTC().Format(time.RFC3339), there.Reason))
-		resp.State.RemoveResource(ctx)
-	default:
-		resp.Diagnostics.Append(state.fill(ctx, there)...)
-		resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
+	there, ok := r.found(ctx, state.machine(), "Allocation", resp)
+	if !ok {
+		return
 	}
+	resp.Diagnostics.Append(state.fill(ctx, there)...)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
 }
 
 // Update changes the pool's notes on the allocation: the server is not asked.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -155,22 +154,19 @@ func (r *deploymentResource) Read(ctx context.Context, req resource.ReadRequest,
 	defer cancel()
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.AllocationID})...)
 	there, err := r.pool.Machine(ctx, core.AllocationID(state.AllocationID.ValueString()))
-	gone := func(format string, args ...any) {
-		resp.Diagnostics.AddWarning("The deployment on allocation "+there.Name+" is gone", fmt.Sprintf(format, args...)+" Terraform did not do that; a plan deploys anew.")
+	gone := func(why string) {
+		resp.Diagnostics.AddWarning("The deployment on allocation "+there.Name+" is gone", why+" Terraform did not do that; a plan deploys anew.")
 		resp.State.RemoveResource(ctx)
 	}
 	switch {
-	case core.Is(err, core.NotFound):
-		fault(&resp.Diagnostics, stranger(state.allocation()), path.Empty())
-		return
 	case err != nil:
-		fault(&resp.Diagnostics, err, path.Empty())
+		fault(&resp.Diagnostics, state.missed(err), path.Empty())
 		return
 	case there.State.Ended():
-		gone("The allocation is %s since %s: %s.", there.State, there.EndedAt.UTC().Format(time.RFC3339), there.Reason)
+		gone("The allocation has ended: " + ended(there))
 		return
 	case !state.holds(there):
-		gone("Its place has deployment %q.", there.Labels[markLabel])
+		gone(fmt.Sprintf("Its place has deployment %q.", there.Labels[markLabel]))
 		return
 	}
 	whole := state.machine()
@@ -184,9 +180,12 @@ func (r *deploymentResource) Read(ctx context.Context, req resource.ReadRequest,
 	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
 }
 
-// allocation is who the deployment belongs to, for errors.
-func (m deploymentModel) allocation() machineModel {
-	return machineModel{serverModel: serverModel{ID: m.AllocationID, Name: m.AllocationID}}
+// missed says why the allocation was not found.
+func (m deploymentModel) missed(err error) error {
+	if core.Is(err, core.NotFound) {
+		return stranger(machineModel{serverModel: serverModel{ID: m.AllocationID, Name: m.AllocationID}})
+	}
+	return err
 }
 
 // Update deploys the same server anew where the plan said so, and turns its power.
@@ -253,11 +252,8 @@ func (r *deploymentResource) Delete(ctx context.Context, req resource.DeleteRequ
 	id := core.AllocationID(state.AllocationID.ValueString())
 	there, err := r.pool.Machine(ctx, id)
 	switch {
-	case core.Is(err, core.NotFound):
-		fault(&resp.Diagnostics, stranger(state.allocation()), path.Empty())
-		return
 	case err != nil:
-		fault(&resp.Diagnostics, err, path.Empty())
+		fault(&resp.Diagnostics, state.missed(err), path.Empty())
 		return
 	case there.State.Ended() || !state.holds(there):
 		return

@@ -156,10 +156,10 @@ func hintOf(err error, again string) (hint string) {
 		return hint != ""
 	})
 	return strings.NewReplacer(
-		"enroll with --take-over", "set take_over = true",
-		"with --wait 30m", `with wait = "30m"`,
-		"the same request tries again, release gives it back", again,
-		"the same request goes on with it; or release it", "the next apply goes on with it, and destroy gives it back",
+		core.AdviceTakeOver, "set take_over = true",
+		core.AdviceWait, `with wait = "30m"`,
+		core.AdviceFailed, again,
+		core.AdviceUnfinished, "the next apply goes on with it, and destroy gives it back",
 	).Replace(hint)
 }
 

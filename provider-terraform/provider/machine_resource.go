@@ -82,11 +82,7 @@ func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest
 	told := story{again: againElsewhere}
 	work, cancel := context.WithTimeout(ctx, o.Wait+2*limit+margin)
 	defer cancel()
-	there, err := r.pool.Create(work, o, told.report(ctx))
-	if core.Is(err, core.NoCapacity) && plan.Wait.IsNull() && r.erasing(work, o) {
-		o.Wait = limit
-		there, err = r.pool.Create(work, o, told.report(ctx))
-	}
+	there, err := r.taking(work, o, plan.Wait, limit, func(o core.Order) (core.Machine, error) { return r.pool.Create(work, o, told.report(ctx)) })
 	if err == nil {
 		plan.ID = types.StringValue(string(there.ID)) // another one where a killed create is gone on with
 		resp.Diagnostics.Append(plan.fill(ctx, there)...)
@@ -110,13 +106,29 @@ func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest
 	case known:
 		resp.State.RemoveResource(ctx) // nothing is held under this ID, and nothing ever will be
 	}
+	r.notTaken(work, o, err, &told, &resp.Diagnostics)
+}
+
+// taking takes a server, by take. Where the configuration does not say how long to wait
+// for one, it is waited for only while one is being erased.
+func (r *machineResource) taking(ctx context.Context, o core.Order, wait types.String, limit time.Duration, take func(core.Order) (core.Machine, error)) (core.Machine, error) {
+	there, err := take(o)
+	if core.Is(err, core.NoCapacity) && wait.IsNull() && r.erasing(ctx, o) {
+		o.Wait = limit
+		there, err = take(o)
+	}
+	return there, err
+}
+
+// notTaken says why there is no machine.
+func (r *machineResource) notTaken(ctx context.Context, o core.Order, err error, told *story, diags *diag.Diagnostics) {
 	if core.Is(err, core.Exists) {
-		if other, lookErr := r.pool.MachineNamed(work, o.Owner, o.Name); lookErr == nil {
-			taken(&resp.Diagnostics, err, string(other.ID))
+		if other, lookErr := r.pool.MachineNamed(ctx, o.Owner, o.Name); lookErr == nil {
+			taken(diags, err, string(other.ID))
 			return
 		}
 	}
-	orderFault(&resp.Diagnostics, err, &told)
+	orderFault(diags, err, told)
 }
 
 // erasing reports whether a server that would do is being erased: after a replacement
@@ -176,20 +188,8 @@ func (r *machineResource) Read(ctx context.Context, req resource.ReadRequest, re
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.ID})...)
-	there, err := r.pool.Machine(ctx, core.AllocationID(state.ID.ValueString()))
-	switch {
-	case core.Is(err, core.NotFound) && state.Node.IsNull():
-		resp.State.RemoveResource(ctx) // its create never got to take a server
-		return
-	case core.Is(err, core.NotFound):
-		fault(&resp.Diagnostics, stranger(state), path.Empty())
-		return
-	case err != nil:
-		fault(&resp.Diagnostics, err, path.Empty())
-		return
-	case there.State.Ended():
-		resp.Diagnostics.AddWarning("Machine "+there.Name+" was given up", fmt.Sprintf("It is %s since %s: %s. Terraform did not do that; a plan takes a server anew.", there.State, there.EndedAt.UTC().Format(time.RFC3339), there.Reason))
-		resp.State.RemoveResource(ctx)
+	there, ok := r.found(ctx, state, "Machine", resp)
+	if !ok {
 		return
 	}
 	resp.Diagnostics.Append(state.fill(ctx, there)...)
@@ -197,6 +197,31 @@ func (r *machineResource) Read(ctx context.Context, req resource.ReadRequest, re
 		r.look(ctx, &state, &resp.Diagnostics)
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
+}
+
+// found finds what the state has. What has ended is out of the state from then on, so that
+// the plan takes a server anew.
+func (r *machineResource) found(ctx context.Context, state machineModel, what string, resp *resource.ReadResponse) (there core.Machine, ok bool) {
+	there, err := r.pool.Machine(ctx, core.AllocationID(state.ID.ValueString()))
+	switch {
+	case core.Is(err, core.NotFound) && state.Node.IsNull():
+		resp.State.RemoveResource(ctx) // its create never got to take a server
+	case core.Is(err, core.NotFound):
+		fault(&resp.Diagnostics, stranger(state), path.Empty())
+	case err != nil:
+		fault(&resp.Diagnostics, err, path.Empty())
+	case there.State.Ended():
+		resp.Diagnostics.AddWarning(what+" "+there.Name+" has ended", ended(there)+" Terraform did not do that; a plan takes a server anew.")
+		resp.State.RemoveResource(ctx)
+	default:
+		return there, true
+	}
+	return there, false
+}
+
+// ended tells how and when.
+func ended(there core.Machine) string {
+	return fmt.Sprintf("It is %s since %s: %s.", there.State, there.EndedAt.UTC().Format(time.RFC3339), there.Reason)
 }
 
 // stranger says that the pool is not the one in which a machine was made. To take it
