@@ -3,9 +3,7 @@
 package main_test
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -73,7 +71,7 @@ func (r *rig) example(t *testing.T, name string) *work {
 // TestWholeExamples applies them, plans again, and destroys.
 func TestWholeExamples(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 4)
+	r := newRig(t, 2)
 	still := func(w *work) {
 		t.Helper()
 		if out := w.run(t, "plan", "-no-color"); !strings.Contains(out, "No changes") {
@@ -99,22 +97,6 @@ func TestWholeExamples(t *testing.T) {
 	}
 	w.destroy(t)
 
-	r.racks(t, 2)
-	w = r.example(t, "fleet")
-	w.settings = append(w.settings, "TF_VAR_machines=2")
-	w.apply(t)
-	first, second := r.named(t, "web-1"), r.named(t, "web-2")
-	if r.rack(t, first) == r.rack(t, second) {
-		t.Errorf("%s and %s stand in one rack", first.Node, second.Node)
-	}
-	w.script(t, "./roll.sh lab-2")
-	for _, before := range []core.Machine{first, second} {
-		if after := r.named(t, before.Name); after.Node != before.Node || after.Image != "lab-2" {
-			t.Errorf("%s was on %s, and is rolled to %s on %s", before.Name, before.Node, after.Image, after.Node)
-		}
-	}
-	w.destroy(t)
-
 	made, err := r.Engine(t).Create(t.Context(), core.Order{ID: "dm-1", Owner: owner, Name: "db-1", Keys: []string{key}}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -130,42 +112,6 @@ func TestWholeExamples(t *testing.T) {
 	}
 	w.destroy(t)
 	r.givenBack(t)
-}
-
-// script runs what people would type, with this terraform.
-func (w *work) script(t *testing.T, line string) {
-	t.Helper()
-	bin := t.TempDir()
-	if err := os.Symlink(w.terraform, filepath.Join(bin, "terraform")); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
-	cmd.Dir, cmd.Env = w.dir, append(append(os.Environ(), w.settings...), "PATH="+bin+":"+os.Getenv("PATH"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", line, err, out)
-	}
-}
-
-// racks has the nodes stand in so many racks.
-func (r *rig) racks(t *testing.T, count int) {
-	t.Helper()
-	e := r.Engine(t)
-	for i, n := range r.Lab.Nodes() {
-		rack := fmt.Sprintf("r%d", i%count+1)
-		if _, err := e.SetNode(t.Context(), n.ID(), core.NodeChange{Labels: map[string]*string{"rack": &rack}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// rack is where a machine's server stands.
-func (r *rig) rack(t *testing.T, m core.Machine) string {
-	t.Helper()
-	n, err := r.Engine(t).Node(t.Context(), m.Node)
-	if err != nil || n.Spec.Labels["rack"] == "" {
-		t.Fatalf("%s has the labels %v: %v", m.Node, n.Spec.Labels, err)
-	}
-	return n.Spec.Labels["rack"]
 }
 
 // named is a machine that must be there.
