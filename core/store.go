@@ -75,6 +75,8 @@ type Tx interface {
 
 	Attempt(id AttemptID) (Attempt, error)
 	PutAttempt(a Attempt) error
+	// Attempts lists in the order of their insertion.
+	Attempts() iter.Seq2[Attempt, error]
 
 	AddEvent(e Event) error // Seq and At are set by the store
 	// Events lists in order; with Limit the last ones.

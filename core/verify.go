@@ -11,120 +11,135 @@ type Violation struct {
 	Node       NodeID       `json:"node,omitempty"`
 	Allocation AllocationID `json:"allocation,omitempty"`
 	What       string       `json:"what"`
+	Next       string       `json:"next"` // what to do about it
 }
 
-// Verify looks whether the invariants hold in one consistent view of the store. It
-// changes nothing, and may run beside everything else.
+// SelfChecker is a store that can look whether its own files are whole. It returns
+// what is wrong, one line each, and changes nothing.
+type SelfChecker interface {
+	SelfCheck(ctx context.Context) ([]string, error)
+}
+
+// Verify looks whether the invariants hold in one consistent view of the store, and
+// whether that is whole. It changes nothing, and may run beside everything else.
 func (e *Engine) Verify(ctx context.Context) ([]Violation, error) {
 	var found []Violation
-	err := e.store.View(ctx, func(tx Tx) error {
-		nodes, err := collect(tx.Nodes(NodeFilter{}))
+	if s, ok := e.store.(SelfChecker); ok {
+		damage, err := s.SelfCheck(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		live, err := collect(tx.Allocations(AllocationFilter{Live: true}))
-		if err != nil {
-			return err
+		for _, what := range damage {
+			found = append(found, Violation{Invariant: invariantWhole, What: what, Next: nextDamaged})
 		}
-		found = append(ownership(nodes, live), names(live)...)
-		for _, n := range nodes {
-			if n.State.Working() {
-				at, err := tx.Attempt(n.Attempt)
-				switch {
-				case Is(err, NotFound):
-					found = append(found, Violation{"NothingLost", n.ID, n.Allocation, fmt.Sprintf("is %s without an attempt that somebody could go on with", n.State)})
-				case err != nil:
-					return err
-				case at.Node != n.ID || !at.EndedAt.IsZero():
-					found = append(found, Violation{"NothingLost", n.ID, n.Allocation, fmt.Sprintf("is %s under the attempt %s, which ended or is another node's", n.State, at.ID)})
-				}
-			}
-			events, err := collect(tx.Events(EventFilter{Node: n.ID}))
-			if err != nil {
-				return err
-			}
-			if why := dirty(events); why != "" && (n.State == Available || n.State == Allocated) {
-				found = append(found, Violation{"CleanBeforeAvailable", n.ID, n.Allocation, why})
-			}
-		}
-		return nil
+	}
+	var p picture
+	err := e.store.View(ctx, func(tx Tx) (err error) {
+		p, err = takePicture(tx)
+		return err
 	})
-	return found, err
+	if err != nil && len(found) > 0 {
+		return append(found, Violation{Invariant: invariantWhole, What: "the rest was not looked at: " + err.Error(), Next: nextDamaged}), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	open := func(Sealed) error { return nil }
+	if e.sealer != nil {
+		open = func(s Sealed) error {
+			_, err := e.sealer.Open(s)
+			return err
+		}
+	}
+	return append(found, p.violations(open)...), nil
 }
 
-// ownership checks OneOwner: nodes and live allocations point at each other, and
-// agree about the state.
-func ownership(nodes []Node, live []Allocation) []Violation {
-	var found []Violation
-	byID := map[AllocationID]Allocation{}
-	for _, a := range live {
-		byID[a.ID] = a
+// takePicture reads all that the invariants are about.
+func takePicture(tx Tx) (picture, error) {
+	p := picture{now: tx.Now(), leases: map[NodeID]Lease{}, attempts: map[AttemptID]Attempt{}, stories: map[NodeID]*story{}}
+	var err error
+	if p.nodes, err = collect(tx.Nodes(NodeFilter{})); err != nil {
+		return p, err
 	}
-	holder := map[AllocationID]NodeID{}
-	for _, n := range nodes {
-		bad := func(format string, args ...any) {
-			found = append(found, Violation{"OneOwner", n.ID, n.Allocation, fmt.Sprintf(format, args...)})
-		}
-		if n.State.Owned() != (n.Allocation != "") {
-			bad("is %s with allocation %q", n.State, n.Allocation)
-			continue
-		}
-		if n.Allocation == "" {
-			continue
-		}
-		a, ok := byID[n.Allocation]
+	for a, err := range tx.Allocations(AllocationFilter{}) {
 		switch {
-		case !ok:
-			bad("belongs to an allocation that is not there or has ended")
-		case a.Node != n.ID:
-			bad("belongs to an allocation that holds %q", a.Node)
-		case a.State != n.State:
-			bad("is %s while its allocation is %s", n.State, a.State)
-		case holder[a.ID] != "":
-			bad("belongs to an allocation that %s belongs to as well", holder[a.ID])
-		}
-		holder[n.Allocation] = n.ID
-	}
-	for _, a := range live {
-		if a.State != Waiting && holder[a.ID] == "" {
-			found = append(found, Violation{"NothingLost", a.Node, a.ID, fmt.Sprintf("is %s, and no node belongs to it", a.State)})
+		case err != nil:
+			return p, err
+		case a.State.Ended():
+			// Their rows stay for ever, and there is nothing to say of most.
+			if a.keepsSecrets() {
+				p.ended = append(p.ended, a)
+			}
+		default:
+			p.live = append(p.live, a)
 		}
 	}
-	return found
+	for l, err := range tx.Leases() {
+		if err != nil {
+			return p, err
+		}
+		p.leases[l.Node] = l
+	}
+	current := map[AttemptID]bool{}
+	for _, n := range p.nodes {
+		current[n.Attempt] = true
+	}
+	for at, err := range tx.Attempts() {
+		if err != nil {
+			return p, err
+		}
+		if current[at.ID] || at.EndedAt.IsZero() || at.keepsSecrets() {
+			p.attempts[at.ID] = at
+		}
+	}
+	for ev, err := range tx.Events(EventFilter{}) {
+		if err != nil {
+			return p, err
+		}
+		if ev.Node != "" {
+			p.story(ev.Node).tell(ev)
+		}
+	}
+	return p, nil
 }
 
-func names(live []Allocation) []Violation {
-	var found []Violation
-	seen := map[[2]string]AllocationID{}
-	for _, a := range live {
-		key := [2]string{a.Owner, a.Name}
-		if other, taken := seen[key]; taken {
-			found = append(found, Violation{"NothingLost", a.Node, a.ID, fmt.Sprintf("%s/%s is %s as well", a.Owner, a.Name, other)})
-		}
-		seen[key] = a.ID
-	}
-	return found
+// story is what the events told of a node, one by one and in their order.
+type story struct {
+	told   bool // any change of state
+	state  State
+	seq    int64 // of the last change of state
+	broken string
+	// touched says since when the node may hold what is not its next owner's to see; ""
+	// after a clean whose verification passed.
+	touched    string
+	erased     bool // since the clean under way began
+	generation uint64
+	back       string // where a generation went back
 }
 
-// dirty replays a node's story and says why it may not be handed on: it was touched
-// after the last clean whose verification passed.
-func dirty(events []Event) string {
-	touched, erased := "", false
-	for _, ev := range events {
-		switch {
-		case ev.Type == Erased:
-			erased = true
-		case ev.Type != StateChanged:
-		case ev.To == Deploying, ev.From == Unborn, ev.To == Maintenance:
-			touched = fmt.Sprintf("%s at event %d", ev.On, ev.Seq)
-		case ev.To == Cleaning:
-			erased = false
-		case ev.From == Cleaning && ev.To == Available && erased:
-			touched = ""
-		}
+func newStory() *story { return &story{touched: "no event tells of a clean"} }
+
+func (s *story) tell(ev Event) {
+	if ev.Generation > 0 && ev.Generation < s.generation && s.back == "" {
+		s.back = fmt.Sprintf("event %d was written under generation %d, after one under generation %d", ev.Seq, ev.Generation, s.generation)
 	}
-	if touched == "" {
-		return ""
+	s.generation = max(s.generation, ev.Generation)
+	if ev.Type == Erased {
+		s.erased = true
 	}
-	return "was touched (" + touched + ") and not verifiably erased since"
+	if ev.Type != StateChanged {
+		return
+	}
+	if s.told && s.state != ev.From && ev.From != Unborn && s.broken == "" {
+		s.broken = fmt.Sprintf("event %d takes it from %s, and event %d had left it %s", ev.Seq, ev.From, s.seq, s.state)
+	}
+	s.told, s.state, s.seq = true, ev.To, ev.Seq
+	switch {
+	case ev.To == Deploying, ev.From == Unborn, ev.To == Maintenance:
+		s.touched = fmt.Sprintf("it was touched (%s at event %d)", ev.On, ev.Seq)
+	case ev.To == Cleaning:
+		s.erased = false
+	case ev.From == Cleaning && ev.To == Available && s.erased:
+		s.touched = ""
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,11 +15,14 @@ func checkCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Look whether the pool's invariants hold",
-		Long: `Check reads the whole pool in one consistent view and lists every broken invariant:
-a node with two owners, one that was handed on without an erase, work that nobody
-could finish. It changes nothing, may run beside everything else, and exits with 1
-where something is broken.`,
-		Example: "  metalpool check",
+		Long: `Check reads the whole pool in one consistent view and lists all that is not as it
+has to be: a node with two owners, one that was handed on without an erase, work that
+nobody could finish or nobody has done for an hour, a secret that the key does not
+open, a state that no event led to, damage to the store's own files. It changes
+nothing, may run beside everything else, and exits with 1 where it found something.
+
+What each finding means and what to do about it: docs/store.md.`,
+		Example: "  metalpool check\n  metalpool check -o json",
 		Args:    exactly(),
 		RunE: a.onPool(func(ctx context.Context, e *core.Engine, _ []string) error {
 			violations, err := e.Verify(ctx)
@@ -28,23 +32,40 @@ where something is broken.`,
 			if o.json() {
 				err = a.printJSON(list(violations))
 			} else if len(violations) > 0 {
-				t := a.table("INVARIANT", "NODE", "MACHINE", "WHAT")
-				for _, v := range violations {
-					t.row(v.Invariant, string(v.Node), string(v.Allocation), v.What)
-				}
-				err = t.print(a.out)
+				err = a.printViolations(violations)
 			}
 			if err != nil {
 				return err
 			}
 			if len(violations) > 0 {
-				return fmt.Errorf("check: %s; take the nodes out of use and report it", plural(len(violations), "broken invariant"))
+				return fmt.Errorf("check: %s", plural(len(violations), "finding"))
 			}
 			return a.sayWhole(ctx, e)
 		}),
 	}
 	o.add(cmd)
 	return cmd
+}
+
+// printViolations prints whole lines, also on a terminal: what was cut off might be
+// what matters. What to do is said once for all that it is the same for.
+func (a *app) printViolations(violations []core.Violation) error {
+	t := a.table("INVARIANT", "NODE", "MACHINE", "WHAT")
+	t.width = 0
+	var next []string
+	for _, v := range violations {
+		t.row(v.Invariant, string(v.Node), string(v.Allocation), v.What)
+		if line := v.Invariant + ": " + v.Next; !slices.Contains(next, line) {
+			next = append(next, line)
+		}
+	}
+	if err := t.print(a.out); err != nil {
+		return err
+	}
+	for _, line := range next {
+		a.note("%s", line)
+	}
+	return nil
 }
 
 // sayWhole says what was looked at: "all is well" of an empty pool, or of the wrong

@@ -90,7 +90,7 @@ func fill(ctx context.Context, path string) error {
 	db := machine("m-db", "bob@desk", "db-1", core.Failed, "r2-n2")
 	db.Reason = "ssh: timeout: not done within 20m"
 	old := machine("m-old", "alice@desk", "web-0", core.Released, "")
-	old.EndedAt, old.Reason = clock, "released by alice@desk/1"
+	old.EndedAt, old.Reason, old.Order.UserData = clock, "released by alice@desk/1", nil
 
 	deployed := node("r1-n2", "r1", core.Deployed, "")
 	deployed.Allocation, deployed.Attempt = web.ID, "d-1"
@@ -109,23 +109,28 @@ func fill(ctx context.Context, path string) error {
 	cleaning.Attempt, cleaning.Suspect = "c-1", true
 	unreachable := node("r1-n1", "r1", core.Available, "")
 	unreachable.Spec.Unreachable = "from bob@desk/7 at 2026-01-02T03:04:05Z: connection refused"
+	aside := node("r2-n1", "r2", core.Maintenance, "new memory")
 	nodes := []core.Node{
 		unreachable, deployed, cleaning,
 		// A BMC's own words may hold what steers a terminal.
 		node("r1-n4", "r1", core.Quarantined, "insert media: backend: \x1b[31mno\x1b[0m\r\nmedia\tslot"),
-		node("r2-n1", "r2", core.Maintenance, "new memory"), failed,
+		aside, failed,
 	}
 
 	for _, n := range nodes {
 		at(core.Event{Node: n.ID, Type: core.StateChanged, From: core.Unborn, To: core.Quarantined, On: core.Enroll, Message: n.Spec.BMC.URL, By: "alice@desk/1"})
 	}
-	for _, n := range nodes[:2] {
+	for _, n := range []core.Node{unreachable, deployed, aside, failed} {
 		at(core.Event{Node: n.ID, Type: core.StateChanged, From: core.Quarantined, To: core.Cleaning, On: core.Repair})
 		at(core.Event{Node: n.ID, Type: core.Erased, Step: "erase"})
 		at(core.Event{Node: n.ID, Type: core.StateChanged, From: core.Cleaning, To: core.Available, On: core.Done})
 	}
+	at(core.Event{Node: aside.ID, Type: core.StateChanged, From: core.Available, To: core.Maintenance, On: core.Pause, Message: aside.Reason})
+	at(core.Event{Allocation: db.ID, Node: failed.ID, Type: core.StateChanged, From: core.Available, To: core.Allocated, On: core.Claim})
+	at(core.Event{Allocation: db.ID, Node: failed.ID, Type: core.StateChanged, From: core.Allocated, To: core.Deploying, On: core.Deploy, Attempt: "d-2"})
+	at(core.Event{Allocation: db.ID, Node: failed.ID, Type: core.StateChanged, From: core.Deploying, To: core.Failed, On: core.GiveUp, Attempt: "d-2", Message: db.Reason})
 	at(core.Event{Allocation: web.ID, Type: core.StateChanged, To: core.Waiting, Message: "alice@desk/web-1 queues"})
-	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.StateChanged, From: core.Waiting, To: core.Allocated, On: core.Claim, Message: "alice@desk/web-1"})
+	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.StateChanged, From: core.Available, To: core.Allocated, On: core.Claim, Message: "alice@desk/web-1"})
 	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.StateChanged, From: core.Allocated, To: core.Deploying, On: core.Deploy, Attempt: "d-1"})
 	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.StepMet, Step: "boot ramdisk", Attempt: "d-1"})
 	at(core.Event{Allocation: web.ID, Node: "r1-n2", Type: core.StepFailed, Step: "write image", Message: "agent: timeout", Attempt: "d-1"})

@@ -68,6 +68,11 @@ func (s suite) attempts(t *testing.T) {
 	changed := core.Attempt{ID: full.ID, Node: full.Node, Job: core.JobClean, Met: map[string]time.Time{"write": full.StartedAt}}
 	update(t, store, func(tx core.Tx) error { return tx.PutAttempt(changed) })
 	same(t, "put again", attempt(), changed)
+	other := core.Attempt{ID: "a", Node: full.Node, Job: core.JobDeploy}
+	update(t, store, func(tx core.Tx) error { return tx.PutAttempt(other) })
+	update(t, store, func(tx core.Tx) error { return tx.PutAttempt(changed) })
+	all := read(t, store, func(tx core.Tx) ([]core.Attempt, error) { return drain(tx.Attempts()) })
+	same(t, "list", all, []core.Attempt{changed, other})
 }
 
 func (s suite) events(t *testing.T) {

@@ -57,6 +57,10 @@ func (t *tx) PutAttempt(a core.Attempt) error {
 	return t.putDocument("store an attempt", "INSERT INTO attempts (id, document) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET document = ?2", string(a.ID), a)
 }
 
+func (t *tx) Attempts() iter.Seq2[core.Attempt, error] {
+	return list(t, "list attempts", scanDocument[core.Attempt], "SELECT document FROM attempts ORDER BY seq")
+}
+
 // document reads the one JSON document that the query yields.
 func document[T any](t *tx, op, query, key string) (item T, found bool, err error) {
 	var text []byte
