@@ -35,7 +35,7 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 			return a, e.leaveQueue(ctx, o.ID, err)
 		}
 		if !waiting {
-			say(report, Progress{Step: "queue", Message: "waiting for a node: " + why.Error()})
+			say(report, Progress{Step: StepQueue, Message: "waiting for a node: " + why.Error()})
 			waiting = true
 			continue // enter the queue at once
 		}
@@ -46,6 +46,10 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 		}
 	}
 }
+
+// StepQueue is the step that progress names while an order waits for a node, and holds
+// none.
+const StepQueue = "queue"
 
 // mayPass finds what the caller can wait out in a refusal: nodes that are taken or being
 // cleaned, or a quota that the owner himself has used up.

@@ -58,6 +58,11 @@ var importRules = []importRule{
 		why:  "it is a leaf: messages made of core's types, and nothing that acts on them",
 	},
 	{
+		name: "client", of: []string{"core/api", "core/api/client", "core/open/..."},
+		never: []string{"core/api/server/...", "github.com/danielgtaylor/..."},
+		why:   "docker-machine starts a process for each machine that it lists; the server's framework is not theirs to carry",
+	},
+	{
 		name: "agent, ramdisk and lab", of: []string{"agent/...", "ramdisk/...", "lab/..."},
 		never: []string{libmachine, terraform, "driver-machine/...", "provider-terraform/..."},
 		why:   "a ramdisk and a rack know no adapter",

@@ -24,7 +24,7 @@ nothing, may run beside everything else, and exits with 1 where it found somethi
 What each finding means and what to do about it: docs/store.md.`,
 		Example: "  metalpool check\n  metalpool check -o json",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, _ []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
 			violations, err := e.Verify(ctx)
 			if err != nil {
 				return err
@@ -70,7 +70,7 @@ func (a *app) printViolations(violations []core.Violation) error {
 
 // sayWhole says what was looked at: "all is well" of an empty pool, or of the wrong
 // one, would mislead.
-func (a *app) sayWhole(ctx context.Context, e *core.Engine) error {
+func (a *app) sayWhole(ctx context.Context, e core.Operator) error {
 	nodes, err := e.Nodes(ctx, core.NodeFilter{})
 	if err != nil {
 		return err

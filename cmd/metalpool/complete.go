@@ -11,7 +11,7 @@ import (
 )
 
 // lookup lists what a word on the command line may be, out of the pool.
-type lookup func(ctx context.Context, e *core.Engine) ([]string, error)
+type lookup func(ctx context.Context, e core.Operator) ([]string, error)
 
 // completionTime bounds a lookup: a shell hangs for as long.
 const completionTime = 3 * time.Second
@@ -56,23 +56,23 @@ func must(err error) {
 	}
 }
 
-func nodeIDs(ctx context.Context, e *core.Engine) ([]string, error) {
+func nodeIDs(ctx context.Context, e core.Operator) ([]string, error) {
 	nodes, err := e.Nodes(ctx, core.NodeFilter{})
 	return names(nodes, func(n core.Node) string { return string(n.ID) + "\t" + string(n.State) }), err
 }
 
-func poolNames(ctx context.Context, e *core.Engine) ([]string, error) {
+func poolNames(ctx context.Context, e core.Operator) ([]string, error) {
 	pools, err := e.Pools(ctx)
 	return names(pools, func(p core.Pool) string { return p.Name }), err
 }
 
-func imageNames(ctx context.Context, e *core.Engine) ([]string, error) {
+func imageNames(ctx context.Context, e core.Operator) ([]string, error) {
 	images, err := e.Images(ctx)
 	return names(images, func(i core.Image) string { return i.Name }), err
 }
 
 // machineNames are the caller's machines by name, and those of others in full.
-func machineNames(ctx context.Context, e *core.Engine) ([]string, error) {
+func machineNames(ctx context.Context, e core.Operator) ([]string, error) {
 	machines, err := e.Machines(ctx, core.AllocationFilter{Live: true})
 	us := core.DefaultOwner()
 	return names(machines, func(m core.Machine) string {

@@ -37,7 +37,7 @@ func nodeEventsCommand(a *app) *cobra.Command {
   metalpool node events -f`,
 		Args:              optional("NODE"),
 		ValidArgsFunction: a.completeArgs(nodeIDs),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
 			var filter core.EventFilter
 			if len(args) == 1 {
 				filter.Node = core.NodeID(args[0])
@@ -50,7 +50,7 @@ func nodeEventsCommand(a *app) *cobra.Command {
 }
 
 // tell prints events, and with -f those to come.
-func (a *app) tell(ctx context.Context, e *core.Engine, filter core.EventFilter, flags eventsFlags) error {
+func (a *app) tell(ctx context.Context, e core.Operator, filter core.EventFilter, flags eventsFlags) error {
 	filter.Limit = int(flags.limit)
 	events, err := e.Events(ctx, filter)
 	if err != nil {

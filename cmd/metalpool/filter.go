@@ -85,7 +85,7 @@ func (f *nodeFilter) some() bool {
 }
 
 // nodes lists the nodes that fit.
-func (f *nodeFilter) nodes(ctx context.Context, e *core.Engine) ([]core.Node, error) {
+func (f *nodeFilter) nodes(ctx context.Context, e core.Operator) ([]core.Node, error) {
 	all, err := e.Nodes(ctx, core.NodeFilter{Pool: f.pool, States: f.states.asked})
 	if err != nil {
 		return nil, err

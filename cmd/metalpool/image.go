@@ -38,7 +38,7 @@ image needs cloud-init. Most of the cloud images that distributions publish fit.
 			if err := completeImage(&image); err != nil {
 				return err
 			}
-			return a.with(ctx, create, func(ctx context.Context, e *core.Engine) error {
+			return a.with(ctx, create, func(ctx context.Context, e core.Operator) error {
 				return a.addImage(ctx, e, image, o)
 			})
 		}),
@@ -56,7 +56,7 @@ image needs cloud-init. Most of the cloud images that distributions publish fit.
 	return cmd
 }
 
-func (a *app) addImage(ctx context.Context, e *core.Engine, image core.Image, o outputFlag) error {
+func (a *app) addImage(ctx context.Context, e core.Operator, image core.Image, o outputFlag) error {
 	p := a.progress()
 	added, err := e.AddImage(ctx, image, func(done, total core.Bytes) {
 		p.report(core.Progress{Node: core.NodeID(image.Name), Step: "read", Done: done, Total: total})
@@ -100,7 +100,7 @@ func imageListCommand(a *app) *cobra.Command {
 		Short:   "List the catalogue",
 		Example: "  metalpool image list",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, _ []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
 			images, err := e.Images(ctx)
 			if err != nil {
 				return err
@@ -142,7 +142,7 @@ func imageRemoveCommand(a *app) *cobra.Command {
 		Example:           "  metalpool image remove debian",
 		Args:              exactly("NAME"),
 		ValidArgsFunction: a.completeArgs(imageNames),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
 			return e.RemoveImage(ctx, args[0])
 		}),
 	}

@@ -43,7 +43,7 @@ func (o *ownerFlag) split(word string) (owner, name string) {
 // machine finds what a word on the command line means: a machine's name, its owner
 // and name, or an allocation's ID. Where others have one of that name it says so, and
 // does not offer theirs: what follows may be a release.
-func (o *ownerFlag) machine(ctx context.Context, e *core.Engine, word string) (core.Machine, error) {
+func (o *ownerFlag) machine(ctx context.Context, e core.Operator, word string) (core.Machine, error) {
 	owner, name := o.split(word)
 	m, err := e.MachineNamed(ctx, owner, name)
 	if !core.Is(err, core.NotFound) || name != word {
@@ -60,7 +60,7 @@ func (o *ownerFlag) machine(ctx context.Context, e *core.Engine, word string) (c
 
 // machineOrLast is machine, and where none of that name is there, the last one that was
 // given back. It is for commands that only tell.
-func (o *ownerFlag) machineOrLast(ctx context.Context, e *core.Engine, a *app, word string) (core.Machine, error) {
+func (o *ownerFlag) machineOrLast(ctx context.Context, e core.Operator, a *app, word string) (core.Machine, error) {
 	m, err := o.machine(ctx, e, word)
 	if !core.Is(err, core.NotFound) {
 		return m, err
@@ -93,7 +93,7 @@ func (s *strangersError) Error() string {
 }
 
 // strangers lists who has a machine of that name.
-func strangers(ctx context.Context, e *core.Engine, name string) (others []string) {
+func strangers(ctx context.Context, e core.Operator, name string) (others []string) {
 	machines, err := e.Machines(ctx, core.AllocationFilter{Live: true})
 	if err != nil {
 		return nil // that there is no machine of the caller's own is true without it
@@ -121,7 +121,7 @@ func machineListCommand(a *app) *cobra.Command {
 		Example: `  metalpool machine list
   metalpool machine list --owner ci --state Failed`,
 		Args: exactly(),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, _ []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
 			machines, err := e.Machines(ctx, core.AllocationFilter{Owner: owner, Pool: pool, States: states.asked, Live: !all && len(states.asked) == 0})
 			if err != nil {
 				return err
@@ -195,7 +195,7 @@ func machineShowCommand(a *app) *cobra.Command {
 		Example:           "  metalpool machine show web-1",
 		Args:              exactly("MACHINE"),
 		ValidArgsFunction: a.completeArgs(machineNames),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
 			m, err := owner.machineOrLast(ctx, e, a, args[0])
 			if err != nil {
 				return err
@@ -210,7 +210,7 @@ func machineShowCommand(a *app) *cobra.Command {
 
 const machineWords = "MACHINE is the name of one of yours, OWNER/NAME for somebody else's, or an ID."
 
-func (a *app) showMachine(ctx context.Context, e *core.Engine, m core.Machine, o outputFlag) error {
+func (a *app) showMachine(ctx context.Context, e core.Operator, m core.Machine, o outputFlag) error {
 	events, err := e.Events(ctx, core.EventFilter{Allocation: m.ID})
 	if err != nil {
 		return err
@@ -275,7 +275,7 @@ func machineLogsCommand(a *app) *cobra.Command {
 		Example:           "  metalpool machine logs web-1 -f",
 		Args:              exactly("MACHINE"),
 		ValidArgsFunction: a.completeArgs(machineNames),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
 			m, err := owner.machineOrLast(ctx, e, a, args[0])
 			if err != nil {
 				return err
@@ -311,7 +311,7 @@ the OS, and falls back to off when it does not listen. ` + machineWords,
 					return usagef("%q is none of %s", verb, strings.Join(verbs, ", "))
 				}
 			}
-			return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error {
+			return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
 				m, err := owner.machine(ctx, e, args[0])
 				if err != nil {
 					return err
@@ -325,7 +325,7 @@ the OS, and falls back to off when it does not listen. ` + machineWords,
 }
 
 // power turns the power, where there is a verb, and prints what the BMC says then.
-func (a *app) power(ctx context.Context, e *core.Engine, id core.AllocationID, verb core.PowerVerb) error {
+func (a *app) power(ctx context.Context, e core.Operator, id core.AllocationID, verb core.PowerVerb) error {
 	if verb != "" {
 		if err := e.SetPower(ctx, id, verb); err != nil {
 			return err
@@ -354,7 +354,7 @@ or with --wait before release returns. ` + machineWords,
 		Example:           "  metalpool machine release web-1 web-2\n  metalpool machine release web-1 --wait",
 		Args:              some("MACHINE"),
 		ValidArgsFunction: a.completeArgs(machineNames),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
 			p := a.progress()
 			defer p.stop()
 			return each(ctx, p.fail, changeParallel, "released", args, func(ctx context.Context, word string) error {
@@ -376,7 +376,7 @@ or with --wait before release returns. ` + machineWords,
 }
 
 // sayReleased tells what became of the node.
-func (a *app) sayReleased(ctx context.Context, e *core.Engine, m core.Machine, waited bool, p *progress) error {
+func (a *app) sayReleased(ctx context.Context, e core.Operator, m core.Machine, waited bool, p *progress) error {
 	if m.Node == "" || m.State.Ended() && !waited {
 		p.line("%s is released", holder{m}.label())
 		return nil

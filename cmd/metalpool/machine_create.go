@@ -54,7 +54,7 @@ When create was interrupted or failed, the same command again goes on with it, a
 			if err != nil {
 				return err
 			}
-			return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error {
+			return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
 				return a.create(ctx, e, order, flags.output)
 			})
 		}),
@@ -201,7 +201,7 @@ func readKeys(files []string) ([]string, error) {
 	return keys, nil
 }
 
-func (a *app) create(ctx context.Context, e *core.Engine, order core.Order, o outputFlag) error {
+func (a *app) create(ctx context.Context, e core.Operator, order core.Order, o outputFlag) error {
 	began := time.Now()
 	p := a.progress()
 	m, err := e.Create(ctx, order, p.report)
@@ -225,7 +225,7 @@ func (a *app) create(ctx context.Context, e *core.Engine, order core.Order, o ou
 
 // sayHeld tells of a node that a failed create still holds, if it does. Nothing else
 // would: it has no record but the pool's.
-func (a *app) sayHeld(ctx context.Context, e *core.Engine, order core.Order) bool {
+func (a *app) sayHeld(ctx context.Context, e core.Operator, order core.Order) bool {
 	ctx, cancel := context.WithTimeout(ctx, completionTime)
 	defer cancel()
 	m, err := e.MachineNamed(ctx, order.Owner, order.Name)

@@ -46,7 +46,7 @@ itself, where its pool kept a management key when it was deployed
 		if err != nil {
 			return err
 		}
-		return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error {
+		return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
 			m, err := owner.machine(ctx, e, args[0])
 			if err != nil {
 				return err

@@ -31,7 +31,7 @@ func nodeListCommand(a *app) *cobra.Command {
 		Example: `  metalpool node list --state Quarantined
   metalpool node list --label 'rack=r1,gpu exists' -o json`,
 		Args: exactly(),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, _ []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
 			nodes, err := filter.nodes(ctx, e)
 			if err != nil {
 				return err
@@ -94,7 +94,7 @@ func joined(parts ...string) string {
 }
 
 // machinesByNode finds who holds which node.
-func machinesByNode(ctx context.Context, e *core.Engine) (map[core.NodeID]holder, error) {
+func machinesByNode(ctx context.Context, e core.Operator) (map[core.NodeID]holder, error) {
 	machines, err := e.Machines(ctx, core.AllocationFilter{Live: true})
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func nodeShowCommand(a *app) *cobra.Command {
 		Example:           "  metalpool node show r1-n7",
 		Args:              exactly("NODE"),
 		ValidArgsFunction: a.completeArgs(nodeIDs),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
 			n, err := e.Node(ctx, core.NodeID(args[0]))
 			if err != nil {
 				return err

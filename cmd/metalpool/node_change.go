@@ -18,7 +18,7 @@ func nodeRepairCommand(a *app) *cobra.Command {
 	var wait waitFlag
 	cmd := nodeVerb(a, "repair", "repaired", "Put Quarantined nodes back to use: erase all their disks",
 		"  metalpool node repair r1-n7 --reason 'disk replaced'\n  metalpool node repair 'r1-n[01-40]' --wait", &wait,
-		func(ctx context.Context, e *core.Engine, id core.NodeID, reason string) error {
+		func(ctx context.Context, e core.Operator, id core.NodeID, reason string) error {
 			return a.sayState(e.Repair(ctx, id, reason))
 		})
 	wait.add(cmd)
@@ -32,7 +32,7 @@ func nodeMaintenanceCommand(a *app) *cobra.Command {
 	)
 	cmd := nodeVerb(a, "maintenance", "moved", "Take Available nodes aside, or put them back",
 		"  metalpool node maintenance r1-n7 --reason 'new memory'\n  metalpool node maintenance r1-n7 --off", &wait,
-		func(ctx context.Context, e *core.Engine, id core.NodeID, reason string) error {
+		func(ctx context.Context, e core.Operator, id core.NodeID, reason string) error {
 			if off {
 				return a.sayState(e.Resume(ctx, id, reason))
 			}
@@ -46,7 +46,7 @@ func nodeMaintenanceCommand(a *app) *cobra.Command {
 func nodeRetireCommand(a *app) *cobra.Command {
 	return nodeVerb(a, "retire", "retired", "Take nodes out of the pool for good",
 		"  metalpool node retire r1-n7 --reason 'sold'", &waitFlag{},
-		func(ctx context.Context, e *core.Engine, id core.NodeID, reason string) error {
+		func(ctx context.Context, e core.Operator, id core.NodeID, reason string) error {
 			erased, err := erasedSinceUse(ctx, e, id)
 			if err == nil {
 				err = e.Retire(ctx, id, reason)
@@ -61,7 +61,7 @@ func nodeRetireCommand(a *app) *cobra.Command {
 
 // erasedSinceUse reports whether an erase of the node was verified after it last was
 // in the hands of an owner or of an operator, or came from outside.
-func erasedSinceUse(ctx context.Context, e *core.Engine, id core.NodeID) (bool, error) {
+func erasedSinceUse(ctx context.Context, e core.Operator, id core.NodeID) (bool, error) {
 	events, err := e.Events(ctx, core.EventFilter{Node: id})
 	for _, ev := range slices.Backward(events) {
 		switch {
@@ -75,7 +75,7 @@ func erasedSinceUse(ctx context.Context, e *core.Engine, id core.NodeID) (bool, 
 }
 
 // nodeVerb is a command that does one thing to each of several nodes.
-func nodeVerb(a *app, verb, done, short, example string, wait *waitFlag, do func(context.Context, *core.Engine, core.NodeID, string) error) *cobra.Command {
+func nodeVerb(a *app, verb, done, short, example string, wait *waitFlag, do func(context.Context, core.Operator, core.NodeID, string) error) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use:               verb + " NODE...",
@@ -84,7 +84,7 @@ func nodeVerb(a *app, verb, done, short, example string, wait *waitFlag, do func
 		Example:           example,
 		Args:              some("NODE"),
 		ValidArgsFunction: a.completeArgs(nodeIDs),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
 			ids, err := expandAll(args)
 			if err != nil {
 				return err

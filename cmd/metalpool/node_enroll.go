@@ -58,7 +58,7 @@ that it shows now, which is recorded.`,
 			if err != nil {
 				return err
 			}
-			return a.with(ctx, create, func(ctx context.Context, e *core.Engine) error {
+			return a.with(ctx, create, func(ctx context.Context, e core.Operator) error {
 				return a.enroll(ctx, e, servers, flags)
 			})
 		}),
@@ -204,7 +204,7 @@ func readCA(file string) (string, error) {
 
 // enroll adds the servers side by side. Each gets a line when it is done; in the
 // end, what to type next.
-func (a *app) enroll(ctx context.Context, e *core.Engine, servers []core.Enrollment, flags enrollFlags) error {
+func (a *app) enroll(ctx context.Context, e core.Operator, servers []core.Enrollment, flags enrollFlags) error {
 	var (
 		mu    sync.Mutex
 		added []core.Node
@@ -240,7 +240,7 @@ func (a *app) enroll(ctx context.Context, e *core.Engine, servers []core.Enrollm
 }
 
 // awaitErases waits for those that are being erased, and keeps how they ended.
-func (a *app) awaitErases(ctx context.Context, e *core.Engine, added []core.Node) error {
+func (a *app) awaitErases(ctx context.Context, e core.Operator, added []core.Node) error {
 	var ids []core.NodeID
 	for _, n := range added {
 		if n.State.Working() {

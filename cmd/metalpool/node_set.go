@@ -72,7 +72,7 @@ setting back.`,
 		if err != nil {
 			return err
 		}
-		return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error {
+		return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
 			if _, err := e.SetNode(ctx, core.NodeID(args[0]), change); err != nil {
 				return err
 			}

@@ -26,7 +26,7 @@ func poolListCommand(a *app) *cobra.Command {
 		Short:   "List pools, with how many nodes are free",
 		Example: "  metalpool pool list",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, _ []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
 			pools, err := e.Pools(ctx)
 			if err != nil {
 				return err
@@ -50,7 +50,7 @@ func poolListCommand(a *app) *cobra.Command {
 }
 
 // viewPools counts what is in each pool.
-func viewPools(ctx context.Context, e *core.Engine, pools []core.Pool) ([]poolView, error) {
+func viewPools(ctx context.Context, e core.Operator, pools []core.Pool) ([]poolView, error) {
 	nodes, err := e.Nodes(ctx, core.NodeFilter{})
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func poolShowCommand(a *app) *cobra.Command {
 		Example:           "  metalpool pool show default",
 		Args:              exactly("POOL"),
 		ValidArgsFunction: a.completeArgs(poolNames),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
 			return a.showPool(ctx, e, args[0], o)
 		}),
 	}
@@ -99,7 +99,7 @@ func poolShowCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) showPool(ctx context.Context, e *core.Engine, name string, o outputFlag) error {
+func (a *app) showPool(ctx context.Context, e core.Operator, name string, o outputFlag) error {
 	p, err := e.Pool(ctx, name)
 	if err != nil {
 		return err
@@ -188,7 +188,7 @@ they run; 'never' rules out all that needs to log in.`,
 		if err := change(&core.Pool{}); err != nil {
 			return err
 		}
-		return a.with(ctx, create, func(ctx context.Context, e *core.Engine) error {
+		return a.with(ctx, create, func(ctx context.Context, e core.Operator) error {
 			p, err := e.Pool(ctx, args[0])
 			if core.Is(err, core.NotFound) {
 				p, err = core.Pool{Name: args[0]}, nil
@@ -216,7 +216,7 @@ func poolRemoveCommand(a *app) *cobra.Command {
 		Example:           "  metalpool pool remove ci",
 		Args:              exactly("POOL"),
 		ValidArgsFunction: a.completeArgs(poolNames),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, args []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
 			return e.RemovePool(ctx, args[0])
 		}),
 	}

@@ -24,7 +24,7 @@ Nothing is lost without it: the next release or create on the pool starts the sa
 work in the background.`,
 		Example: "  metalpool reconcile\n  metalpool reconcile --abandon-deploys",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e *core.Engine, _ []string) error {
+		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
 			p := a.progress()
 			outcomes, err := e.Reconcile(ctx, options, p.report)
 			p.stop()

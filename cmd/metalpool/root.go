@@ -45,7 +45,7 @@ one in ~/.local/share/metalpool.`,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
-	root.PersistentFlags().StringVar(&a.url, "metalpool-url", "", "`url` of the pool: a path, or sqlite:///path/pool.db (METALPOOL_URL)")
+	root.PersistentFlags().StringVar(&a.url, "metalpool-url", "", "`url` of the pool: a path, or https://host:port of a server (METALPOOL_URL)")
 	root.AddGroup(
 		&cobra.Group{ID: groupPool, Title: "The pool:"},
 		&cobra.Group{ID: groupMachines, Title: "Machines:"},
@@ -57,8 +57,8 @@ one in ~/.local/share/metalpool.`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupPool, nodeCommand(a), poolCommand(a), imageCommand(a), watchCommand(a), reconcileCommand(a), checkCommand(a))
-	add(groupMachines, machineCommand(a))
+	add(groupPool, nodeCommand(a), poolCommand(a), imageCommand(a), watchCommand(a), reconcileCommand(a), checkCommand(a), serveCommand(a))
+	add(groupMachines, machineCommand(a), loginCommand(a))
 	add(groupRehearse, labCommand(a))
 	root.AddCommand(versionCommand(a))
 	root.SetHelpCommand(helpCommand(root))
@@ -142,13 +142,13 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 }
 
 // work is what a command does with the pool.
-type work func(ctx context.Context, e *core.Engine) error
+type work func(ctx context.Context, e core.Operator) error
 
 // onPool is a command that reads the pool that is there, and needs nothing of its
 // flags checked before.
-func (a *app) onPool(do func(ctx context.Context, e *core.Engine, args []string) error) func(*cobra.Command, []string) error {
+func (a *app) onPool(do func(ctx context.Context, e core.Operator, args []string) error) func(*cobra.Command, []string) error {
 	return a.run(func(ctx context.Context, args []string) error {
-		return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error { return do(ctx, e, args) })
+		return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error { return do(ctx, e, args) })
 	})
 }
 
@@ -182,8 +182,12 @@ func (a *app) with(ctx context.Context, o open.Options, do work) error {
 
 // attend looks after what others left: where work has no worker any more, this
 // command is the next one on the store, and says so.
-func (a *app) attend(ctx context.Context, e *core.Engine) {
-	left, err := e.Attend(ctx)
+func (a *app) attend(ctx context.Context, e core.Operator) {
+	embedded, ok := e.(*core.Engine)
+	if !ok {
+		return // a server looks after its pool itself
+	}
+	left, err := embedded.Attend(ctx)
 	switch {
 	case err != nil:
 		a.note("whether all work has a worker cannot be told: %v", err)
@@ -200,8 +204,8 @@ func nodeNames(ids []core.NodeID) string {
 	return strings.Join(texts, ", ")
 }
 
-func (a *app) open(ctx context.Context, o open.Options) (*core.Engine, error) {
-	return open.Engine(ctx, a.url, o)
+func (a *app) open(ctx context.Context, o open.Options) (core.Operator, error) {
+	return open.Operator(ctx, a.url, o)
 }
 
 // interrupted says that it was Ctrl-C, where the error alone would blame somebody.

@@ -26,7 +26,7 @@ func (w *waitFlag) add(cmd *cobra.Command) {
 
 // awaitRest waits until no work is left on the nodes, and says where each ended.
 // Cleans that nobody works on are done here; those of another process are watched.
-func (a *app) awaitRest(ctx context.Context, e *core.Engine, ids []core.NodeID) error {
+func (a *app) awaitRest(ctx context.Context, e core.Operator, ids []core.NodeID) error {
 	p := a.progress()
 	defer p.stop()
 	left := ids
@@ -89,7 +89,7 @@ type watcher struct {
 // than one has.
 const recent = 50
 
-func (w *watcher) look(ctx context.Context, e *core.Engine, id core.NodeID, p *progress) {
+func (w *watcher) look(ctx context.Context, e core.Operator, id core.NodeID, p *progress) {
 	after, began := w.seen[id]
 	filter := core.EventFilter{Node: id, After: after}
 	if !began {

@@ -33,7 +33,7 @@ there is a line for each node, and then one for each change.`,
 			if every < minInterval {
 				return usagef("--interval %s would keep the pool busy with looking; give %s or more", every, minInterval)
 			}
-			return a.with(ctx, open.Options{}, func(ctx context.Context, e *core.Engine) error {
+			return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
 				w := &watch{engine: e, filter: filter, steps: map[core.NodeID]string{}}
 				if once {
 					rows, err := w.look(ctx)
@@ -70,7 +70,7 @@ type watchRow struct {
 
 // watch reads the rack again and again, and each event once.
 type watch struct {
-	engine *core.Engine
+	engine core.Operator
 	filter nodeFilter
 	steps  map[core.NodeID]string // the last step of the work under way
 	seen   int64                  // the last event read; 0: none yet
@@ -153,7 +153,7 @@ func (w *watch) begin(ctx context.Context, nodes []core.Node) error {
 }
 
 // stepsUnderWay tells of the nodes at work how far they are, or what they wait for.
-func stepsUnderWay(ctx context.Context, e *core.Engine, nodes []core.Node) (map[core.NodeID]string, error) {
+func stepsUnderWay(ctx context.Context, e core.Operator, nodes []core.Node) (map[core.NodeID]string, error) {
 	w := &watch{engine: e, steps: map[core.NodeID]string{}}
 	err := w.begin(ctx, nodes)
 	return w.steps, err

@@ -4,6 +4,7 @@ package open
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -21,6 +22,9 @@ const (
 	EnvKey       = "METALPOOL_KEY"       // the store's key: a path, or its text
 	EnvAdvertise = "METALPOOL_ADVERTISE" // host[:port] that BMCs and agents reach us at
 	EnvPorts     = "METALPOOL_PORTS"     // "30000-30100": ports that a firewall lets through
+	EnvToken     = "METALPOOL_TOKEN"     // for a pool behind a server
+	// EnvFingerprint pins a server's own CA where nobody has logged in: in CI.
+	EnvFingerprint = "METALPOOL_FINGERPRINT"
 )
 
 // Options say how to open.
@@ -28,25 +32,40 @@ type Options struct {
 	// Create makes the store where there is none. Adapters do not: a pool without
 	// nodes serves nobody, and a wrong path would go unnoticed.
 	Create bool
-	Token  string // for a pool behind a server
+	Token  string // for a pool behind a server; default: METALPOOL_TOKEN, else that of the login
 	Log    *slog.Logger
+	// Detach starts the worker that finishes what is left; nil starts this program again
+	// as one. See core.Config.
+	Detach func() (started bool, err error)
 }
 
 // Service opens a pool for an adapter. An empty url means METALPOOL_URL, else the
 // embedded default.
 func Service(ctx context.Context, url string, o Options) (core.Service, error) {
-	e, err := Engine(ctx, url, o)
+	return Operator(ctx, url, o)
+}
+
+// Operator opens a pool for its operator, embedded or behind a server: what is allowed
+// there its token says.
+func Operator(ctx context.Context, url string, o Options) (core.Operator, error) {
+	place, err := Locate(url)
 	if err != nil {
 		return nil, err
 	}
-	return e, nil
+	if Served(place) {
+		return served(place, o)
+	}
+	return Engine(ctx, place, o)
 }
 
-// Engine opens a pool for its operator.
+// Engine opens a pool in this process.
 func Engine(ctx context.Context, url string, o Options) (*core.Engine, error) {
 	path, err := Locate(url)
 	if err != nil {
 		return nil, err
+	}
+	if Served(path) {
+		return nil, &core.Error{Op: "open pool", Kind: core.Invalid, Err: errors.New("the pool at " + path + " is open in its server"), Hint: "name the pool's own store with METALPOOL_URL, on the host that has it"}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -68,6 +87,9 @@ func assemble(ctx context.Context, path string, o Options) (*core.Engine, error)
 	if err != nil {
 		return nil, err
 	}
+	if o.Detach == nil {
+		o.Detach = func() (bool, error) { return startWorker(path) }
+	}
 	var e *core.Engine
 	deployer, err := deploy.New(deploy.Config{
 		CacheDir:  filepath.Join(filepath.Dir(path), "cache"),
@@ -87,7 +109,7 @@ func assemble(ctx context.Context, path string, o Options) (*core.Engine, error)
 		Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{})},
 		Deployer: deployer,
 		Log:      o.Log,
-		Detach:   func() (bool, error) { return startWorker(path) },
+		Detach:   o.Detach,
 	})
 	return e, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api/client"
 )
 
 // Locate returns the address at which the pool that raw names is found later and
@@ -21,7 +22,8 @@ func Locate(raw string) (string, error) {
 	return locate(raw)
 }
 
-// locate reads METALPOOL_URL's forms and returns the path of the embedded store.
+// locate reads METALPOOL_URL's forms and returns the path of the embedded store, or the
+// address of a server.
 func locate(raw string) (string, error) {
 	scheme, rest, has := strings.Cut(raw, "://")
 	switch {
@@ -35,10 +37,12 @@ func locate(raw string) (string, error) {
 			return "", badURL(scheme+"://"+withoutSecrets(rest), "a SQLite address is sqlite:///absolute/path/pool.db")
 		}
 		return filepath.Clean(u.Path), nil
-	case scheme == "https" || scheme == "postgres" || scheme == "postgresql":
+	case scheme == "https":
+		return client.Address(raw)
+	case scheme == "postgres" || scheme == "postgresql":
 		return "", badURL(scheme+"://"+withoutSecrets(rest), "this version opens SQLite pools only: give a path")
 	}
-	return "", badURL(scheme+"://"+withoutSecrets(rest), "give a path, or sqlite:///absolute/path/pool.db")
+	return "", badURL(scheme+"://"+withoutSecrets(rest), "give a path, sqlite:///absolute/path/pool.db, or https://host:port of a server")
 }
 
 func badURL(shown, hint string) error {

@@ -79,7 +79,7 @@ func (p *metal) Schema(_ context.Context, _ provider.SchemaRequest, resp *provid
 		Attributes: map[string]schema.Attribute{
 			"url": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "The pool: a path, or `sqlite:///path/pool.db`. Read from `METALPOOL_URL` where it is left out; without either it is the pool in your home folder, `~/.local/share/metalpool/pool.db`.",
+				MarkdownDescription: "The pool: a path, `sqlite:///path/pool.db`, or `https://host:port` of a `metalpool serve`. Read from `METALPOOL_URL` where it is left out; without either it is the pool in your home folder, `~/.local/share/metalpool/pool.db`.",
 			},
 			"token": schema.StringAttribute{
 				Optional: true, Sensitive: true,
@@ -115,7 +115,10 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if owner == "" && token == "" {
+	// Behind a server the token says whose all is that is taken with it.
+	if place, err := open.Locate(url); err == nil && open.Served(place) {
+		owner = ""
+	} else if owner == "" {
 		fault(&resp.Diagnostics, &core.Error{
 			Op: "open pool", Kind: core.Invalid, Err: errors.New("nobody is named who owns what is taken"),
 			Hint: `set owner = "team-a/prod" in the provider's block, or ` + envOwner + "; user@host would be somebody else on the next machine that applies",

@@ -1,0 +1,97 @@
+package api
+
+import "github.com/metalpool/metalpool/core"
+
+// Enrollment is core.Enrollment.
+type Enrollment struct {
+	ID          core.NodeID       `json:"id,omitempty" doc:"Default: made from the serial."`
+	Pool        string            `json:"pool,omitempty"`
+	URL         string            `json:"url" doc:"Of the BMC."`
+	User        string            `json:"user,omitempty"`
+	Password    string            `json:"password,omitempty" doc:"A secret: it is sealed in the store, and never told again."`
+	CA          string            `json:"ca,omitempty"`
+	Fingerprint string            `json:"fingerprint,omitempty"`
+	Insecure    bool              `json:"insecure,omitempty"`
+	ConsoleKey  string            `json:"console_key,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Address     string            `json:"address,omitempty"`
+	SSHPort     int               `json:"ssh_port,omitempty"`
+	DockerPort  int               `json:"docker_port,omitempty"`
+	Advertise   string            `json:"advertise,omitempty"`
+	Agent       core.AgentRoute   `json:"agent,omitzero"`
+	Network     *core.Network     `json:"network,omitempty"`
+	Boot        core.BootMode     `json:"boot,omitempty"`
+	Erase       bool              `json:"erase,omitempty" doc:"Put it to use: erase all its disks now."`
+	TakeOver    bool              `json:"take_over,omitempty"`
+}
+
+// NodeChange is core.NodeChange.
+type NodeChange struct {
+	Pool         *string           `json:"pool,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty" doc:"To be set."`
+	RemoveLabels []string          `json:"remove_labels,omitempty"`
+	URL          *string           `json:"url,omitempty"`
+	User         *string           `json:"user,omitempty"`
+	Password     *string           `json:"password,omitempty" doc:"A secret."`
+	Fingerprint  *string           `json:"fingerprint,omitempty"`
+	CA           *string           `json:"ca,omitempty"`
+	ConsoleKey   *string           `json:"console_key,omitempty"`
+	Insecure     *bool             `json:"insecure,omitempty"`
+	Address      *string           `json:"address,omitempty"`
+	SSHPort      *int              `json:"ssh_port,omitempty"`
+	DockerPort   *int              `json:"docker_port,omitempty"`
+	Advertise    *string           `json:"advertise,omitempty"`
+	Network      *core.Network     `json:"network,omitempty"`
+	Boot         *core.BootMode    `json:"boot,omitempty"`
+}
+
+// NewNodeChange is the change as it is sent.
+func NewNodeChange(c core.NodeChange) NodeChange {
+	set, remove := apart(c.Labels)
+	return NodeChange{
+		Labels: set, RemoveLabels: remove,
+		Pool: c.Pool, URL: c.URL, User: c.User, Password: c.Password, Fingerprint: c.Fingerprint, CA: c.CA, ConsoleKey: c.ConsoleKey, Insecure: c.Insecure,
+		Address: c.Address, SSHPort: c.SSHPort, DockerPort: c.DockerPort, Advertise: c.Advertise, Network: c.Network, Boot: c.Boot,
+	}
+}
+
+// Core is the change as the engine takes it.
+func (c NodeChange) Core() core.NodeChange {
+	return core.NodeChange{
+		Labels: together(c.Labels, c.RemoveLabels),
+		Pool:   c.Pool, URL: c.URL, User: c.User, Password: c.Password, Fingerprint: c.Fingerprint, CA: c.CA, ConsoleKey: c.ConsoleKey, Insecure: c.Insecure,
+		Address: c.Address, SSHPort: c.SSHPort, DockerPort: c.DockerPort, Advertise: c.Advertise, Network: c.Network, Boot: c.Boot,
+	}
+}
+
+// Reason is why something is done, for the events.
+type Reason struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// ImageAdded is what of a core.Image its operator says.
+type ImageAdded struct {
+	Source string        `json:"source" doc:"A path of the server's host, or an https URL."`
+	SHA256 string        `json:"sha256,omitempty" doc:"Of the source file; needed with a URL."`
+	Format string        `json:"format,omitempty" doc:"Default: found out."`
+	Arch   string        `json:"arch,omitempty"`
+	User   string        `json:"user,omitempty" doc:"Login user."`
+	Boot   core.BootMode `json:"boot,omitempty"`
+}
+
+// ReconcileAsked is core.ReconcileOptions.
+type ReconcileAsked struct {
+	AbandonDeploys bool `json:"abandon_deploys,omitempty"`
+	Wait           bool `json:"wait,omitempty"`
+}
+
+// Reconciled is what reconcile did: all outcomes, those that failed as well.
+type Reconciled struct {
+	Outcomes []core.Outcome `json:"outcomes"`
+	Problem  *Problem       `json:"problem,omitempty"`
+}
+
+// Lines are the last of a console.
+type Lines struct {
+	Lines []string `json:"lines"`
+}

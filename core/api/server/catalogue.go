@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api"
+)
+
+type OfName struct {
+	Name string `path:"name" minLength:"1" maxLength:"64"`
+}
+
+// catalogue registers pools, images, and what is told of all.
+func (s *Server) catalogue() {
+	s.policies()
+	s.images()
+	s.stories()
+}
+
+func (s *Server) policies() {
+	read(s, operation{id: "pools", method: http.MethodGet, path: "/pools", summary: "list pools", role: Viewer},
+		func(ctx context.Context, p Principal, _ *struct{}) ([]core.Pool, error) {
+			all, err := s.pool.Pools(ctx)
+			shown := []core.Pool{}
+			for _, pool := range all {
+				if p.allows(pool.Name) {
+					shown = append(shown, pool)
+				}
+			}
+			return shown, err
+		})
+	read(s, operation{id: "pool", method: http.MethodGet, path: "/pools/{name}", summary: "find a pool", role: Viewer},
+		func(ctx context.Context, p Principal, in *OfName) (core.Pool, error) {
+			if err := p.inPool("find pool "+in.Name, in.Name); err != nil {
+				return core.Pool{}, err
+			}
+			return s.pool.Pool(ctx, in.Name)
+		})
+	type declared struct {
+		Asked
+		OfName
+		New  bool `query:"new" doc:"Refuse to change one that is there."`
+		Body core.Pool
+	}
+	write(s, operation{id: "set-pool", method: http.MethodPut, path: "/pools/{name}", summary: "declare a pool", role: Operates},
+		func(ctx context.Context, p Principal, in *declared, _ core.Reporter) (api.Nothing, error) {
+			if err := p.inPool("set pool "+in.Name, in.Name); err != nil {
+				return api.Nothing{}, err
+			}
+			if in.Body.Name != in.Name {
+				return api.Nothing{}, &core.Error{Op: "set pool " + in.Name, Kind: core.Invalid, Err: plain("the policy is that of a pool " + in.Body.Name), Hint: "pools are not renamed; name it as the path does"}
+			}
+			if in.New {
+				return api.Nothing{}, s.pool.AddPool(ctx, in.Body)
+			}
+			return api.Nothing{}, s.pool.SetPool(ctx, in.Body)
+		})
+	type removed struct {
+		Asked
+		OfName
+	}
+	write(s, operation{id: "remove-pool", method: http.MethodDelete, path: "/pools/{name}", summary: "remove a pool", role: Operates},
+		func(ctx context.Context, p Principal, in *removed, _ core.Reporter) (api.Nothing, error) {
+			if err := p.inPool("remove pool "+in.Name, in.Name); err != nil {
+				return api.Nothing{}, err
+			}
+			return api.Nothing{}, s.pool.RemovePool(ctx, in.Name)
+		})
+	write(s, operation{id: "remove-image", method: http.MethodDelete, path: "/images/{name}", summary: "remove an image", role: Operates},
+		func(ctx context.Context, _ Principal, in *removed, _ core.Reporter) (api.Nothing, error) {
+			return api.Nothing{}, s.pool.RemoveImage(ctx, in.Name)
+		})
+}
+
+func (s *Server) images() {
+	read(s, operation{id: "images", method: http.MethodGet, path: "/images", summary: "list images", role: Viewer},
+		func(ctx context.Context, _ Principal, _ *struct{}) ([]core.Image, error) {
+			all, err := s.pool.Images(ctx)
+			return list(all), err
+		})
+	read(s, operation{id: "image", method: http.MethodGet, path: "/images/{name}", summary: "find an image", role: Viewer},
+		func(ctx context.Context, _ Principal, in *OfName) (core.Image, error) {
+			return s.pool.Image(ctx, in.Name)
+		})
+	type added struct {
+		Asked
+		OfName
+		Body api.ImageAdded
+	}
+	write(s, operation{id: "add-image", method: http.MethodPut, path: "/images/{name}", summary: "add an image", role: Operates},
+		func(ctx context.Context, _ Principal, in *added, report core.Reporter) (core.Image, error) {
+			i := in.Body
+			return s.pool.AddImage(ctx, core.Image{Name: in.Name, Source: i.Source, SHA256: i.SHA256, Format: i.Format, Arch: i.Arch, User: i.User, Boot: i.Boot},
+				func(done, total core.Bytes) { report(core.Progress{Step: "read", Done: done, Total: total}) })
+		})
+}
+
+// stories registers what happened, and what is to be done about it.
+func (s *Server) stories() {
+	type filter struct {
+		Node       core.NodeID       `query:"node"`
+		Allocation core.AllocationID `query:"allocation"`
+		After      int64             `query:"after"`
+		Limit      int               `query:"limit" minimum:"0"`
+	}
+	read(s, operation{id: "events", method: http.MethodGet, path: "/events", summary: "list events", role: Viewer},
+		func(ctx context.Context, p Principal, in *filter) ([]core.Event, error) {
+			f := core.EventFilter{Node: in.Node, Allocation: in.Allocation, After: in.After, Limit: in.Limit}
+			if f.Allocation != "" {
+				if _, err := s.machine(ctx, p, f.Allocation); err != nil {
+					return nil, err
+				}
+			}
+			all, err := s.pool.Events(ctx, f)
+			if err != nil || p.Role != User && len(p.Pools) == 0 {
+				return list(all), err
+			}
+			return s.visibleEvents(ctx, p, all)
+		})
+	type reconciled struct {
+		Asked
+		Body api.ReconcileAsked
+	}
+	write(s, operation{id: "reconcile", method: http.MethodPost, path: "/reconcile", summary: "reconcile", role: Operates},
+		func(ctx context.Context, _ Principal, in *reconciled, report core.Reporter) (api.Reconciled, error) {
+			outcomes, err := s.pool.Reconcile(ctx, core.ReconcileOptions(in.Body), report)
+			r := api.Reconciled{Outcomes: list(outcomes)}
+			if err != nil {
+				r.Problem = api.NewProblem(err)
+			}
+			return r, nil
+		})
+	read(s, operation{id: "verify", method: http.MethodGet, path: "/invariants", summary: "check the invariants", role: Operates},
+		func(ctx context.Context, _ Principal, _ *struct{}) ([]core.Violation, error) {
+			found, err := s.pool.Verify(ctx)
+			return list(found), err
+		})
+}
+
+// visibleEvents are those of machines and pools that the caller may know of.
+func (s *Server) visibleEvents(ctx context.Context, p Principal, all []core.Event) ([]core.Event, error) {
+	nodes, err := s.pool.Nodes(ctx, core.NodeFilter{})
+	if err != nil {
+		return nil, err
+	}
+	there := map[core.NodeID]bool{}
+	for _, n := range nodes {
+		there[n.ID] = p.allows(n.Pool)
+	}
+	seen := map[core.AllocationID]bool{}
+	shown := []core.Event{}
+	for _, e := range all {
+		sees, known := seen[e.Allocation]
+		if !known && e.Allocation != "" {
+			m, err := s.pool.Machine(ctx, e.Allocation)
+			if err != nil && !core.Is(err, core.NotFound) {
+				return nil, err
+			}
+			sees = err == nil && p.sees(m)
+			seen[e.Allocation] = sees
+		}
+		if e.Allocation == "" {
+			sees = p.Role != User && there[e.Node]
+		}
+		if sees {
+			shown = append(shown, e)
+		}
+	}
+	return shown, nil
+}

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api"
+)
+
+// consoles registers what servers print. Who sees a node's console is who has the
+// machine on it, or operates the pool: what a BMC has kept may be another's.
+func (s *Server) consoles() {
+	type tail struct {
+		OfNode
+		Lines int `query:"lines" default:"50" minimum:"1" maximum:"10000"`
+	}
+	read(s, operation{id: "console-tail", method: http.MethodGet, path: "/nodes/{id}/console", summary: "read the end of a console", role: User},
+		func(ctx context.Context, p Principal, in *tail) (api.Lines, error) {
+			if err := s.mayListen(ctx, p, in.ID); err != nil {
+				return api.Lines{}, err
+			}
+			lines, err := s.pool.ConsoleTail(ctx, in.ID, in.Lines)
+			return api.Lines{Lines: list(lines)}, err
+		})
+	o := operation{id: "console", method: http.MethodGet, path: "/nodes/{id}/console/stream", summary: "follow a console", role: Operates}
+	op := o.huma()
+	op.Responses = map[string]*huma.Response{"200": {
+		Description: "What the server prints, as it comes.",
+		Content:     map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+	}}
+	huma.Register(s.api, op, func(ctx context.Context, in *OfNode) (*huma.StreamResponse, error) {
+		p := caller(ctx)
+		err := p.needs(o.role, o.summary)
+		if err == nil {
+			err = s.mayListen(ctx, p, in.ID)
+		}
+		if err != nil {
+			return nil, api.NewProblem(err)
+		}
+		console, err := s.pool.Console(ctx, in.ID)
+		if err != nil {
+			return nil, api.NewProblem(err)
+		}
+		return &huma.StreamResponse{Body: func(c huma.Context) {
+			defer console.Close()
+			_, w := humago.Unwrap(c)
+			w.Header().Set("Content-Type", "application/octet-stream")
+			relay(w, console)
+		}}, nil
+	})
+}
+
+// mayListen refuses a console of a node that is not the caller's now.
+func (s *Server) mayListen(ctx context.Context, p Principal, id core.NodeID) error {
+	n, err := s.pool.Node(ctx, id)
+	if err != nil {
+		return p.blurred(err)
+	}
+	own, err := s.own(ctx, p)
+	if err != nil {
+		return err
+	}
+	if !p.allows(n.Pool) || p.Role == User && !own[n.Allocation] {
+		return &core.Error{Op: "open console", Node: id, Kind: core.NotFound, Err: plain("no machine of " + p.Name + " is on this node"), Hint: "see 'metalpool machine list'"}
+	}
+	return nil
+}
+
+// relay sends on what is read, as soon as it is.
+func relay(w http.ResponseWriter, from io.Reader) {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{}) // not every writer can
+	if c.Flush() != nil {
+		return
+	}
+	buffer := make([]byte, 4<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			_ = c.SetWriteDeadline(time.Now().Add(sendTime)) // not every writer can
+			if _, err := w.Write(buffer[:n]); err != nil || c.Flush() != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}

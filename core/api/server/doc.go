@@ -1,0 +1,126 @@
+// Package server serves a pool over HTTPS to who has a token: `metalpool serve`.
+//
+// A handler asks who calls (access.go), and either reads or begins a job (job.go). A
+// job does one write in the background under the server's own context, and remembers
+// what it said, for whoever follows it (stream.go). Nothing that matters is only here:
+// what a job has committed is in the store, and the same write sent to another server
+// goes on from there.
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api"
+)
+
+// Config is what a server is made of.
+type Config struct {
+	Pool    core.Operator
+	Auth    Authenticator
+	Log     *slog.Logger
+	Version string // of the program, for the API's document
+	// QueueGrace is how long an order that only queues outlives the last who followed
+	// it; 0 is 15 seconds, as long as a place in the queue lasts anyway.
+	QueueGrace time.Duration
+}
+
+// Server answers requests. It starts nothing until it is asked.
+type Server struct {
+	pool    core.Operator
+	auth    Authenticator
+	log     *slog.Logger
+	jobs    *jobs
+	handler http.Handler
+	api     huma.API
+}
+
+// framework is set up once for all servers of a process: its errors are ours, and the
+// names of fields are as they are written.
+var framework = sync.OnceFunc(func() {
+	huma.ValidateStrictCasing = true
+	huma.NewError = refusal
+})
+
+// New makes a server of a pool.
+func New(c Config) *Server {
+	framework()
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.QueueGrace == 0 {
+		c.QueueGrace = 15 * time.Second
+	}
+	s := &Server{pool: c.Pool, auth: c.Auth, log: c.Log, jobs: newJobs(c.QueueGrace, c.Log)}
+	mux := http.NewServeMux()
+	config := huma.DefaultConfig("metalpool", c.Version)
+	config.Info.Description = "Takes bare-metal servers from a pool and gives them back erased. A write carries an ID of the caller's own making, and may be sent again."
+	config.DocsPath, config.SchemasPath = "", "" // the first would load scripts from elsewhere
+	config.CreateHooks = nil
+	config.RejectUnknownQueryParameters = true
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	config.Security = []map[string][]string{{"token": {}}}
+	s.api = humago.New(mux, config)
+	s.machines()
+	s.nodes()
+	s.catalogue()
+	s.consoles()
+	s.progress()
+	s.handler = s.admit(mux)
+	return s
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// OpenAPI is the API's document, as YAML.
+func (s *Server) OpenAPI() ([]byte, error) { return s.api.OpenAPI().YAML() }
+
+// Drain takes no more writes, and ends those under way in a way that another server,
+// or the next start, goes on with at once: their leases are given back. It returns when
+// they have ended, or with ctx.
+func (s *Server) Drain(ctx context.Context) error { return s.jobs.drain(ctx) }
+
+// refusal is what the framework itself finds wrong with a request. What was sent is not
+// repeated: it may be a secret.
+func refusal(status int, message string, errs ...error) huma.StatusError {
+	text := message
+	for i, err := range errs {
+		if p, ok := err.(*api.Problem); ok { //nolint:errorlint // a resolver's own answer
+			return p
+		}
+		if d, ok := err.(*huma.ErrorDetail); ok { //nolint:errorlint // it comes as such
+			err = &core.Error{Op: d.Location, Kind: core.Invalid, Hint: d.Message}
+			text += either(i == 0, ": ", ", ") + d.Location + ": " + d.Message
+			continue
+		}
+		text += either(i == 0, ": ", ", ") + err.Error()
+	}
+	kind := core.Invalid
+	if status >= http.StatusInternalServerError {
+		kind = core.Internal
+	}
+	e := &core.Error{Op: "read the request", Kind: kind, Err: plain(text), Hint: "see /openapi.yaml; an older or newer client may say what this server does not know"}
+	p := api.NewProblem(e)
+	p.Status = status
+	return p
+}
+
+// plain is a text as an error.
+type plain string
+
+func (p plain) Error() string { return string(p) }
+
+func either(first bool, a, b string) string {
+	if first {
+		return a
+	}
+	return b
+}

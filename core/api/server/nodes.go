@@ -1,0 +1,146 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api"
+)
+
+type OfNode struct {
+	ID core.NodeID `path:"id" minLength:"1" maxLength:"63"`
+}
+
+// nodes registers the inventory.
+func (s *Server) nodes() {
+	read(s, operation{id: "node", method: http.MethodGet, path: "/nodes/{id}", summary: "find a node", role: Viewer},
+		func(ctx context.Context, p Principal, in *OfNode) (core.Node, error) {
+			n, err := s.pool.Node(ctx, in.ID)
+			if err != nil {
+				return core.Node{}, p.blurred(err)
+			}
+			if !p.allows(n.Pool) {
+				return core.Node{}, &core.Error{Op: "find", Node: in.ID, Kind: core.NotFound, Err: plain("no such node"), Hint: "see 'metalpool node list'"}
+			}
+			own, err := s.own(ctx, p)
+			return p.shown(n, own), err
+		})
+	type filter struct {
+		Pool  string       `query:"pool"`
+		State []core.State `query:"state"`
+	}
+	read(s, operation{id: "nodes", method: http.MethodGet, path: "/nodes", summary: "list nodes", role: Viewer},
+		func(ctx context.Context, p Principal, in *filter) ([]core.Node, error) {
+			all, err := s.pool.Nodes(ctx, core.NodeFilter{Pool: in.Pool, States: in.State})
+			if err != nil {
+				return nil, err
+			}
+			own, err := s.own(ctx, p)
+			shown := []core.Node{}
+			for _, n := range all {
+				if p.allows(n.Pool) {
+					shown = append(shown, p.shown(n, own))
+				}
+			}
+			return shown, err
+		})
+	type enrolled struct {
+		Asked
+		Body api.Enrollment
+	}
+	write(s, operation{id: "enroll", method: http.MethodPost, path: "/nodes", summary: "enroll a node", role: Operates},
+		func(ctx context.Context, p Principal, in *enrolled, report core.Reporter) (core.Node, error) {
+			if err := p.inPool("enroll", in.Body.Pool); err != nil {
+				return core.Node{}, err
+			}
+			n, err := s.pool.Enroll(ctx, core.Enrollment(in.Body), report)
+			return p.shown(n, nil), err
+		})
+	type changed struct {
+		Asked
+		OfNode
+		Body api.NodeChange
+	}
+	write(s, operation{id: "set-node", method: http.MethodPatch, path: "/nodes/{id}", summary: "change a node", role: Operates},
+		func(ctx context.Context, p Principal, in *changed, _ core.Reporter) (core.Node, error) {
+			if in.Body.Pool != nil {
+				if err := p.inPool("move to pool "+*in.Body.Pool, *in.Body.Pool); err != nil {
+					return core.Node{}, err
+				}
+			}
+			return s.onNode(ctx, p, in.ID, func() (core.Node, error) { return s.pool.SetNode(ctx, in.ID, in.Body.Core()) })
+		})
+	s.nodeVerbs()
+}
+
+func (s *Server) nodeVerbs() {
+	type why struct {
+		Asked
+		OfNode
+		Body api.Reason
+	}
+	for verb, do := range map[string]func(context.Context, core.NodeID, string) (core.Node, error){
+		"repair": s.pool.Repair, "resume": s.pool.Resume, "pause": s.pool.Pause,
+	} {
+		write(s, operation{id: verb, method: http.MethodPost, path: "/nodes/{id}/" + verb, summary: verb + " a node", role: Operates},
+			func(ctx context.Context, p Principal, in *why, _ core.Reporter) (core.Node, error) {
+				return s.onNode(ctx, p, in.ID, func() (core.Node, error) { return do(ctx, in.ID, in.Body.Reason) })
+			})
+	}
+	type retired struct {
+		Asked
+		OfNode
+		Reason string `query:"reason" maxLength:"512"`
+	}
+	write(s, operation{id: "retire", method: http.MethodDelete, path: "/nodes/{id}", summary: "retire a node", role: Operates},
+		func(ctx context.Context, p Principal, in *retired, _ core.Reporter) (api.Nothing, error) {
+			_, err := s.onNode(ctx, p, in.ID, func() (core.Node, error) { return core.Node{}, s.pool.Retire(ctx, in.ID, in.Reason) })
+			return api.Nothing{}, err
+		})
+	type rest struct {
+		Asked
+		OfNode
+	}
+	write(s, operation{id: "await-rest", method: http.MethodPost, path: "/nodes/{id}/rest", summary: "wait for a node's rest", role: Operates},
+		func(ctx context.Context, p Principal, in *rest, report core.Reporter) (core.Node, error) {
+			return s.onNode(ctx, p, in.ID, func() (core.Node, error) { return s.pool.AwaitRest(ctx, in.ID, report) })
+		})
+}
+
+// onNode does something to a node of a pool that the caller has part in.
+func (s *Server) onNode(ctx context.Context, p Principal, id core.NodeID, do func() (core.Node, error)) (core.Node, error) {
+	n, err := s.pool.Node(ctx, id)
+	if err == nil && !p.allows(n.Pool) {
+		err = p.inPool("reach a node", n.Pool)
+	}
+	if err != nil {
+		return core.Node{}, p.blurred(err)
+	}
+	n, err = do()
+	return p.shown(n, nil), err
+}
+
+// blurred takes the names of other pools' nodes out of advice.
+func (p Principal) blurred(err error) error {
+	e, ok := err.(*core.Error) //nolint:errorlint // as the engine gave it
+	if len(p.Pools) == 0 || !ok || e.Kind != core.NotFound {
+		return err
+	}
+	told := *e
+	told.Hint = "see 'metalpool node list'"
+	return &told
+}
+
+// own is what a user may know that a node is there for.
+func (s *Server) own(ctx context.Context, p Principal) (map[core.AllocationID]bool, error) {
+	if p.Role != User {
+		return nil, nil
+	}
+	machines, err := s.pool.Machines(ctx, core.AllocationFilter{Owner: p.Name, Live: true})
+	own := map[core.AllocationID]bool{}
+	for _, m := range machines {
+		own[m.ID] = true
+	}
+	return own, err
+}

@@ -1,0 +1,158 @@
+package server_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api/client"
+	"github.com/metalpool/metalpool/core/api/server"
+	"github.com/metalpool/metalpool/core/enginetest"
+	"github.com/metalpool/metalpool/core/seal"
+	"github.com/metalpool/metalpool/core/store/sqlite"
+)
+
+// timing is quick: these tests have a real clock, since they have real connections.
+var timing = core.Timing{Lease: 4 * time.Second, Call: time.Second, Retry: 10 * time.Millisecond, Queue: 10 * time.Millisecond}
+
+// patience is far beyond what anything takes on a busy machine.
+const patience = 2 * time.Minute
+
+// rig is a rack in memory with a real store, and servers of it on loopback.
+type rig struct {
+	t    *testing.T
+	dir  string
+	rack *enginetest.Rack
+	key  *seal.Key
+}
+
+// newRig enrolls and erases every server of a new rack.
+func newRig(t *testing.T, servers int) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: t.TempDir(), rack: enginetest.NewRack(servers)}
+	var err error
+	if r.key, err = seal.LoadOrCreate("", filepath.Join(r.dir, "key")); err != nil {
+		t.Fatal(err)
+	}
+	e, _ := r.engine()
+	if _, err := e.AddImage(t.Context(), core.Image{Name: "debian", Source: "/debian.img", Arch: "amd64", User: "debian"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range r.rack.Servers() {
+		if _, err := e.Enroll(t.Context(), core.Enrollment{ID: s.ID, URL: s.BMC(), User: "root", Password: "calvin", Erase: true}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := e.Reconcile(t.Context(), core.ReconcileOptions{Wait: true}, nil); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// engine is one more process on the pool.
+func (r *rig) engine() (*core.Engine, *enginetest.Host) {
+	r.t.Helper()
+	store, err := sqlite.Open(r.t.Context(), filepath.Join(r.dir, "pool.db"), sqlite.Options{Create: true, KeyFingerprint: r.key.Fingerprint()})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	host := r.rack.Host()
+	e := core.New(core.Config{
+		Store: host.Store(store), Sealer: r.key, Deployer: host, Timing: timing,
+		Backends: map[string]core.Connector{"redfish": host},
+	})
+	r.t.Cleanup(func() { _ = e.Close() })
+	return e, host
+}
+
+// running is a server that answers.
+type running struct {
+	*server.Server
+	t           *testing.T
+	address     string
+	fingerprint string
+	engine      *core.Engine
+	host        *enginetest.Host
+	stop        context.CancelFunc
+	ended       chan error
+}
+
+var operator = server.Principal{Name: "ops", Role: server.Operates}
+
+// serve starts a server on the pool; at "" it listens anywhere.
+func (r *rig) serve(at string, auth server.Authenticator) *running {
+	r.t.Helper()
+	e, host := r.engine()
+	s := &running{t: r.t, engine: e, host: host, ended: make(chan error, 1)}
+	s.Server = server.New(server.Config{Pool: e, Auth: auth, QueueGrace: 200 * time.Millisecond})
+	var (
+		err    error
+		config *tls.Config
+	)
+	if config, s.fingerprint, err = server.OwnCertificate(r.dir, []string{"127.0.0.1"}); err != nil {
+		r.t.Fatal(err)
+	}
+	if at == "" {
+		at = "127.0.0.1:0"
+	}
+	l, err := new(net.ListenConfig).Listen(r.t.Context(), "tcp", at)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s.address = l.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go func() { s.ended <- s.Serve(ctx, l, config) }()
+	r.t.Cleanup(func() { s.end() })
+	return s
+}
+
+// end drains the server, and returns when it has ended.
+func (s *running) end() {
+	s.stop()
+	if err := <-s.ended; err != nil {
+		s.t.Error(err)
+	}
+	s.ended <- nil
+}
+
+// client is one for a token.
+func (s *running) client(token string) *client.Client {
+	s.t.Helper()
+	c, err := client.New(client.Config{URL: "https://" + s.address, Token: token, Fingerprint: s.fingerprint, Patience: patience})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEdQVC7RBMF5JYcZDrR2zVSpFUs+yP4YSAlOhgmsAr9X test"
+
+func order(name string) core.Order {
+	return core.Order{ID: core.AllocationID("m-" + name), Name: name, Keys: []string{key}}
+}
+
+// sameText checks that an error reads through the server as it does without.
+func sameText(t *testing.T, what string, through, embedded error) {
+	t.Helper()
+	if through == nil || embedded == nil {
+		t.Errorf("%s: %v through the server, %v without", what, through, embedded)
+		return
+	}
+	if through.Error() != embedded.Error() || core.KindOf(through) != core.KindOf(embedded) {
+		t.Errorf("%s:\nthrough the server %v\nwithout            %v", what, through, embedded)
+	}
+	var e *core.Error
+	if !errors.As(through, &e) {
+		t.Errorf("%s is no Error: %T", what, through)
+	}
+}

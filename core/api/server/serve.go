@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	headerTime = 10 * time.Second
+	idleTime   = 2 * time.Minute
+	mostHeader = 16 << 10
+	// pingAfter and pingTime find connections that died without saying so: who follows
+	// an order that queues has to be there.
+	pingAfter = 10 * time.Second
+	pingTime  = 10 * time.Second
+	// drainTime is how long what is under way has to come to a place where another
+	// server can go on: one call to a BMC, and a little.
+	drainTime = 30 * time.Second
+	closeTime = 5 * time.Second
+)
+
+// Serve answers at l until ctx ends; then it drains, and returns nil.
+func (s *Server) Serve(ctx context.Context, l net.Listener, certificate *tls.Config) error {
+	h := &http.Server{
+		Handler:           s,
+		TLSConfig:         certificate,
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    mostHeader,
+		HTTP2:             &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTime, MaxConcurrentStreams: 250},
+		ErrorLog:          log.New(handshakes{s.log}, "", 0),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- h.ServeTLS(l, "", "") }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	s.log.Info("draining", "why", context.Cause(ctx))
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := s.Drain(drain); err != nil {
+		s.log.Warn("some work did not end in time; its leases lapse", "error", err)
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	if err := h.Shutdown(closing); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return h.Close()
+}
+
+// handshakes puts what net/http has to say into the log; most of it is strangers who
+// knock.
+type handshakes struct{ log *slog.Logger }
+
+func (h handshakes) Write(line []byte) (int, error) {
+	h.log.Debug("connection", "said", string(line))
+	return len(line), nil
+}

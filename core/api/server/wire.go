@@ -1,0 +1,141 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api"
+)
+
+// operation is one of the API's.
+type operation struct {
+	id, method, path string
+	summary          string
+	role             Role
+	body             int64 // most bytes; 0: api.MaxSmallBody
+}
+
+const (
+	bodyTime   = time.Minute
+	answerTime = 15 * time.Second // how long a write's own answer waits for its end
+)
+
+func (o operation) huma() huma.Operation {
+	if o.body == 0 {
+		o.body = api.MaxSmallBody
+	}
+	return huma.Operation{
+		OperationID: o.id, Method: o.method, Path: api.Prefix + o.path, Summary: o.summary,
+		Description: "Takes a token of the role " + string(o.role) + ".", MaxBodyBytes: o.body, BodyReadTimeout: bodyTime,
+		Errors: []int{http.StatusUnauthorized, http.StatusForbidden},
+	}
+}
+
+type answer[O any] struct{ Body O }
+
+// read registers an operation that changes nothing.
+func read[I, O any](s *Server, o operation, do func(ctx context.Context, p Principal, in *I) (O, error)) {
+	huma.Register(s.api, o.huma(), func(ctx context.Context, in *I) (*answer[O], error) {
+		p := caller(ctx)
+		if err := p.needs(o.role, o.summary); err != nil {
+			return nil, api.NewProblem(err)
+		}
+		out, err := do(ctx, p, in)
+		if err != nil {
+			return nil, api.NewProblem(err)
+		}
+		return &answer[O]{out}, nil
+	})
+}
+
+// Asked is what every write carries.
+type Asked struct {
+	Request string `header:"Metalpool-Request" json:"-" maxLength:"64" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]*$" doc:"ID of this write, of the caller's own making. The same again is the same write, whose answer is told again."`
+}
+
+func (a *Asked) request() string { return a.Request }
+
+type asker interface{ request() string }
+
+type written[O any] struct {
+	Status int
+	Body   api.Written[O]
+}
+
+// write registers an operation that changes something. It is done as a job, whoever
+// still listens.
+func write[I, O any](s *Server, o operation, do func(ctx context.Context, p Principal, in *I, report core.Reporter) (O, error)) {
+	op := o.huma()
+	op.Errors = append(op.Errors, http.StatusConflict, http.StatusServiceUnavailable)
+	op.Responses = map[string]*huma.Response{"202": {
+		Description: "It is committed, and under way: follow the progress.",
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: s.api.OpenAPI().Components.Schemas.Schema(typeOf[api.Written[O]](), true, "")}},
+	}}
+	huma.Register(s.api, op, func(ctx context.Context, in *I) (*written[O], error) {
+		p := caller(ctx)
+		if err := p.needs(o.role, o.summary); err != nil {
+			return nil, api.NewProblem(err)
+		}
+		request := any(in).(asker).request()
+		if request == "" {
+			request = core.NewID("r")
+		}
+		j, err := s.jobs.begin(jobKey(p, o.id, in), p.Name, request, func(ctx context.Context, report core.Reporter) (any, error) {
+			return do(ctx, p, in, report)
+		})
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		return await[O](ctx, j, request)
+	})
+}
+
+// await is a write's answer: the result where it is there soon, else where to follow.
+func await[O any](ctx context.Context, j *job, request string) (*written[O], error) {
+	defer j.follow()()
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	select {
+	case <-j.told:
+	case <-j.done:
+	case <-ctx.Done():
+	}
+	select {
+	case <-j.done:
+	default:
+		return &written[O]{Status: http.StatusAccepted, Body: api.Written[O]{Follow: api.ProgressPath(request)}}, nil
+	}
+	if j.handedOver() {
+		return nil, unavailable(errDraining)
+	}
+	if j.err != nil {
+		return nil, api.NewProblem(j.err)
+	}
+	result, _ := j.result.(O)
+	return &written[O]{Status: http.StatusOK, Body: api.Written[O]{Done: true, Result: &result}}, nil
+}
+
+// unavailable answers 503 where the same is to be asked again.
+func unavailable(err error) error {
+	p := api.NewProblem(err)
+	if core.Is(err, core.Transient) {
+		p.Status = http.StatusServiceUnavailable
+	}
+	return p
+}
+
+func writeProblem(w http.ResponseWriter, p *api.Problem) {
+	w.Header().Set("Content-Type", api.ProblemType)
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // who does not listen has gone
+}
+
+// unreadBody keeps a client that sends slowly from holding us after its answer.
+func unreadBody(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // not every writer can
+}

@@ -1,0 +1,54 @@
+package core
+
+import (
+	"context"
+	"io"
+)
+
+// Operator is what whoever runs a pool needs of it, beyond what an adapter does. As
+// with Service, the engine is one, and the client of a `metalpool serve` another.
+type Operator interface {
+	Service
+
+	// Enroll adds a server to the inventory; what it reads and writes of it, see
+	// Engine.Enroll.
+	Enroll(ctx context.Context, in Enrollment, report Reporter) (Node, error)
+	// SetNode changes what was declared about a node. The hardware is not touched.
+	SetNode(ctx context.Context, id NodeID, c NodeChange) (Node, error)
+	// Repair sends a Quarantined node through a clean, Resume one in Maintenance.
+	Repair(ctx context.Context, id NodeID, reason string) (Node, error)
+	Resume(ctx context.Context, id NodeID, reason string) (Node, error)
+	// Pause takes an Available node aside.
+	Pause(ctx context.Context, id NodeID, reason string) (Node, error)
+	// Retire takes a node out of the inventory; its events stay.
+	Retire(ctx context.Context, id NodeID, reason string) error
+	// AwaitRest waits until nobody cleans or prepares a node, and does that work itself
+	// where its worker is gone. A node that has an owner is at rest.
+	AwaitRest(ctx context.Context, id NodeID, report Reporter) (Node, error)
+	// Console opens a node's serial console, to be read; the caller closes it.
+	Console(ctx context.Context, id NodeID) (io.ReadCloser, error)
+	// ConsoleTail is the last lines of a node's console, without control characters.
+	ConsoleTail(ctx context.Context, id NodeID, lines int) ([]string, error)
+
+	Pool(ctx context.Context, name string) (Pool, error)
+	// SetPool declares a pool, or changes its policy. AddPool refuses to change one.
+	SetPool(ctx context.Context, p Pool) error
+	AddPool(ctx context.Context, p Pool) error
+	// RemovePool removes a pool that has no nodes.
+	RemovePool(ctx context.Context, name string) error
+
+	Image(ctx context.Context, name string) (Image, error)
+	// AddImage examines an image file and puts it into the catalogue. A path is one of
+	// the host that deploys.
+	AddImage(ctx context.Context, i Image, progress func(done, total Bytes)) (Image, error)
+	// RemoveImage takes an image out of the catalogue, unless a pool or a deploy uses it.
+	RemoveImage(ctx context.Context, name string) error
+
+	Events(ctx context.Context, f EventFilter) ([]Event, error)
+	// Reconcile finishes the work of dead workers; one outcome per node.
+	Reconcile(ctx context.Context, o ReconcileOptions, report Reporter) ([]Outcome, error)
+	// Verify looks whether the invariants hold, and changes nothing.
+	Verify(ctx context.Context) ([]Violation, error)
+}
+
+var _ Operator = (*Engine)(nil)
