@@ -54,6 +54,8 @@ type Access struct {
 	SSHUser    string   `json:"ssh_user,omitempty"`
 	DockerPort int      `json:"docker_port,omitempty"`
 	HostKeys   []string `json:"host_keys,omitempty"` // public, authorized_keys format
+	// Unseen is whether nobody has looked if the OS answers: see UntilStarted.
+	Unseen bool `json:"unseen,omitempty"`
 }
 
 // DeployOrder is what to put on a node. User data is a secret.

@@ -232,6 +232,7 @@ func (w *work) deployed(ctx context.Context) error {
 			return err
 		}
 		a.Access = w.access(*a.Order)
+		a.Access.Unseen = w.attempt.WaitFor == UntilStarted
 		if a.Access.SSHUser == "" {
 			a.Access.SSHUser = image.User
 		}

@@ -32,7 +32,10 @@ func (p Pool) management() ManagementPolicy {
 type WaitFor string
 
 const (
-	// UntilSSH: its SSH shows the host key that was made for it.
+	// UntilStarted: its OS was written, and told to start. Nobody looks whether it does: that
+	// is for images without SSH, and for networks that this process does not reach.
+	UntilStarted WaitFor = "started"
+	// UntilSSH, where nothing is said: its SSH shows the host key that was made for it.
 	UntilSSH WaitFor = "ssh"
 	// UntilCloudInit: cloud-init has done, without an error, all that user data asks.
 	UntilCloudInit WaitFor = "cloud-init"
@@ -49,7 +52,7 @@ func checkWaitFor(o Order, p Pool) error {
 		return &Error{Op: "wait for " + string(o.WaitFor), Allocation: o.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
 	switch o.WaitFor {
-	case "", UntilSSH:
+	case "", UntilStarted, UntilSSH:
 		return nil
 	case UntilCloudInit:
 		if p.management() == ManageNever {
@@ -57,7 +60,7 @@ func checkWaitFor(o Order, p Pool) error {
 		}
 		return nil
 	}
-	return bad(fmt.Sprintf("say %s or %s", UntilSSH, UntilCloudInit), "%q is nothing to wait for", o.WaitFor)
+	return bad(fmt.Sprintf("say %s, %s or %s", UntilStarted, UntilSSH, UntilCloudInit), "%q is nothing to wait for", o.WaitFor)
 }
 
 // newLogin makes our way into the machine of an order, or none where it needs none.

@@ -68,6 +68,27 @@ func changeKeys(e *core.Engine, p *pool, keys ...string) error {
 	}
 }
 
+// An OS that never answers is deployed all the same where nobody asks for an answer.
+func TestDeployThatIsNotWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, _ := p.engine()
+		p.rack.Server("n1").ShowSSH(core.SSHLook{Sign: core.Silent})
+		o := order("a-1", "web-1")
+		o.WaitFor = core.UntilStarted
+		m, err := e.Create(t.Context(), o, nil)
+		if err != nil || m.State != core.Deployed || !m.Access.Unseen {
+			t.Fatalf("%v; %s, unseen %t", err, m.State, m.Access.Unseen)
+		}
+		if now := p.rack.Server("n1").Look(); now.System == nil || now.Media != "" {
+			t.Errorf("the server runs %v, with media %q", now.System, now.Media)
+		}
+		if err := core.AwaitSSH(t.Context(), m.Access); err != nil {
+			t.Errorf("what was never seen is waited for: %v", err)
+		}
+	})
+}
+
 // By default we log in only where the deploy needs it, and not after it.
 func TestManagementKeyOfADeploy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

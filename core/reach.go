@@ -18,8 +18,11 @@ const (
 
 // AwaitSSH returns once an SSH server answers at a. It is for a machine that was
 // turned on again; who it is was settled when it was deployed. A Timeout error
-// tells what the last attempt met.
+// tells what the last attempt met. Where SSH was never seen, it is not waited for now.
 func AwaitSSH(ctx context.Context, a Access) error {
+	if a.Unseen {
+		return nil
+	}
 	port := a.SSHPort
 	if port == 0 {
 		port = 22

@@ -35,7 +35,7 @@ var (
 		{name: stepSeed, timeout: Timeouts.power, do: writeSeed, ramdisk: true},
 		{name: stepBoot, timeout: Timeouts.boot, do: bootOS},
 		{name: stepEject, timeout: Timeouts.power, do: ejectMedia},
-		{name: stepSSH, timeout: Timeouts.ssh, do: awaitSSH},
+		{name: stepSSH, timeout: Timeouts.ssh, do: awaitSSH, needed: func(a Attempt) bool { return a.WaitFor != UntilStarted }},
 		{name: stepCloudInit, timeout: Timeouts.ssh, do: awaitCloudInit, needed: func(a Attempt) bool { return a.WaitFor == UntilCloudInit }},
 		{name: stepForget, timeout: Timeouts.power, do: forgetLogin, needed: func(a Attempt) bool { return a.Login != nil && !a.KeepLogin }},
 	}

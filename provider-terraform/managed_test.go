@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/lab"
 )
 
 // manage sets whether the pool can log in to what is deployed from now on.
@@ -126,7 +127,34 @@ func TestKeysInPlace(t *testing.T) {
 	)
 	r.unit(t,
 		refused(machineBlock("web-2", `wait_for = "cloud_init"`), `keeps no management key`),
-		refused(machineBlock("web-2", `wait_for = "deployed"`), `value must be one of`),
+		refused(machineBlock("web-2", `wait_for = "boot"`), `value must be one of`),
+	)
+	r.givenBack(t)
+}
+
+// TestStartedIsEnough deploys what never shows its key over SSH, as an image without SSH
+// does, and turns its power.
+func TestStartedIsEnough(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	for _, n := range r.Lab.Nodes() {
+		if err := n.AddFault(lab.NewFault{Machine: &lab.Fault{Kind: lab.HostKey, Count: lab.Forever}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.unit(t,
+		resource.TestStep{
+			Config:            machineBlock("web-1", `wait_for = "deployed"`),
+			ConfigStateChecks: []statecheck.StateCheck{is("state", text("Deployed")), is("power_state", text("on"))},
+		},
+		resource.TestStep{
+			Config:            machineBlock("web-1", `wait_for = "deployed"`, `power_state = "off"`),
+			ConfigStateChecks: []statecheck.StateCheck{is("power_state", text("off"))},
+		},
+		resource.TestStep{
+			Config:            machineBlock("web-1", `wait_for = "deployed"`, `power_state = "on"`),
+			ConfigStateChecks: []statecheck.StateCheck{is("power_state", text("on"))},
+		},
 	)
 	r.givenBack(t)
 }

@@ -38,7 +38,7 @@ func (a *powerAction) Schema(ctx context.Context, _ action.SchemaRequest, resp *
 			"power": schema.StringAttribute{
 				Required:            true,
 				Validators:          []validator.String{stringvalidator.OneOf(string(core.TurnOn), string(core.ShutDown), string(core.TurnOff), string(core.PowerRestart))},
-				MarkdownDescription: "`on`; `shutdown`: the OS is asked, and after a while the power is cut; `off`: the power is cut at once; `restart`: off and on again, at once. After `on` and `restart` the action waits until SSH answers.",
+				MarkdownDescription: "`on`; `shutdown`: the OS is asked, and after a while the power is cut; `off`: the power is cut at once; `restart`: off and on again, at once. After `on` and `restart` the action waits until SSH answers, unless the machine was deployed with `wait_for = \"deployed\"`.",
 			},
 		})
 }

@@ -46,7 +46,7 @@ func (a *redeployAction) Schema(ctx context.Context, _ action.SchemaRequest, res
 			},
 			"wait_for": schema.StringAttribute{
 				Optional: true, Validators: []validator.String{stringvalidator.OneOf(slices.Sorted(maps.Keys(waits))...)},
-				MarkdownDescription: "How far it is to come: `ssh`, the default, or `cloud_init`, as for the resource.",
+				MarkdownDescription: "How far it is to come: `deployed`, `ssh`, the default, or `cloud_init`, as for the resource.",
 			},
 		})
 }

@@ -48,9 +48,8 @@ func noSystem() systemModel {
 	return systemModel{SSHKeys: types.ListNull(textType), SSHHostKeys: types.ListNull(textType)}
 }
 
-// waits are the words of wait_for. That the server was written to is nothing of its own
-// to wait for: without SSH's answer nobody knows that it starts.
-var waits = map[string]core.WaitFor{"ssh": core.UntilSSH, "cloud_init": core.UntilCloudInit}
+// waits are the words of wait_for.
+var waits = map[string]core.WaitFor{"deployed": core.UntilStarted, "ssh": core.UntilSSH, "cloud_init": core.UntilCloudInit}
 
 // redeployable are the attributes that allow_redeploy may list.
 var redeployable = []string{"image", "hostname", "ssh_user", "ssh_port", "ssh_keys", "user_data", "user_data_wo_version"}
@@ -106,7 +105,7 @@ func systemAttributes(change string) map[string]schema.Attribute {
 		"power_state": power,
 		"wait_for": schema.StringAttribute{
 			Optional: true, Validators: []validator.String{stringvalidator.OneOf(slices.Sorted(maps.Keys(waits))...)},
-			MarkdownDescription: "How far a machine is to come before it counts as deployed: `ssh`, the default: SSH shows the host key that was made for it; `cloud_init`: cloud-init, too, has done all that user data asks, without an error, which metalpool logs in to see. The plan refuses that in a pool that keeps no management key." + setting + " It counts from the next deploy on.",
+			MarkdownDescription: "How far a machine is to come before it counts as deployed: `deployed`: its disk was written and verified, and its OS told to start; nobody looks whether it does, which is for images without SSH and for networks that are not reached from here; `ssh`, the default: SSH shows the host key that was made for it; `cloud_init`: cloud-init, too, has done all that user data asks, without an error, which metalpool logs in to see. The plan refuses that in a pool that keeps no management key." + setting + " It counts from the next deploy on.",
 		},
 	}
 }
