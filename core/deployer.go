@@ -135,7 +135,27 @@ type Agent interface {
 	Erase(ctx context.Context, id string, o EraseOrder, progress func(done, total Bytes)) (EraseReport, error)
 	// Boot starts the installed OS. The answer comes before the agent is gone.
 	Boot(ctx context.Context, id string, o BootOrder) error
+	// Owes is the answer that the agent is asked for now. Unlike the rest it may be asked
+	// for while another call is under way, and returns at once.
+	Owes() Owed
 	Close() error
+}
+
+// Owed is an answer that an agent owes. Calls are repeated by themselves, so that only
+// this tells of one that is out of reach while its work goes on.
+type Owed struct {
+	Agent string    // its address
+	Since time.Time // when it was asked first; zero: it owes none
+	Until time.Time // when it is given up, should it not answer
+	Why   string    // what the last try met, in a few words; "" where it just gets no answer
+}
+
+func (o Owed) String() string {
+	text := "its agent at " + o.Agent + " does not answer"
+	if o.Why != "" {
+		text += ": " + o.Why
+	}
+	return text
 }
 
 // Inventory is what the agent finds.

@@ -21,6 +21,9 @@ type step struct {
 	do      func(ctx context.Context, w *work) error
 }
 
+// agent reports whether the step talks with the agent.
+func (s step) agent() bool { return s.ramdisk || s.name == stepBoot }
+
 // maxBoots is how often one worker starts the ramdisk in vain before the node is
 // given up. Workers that died do not count.
 const maxBoots = 3
@@ -63,7 +66,7 @@ func (w *work) drive(ctx context.Context, steps []step) error {
 // say them.
 func (w *work) failed(ctx context.Context, s step, err error) {
 	text := err.Error()
-	if (s.ramdisk || s.name == stepBoot) && !Is(err, Transient, Timeout, LeaseLost) {
+	if s.agent() && !Is(err, Transient, Timeout, LeaseLost) {
 		text += w.agentsWords(ctx)
 	}
 	w.note(ctx, StepFailed, s.name, text)
@@ -83,7 +86,10 @@ func (w *work) try(ctx context.Context, s step) error {
 	// What is waited for on another worker's account is not the step's own time.
 	bounded, cancel := context.WithTimeout(ctx, limit+max(0, time.Until(w.attempt.Quiet)))
 	defer cancel()
-	w.waiting = waiting{began: time.Now()}
+	w.waiting.begin(time.Now())
+	if s.agent() {
+		defer w.listen(bounded, s.name)()
+	}
 	until, _ := bounded.Deadline() // that of the whole deploy may be sooner
 	w.say(s.name, "at most %s", FormatDuration(time.Until(until).Round(time.Second)))
 	var last error

@@ -19,6 +19,7 @@ func TestTheStoryOfADeploy(t *testing.T) {
 		moves   []string
 	}{
 		"a quick write is done before it is worth telling": {time.Second, nil},
+		"one of a quarter of a minute is seen on its way":  {15 * time.Second, []string{"33% of 1 GiB", "67% of 1 GiB"}},
 		"a long one is told rarely":                        {2 * time.Minute, []string{"12% of 1 GiB", "25% of 1 GiB", "38% of 1 GiB", "51% of 1 GiB", "64% of 1 GiB", "77% of 1 GiB", "90% of 1 GiB"}},
 		"a very long one in tenths":                        {50 * time.Minute, []string{"10% of 1 GiB", "20% of 1 GiB", "30% of 1 GiB", "40% of 1 GiB", "50% of 1 GiB", "60% of 1 GiB", "70% of 1 GiB", "80% of 1 GiB", "90% of 1 GiB"}},
 	} {

@@ -133,7 +133,8 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	}
 	waiting, cancel := context.WithTimeout(ctx, limits.CheckIn)
 	defer cancel()
-	awaited := "waiting for the agent " + span(waiting, time.Now())
+	until, _ := waiting.Deadline()
+	awaited := "waiting for the agent " + span(time.Now(), until)
 	w.note(ctx, StepMet, stepOn, awaited)
 	w.say(stepRamdisk, "powered on, %s", awaited)
 	agent, err := w.e.deployer.AwaitCheckIn(waiting, boot.ID)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -235,15 +236,44 @@ func (w *work) conn(ctx context.Context) (BMC, error) {
 // talk is a conversation with the ramdisk of one boot. It is kept from step to step,
 // since both sides work longer on its beginning than on most of what is said.
 type talk struct {
+	mu    sync.Mutex // whoever listens is another than who talks
 	boot  string
 	agent Agent // nil: none
 }
 
+// with is the conversation that there is with the ramdisk of that boot; nil: none.
+func (t *talk) with(boot string) Agent {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.boot != boot {
+		return nil
+	}
+	return t.agent
+}
+
+func (t *talk) begin(boot string, agent Agent) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.boot, t.agent = boot, agent
+}
+
 func (t *talk) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.agent != nil {
 		_ = t.agent.Close() // nothing depends on it
 	}
-	*t = talk{}
+	t.boot, t.agent = "", nil
+}
+
+// owes is the answer that the ramdisk owes, if it does.
+func (t *talk) owes() Owed {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.agent == nil {
+		return Owed{}
+	}
+	return t.agent.Owes()
 }
 
 // agent is the conversation with the ramdisk of this attempt's boot. It ends with the
@@ -253,8 +283,8 @@ func (w *work) agent() (Agent, error) {
 	if b == nil || b.Agent == nil {
 		return nil, &Error{Op: "reach agent", Node: w.node.ID, Kind: Transient, Err: fmt.Errorf("no agent has checked in")}
 	}
-	if w.talk.agent != nil && w.talk.boot == b.ID {
-		return w.talk.agent, nil
+	if agent := w.talk.with(b.ID); agent != nil {
+		return agent, nil
 	}
 	w.talk.end()
 	plain, err := w.e.sealer.Open(b.Secret)
@@ -269,7 +299,7 @@ func (w *work) agent() (Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.talk = talk{boot: b.ID, agent: agent}
+	w.talk.begin(b.ID, agent)
 	return agent, nil
 }
 
@@ -301,7 +331,7 @@ func (w *work) moving(ctx context.Context, step string) func(done, total Bytes) 
 	told, share := time.Now(), Bytes(0)
 	return func(done, total Bytes) {
 		say(w.report, Progress{Node: w.node.ID, Step: step, Done: done, Total: total})
-		if total <= 0 || done >= total || done-share < total/10 || time.Since(told) < tellEvery {
+		if total <= 0 || done >= total || !worthKeeping(time.Since(told), done-share, total) {
 			return
 		}
 		told, share = time.Now(), done
@@ -309,4 +339,10 @@ func (w *work) moving(ctx context.Context, step string) func(done, total Bytes) 
 		ev.Bytes = done
 		w.keep(ctx, ev)
 	}
+}
+
+// worthKeeping decides whether more of a step, so long after what was kept last, is kept
+// as well. A step of a quarter of a minute is seen on its way; one of a day fills no store.
+func worthKeeping(after time.Duration, moved, total Bytes) bool {
+	return moved >= total/5 && after >= tellEvery/3 || moved >= total/10 && after >= tellEvery
 }

@@ -28,6 +28,7 @@ type client struct {
 	generation uint64
 	sources    []string // hosts that we may be reached by; the agent adds the one that calls
 	lost       time.Duration
+	owed       owed
 }
 
 // Dial needs nothing of the process that offered the boot: whoever can open the
@@ -113,20 +114,25 @@ func (c *client) persist(ctx context.Context, k call, into any) error {
 	if k.lost != 0 {
 		lost = min(lost, k.lost)
 	}
-	var since time.Time
+	began := time.Now()
+	debt := c.owed.begin(core.Owed{Agent: c.address, Since: began, Until: began.Add(lost)})
+	defer c.owed.end(debt)
+	var refused time.Time // since when
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := c.once(ctx, k, into)
 		var broken *unreachableError
 		if !errors.As(err, &broken) {
 			return err
 		}
-		if since.IsZero() {
-			since = time.Now()
+		c.owed.met(debt, inShort(broken.err))
+		switch {
+		case !errors.Is(err, syscall.ECONNREFUSED):
+			refused = time.Time{}
+		case refused.IsZero():
+			refused = time.Now()
 		}
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			lost = min(lost, refusedFor)
-		}
-		if out := time.Since(since); out > lost {
+		gone := !refused.IsZero() && time.Since(refused) > refusedFor
+		if out := time.Since(began); out > lost || gone {
 			return c.fail(k.op, core.Transient, fmt.Errorf("%s has not answered for %s: %w", c.address, out.Round(time.Second), broken.err),
 				"look at the server's power and network")
 		}

@@ -54,6 +54,10 @@ func (c *client) Boot(ctx context.Context, id string, o core.BootOrder) error {
 // soon, also where its answer was lost.
 const leaveTimeout = 30 * time.Second
 
+// pollWait is how long an agent may wait for news of a command before it answers, in
+// seconds. It owes an answer after that: the sooner, the sooner its silence is noticed.
+const pollWait = 5
+
 // encoder compresses seeds: its window is what the agent must hold to decompress.
 var encoder = sync.OnceValues(func() (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
@@ -82,8 +86,8 @@ func (c *client) run(ctx context.Context, id string, command wire.Command, progr
 		}
 		next := call{
 			op: op, method: http.MethodGet, path: wire.CommandPath, command: id,
-			query:   url.Values{wire.QueryAfter: {strconv.FormatUint(status.Seq, 10)}, wire.QueryWait: {strconv.Itoa(wire.MaxWait)}},
-			allowed: wire.MaxWait*time.Second + callTimeout,
+			query:   url.Values{wire.QueryAfter: {strconv.FormatUint(status.Seq, 10)}, wire.QueryWait: {strconv.Itoa(pollWait)}},
+			allowed: pollWait*time.Second + callTimeout,
 		}
 		if command.Boot != nil {
 			next.lost = leaveTimeout

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/metalpool/metalpool/agent/filedisk"
 	"github.com/metalpool/metalpool/core"
@@ -186,8 +187,10 @@ func TestBootingThatFails(t *testing.T) {
 // cutter stands between the engine and an agent.
 type cutter struct {
 	listener net.Listener
+	turned   chan struct{} // away, while dead
 	mu       sync.Mutex
 	open     map[net.Conn]bool
+	dead     bool
 }
 
 func newCutter(t *testing.T, to string) *cutter {
@@ -196,13 +199,21 @@ func newCutter(t *testing.T, to string) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{listener: l, open: map[net.Conn]bool{}}
+	c := &cutter{listener: l, open: map[net.Conn]bool{}, turned: make(chan struct{}, 1000)}
 	t.Cleanup(func() { _ = l.Close(); c.cut() })
 	go func() {
 		for {
 			near, err := l.Accept()
 			if err != nil {
 				return
+			}
+			c.mu.Lock()
+			dead := c.dead
+			c.mu.Unlock()
+			if dead {
+				_ = near.Close()
+				c.turned <- struct{}{}
+				continue
 			}
 			far, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", to)
 			if err != nil {
@@ -229,6 +240,50 @@ func (c *cutter) cut() int {
 		delete(c.open, conn)
 	}
 	return n
+}
+
+// set turns away who calls from now on, or no longer does.
+func (c *cutter) set(dead bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dead = dead
+}
+
+// What an agent owes is known while the call for it goes on and on.
+func TestWhatAnAgentOwes(t *testing.T) {
+	d, _ := newDeployer(t)
+	g := newGate()
+	s, _, _ := checkedIn(t, d, newMachine(t, g.faults(), 8*mib))
+	c := newCutter(t, s.boot.Agent.Address)
+	s.boot.Agent.Address = c.listener.Addr().String()
+	a := dial(t, d, s, 5)
+	if owes := a.Owes(); owes != (core.Owed{}) {
+		t.Errorf("it was asked for nothing, and owes %+v", owes)
+	}
+	waiting := inBackground(func() error {
+		_, err := a.Erase(t.Context(), "e", core.EraseOrder{}, nil)
+		return err
+	})
+	<-g.begun
+	c.set(true)
+	c.cut()
+	<-c.turned
+	<-c.turned // so that the end of the try before it is known
+	owes := a.Owes()
+	if owes.Agent != s.boot.Agent.Address || owes.Since.IsZero() || owes.Until.Sub(owes.Since) != 5*time.Minute {
+		t.Errorf("it owes %+v", owes)
+	}
+	if why := owes.Why; why == "" || strings.Contains(why, "127.0.0.1") || strings.Contains(why, "http") {
+		t.Errorf("its calls met %q", why)
+	}
+	c.set(false)
+	close(g.open)
+	if err := <-waiting; err != nil {
+		t.Fatal(err)
+	}
+	if owes := a.Owes(); owes != (core.Owed{}) {
+		t.Errorf("it has answered, and owes %+v", owes)
+	}
 }
 
 func TestACutConnectionFailsNothing(t *testing.T) {

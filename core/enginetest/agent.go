@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/metalpool/metalpool/core"
@@ -15,6 +16,55 @@ type agent struct {
 	boot       core.Boot
 	secret     core.BootSecret
 	generation uint64
+
+	mu   sync.Mutex
+	owed core.Owed
+}
+
+// Lost is how long an agent is called that is out of reach.
+const Lost = 5 * time.Minute
+
+// reach waits while the server is off the network.
+func (a *agent) reach(ctx context.Context) error {
+	id, cord := a.cord()
+	if cord == nil {
+		return nil
+	}
+	began := time.Now()
+	a.owe(core.Owed{Agent: string(id), Since: began, Until: began.Add(Lost), Why: "no route to host"})
+	defer a.owe(core.Owed{})
+	select {
+	case <-cord:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(Lost):
+		return errGone
+	}
+}
+
+func (a *agent) cord() (core.NodeID, chan struct{}) {
+	a.host.rack.mu.Lock()
+	defer a.host.rack.mu.Unlock()
+	for _, s := range a.host.rack.servers {
+		if s.ramdisk != nil && s.ramdisk.boot == a.boot.ID {
+			return s.ID, s.cord
+		}
+	}
+	return "", nil
+}
+
+func (a *agent) owe(o core.Owed) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.owed = o
+}
+
+// Owes implements core.Agent.
+func (a *agent) Owes() core.Owed {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.owed
 }
 
 // call finds the server on which the boot runs, and refuses whom the agent refuses.
@@ -86,6 +136,9 @@ func (a *agent) passTime(ctx context.Context, progress func(done, total core.Byt
 	for i := range core.Bytes(100) {
 		if a.host.rack.Writing == 0 {
 			return nil
+		}
+		if err := a.reach(ctx); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():

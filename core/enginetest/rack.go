@@ -130,6 +130,7 @@ type Server struct {
 	log      string // the agent's
 	faults   []*Fault
 	erases   int
+	cord     chan struct{} // of the network: closed when it is plugged in again; nil: it is
 }
 
 // Hits counts how often faults of an operation have struck on this rack. It is for a
@@ -264,6 +265,22 @@ func (s *Server) LockMedia() {
 	s.rack.mu.Lock()
 	defer s.rack.mu.Unlock()
 	s.locks = true
+}
+
+// Unplug takes the server off the network: its ramdisk goes on, and nobody hears it.
+// Only a write that is under way minds it. Plug puts it back.
+func (s *Server) Unplug() {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	s.cord = make(chan struct{})
+}
+
+// Plug ends what Unplug began.
+func (s *Server) Plug() {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	close(s.cord)
+	s.cord = nil
 }
 
 func (s *Server) turnOff() {
