@@ -30,6 +30,8 @@ fi
 
 mkdir -p .cache
 export METALPOOL_TEST_DOCKER_MACHINE="$PWD/bin/docker-machine"
+terraform=${METALPOOL_TEST_TERRAFORM:-$(tools/terraform.sh)}
+export METALPOOL_TEST_TERRAFORM="$terraform"
 export METALPOOL_TEST_SKIPPED="$PWD/.cache/skipped"
 : >"$METALPOOL_TEST_SKIPPED"
 status=0
