@@ -315,9 +315,20 @@ func TestAllocateThenDeploy(t *testing.T) {
 		if m := p.machine("a-1"); m.State != core.Failed || m.Node != a.Node {
 			t.Errorf("the machine is %s on %s", m.State, m.Node)
 		}
+		// Who has lost all it knew asks as before, and finds what it had.
+		lost := core.Order{ID: "a-2", Owner: "ann", Name: "web-1"}
+		if m, err := e.Allocate(t.Context(), lost, nil); err != nil || m.ID != "a-1" || m.State != core.Failed {
+			t.Errorf("asked for again: %+v, %v", m, err)
+		}
 		m, err := e.Deploy(t.Context(), o, nil)
 		if err != nil || m.State != core.Deployed || m.Node != a.Node || m.Name != "web-1" {
 			t.Errorf("deployed: %+v, %v", m, err)
+		}
+		if m, err := e.Allocate(t.Context(), lost, nil); !core.Is(err, core.Exists) || !strings.Contains(err.Error(), "is there as a-1 (Deployed") {
+			t.Errorf("asked for again once it is deployed: %+v, %v", m, err)
+		}
+		if m, err := e.Allocate(t.Context(), core.Order{ID: "a-1", Owner: "ann", Name: "web-1"}, nil); err != nil || m.State != core.Deployed {
+			t.Errorf("the same ID again: %+v, %v", m, err)
 		}
 		p.sound()
 	})

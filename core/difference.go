@@ -9,7 +9,8 @@ import (
 )
 
 // difference names all in which an order differs from what an allocation was made
-// with, "" where nothing does: who is told of one thing only asks again for the next.
+// with, "" where nothing does: who is told of one thing only asks again for the next. An
+// order without keys is for a node alone, and asks nothing of what is deployed there.
 func (e *Engine) difference(a Allocation, o Order) string {
 	d := differences{}
 	d.compare("Owner", a.Owner, o.Owner)
@@ -18,7 +19,7 @@ func (e *Engine) difference(a Allocation, o Order) string {
 	for i := range there.NumField() { // all of them, also those that a later version has
 		d.compare(there.Type().Field(i).Name, there.Field(i).Interface(), asked.Field(i).Interface())
 	}
-	if a.Order != nil {
+	if a.Order != nil && len(o.Keys) > 0 {
 		if o.Image != "" {
 			d.compare("Image", a.Order.Image, o.Image)
 		}

@@ -204,6 +204,9 @@ func (r *allocationResource) planAllocate(ctx context.Context, config, plan allo
 	if !whole || resp.Diagnostics.HasError() {
 		return
 	}
+	if there, err := r.pool.MachineNamed(ctx, r.pool.owner, o.Name); err == nil && there.State.Owned() {
+		return // about to be replaced, or left by an apply that was killed
+	}
 	candidates, err := r.pool.Match(ctx, o)
 	if err != nil {
 		orderFault(&resp.Diagnostics, err, nil)
