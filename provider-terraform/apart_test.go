@@ -87,6 +87,10 @@ func TestApart(t *testing.T) {
 			ResourceName: server, ImportState: true, ImportStateKind: resource.ImportBlockWithID, ImportStateId: owner + "/front-1",
 			ImportPlanChecks: resource.ImportPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
 		},
+		resource.TestStep{
+			ResourceName: system, ImportState: true, ImportStateKind: resource.ImportBlockWithID, ImportStateId: owner + "/front-1",
+			ImportPlanChecks: resource.ImportPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
+		},
 		// What the server does not have takes another one, and what is deployed goes with it.
 		resource.TestStep{
 			Config:   allocationBlock("front-1", "requirements {\n memory = \"900GiB\"\n }") + lab2,

@@ -12,13 +12,12 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 
 	"github.com/metalpool/metalpool/core"
-	"github.com/metalpool/metalpool/internal/needs"
 )
 
 // TestFunctions has the real terraform call each function.
 func TestFunctions(t *testing.T) {
 	t.Parallel()
-	needs.Terraform(t)
+	realTerraform(t)
 	value := func(name string, v knownvalue.Check) statecheck.StateCheck {
 		return statecheck.ExpectKnownOutputValue(name, v)
 	}

@@ -29,8 +29,8 @@ func identifies(t *testing.T, identity *tfprotov6.ResourceIdentityData, name, va
 	return bytes.Equal(identity.IdentityData.MsgPack, identified(t, name, value).IdentityData.MsgPack)
 }
 
-// TestImportByIdentity speaks the protocol itself: terraform can do this since 1.12.
-// What is imported was made without Terraform.
+// TestImportByIdentity speaks the protocol itself: terraform can do this since 1.12, where
+// the acceptance tests have it do so. What is imported was made without Terraform.
 func TestImportByIdentity(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)

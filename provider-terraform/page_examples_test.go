@@ -3,7 +3,6 @@
 package main_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,7 +33,7 @@ func TestPageExamples(t *testing.T) {
 	valid.file(t, "main.tf", valid.modules(t, "guides"))
 	valid.run(t, "get")
 	imports := []string{"import-by-string-id.tf"}
-	if valid.knowsIdentities(t) {
+	if knowsIdentities(t) {
 		imports = append(imports, "import-by-identity.tf")
 	}
 	dirs, err := filepath.Glob(pageExamples + "/resources/*")
@@ -177,20 +176,4 @@ func asked(config string) (names []string) {
 		}
 	}
 	return names
-}
-
-// knowsIdentities reports whether this terraform takes import blocks with an identity.
-func (w *work) knowsIdentities(t *testing.T) bool {
-	t.Helper()
-	var about struct {
-		Version string `json:"terraform_version"`
-	}
-	if err := json.Unmarshal([]byte(w.run(t, "version", "-json")), &about); err != nil {
-		t.Fatal(err)
-	}
-	var major, minor int
-	if _, err := fmt.Sscanf(about.Version, "%d.%d", &major, &minor); err != nil {
-		t.Fatal(err)
-	}
-	return major > 1 || minor >= 12
 }

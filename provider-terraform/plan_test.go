@@ -19,7 +19,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/metalpool/metalpool/core"
-	"github.com/metalpool/metalpool/internal/needs"
 )
 
 const web = "metalpool_machine.web"
@@ -39,16 +38,23 @@ func onlyPlanned(action plancheck.ResourceActionType) resource.ConfigPlanChecks 
 	return resource.ConfigPlanChecks{PostApplyPreRefresh: []plancheck.PlanCheck{plancheck.ExpectResourceAction(web, action)}}
 }
 
-// unit runs steps with a provider in this process.
+// unit runs steps with a provider in this process. What they import by an ID is imported
+// by its identity, too, where terraform can do that.
 func (r *rig) unit(t *testing.T, steps ...resource.TestStep) {
 	t.Helper()
-	needs.Terraform(t)
-	for i := range steps {
-		if steps[i].Config != "" {
-			steps[i].Config = r.block() + steps[i].Config
+	realTerraform(t)
+	var all []resource.TestStep
+	for _, s := range steps {
+		if s.Config != "" {
+			s.Config = r.block() + s.Config
+		}
+		all = append(all, s)
+		if s.ImportStateKind == resource.ImportBlockWithID && knowsIdentities(t) {
+			s.ImportStateKind, s.ImportStateId = resource.ImportBlockWithResourceIdentity, ""
+			all = append(all, s)
 		}
 	}
-	resource.UnitTest(t, resource.TestCase{ProtoV6ProviderFactories: inProcess(), Steps: steps})
+	resource.UnitTest(t, resource.TestCase{ProtoV6ProviderFactories: inProcess(), Steps: all})
 }
 
 // is checks an attribute of the machine in the state.
@@ -212,7 +218,7 @@ func TestRefusals(t *testing.T) {
 
 // TestProviderRefusals are what a provider's block is told.
 func TestProviderRefusals(t *testing.T) {
-	needs.Terraform(t)
+	realTerraform(t)
 	t.Setenv("METALPOOL_URL", filepath.Join(t.TempDir(), "nosuch.db"))
 	t.Setenv("METALPOOL_OWNER", "")
 	for block, says := range map[string]string{

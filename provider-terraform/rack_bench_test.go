@@ -19,7 +19,6 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/open"
-	"github.com/metalpool/metalpool/internal/needs"
 	"github.com/metalpool/metalpool/lab"
 )
 
@@ -154,7 +153,7 @@ type benchWork struct {
 
 func (r *benchRack) newBenchWork(t *testing.T, provider, name string) *benchWork {
 	t.Helper()
-	w := &benchWork{t: t, terraform: needs.Terraform(t), pool: filepath.Join(r.dir, name)}
+	w := &benchWork{t: t, terraform: realTerraform(t), pool: filepath.Join(r.dir, name)}
 	if err := os.CopyFS(w.pool, os.DirFS(r.pool())); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +168,7 @@ func (r *benchRack) newBenchWork(t *testing.T, provider, name string) *benchWork
 	t.Cleanup(func() { _ = os.RemoveAll(w.dir) })
 	cli := filepath.Join(w.dir, "cli.tfrc")
 	for path, text := range map[string]string{
-		cli:                             fmt.Sprintf("provider_installation {\n  dev_overrides {\n    %q = %q\n  }\n  direct {}\n}\n", "registry.terraform.io/metalpool/metalpool", provider),
+		cli:                             fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"metalpool/metalpool\" = %q\n  }\n  direct {}\n}\n", provider),
 		filepath.Join(w.dir, "main.tf"): sources + fmt.Sprintf("resource \"metalpool_machine\" \"web\" {\n  count    = %d\n  name     = \"web-${count.index}\"\n  ssh_keys = [%q]\n}\n", r.nodes, key),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -13,7 +13,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 
 	"github.com/metalpool/metalpool/core"
-	"github.com/metalpool/metalpool/internal/needs"
 	"github.com/metalpool/metalpool/lab"
 	"github.com/metalpool/metalpool/lab/labtest"
 	"github.com/metalpool/metalpool/provider-terraform/provider"
@@ -130,9 +129,9 @@ type work struct {
 
 func (r *rig) newWork(t testing.TB, config string) *work {
 	t.Helper()
-	w := &work{r: r, terraform: needs.Terraform(t), dir: t.TempDir()}
+	w := &work{r: r, terraform: realTerraform(t), dir: t.TempDir()}
 	cli := filepath.Join(w.dir, "cli.tfrc")
-	text := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    %q = %q\n  }\n  direct {}\n}\n", "registry.terraform.io/metalpool/metalpool", built.Dir(t))
+	text := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"metalpool/metalpool\" = %q\n  }\n  direct {}\n}\n", built.Dir(t))
 	if err := os.WriteFile(cli, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
