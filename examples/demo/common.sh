@@ -14,14 +14,24 @@ if [ -t 1 ]; then bold=$'\033[1m' dim=$'\033[2m' plain=$'\033[0m'; fi
 step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 show() { printf '%s$ %s%s\n' "$dim" "$*" "$plain"; }
 run() {
-	show "$@"
+	show "$(typed "$@")"
 	"$@"
 }
 
-lab=
+# typed prints a command as one types it.
+typed() {
+	local arg line=''
+	for arg; do
+		case $arg in *[!A-Za-z0-9_@%+=:,./-]* | '') arg="'${arg//\'/\'\\\'\'}'" ;; esac
+		line+=" $arg"
+	done
+	printf '%s\n' "${line# }"
+}
+
 finish() {
 	status=$?
-	[ -z "$lab" ] || { kill "$lab" 2>/dev/null && wait "$lab" 2>/dev/null; } || true
+	# The lab, and what else is still at work where the demo failed.
+	{ kill $(jobs -p) && wait; } 2>/dev/null || true
 	if [ "$status" != 0 ]; then
 		printf '\nThe demo failed. Its folder is kept, with the log of the rack (lab.log): %s\n' "$work" >&2
 	elif [ -n "${KEEP:-}" ]; then
@@ -36,10 +46,9 @@ trap finish EXIT
 # start_lab runs a lab with the given flags and returns when it answers.
 start_lab() {
 	metalpool lab up "$@" >"$work/lab.log" 2>&1 &
-	lab=$!
+	local lab=$!
 	until metalpool lab status >/dev/null 2>&1; do
 		if ! kill -0 "$lab" 2>/dev/null; then
-			lab=
 			cat "$work/lab.log" >&2
 			return 1
 		fi

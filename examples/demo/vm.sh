@@ -26,7 +26,7 @@ mark="mark-$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')"
 on() {
 	name=$1
 	shift
-	show "eval \$(docker-machine env $name); docker $*"
+	show "eval \"\$(docker-machine env $name)\"; $(typed docker "$@")"
 	(
 		settings=$(docker-machine env --shell bash "$name")
 		eval "$settings"
