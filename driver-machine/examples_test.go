@@ -29,7 +29,7 @@ func TestExampleScripts(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := exec.CommandContext(t.Context(), path, "--metalpool-wait", labtest.Patience.String())
-		cmd.Env = append(os.Environ(), r.settings...)
+		cmd.Env = append(os.Environ(), r.Environment...)
 		cmd.Dir = t.TempDir()
 		out, err := cmd.CombinedOutput()
 		if err != nil {

@@ -44,7 +44,7 @@ func TestKilledCreate(t *testing.T) {
 		all.Go(func() {
 			t.Run(c.name, func(t *testing.T) {
 				node, name := r.Lab.Nodes()[i].ID(), "web-"+strconv.Itoa(i)
-				cmd := r.command(t, "create", "-d", "metalpool", "--metalpool-node", string(node), name)
+				cmd := r.Command(t, "create", "-d", "metalpool", "--metalpool-node", string(node), name)
 				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 				var out strings.Builder
 				cmd.Stdout, cmd.Stderr = &out, &out
@@ -128,7 +128,7 @@ func signal(t *testing.T, pid int, s syscall.Signal) {
 	}
 }
 
-func remove(t *testing.T, r *rig, name string) { r.run(t, "rm", "-y", name) }
+func remove(t *testing.T, r *rig, name string) { r.Run(t, "rm", "-y", name) }
 
 // givenBack waits until the driver, by itself, has released what it took.
 func givenBack(t *testing.T, r *rig, name string) {

@@ -29,7 +29,7 @@ func TestSessions(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Files: []string{file},
 				Setup: func(env *testscript.Env) error {
-					env.Vars = append(env.Vars, s.settings...)
+					env.Vars = append(env.Vars, s.Environment...)
 					return nil
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -40,29 +40,29 @@ func TestVMSession(t *testing.T) {
 		t.Fatal("the disks are marked before anybody had them")
 	}
 
-	r.run(t, "create", "-d", "metalpool", "web-1")
+	r.Run(t, "create", "-d", "metalpool", "web-1")
 	engine := r.dockerEnv(t, "web-1")
 	version := engine(t, docker, nil, "info", "--format", "{{.ServerVersion}} {{.OperatingSystem}}")
 	if !strings.Contains(version, "Debian GNU/Linux 12") {
 		t.Errorf("docker info tells of %q", version)
 	}
 	// docker-machine itself is one static program, enough for a root file system.
-	engine(t, docker, archive(t, r.dockerMachine, "docker-machine"), "import", "-", "hello")
+	engine(t, docker, archive(t, r.Program, "docker-machine"), "import", "-", "hello")
 	if out := engine(t, docker, nil, "run", "--rm", "hello", "/docker-machine", "--version"); !strings.Contains(out, "0.16.2") {
 		t.Errorf("the container said %q", out)
 	}
-	r.run(t, "ssh", "web-1", "echo "+mark+" | sudo tee /var/lib/mark >/dev/null && sudo sync")
+	r.Run(t, "ssh", "web-1", "echo "+mark+" | sudo tee /var/lib/mark >/dev/null && sudo sync")
 	if !onDisks(t, node, mark) {
 		t.Fatal("what the owner wrote is on no disk, so its end would prove nothing")
 	}
 
-	r.run(t, "stop", "web-1")
-	r.run(t, "start", "web-1")
+	r.Run(t, "stop", "web-1")
+	r.Run(t, "start", "web-1")
 	if out := engine(t, docker, nil, "images", "--format", "{{.Repository}}"); !strings.Contains(out, "hello") {
 		t.Errorf("after a stop and a start there are the images %q", out)
 	}
 
-	r.run(t, "rm", "-y", "web-1")
+	r.Run(t, "rm", "-y", "web-1")
 	r.Settle(t)
 	n, err := r.Engine(t).Node(t.Context(), node.ID())
 	if err != nil {
@@ -132,14 +132,14 @@ func archive(t *testing.T, path, name string) []byte {
 // dockerEnv is `eval $(docker-machine env NAME)`; it runs docker with that.
 func (r *rig) dockerEnv(t *testing.T, name string) func(t *testing.T, docker string, stdin []byte, args ...string) string {
 	t.Helper()
-	out, err := r.command(t, "env", "--shell", "bash", name).Output()
+	out, err := r.Command(t, "env", "--shell", "bash", name).Output()
 	if err != nil {
 		t.Fatalf("docker-machine env: %v\n%s", err, out)
 	}
 	return func(t *testing.T, docker string, stdin []byte, args ...string) string {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "bash", append([]string{"-c", string(out) + "\nexec \"$@\"", "bash", docker}, args...)...)
-		cmd.Env = append(os.Environ(), r.settings...)
+		cmd.Env = append(os.Environ(), r.Environment...)
 		cmd.Stdin = bytes.NewReader(stdin)
 		said, err := cmd.CombinedOutput()
 		if err != nil {

@@ -21,6 +21,9 @@ import (
 // built is the provider as users have it.
 var built = labtest.Program{Name: "terraform-provider-metalpool"}
 
+// driver is that of docker-machine, which takes servers of the same pools.
+var driver = labtest.Program{Name: "docker-machine-driver-metalpool", Package: "../driver-machine"}
+
 func TestMain(m *testing.M) {
 	// What the user of this machine told terraform is not for the tests.
 	for name, value := range map[string]string{"TF_CLI_CONFIG_FILE": os.DevNull, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"} {
@@ -28,7 +31,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	built.Main(m)
+	labtest.Main(m, &built, &driver)
 }
 
 const owner = labtest.Owner

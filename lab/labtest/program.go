@@ -1,6 +1,7 @@
 package labtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -14,25 +15,28 @@ import (
 	"github.com/metalpool/metalpool/core/open"
 )
 
-// Program is the adapter in the package under test, as its users have it. It is built
-// once, under the race detector where the tests are.
+// Program is an adapter as its users have it. It is built once, under the race detector
+// where the tests are.
 type Program struct {
-	Name string // of the file
+	Name    string // of the file
+	Package string // as go build takes it; empty for the one under test
 
 	once sync.Once
 	dir  string
 	err  error
 }
 
-// Main is a package's TestMain. An engine in a test starts the test's own binary again
-// where it needs a worker.
-func (p *Program) Main(m *testing.M) {
+// Main is the TestMain of a package whose tests run these programs. An engine in a test
+// starts the test's own binary again where it needs a worker.
+func Main(m *testing.M, programs ...*Program) {
 	if open.RunWorker() {
 		return
 	}
 	status := m.Run()
-	if p.dir != "" {
-		_ = os.RemoveAll(p.dir)
+	for _, p := range programs {
+		if p.dir != "" {
+			_ = os.RemoveAll(p.dir)
+		}
 	}
 	os.Exit(status)
 }
@@ -49,7 +53,7 @@ func (p *Program) Dir(t testing.TB) string {
 		if UnderRace() {
 			args = append(args, "-race")
 		}
-		if out, err := exec.CommandContext(context.Background(), "go", append(args, ".")...).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(context.Background(), "go", append(args, cmp.Or(p.Package, "."))...).CombinedOutput(); err != nil {
 			p.err = fmt.Errorf("%w: %s", err, out)
 		}
 	})
