@@ -46,6 +46,7 @@ type Store struct {
 	now       func() time.Time
 	db        *sql.DB
 	turnstile *turnstile
+	writers   writers
 	readers   chan struct{} // one place for each View under way
 
 	mu     sync.Mutex

@@ -23,35 +23,6 @@ func (s *Store) View(ctx context.Context, fn func(tx core.Tx) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return s.transact(ctx, "BEGIN DEFERRED", fn)
-}
-
-// Update runs fn as the only writer.
-func (s *Store) Update(ctx context.Context, fn func(tx core.Tx) error) error {
-	var err error
-	for range maxRuns {
-		// Others take their turn between two runs.
-		if err = s.updateOnce(ctx, fn); !errors.Is(err, core.ErrConflict) {
-			return err
-		}
-	}
-	return err
-}
-
-func (s *Store) updateOnce(ctx context.Context, fn func(tx core.Tx) error) error {
-	if err := s.turnstile.enter(ctx); err != nil {
-		return err
-	}
-	defer s.turnstile.leave()
-	return s.transact(ctx, "BEGIN IMMEDIATE", fn)
-}
-
-const (
-	commit   = "COMMIT"
-	rollback = "ROLLBACK"
-)
-
-func (s *Store) transact(ctx context.Context, begin string, fn func(tx core.Tx) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -59,21 +30,15 @@ func (s *Store) transact(ctx context.Context, begin string, fn func(tx core.Tx) 
 	if err != nil {
 		return err
 	}
-	if _, err := session.exec(begin); err != nil {
-		s.giveBack(session)
+	defer s.giveBack(session)
+	if _, err := session.exec("BEGIN DEFERRED"); err != nil {
 		return s.explain("begin", err)
 	}
-	t := &tx{ctx: ctx, store: s, session: session, now: s.now().UTC().Truncate(time.Microsecond), writes: begin != "BEGIN DEFERRED"}
-	end := rollback
-	// Deferred, so that a panic in fn rolls back too.
+	t := &tx{ctx: ctx, store: s, session: session, now: s.now().UTC().Truncate(time.Microsecond)}
+	// Deferred, so that a panic in fn ends the transaction too.
 	defer func() {
 		t.ended = true
-		if _, failed := session.exec(end); failed != nil && end == commit {
-			err = s.explain("commit", failed)
-			// A failed commit may leave the transaction open, or SQLite may have ended it.
-			_, _ = session.exec(rollback)
-		}
-		s.giveBack(session)
+		_, _ = session.exec(rollback) // nothing was written
 	}()
 	if err := fn(t); err != nil {
 		return err
@@ -81,12 +46,26 @@ func (s *Store) transact(ctx context.Context, begin string, fn func(tx core.Tx) 
 	if t.failed != nil {
 		return t.failed
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	end = commit
-	return nil
+	return ctx.Err()
 }
+
+// Update runs fn as the only writer at that time. Where others of this process wait to
+// write, it is committed together with what they do.
+func (s *Store) Update(ctx context.Context, fn func(tx core.Tx) error) error {
+	var err error
+	for range maxRuns {
+		// Others take their turn between two runs.
+		if err = s.updateOnce(ctx, fn); !errors.Is(err, core.ErrConflict) && !errors.Is(err, errUndone) {
+			return err
+		}
+	}
+	return err
+}
+
+const (
+	commit   = "COMMIT"
+	rollback = "ROLLBACK"
+)
 
 // tx is a core.Tx. Its verbs are in the files named for what they store.
 type tx struct {
