@@ -13,9 +13,11 @@ import (
 // group is a transaction that writers of this process share, one after the other. What
 // takes a write its time is the disk, at the commit; of many at once each would wait
 // for those of all others. In a group they wait for one. Each has a savepoint, so that
-// what fails is undone alone; none returns before the commit.
+// what fails is undone alone; none returns before the commit, also none that fails: what
+// it was refused for may be what another one has just written.
 type group struct {
 	session *session
+	room    int // for how many members, those that have been among them
 	members int
 	wrote   bool  // a member wants its commit
 	broken  error // a statement broke the transaction for all members
@@ -87,22 +89,30 @@ func (w *writers) giveUp() {
 	w.taken = w.handOver()
 }
 
-// errUndone is a write that another member of its group has undone with its own.
+// errUndone is a write that was undone together with another one of its group. It is run
+// again, alone.
 var errUndone = &core.Error{Op: "write to the store", Kind: core.Transient, Err: errors.New("another write of this process broke the transaction of both"), Hint: "try again"}
 
 // updateOnce runs fn as a member of a group: of the one under way, or of a new one. The
-// last member, behind whom nobody waits, commits for all.
-func (s *Store) updateOnce(ctx context.Context, fn func(tx core.Tx) error) (err error) {
+// last member, behind whom nobody waits, commits for all. Who is to be alone joins none,
+// and nobody joins him.
+func (s *Store) updateOnce(ctx context.Context, alone bool, fn func(tx core.Tx) error) (err error) {
 	waiting, cancel := context.WithTimeoutCause(ctx, s.turnstile.patience, errPatience)
 	defer cancel()
 	if s.writers.take(waiting) != nil {
 		return s.turnstile.tooLong(waiting)
+	}
+	if alone && s.writers.open != nil {
+		s.endGroup(s.writers.open)
 	}
 	g := s.writers.open
 	if g == nil {
 		if g, err = s.beginGroup(waiting); err != nil {
 			s.writers.giveUp()
 			return err
+		}
+		if alone {
+			g.room = 1
 		}
 		s.writers.open = g
 	}
@@ -112,7 +122,7 @@ func (s *Store) updateOnce(ctx context.Context, fn func(tx core.Tx) error) (err 
 		s.leaveGroup(g)
 		<-g.done
 		switch {
-		case g.broken != nil && !mine:
+		case g.broken != nil && !mine, g.err != nil && g.members > 1:
 			err = errUndone // also an error: what it was about may be undone
 		case err == nil && (g.broken != nil || g.err != nil):
 			err = s.explain("commit", errors.Join(g.broken, g.err))
@@ -124,6 +134,9 @@ func (s *Store) updateOnce(ctx context.Context, fn func(tx core.Tx) error) (err 
 // beginGroup begins a transaction as the only process that writes.
 func (s *Store) beginGroup(ctx context.Context) (*group, error) {
 	if err := s.turnstile.enter(ctx); err != nil {
+		if s.isClosed() {
+			return nil, errClosed
+		}
 		return nil, err
 	}
 	session, err := s.session(ctx)
@@ -132,11 +145,11 @@ func (s *Store) beginGroup(ctx context.Context) (*group, error) {
 		return nil, err
 	}
 	if _, err := session.exec("BEGIN IMMEDIATE"); err != nil {
-		s.giveBack(session)
+		session.discard()
 		s.turnstile.leave()
 		return nil, s.explain("begin", err)
 	}
-	return &group{session: session, done: make(chan struct{})}, nil
+	return &group{session: session, room: maxMembers, done: make(chan struct{})}, nil
 }
 
 const (
@@ -183,21 +196,21 @@ func (s *Store) member(ctx context.Context, g *group, fn func(tx core.Tx) error)
 // leaveGroup lets the next writer join the group, or ends it.
 func (s *Store) leaveGroup(g *group) {
 	g.members++
-	if g.broken == nil && g.members < maxMembers && s.writers.pass() {
+	if g.broken == nil && g.members < g.room && !s.isClosed() && s.writers.pass() {
 		return
 	}
-	end := rollback
+	s.endGroup(g)
+	s.writers.giveUp()
+}
+
+// endGroup commits for all members. The caller keeps the right to write.
+func (s *Store) endGroup(g *group) {
 	if g.broken == nil && g.wrote {
-		end = commit
+		g.err = s.end(g.session, commit)
+	} else {
+		_ = s.end(g.session, rollback) // nothing is kept
 	}
-	if _, err := g.session.exec(end); err != nil && end == commit {
-		g.err = err
-		// A failed commit may leave the transaction open, or SQLite may have ended it.
-		_, _ = g.session.exec(rollback)
-	}
-	s.giveBack(g.session)
 	s.turnstile.leave()
 	s.writers.open = nil
 	close(g.done)
-	s.writers.giveUp()
 }

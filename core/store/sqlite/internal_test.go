@@ -36,7 +36,7 @@ func TestSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.giveBack(session)
-		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "30000"} {
+		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "30000", "temp_store": "2"} {
 			var got string
 			if err := session.row("PRAGMA "+pragma, nil, &got); err != nil || got != want {
 				t.Errorf("%s is %q, %v; want %q", pragma, got, err, want)

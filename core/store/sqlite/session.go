@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 )
 
@@ -54,12 +55,22 @@ func (s *session) row(query string, args []any, dest ...any) error {
 	return stmt.QueryRowContext(background, args...).Scan(dest...)
 }
 
-func (s *session) close() error {
+func (s *session) close() error { return errors.Join(s.forget(), s.conn.Close()) }
+
+// forget closes the statements.
+func (s *session) forget() error {
 	var errs []error
 	for _, stmt := range s.statements {
 		errs = append(errs, stmt.Close())
 	}
-	return errors.Join(append(errs, s.conn.Close())...)
+	return errors.Join(errs...)
+}
+
+// discard closes a session on which a transaction may still be open, which SQLite then
+// rolls back. Just closed, its connection would wait for the next session.
+func (s *session) discard() {
+	_ = s.forget() // nothing depends on it
+	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 // session takes an idle session, the one used last first, since its statements and

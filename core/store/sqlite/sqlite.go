@@ -96,7 +96,8 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 }
 
 // dsn holds what is set on every connection. FULL, since NORMAL loses the last
-// commits in a power cut, and what was written ahead must be there after it.
+// commits in a power cut, and what was written ahead must be there after it. MEMORY,
+// since what is kept to undo a savepoint would else go to the folder for temporary files.
 func dsn(path string, patience time.Duration) string {
 	settings := url.Values{
 		"_txlock": {"immediate"},
@@ -104,6 +105,7 @@ func dsn(path string, patience time.Duration) string {
 			fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds()),
 			"synchronous(FULL)",
 			"foreign_keys(1)",
+			"temp_store(MEMORY)",
 		},
 	}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: settings.Encode()}).String()
@@ -129,6 +131,12 @@ func (s *Store) Close() error {
 		return s.explain("close the store", err)
 	}
 	return nil
+}
+
+func (s *Store) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // What a store makes on disk, nobody else may read.

@@ -68,9 +68,6 @@ func (t *turnstile) enter(ctx context.Context) error {
 	case err := <-passed:
 		if err != nil {
 			<-t.turn
-			if errors.Is(err, os.ErrClosed) {
-				return errClosed
-			}
 			return broken("lock the store", err)
 		}
 		return nil

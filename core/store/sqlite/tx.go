@@ -30,15 +30,15 @@ func (s *Store) View(ctx context.Context, fn func(tx core.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer s.giveBack(session)
 	if _, err := session.exec("BEGIN DEFERRED"); err != nil {
+		session.discard()
 		return s.explain("begin", err)
 	}
 	t := &tx{ctx: ctx, store: s, session: session, now: s.now().UTC().Truncate(time.Microsecond)}
 	// Deferred, so that a panic in fn ends the transaction too.
 	defer func() {
 		t.ended = true
-		_, _ = session.exec(rollback) // nothing was written
+		_ = s.end(session, rollback) // nothing was written
 	}()
 	if err := fn(t); err != nil {
 		return err
@@ -53,9 +53,14 @@ func (s *Store) View(ctx context.Context, fn func(tx core.Tx) error) error {
 // write, it is committed together with what they do.
 func (s *Store) Update(ctx context.Context, fn func(tx core.Tx) error) error {
 	var err error
+	alone := false
 	for range maxRuns {
 		// Others take their turn between two runs.
-		if err = s.updateOnce(ctx, fn); !errors.Is(err, core.ErrConflict) && !errors.Is(err, errUndone) {
+		err = s.updateOnce(ctx, alone, fn)
+		switch {
+		case errors.Is(err, errUndone):
+			alone = true // whatever happens then is its own
+		case !errors.Is(err, core.ErrConflict):
 			return err
 		}
 	}
@@ -66,6 +71,17 @@ const (
 	commit   = "COMMIT"
 	rollback = "ROLLBACK"
 )
+
+// end ends the transaction of a session, and keeps the session where it has ended.
+func (s *Store) end(session *session, how string) error {
+	_, err := session.exec(how)
+	if err != nil {
+		session.discard()
+		return err
+	}
+	s.giveBack(session)
+	return nil
+}
 
 // tx is a core.Tx. Its verbs are in the files named for what they store.
 type tx struct {
