@@ -67,11 +67,14 @@ func mayPass(err error) (why error, passes bool) {
 
 // quotaError is a pool's limit that an owner has come to.
 type quotaError struct {
-	owner, pool string
+	owner, pool string // pool is empty for the limit of the owner's token
 	have, limit int
 }
 
 func (q *quotaError) Error() string {
+	if q.pool == "" {
+		return fmt.Sprintf("%s has %d of the %d machines that its token allows", q.owner, q.have, q.limit)
+	}
 	return fmt.Sprintf("%s has %d of the %d machines that pool %q allows each owner", q.owner, q.have, q.limit, q.pool)
 }
 
@@ -250,18 +253,26 @@ func (e *Engine) admit(tx Tx, o Order) error {
 			return &Error{Op: "acquire", Allocation: o.Name, Node: n.ID, Kind: Invalid, Err: fmt.Errorf("the node is in pool %q, not %q", n.Pool, o.Request.Pool), Hint: "name that pool"}
 		}
 	}
-	if p.Quota == 0 {
+	if err := withinQuota(tx, o, "", o.Quota); err != nil {
+		return err
+	}
+	return withinQuota(tx, o, p.Name, p.Quota)
+}
+
+// withinQuota counts what the owner has, in one pool or in all.
+func withinQuota(tx Tx, o Order, pool string, limit int) error {
+	if limit == 0 {
 		return nil
 	}
 	have := 0
-	for _, err := range tx.Allocations(AllocationFilter{Owner: o.Owner, Pool: p.Name, Live: true}) {
+	for _, err := range tx.Allocations(AllocationFilter{Owner: o.Owner, Pool: pool, Live: true}) {
 		if err != nil {
 			return err
 		}
 		have++
 	}
-	if have >= p.Quota {
-		return &Error{Op: "acquire", Allocation: o.Name, Kind: Denied, Err: &quotaError{o.Owner, p.Name, have, p.Quota}, Hint: "release one, wait until one is released " + AdviceWait + ", or have the quota raised"}
+	if have >= limit {
+		return &Error{Op: "acquire", Allocation: o.Name, Kind: Denied, Err: &quotaError{o.Owner, pool, have, limit}, Hint: "release one, wait until one is released with --wait 30m, or have the quota raised"}
 	}
 	return nil
 }

@@ -47,6 +47,13 @@ type Operator interface {
 	Events(ctx context.Context, f EventFilter) ([]Event, error)
 	// Reconcile finishes the work of dead workers; one outcome per node.
 	Reconcile(ctx context.Context, o ReconcileOptions, report Reporter) ([]Outcome, error)
+	// CreateToken makes a token for a server of the pool; secret is told only here.
+	CreateToken(ctx context.Context, o TokenOrder) (t Token, secret string, err error)
+	// Tokens lists all that were ever made; RevokeToken ends one, by its ID.
+	Tokens(ctx context.Context) ([]Token, error)
+	RevokeToken(ctx context.Context, id string) (Token, error)
+	// Audit lists who did what through a server.
+	Audit(ctx context.Context, f AuditFilter) ([]AuditEntry, error)
 	// Verify looks whether the invariants hold, and changes nothing.
 	Verify(ctx context.Context) ([]Violation, error)
 }

@@ -69,6 +69,9 @@ type Order struct {
 	WaitFor WaitFor
 	// Labels are the owner's notes on a machine. They do not tell two orders apart.
 	Labels map[string]string
+	// Quota is how many unreleased allocations the owner may have, this one included, in
+	// all pools; 0: no limit. A pool's own is looked at besides.
+	Quota int
 	// Revision tells two orders apart that ask for the same.
 	Revision string
 	// Afresh has Deploy fill in what is left out as for a machine that was never deployed.

@@ -91,6 +91,17 @@ type Tx interface {
 	Images() iter.Seq2[Image, error]
 	PutImage(i Image) error
 	DeleteImage(name string) error
+
+	// Token finds a token by its Hash.
+	Token(hash string) (Token, error)
+	// Tokens lists in the order of Hash.
+	Tokens() iter.Seq2[Token, error]
+	// PutToken stores it under its Hash. None is ever deleted.
+	PutToken(t Token) error
+
+	AddAudit(e AuditEntry) error // Seq and At are set by the store
+	// Audit lists in order; with Limit the last ones.
+	Audit(f AuditFilter) iter.Seq2[AuditEntry, error]
 }
 
 // NodeFilter selects nodes; zero fields select all.

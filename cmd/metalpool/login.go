@@ -110,7 +110,7 @@ func (a *app) login(ctx context.Context, url string, l client.Login) error {
 
 // identity tells who a token stands for.
 func identity(who api.Caller) string {
-	text := who.Name + " (" + who.Role
+	text := who.Name + " (" + string(who.Role)
 	if len(who.Pools) > 0 {
 		text += ", pools " + strings.Join(who.Pools, ", ")
 	}

@@ -57,7 +57,7 @@ one in ~/.local/share/metalpool.`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupPool, nodeCommand(a), poolCommand(a), imageCommand(a), watchCommand(a), reconcileCommand(a), checkCommand(a), serveCommand(a))
+	add(groupPool, nodeCommand(a), poolCommand(a), imageCommand(a), watchCommand(a), reconcileCommand(a), checkCommand(a), serveCommand(a), tokenCommand(a), auditCommand(a))
 	add(groupMachines, machineCommand(a), loginCommand(a))
 	add(groupRehearse, labCommand(a))
 	root.AddCommand(versionCommand(a))

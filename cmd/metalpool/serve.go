@@ -70,10 +70,6 @@ func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	token := os.Getenv(open.EnvToken)
-	if token == "" {
-		return &core.Error{Op: "serve", Kind: core.Invalid, Err: errors.New("no token is known that could be let in"), Hint: "set METALPOOL_TOKEN"}
-	}
 	log := slog.New(slog.NewJSONHandler(a.err, nil))
 	wake := make(chan struct{}, 1)
 	e, err := open.Engine(ctx, place, open.Options{Log: log, Detach: func() (bool, error) {
@@ -95,7 +91,10 @@ func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
 	if err != nil {
 		return &core.Error{Op: "serve", Kind: core.Invalid, Err: err, Hint: "listen elsewhere with --listen"}
 	}
-	s := apiserver.New(apiserver.Config{Pool: e, Log: log, Version: thisVersion(), Auth: apiserver.Single(apiserver.Principal{Name: core.DefaultOwner(), Role: apiserver.Operates}, token)})
+	s := apiserver.New(apiserver.Config{Pool: e, Log: log, Version: thisVersion()})
+	if err := a.sayNobody(ctx, e); err != nil {
+		return err
+	}
 	working, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	worked := make(chan struct{})
 	go func() {
@@ -110,6 +109,15 @@ func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
 		return errors.Join(err, l.Close())
 	}
 	return s.Serve(ctx, l, certificate)
+}
+
+// sayNobody tells how the first one gets in.
+func (a *app) sayNobody(ctx context.Context, e *core.Engine) error {
+	tokens, err := e.Tokens(ctx)
+	if err == nil && len(tokens) == 0 {
+		a.note("nobody has a token yet; on this host: metalpool token create NAME --role operator")
+	}
+	return err
 }
 
 func (a *app) sayServing(o outputFlag, view servingView) error {

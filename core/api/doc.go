@@ -96,9 +96,9 @@ type Alive struct{}
 
 // Caller is who a token stands for.
 type Caller struct {
-	Name  string   `json:"name" doc:"The owner of what is taken with it."`
-	Role  string   `json:"role" doc:"viewer, user or operator."`
-	Pools []string `json:"pools,omitempty" doc:"The only pools it is for; none means all."`
+	Name  string    `json:"name" doc:"The owner of what is taken with it."`
+	Role  core.Role `json:"role" doc:"viewer, user or operator."`
+	Pools []string  `json:"pools,omitempty" doc:"The only pools it is for; none means all."`
 }
 
 // Duration reads and writes a length of time as people do: 90s, 30m, 2h.

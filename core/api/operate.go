@@ -64,11 +64,6 @@ func (c NodeChange) Core() core.NodeChange {
 	}
 }
 
-// Reason is why something is done, for the events.
-type Reason struct {
-	Reason string `json:"reason,omitempty"`
-}
-
 // ImageAdded is what of a core.Image its operator says.
 type ImageAdded struct {
 	Source string        `json:"source" doc:"A path of the server's host, or an https URL."`
@@ -89,6 +84,21 @@ type ReconcileAsked struct {
 type Reconciled struct {
 	Outcomes []core.Outcome `json:"outcomes"`
 	Problem  *Problem       `json:"problem,omitempty"`
+}
+
+// TokenOrder is core.TokenOrder; who makes it is who asks.
+type TokenOrder struct {
+	Name     string    `json:"name" doc:"The owner of what is taken with it."`
+	Role     core.Role `json:"role,omitempty" doc:"viewer, user or operator; default user."`
+	Pools    []string  `json:"pools,omitempty" doc:"The only ones it is for; none means all."`
+	Quota    int       `json:"quota,omitempty" doc:"Unreleased allocations that the owner may have; 0: no limit."`
+	Lifetime Duration  `json:"lifetime,omitzero" doc:"How long it is good, such as 720h; 0: until it is revoked."`
+}
+
+// TokenMade tells a token, this once.
+type TokenMade struct {
+	Token  core.Token `json:"token"`
+	Secret string     `json:"secret" doc:"What is sent; it is told here and never again."`
 }
 
 // Lines are the last of a console.

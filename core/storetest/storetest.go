@@ -47,6 +47,8 @@ func Run(t *testing.T, fresh Fresh, open Open) {
 		{"Attempts", suite.attempts},
 		{"Events", suite.events},
 		{"Catalogue", suite.catalogue},
+		{"Tokens", suite.tokens},
+		{"Audit", suite.audit},
 		{"Rollback", suite.rollback},
 		{"Conflict", suite.conflict},
 		{"Cancel", suite.cancel},

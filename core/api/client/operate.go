@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/api"
@@ -24,33 +25,33 @@ func (c *Client) Nodes(ctx context.Context, f core.NodeFilter) ([]core.Node, err
 }
 
 // onNode does something with one node.
-func (c *Client) onNode(ctx context.Context, method, path, op string, body any, report core.Reporter) (core.Node, error) {
-	return send[core.Node](ctx, c, deed{call{method: method, path: path, body: body}, op, ""}, report)
+func (c *Client) onNode(ctx context.Context, method, path, op string, query url.Values, body any, report core.Reporter) (core.Node, error) {
+	return send[core.Node](ctx, c, deed{call{method: method, path: path, query: query, body: body}, op, ""}, report)
 }
 
 // Enroll implements core.Operator.
 func (c *Client) Enroll(ctx context.Context, in core.Enrollment, report core.Reporter) (core.Node, error) {
-	return c.onNode(ctx, http.MethodPost, "/nodes", "enroll", api.Enrollment(in), report)
+	return c.onNode(ctx, http.MethodPost, "/nodes", "enroll", nil, api.Enrollment(in), report)
 }
 
 // SetNode implements core.Operator.
 func (c *Client) SetNode(ctx context.Context, id core.NodeID, change core.NodeChange) (core.Node, error) {
-	return c.onNode(ctx, http.MethodPatch, nodePath(id), "set", api.NewNodeChange(change), nil)
+	return c.onNode(ctx, http.MethodPatch, nodePath(id), "set", nil, api.NewNodeChange(change), nil)
 }
 
 // Repair implements core.Operator.
 func (c *Client) Repair(ctx context.Context, id core.NodeID, reason string) (core.Node, error) {
-	return c.onNode(ctx, http.MethodPost, nodePath(id)+"/repair", "repair", api.Reason{Reason: reason}, nil)
+	return c.onNode(ctx, http.MethodPost, nodePath(id)+"/repair", "repair", asked("reason", reason), nil, nil)
 }
 
 // Resume implements core.Operator.
 func (c *Client) Resume(ctx context.Context, id core.NodeID, reason string) (core.Node, error) {
-	return c.onNode(ctx, http.MethodPost, nodePath(id)+"/resume", "resume", api.Reason{Reason: reason}, nil)
+	return c.onNode(ctx, http.MethodPost, nodePath(id)+"/resume", "resume", asked("reason", reason), nil, nil)
 }
 
 // Pause implements core.Operator.
 func (c *Client) Pause(ctx context.Context, id core.NodeID, reason string) (core.Node, error) {
-	return c.onNode(ctx, http.MethodPost, nodePath(id)+"/pause", "pause", api.Reason{Reason: reason}, nil)
+	return c.onNode(ctx, http.MethodPost, nodePath(id)+"/pause", "pause", asked("reason", reason), nil, nil)
 }
 
 // Retire implements core.Operator.
@@ -60,7 +61,7 @@ func (c *Client) Retire(ctx context.Context, id core.NodeID, reason string) erro
 
 // AwaitRest implements core.Operator.
 func (c *Client) AwaitRest(ctx context.Context, id core.NodeID, report core.Reporter) (core.Node, error) {
-	return c.onNode(ctx, http.MethodPost, nodePath(id)+"/rest", "wait for the node", nil, report)
+	return c.onNode(ctx, http.MethodPost, nodePath(id)+"/rest", "wait for the node", nil, nil, report)
 }
 
 // Console implements core.Operator. The stream ends with Close or with ctx.
@@ -155,6 +156,38 @@ func (c *Client) Reconcile(ctx context.Context, o core.ReconcileOptions, report 
 		err = r.Problem.Err()
 	}
 	return r.Outcomes, err
+}
+
+// CreateToken implements core.Operator.
+func (c *Client) CreateToken(ctx context.Context, o core.TokenOrder) (core.Token, string, error) {
+	body := api.TokenOrder{Name: o.Name, Role: o.Role, Pools: o.Pools, Quota: o.Quota, Lifetime: api.Duration(o.Lifetime)}
+	made, err := send[api.TokenMade](ctx, c, deed{call{method: http.MethodPost, path: "/tokens", body: body}, "create token " + o.Name, ""}, nil)
+	return made.Token, made.Secret, err
+}
+
+// Tokens implements core.Operator.
+func (c *Client) Tokens(ctx context.Context) ([]core.Token, error) {
+	return read[[]core.Token](ctx, c, call{path: "/tokens"})
+}
+
+// RevokeToken implements core.Operator.
+func (c *Client) RevokeToken(ctx context.Context, id string) (core.Token, error) {
+	return send[core.Token](ctx, c, deed{call{method: http.MethodDelete, path: at("tokens", id)}, "revoke token " + id, ""}, nil)
+}
+
+// Audit implements core.Operator.
+func (c *Client) Audit(ctx context.Context, f core.AuditFilter) ([]core.AuditEntry, error) {
+	query := asked("who", f.Who)
+	if !f.Since.IsZero() {
+		query.Set("since", f.Since.UTC().Format(time.RFC3339Nano))
+	}
+	if f.After > 0 {
+		query.Set("after", strconv.FormatInt(f.After, 10))
+	}
+	if f.Limit > 0 {
+		query.Set("limit", strconv.Itoa(f.Limit))
+	}
+	return read[[]core.AuditEntry](ctx, c, call{path: "/audit", query: query})
 }
 
 // Verify implements core.Operator.

@@ -12,6 +12,8 @@ type OfName struct {
 	Name string `path:"name" minLength:"1" maxLength:"64"`
 }
 
+func (n OfName) about() string { return n.Name }
+
 // catalogue registers pools, images, and what is told of all.
 func (s *Server) catalogue() {
 	s.policies()
@@ -20,8 +22,8 @@ func (s *Server) catalogue() {
 }
 
 func (s *Server) policies() {
-	read(s, operation{id: "pools", method: http.MethodGet, path: "/pools", summary: "list pools", role: Viewer},
-		func(ctx context.Context, p Principal, _ *struct{}) ([]core.Pool, error) {
+	read(s, operation{id: "pools", method: http.MethodGet, path: "/pools", summary: "list pools", role: core.RoleViewer},
+		func(ctx context.Context, p principal, _ *struct{}) ([]core.Pool, error) {
 			all, err := s.pool.Pools(ctx)
 			shown := []core.Pool{}
 			for _, pool := range all {
@@ -31,8 +33,8 @@ func (s *Server) policies() {
 			}
 			return shown, err
 		})
-	read(s, operation{id: "pool", method: http.MethodGet, path: "/pools/{name}", summary: "find a pool", role: Viewer},
-		func(ctx context.Context, p Principal, in *OfName) (core.Pool, error) {
+	read(s, operation{id: "pool", method: http.MethodGet, path: "/pools/{name}", summary: "find a pool", role: core.RoleViewer},
+		func(ctx context.Context, p principal, in *OfName) (core.Pool, error) {
 			if err := p.inPool("find pool "+in.Name, in.Name); err != nil {
 				return core.Pool{}, err
 			}
@@ -44,8 +46,8 @@ func (s *Server) policies() {
 		New  bool `query:"new" doc:"Refuse to change one that is there."`
 		Body core.Pool
 	}
-	write(s, operation{id: "set-pool", method: http.MethodPut, path: "/pools/{name}", summary: "declare a pool", role: Operates},
-		func(ctx context.Context, p Principal, in *declared, _ core.Reporter) (api.Nothing, error) {
+	write(s, operation{id: "set-pool", method: http.MethodPut, path: "/pools/{name}", summary: "declare a pool", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *declared, _ core.Reporter) (api.Nothing, error) {
 			if err := p.inPool("set pool "+in.Name, in.Name); err != nil {
 				return api.Nothing{}, err
 			}
@@ -61,27 +63,30 @@ func (s *Server) policies() {
 		Asked
 		OfName
 	}
-	write(s, operation{id: "remove-pool", method: http.MethodDelete, path: "/pools/{name}", summary: "remove a pool", role: Operates},
-		func(ctx context.Context, p Principal, in *removed, _ core.Reporter) (api.Nothing, error) {
+	write(s, operation{id: "remove-pool", method: http.MethodDelete, path: "/pools/{name}", summary: "remove a pool", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *removed, _ core.Reporter) (api.Nothing, error) {
 			if err := p.inPool("remove pool "+in.Name, in.Name); err != nil {
 				return api.Nothing{}, err
 			}
 			return api.Nothing{}, s.pool.RemovePool(ctx, in.Name)
 		})
-	write(s, operation{id: "remove-image", method: http.MethodDelete, path: "/images/{name}", summary: "remove an image", role: Operates},
-		func(ctx context.Context, _ Principal, in *removed, _ core.Reporter) (api.Nothing, error) {
+	write(s, operation{id: "remove-image", method: http.MethodDelete, path: "/images/{name}", summary: "remove an image", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *removed, _ core.Reporter) (api.Nothing, error) {
+			if err := p.everywhere("remove image " + in.Name); err != nil {
+				return api.Nothing{}, err
+			}
 			return api.Nothing{}, s.pool.RemoveImage(ctx, in.Name)
 		})
 }
 
 func (s *Server) images() {
-	read(s, operation{id: "images", method: http.MethodGet, path: "/images", summary: "list images", role: Viewer},
-		func(ctx context.Context, _ Principal, _ *struct{}) ([]core.Image, error) {
+	read(s, operation{id: "images", method: http.MethodGet, path: "/images", summary: "list images", role: core.RoleViewer},
+		func(ctx context.Context, _ principal, _ *struct{}) ([]core.Image, error) {
 			all, err := s.pool.Images(ctx)
 			return list(all), err
 		})
-	read(s, operation{id: "image", method: http.MethodGet, path: "/images/{name}", summary: "find an image", role: Viewer},
-		func(ctx context.Context, _ Principal, in *OfName) (core.Image, error) {
+	read(s, operation{id: "image", method: http.MethodGet, path: "/images/{name}", summary: "find an image", role: core.RoleViewer},
+		func(ctx context.Context, _ principal, in *OfName) (core.Image, error) {
 			return s.pool.Image(ctx, in.Name)
 		})
 	type added struct {
@@ -89,8 +94,11 @@ func (s *Server) images() {
 		OfName
 		Body api.ImageAdded
 	}
-	write(s, operation{id: "add-image", method: http.MethodPut, path: "/images/{name}", summary: "add an image", role: Operates},
-		func(ctx context.Context, _ Principal, in *added, report core.Reporter) (core.Image, error) {
+	write(s, operation{id: "add-image", method: http.MethodPut, path: "/images/{name}", summary: "add an image", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *added, report core.Reporter) (core.Image, error) {
+			if err := p.everywhere("add image " + in.Name); err != nil {
+				return core.Image{}, err
+			}
 			i := in.Body
 			return s.pool.AddImage(ctx, core.Image{Name: in.Name, Source: i.Source, SHA256: i.SHA256, Format: i.Format, Arch: i.Arch, User: i.User, Boot: i.Boot},
 				func(done, total core.Bytes) { report(core.Progress{Step: "read", Done: done, Total: total}) })
@@ -105,8 +113,8 @@ func (s *Server) stories() {
 		After      int64             `query:"after"`
 		Limit      int               `query:"limit" minimum:"0"`
 	}
-	read(s, operation{id: "events", method: http.MethodGet, path: "/events", summary: "list events", role: Viewer},
-		func(ctx context.Context, p Principal, in *filter) ([]core.Event, error) {
+	read(s, operation{id: "events", method: http.MethodGet, path: "/events", summary: "list events", role: core.RoleViewer},
+		func(ctx context.Context, p principal, in *filter) ([]core.Event, error) {
 			f := core.EventFilter{Node: in.Node, Allocation: in.Allocation, After: in.After, Limit: in.Limit}
 			if f.Allocation != "" {
 				if _, err := s.machine(ctx, p, f.Allocation); err != nil {
@@ -114,7 +122,7 @@ func (s *Server) stories() {
 				}
 			}
 			all, err := s.pool.Events(ctx, f)
-			if err != nil || p.Role != User && len(p.Pools) == 0 {
+			if err != nil || p.Role != core.RoleUser && len(p.Pools) == 0 {
 				return list(all), err
 			}
 			return s.visibleEvents(ctx, p, all)
@@ -123,8 +131,11 @@ func (s *Server) stories() {
 		Asked
 		Body api.ReconcileAsked
 	}
-	write(s, operation{id: "reconcile", method: http.MethodPost, path: "/reconcile", summary: "reconcile", role: Operates},
-		func(ctx context.Context, _ Principal, in *reconciled, report core.Reporter) (api.Reconciled, error) {
+	write(s, operation{id: "reconcile", method: http.MethodPost, path: "/reconcile", summary: "reconcile", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *reconciled, report core.Reporter) (api.Reconciled, error) {
+			if err := p.everywhere("reconcile"); err != nil {
+				return api.Reconciled{}, err
+			}
 			outcomes, err := s.pool.Reconcile(ctx, core.ReconcileOptions(in.Body), report)
 			r := api.Reconciled{Outcomes: list(outcomes)}
 			if err != nil {
@@ -132,15 +143,18 @@ func (s *Server) stories() {
 			}
 			return r, nil
 		})
-	read(s, operation{id: "verify", method: http.MethodGet, path: "/invariants", summary: "check the invariants", role: Operates},
-		func(ctx context.Context, _ Principal, _ *struct{}) ([]core.Violation, error) {
+	read(s, operation{id: "verify", method: http.MethodGet, path: "/invariants", summary: "check the invariants", role: core.RoleOperator},
+		func(ctx context.Context, p principal, _ *struct{}) ([]core.Violation, error) {
+			if err := p.everywhere("check the invariants"); err != nil {
+				return nil, err
+			}
 			found, err := s.pool.Verify(ctx)
 			return list(found), err
 		})
 }
 
 // visibleEvents are those of machines and pools that the caller may know of.
-func (s *Server) visibleEvents(ctx context.Context, p Principal, all []core.Event) ([]core.Event, error) {
+func (s *Server) visibleEvents(ctx context.Context, p principal, all []core.Event) ([]core.Event, error) {
 	nodes, err := s.pool.Nodes(ctx, core.NodeFilter{})
 	if err != nil {
 		return nil, err
@@ -162,7 +176,7 @@ func (s *Server) visibleEvents(ctx context.Context, p Principal, all []core.Even
 			seen[e.Allocation] = sees
 		}
 		if e.Allocation == "" {
-			sees = p.Role != User && there[e.Node]
+			sees = p.Role != core.RoleUser && there[e.Node]
 		}
 		if sees {
 			shown = append(shown, e)

@@ -20,15 +20,15 @@ func (s *Server) consoles() {
 		OfNode
 		Lines int `query:"lines" default:"50" minimum:"1" maximum:"10000"`
 	}
-	read(s, operation{id: "console-tail", method: http.MethodGet, path: "/nodes/{id}/console", summary: "read the end of a console", role: User},
-		func(ctx context.Context, p Principal, in *tail) (api.Lines, error) {
+	read(s, operation{id: "console-tail", method: http.MethodGet, path: "/nodes/{id}/console", summary: "read the end of a console", role: core.RoleUser},
+		func(ctx context.Context, p principal, in *tail) (api.Lines, error) {
 			if err := s.mayListen(ctx, p, in.ID); err != nil {
 				return api.Lines{}, err
 			}
 			lines, err := s.pool.ConsoleTail(ctx, in.ID, in.Lines)
 			return api.Lines{Lines: list(lines)}, err
 		})
-	o := operation{id: "console", method: http.MethodGet, path: "/nodes/{id}/console/stream", summary: "follow a console", role: Operates}
+	o := operation{id: "console", method: http.MethodGet, path: "/nodes/{id}/console/stream", summary: "follow a console", role: core.RoleOperator}
 	op := o.huma()
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "What the server prints, as it comes.",
@@ -57,7 +57,7 @@ func (s *Server) consoles() {
 }
 
 // mayListen refuses a console of a node that is not the caller's now.
-func (s *Server) mayListen(ctx context.Context, p Principal, id core.NodeID) error {
+func (s *Server) mayListen(ctx context.Context, p principal, id core.NodeID) error {
 	n, err := s.pool.Node(ctx, id)
 	if err != nil {
 		return p.blurred(err)
@@ -66,7 +66,7 @@ func (s *Server) mayListen(ctx context.Context, p Principal, id core.NodeID) err
 	if err != nil {
 		return err
 	}
-	if !p.allows(n.Pool) || p.Role == User && !own[n.Allocation] {
+	if !p.allows(n.Pool) || p.Role == core.RoleUser && !own[n.Allocation] {
 		return &core.Error{Op: "open console", Node: id, Kind: core.NotFound, Err: plain("no machine of " + p.Name + " is on this node"), Hint: "see 'metalpool machine list'"}
 	}
 	return nil

@@ -21,10 +21,18 @@ import (
 	"github.com/metalpool/metalpool/core/api"
 )
 
+// Pool is what a server serves: all that its clients do, and who they are. The engine
+// is one.
+type Pool interface {
+	core.Operator
+	// Authenticate finds the token that a secret is; Denied where it lets nobody in.
+	Authenticate(ctx context.Context, secret string) (core.Token, error)
+	Record(ctx context.Context, e core.AuditEntry) error
+}
+
 // Config is what a server is made of.
 type Config struct {
-	Pool    core.Operator
-	Auth    Authenticator
+	Pool    Pool
 	Log     *slog.Logger
 	Version string // of the program, for the API's document
 	// QueueGrace is how long an order that only queues outlives the last who followed
@@ -34,12 +42,13 @@ type Config struct {
 
 // Server answers requests. It starts nothing until it is asked.
 type Server struct {
-	pool    core.Operator
-	auth    Authenticator
-	log     *slog.Logger
-	jobs    *jobs
-	handler http.Handler
-	api     huma.API
+	pool     Pool
+	log      *slog.Logger
+	jobs     *jobs
+	rates    *limits // by token
+	failures *limits // by address
+	handler  http.Handler
+	api      huma.API
 }
 
 // framework is set up once for all servers of a process: its errors are ours, and the
@@ -58,7 +67,7 @@ func New(c Config) *Server {
 	if c.QueueGrace == 0 {
 		c.QueueGrace = 15 * time.Second
 	}
-	s := &Server{pool: c.Pool, auth: c.Auth, log: c.Log, jobs: newJobs(c.QueueGrace, c.Log)}
+	s := &Server{pool: c.Pool, log: c.Log, jobs: newJobs(c.QueueGrace, c.Log), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst)}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("metalpool", c.Version)
 	config.Info.Description = "Takes bare-metal servers from a pool and gives them back erased. A write carries an ID of the caller's own making, and may be sent again."
@@ -72,6 +81,7 @@ func New(c Config) *Server {
 	s.nodes()
 	s.catalogue()
 	s.consoles()
+	s.tokens()
 	s.progress()
 	s.handler = s.admit(mux)
 	return s

@@ -46,8 +46,8 @@ func newJobs(grace time.Duration, log *slog.Logger) *jobs {
 
 // jobKey tells two writes apart: who asks for what. The request's own ID, which is not
 // in its JSON, does not.
-func jobKey(p Principal, operation string, in any) string {
-	text, _ := json.Marshal([]any{p.Name, operation, in}) // it came as JSON
+func jobKey(p principal, operation string, in any) string {
+	text, _ := json.Marshal([]any{p.ID, operation, in}) // it came as JSON
 	sum := sha256.Sum256(text)
 	return string(sum[:])
 }

@@ -15,17 +15,22 @@ type OfMachine struct {
 	ID core.AllocationID `path:"id" minLength:"1" maxLength:"64" doc:"The allocation's ID, of the caller's own making."`
 }
 
+func (m OfMachine) about() string { return string(m.ID) }
+
 type ordered struct {
 	Asked
 	OfMachine
 	Body api.Order
 }
 
+func (o *ordered) about() string { return string(o.ID) + " (" + o.Body.Name + ")" }
+
 // machines registers what adapters need of a pool.
 func (s *Server) machines() {
-	write(s, operation{id: "create", method: http.MethodPut, path: "/machines/{id}", summary: "create a machine", role: User, body: api.MaxBody},
-		func(ctx context.Context, p Principal, in *ordered, report core.Reporter) (core.Machine, error) {
+	write(s, operation{id: "create", method: http.MethodPut, path: "/machines/{id}", summary: "create a machine", role: core.RoleUser, body: api.MaxBody},
+		func(ctx context.Context, p principal, in *ordered, report core.Reporter) (core.Machine, error) {
 			o := in.Body.Core(in.ID, p.Name)
+			o.Quota = p.Quota
 			if err := s.mayOrder(ctx, p, o); err != nil {
 				return core.Machine{}, err
 			}
@@ -34,8 +39,8 @@ func (s *Server) machines() {
 			}
 			return s.pool.Create(ctx, o, report)
 		})
-	write(s, operation{id: "deploy", method: http.MethodPut, path: "/machines/{id}/deployment", summary: "deploy on a machine's node", role: User, body: api.MaxBody},
-		func(ctx context.Context, p Principal, in *ordered, report core.Reporter) (core.Machine, error) {
+	write(s, operation{id: "deploy", method: http.MethodPut, path: "/machines/{id}/deployment", summary: "deploy on a machine's node", role: core.RoleUser, body: api.MaxBody},
+		func(ctx context.Context, p principal, in *ordered, report core.Reporter) (core.Machine, error) {
 			if _, err := s.machine(ctx, p, in.ID); err != nil {
 				return core.Machine{}, err
 			}
@@ -46,8 +51,8 @@ func (s *Server) machines() {
 		OfMachine
 		Body api.MachineChange
 	}
-	write(s, operation{id: "change-machine", method: http.MethodPatch, path: "/machines/{id}", summary: "change a machine", role: User},
-		func(ctx context.Context, p Principal, in *changed, _ core.Reporter) (core.Machine, error) {
+	write(s, operation{id: "change-machine", method: http.MethodPatch, path: "/machines/{id}", summary: "change a machine", role: core.RoleUser},
+		func(ctx context.Context, p principal, in *changed, _ core.Reporter) (core.Machine, error) {
 			if _, err := s.machine(ctx, p, in.ID); err != nil {
 				return core.Machine{}, err
 			}
@@ -56,11 +61,11 @@ func (s *Server) machines() {
 	type released struct {
 		Asked
 		OfMachine
-		Reason string `query:"reason" maxLength:"512"`
-		Wait   bool   `query:"wait_clean" doc:"Until the node is erased."`
+		Because
+		Wait bool `query:"wait_clean" doc:"Until the node is erased."`
 	}
-	write(s, operation{id: "release", method: http.MethodDelete, path: "/machines/{id}", summary: "release a machine", role: User},
-		func(ctx context.Context, p Principal, in *released, report core.Reporter) (api.Nothing, error) {
+	write(s, operation{id: "release", method: http.MethodDelete, path: "/machines/{id}", summary: "release a machine", role: core.RoleUser},
+		func(ctx context.Context, p principal, in *released, report core.Reporter) (api.Nothing, error) {
 			// An ID that nobody has taken is released as well: a create may be on its way.
 			if _, err := s.machine(ctx, p, in.ID); err != nil && !s.unknown(ctx, in.ID) {
 				return api.Nothing{}, err
@@ -76,23 +81,23 @@ func (s *Server) machines() {
 		OfMachine
 		Body api.PowerAsked
 	}
-	write(s, operation{id: "set-power", method: http.MethodPut, path: "/machines/{id}/power", summary: "turn a machine's power", role: User},
-		func(ctx context.Context, p Principal, in *turned, _ core.Reporter) (api.Nothing, error) {
+	write(s, operation{id: "set-power", method: http.MethodPut, path: "/machines/{id}/power", summary: "turn a machine's power", role: core.RoleUser},
+		func(ctx context.Context, p principal, in *turned, _ core.Reporter) (api.Nothing, error) {
 			if _, err := s.machine(ctx, p, in.ID); err != nil {
 				return api.Nothing{}, err
 			}
 			return api.Nothing{}, s.pool.SetPower(ctx, in.ID, in.Body.Verb)
 		})
-	read(s, operation{id: "power", method: http.MethodGet, path: "/machines/{id}/power", summary: "read a machine's power", role: Viewer},
-		func(ctx context.Context, p Principal, in *OfMachine) (api.Power, error) {
+	read(s, operation{id: "power", method: http.MethodGet, path: "/machines/{id}/power", summary: "read a machine's power", role: core.RoleViewer},
+		func(ctx context.Context, p principal, in *OfMachine) (api.Power, error) {
 			if _, err := s.machine(ctx, p, in.ID); err != nil {
 				return api.Power{}, err
 			}
 			state, err := s.pool.Power(ctx, in.ID)
 			return api.Power{State: state}, err
 		})
-	read(s, operation{id: "machine", method: http.MethodGet, path: "/machines/{id}", summary: "find a machine", role: Viewer},
-		func(ctx context.Context, p Principal, in *OfMachine) (core.Machine, error) {
+	read(s, operation{id: "machine", method: http.MethodGet, path: "/machines/{id}", summary: "find a machine", role: core.RoleViewer},
+		func(ctx context.Context, p principal, in *OfMachine) (core.Machine, error) {
 			return s.machine(ctx, p, in.ID)
 		})
 	s.listings()
@@ -105,8 +110,8 @@ func (s *Server) listings() {
 		Owner string `query:"owner" doc:"Default: the caller."`
 		Name  string `query:"name" required:"true" maxLength:"63"`
 	}
-	read(s, operation{id: "machine-named", method: http.MethodGet, path: "/machine", summary: "find a machine by name", role: Viewer},
-		func(ctx context.Context, p Principal, in *named) (core.Machine, error) {
+	read(s, operation{id: "machine-named", method: http.MethodGet, path: "/machine", summary: "find a machine by name", role: core.RoleViewer},
+		func(ctx context.Context, p principal, in *named) (core.Machine, error) {
 			owner := p.owner(in.Owner)
 			m, err := s.pool.MachineNamed(ctx, owner, in.Name)
 			if err == nil && !p.sees(m) {
@@ -120,10 +125,10 @@ func (s *Server) listings() {
 		State []core.State `query:"state"`
 		Live  bool         `query:"live" doc:"Only those that were not given up."`
 	}
-	read(s, operation{id: "machines", method: http.MethodGet, path: "/machines", summary: "list machines", role: Viewer},
-		func(ctx context.Context, p Principal, in *filter) ([]core.Machine, error) {
+	read(s, operation{id: "machines", method: http.MethodGet, path: "/machines", summary: "list machines", role: core.RoleViewer},
+		func(ctx context.Context, p principal, in *filter) ([]core.Machine, error) {
 			f := core.AllocationFilter{Owner: in.Owner, Pool: in.Pool, States: in.State, Live: in.Live}
-			if p.Role == User {
+			if p.Role == core.RoleUser {
 				f.Owner = p.Name
 			}
 			all, err := s.pool.Machines(ctx, f)
@@ -143,26 +148,28 @@ func (s *Server) listings() {
 // questions registers what is asked of an order, and changes nothing.
 func (s *Server) questions() {
 	type question struct{ Body api.Question }
-	ask := func(id, path, summary string, do func(ctx context.Context, p Principal, o core.Order) error) {
-		read(s, operation{id: id, method: http.MethodPost, path: path, summary: summary, role: User, body: api.MaxBody},
-			func(ctx context.Context, p Principal, in *question) (api.Nothing, error) {
-				return api.Nothing{}, do(ctx, p, in.Body.Order.Core(in.Body.ID, p.Name))
+	ask := func(id, path, summary string, do func(ctx context.Context, p principal, o core.Order) error) {
+		read(s, operation{id: id, method: http.MethodPost, path: path, summary: summary, role: core.RoleUser, body: api.MaxBody},
+			func(ctx context.Context, p principal, in *question) (api.Nothing, error) {
+				o := in.Body.Order.Core(in.Body.ID, p.Name)
+				o.Quota = p.Quota
+				return api.Nothing{}, do(ctx, p, o)
 			})
 	}
-	ask("check", "/orders/check", "check an order", func(ctx context.Context, p Principal, o core.Order) error {
+	ask("check", "/orders/check", "check an order", func(ctx context.Context, p principal, o core.Order) error {
 		if err := s.mayOrder(ctx, p, o); err != nil {
 			return err
 		}
 		return s.pool.Check(ctx, o)
 	})
-	ask("check-deploy", "/orders/check-deploy", "check a deployment", func(ctx context.Context, p Principal, o core.Order) error {
+	ask("check-deploy", "/orders/check-deploy", "check a deployment", func(ctx context.Context, p principal, o core.Order) error {
 		if _, err := s.machine(ctx, p, o.ID); err != nil {
 			return err
 		}
 		return s.pool.CheckDeploy(ctx, o)
 	})
-	read(s, operation{id: "match", method: http.MethodPost, path: "/orders/match", summary: "match an order", role: Viewer, body: api.MaxBody},
-		func(ctx context.Context, p Principal, in *question) ([]core.Candidate, error) {
+	read(s, operation{id: "match", method: http.MethodPost, path: "/orders/match", summary: "match an order", role: core.RoleViewer, body: api.MaxBody},
+		func(ctx context.Context, p principal, in *question) ([]core.Candidate, error) {
 			o := in.Body.Order.Core(in.Body.ID, p.Name)
 			if err := p.inPool("match", o.Request.Pool); err != nil {
 				return nil, err
@@ -173,7 +180,7 @@ func (s *Server) questions() {
 }
 
 // owner is whose machine a name means.
-func (p Principal) owner(asked string) string {
+func (p principal) owner(asked string) string {
 	if asked == "" {
 		return p.Name
 	}
@@ -182,7 +189,7 @@ func (p Principal) owner(asked string) string {
 
 // mayOrder refuses an order for a pool that the caller has no part in, or under the ID
 // of somebody else's machine.
-func (s *Server) mayOrder(ctx context.Context, p Principal, o core.Order) error {
+func (s *Server) mayOrder(ctx context.Context, p principal, o core.Order) error {
 	if err := p.inPool("create", o.Request.Pool); err != nil {
 		return err
 	}
@@ -194,7 +201,7 @@ func (s *Server) mayOrder(ctx context.Context, p Principal, o core.Order) error 
 }
 
 // machine finds one that is there for the caller.
-func (s *Server) machine(ctx context.Context, p Principal, id core.AllocationID) (core.Machine, error) {
+func (s *Server) machine(ctx context.Context, p principal, id core.AllocationID) (core.Machine, error) {
 	m, err := s.pool.Machine(ctx, id)
 	if err == nil && !p.sees(m) {
 		err = noMachine(string(id), errors.New("no allocation has this ID"))

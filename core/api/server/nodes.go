@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/api"
@@ -12,10 +13,27 @@ type OfNode struct {
 	ID core.NodeID `path:"id" minLength:"1" maxLength:"63"`
 }
 
+func (n OfNode) about() string { return string(n.ID) }
+
+type enrolled struct {
+	Asked
+	Body api.Enrollment
+}
+
+// about tells of the BMC's address only the host: the rest is not checked yet, and
+// people put passwords there.
+func (e *enrolled) about() string {
+	u, err := url.Parse(e.Body.URL)
+	if err != nil {
+		return string(e.Body.ID)
+	}
+	return string(e.Body.ID) + " (" + u.Host + ")"
+}
+
 // nodes registers the inventory.
 func (s *Server) nodes() {
-	read(s, operation{id: "node", method: http.MethodGet, path: "/nodes/{id}", summary: "find a node", role: Viewer},
-		func(ctx context.Context, p Principal, in *OfNode) (core.Node, error) {
+	read(s, operation{id: "node", method: http.MethodGet, path: "/nodes/{id}", summary: "find a node", role: core.RoleViewer},
+		func(ctx context.Context, p principal, in *OfNode) (core.Node, error) {
 			n, err := s.pool.Node(ctx, in.ID)
 			if err != nil {
 				return core.Node{}, p.blurred(err)
@@ -30,8 +48,8 @@ func (s *Server) nodes() {
 		Pool  string       `query:"pool"`
 		State []core.State `query:"state"`
 	}
-	read(s, operation{id: "nodes", method: http.MethodGet, path: "/nodes", summary: "list nodes", role: Viewer},
-		func(ctx context.Context, p Principal, in *filter) ([]core.Node, error) {
+	read(s, operation{id: "nodes", method: http.MethodGet, path: "/nodes", summary: "list nodes", role: core.RoleViewer},
+		func(ctx context.Context, p principal, in *filter) ([]core.Node, error) {
 			all, err := s.pool.Nodes(ctx, core.NodeFilter{Pool: in.Pool, States: in.State})
 			if err != nil {
 				return nil, err
@@ -45,12 +63,8 @@ func (s *Server) nodes() {
 			}
 			return shown, err
 		})
-	type enrolled struct {
-		Asked
-		Body api.Enrollment
-	}
-	write(s, operation{id: "enroll", method: http.MethodPost, path: "/nodes", summary: "enroll a node", role: Operates},
-		func(ctx context.Context, p Principal, in *enrolled, report core.Reporter) (core.Node, error) {
+	write(s, operation{id: "enroll", method: http.MethodPost, path: "/nodes", summary: "enroll a node", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *enrolled, report core.Reporter) (core.Node, error) {
 			if err := p.inPool("enroll", in.Body.Pool); err != nil {
 				return core.Node{}, err
 			}
@@ -62,8 +76,8 @@ func (s *Server) nodes() {
 		OfNode
 		Body api.NodeChange
 	}
-	write(s, operation{id: "set-node", method: http.MethodPatch, path: "/nodes/{id}", summary: "change a node", role: Operates},
-		func(ctx context.Context, p Principal, in *changed, _ core.Reporter) (core.Node, error) {
+	write(s, operation{id: "set-node", method: http.MethodPatch, path: "/nodes/{id}", summary: "change a node", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *changed, _ core.Reporter) (core.Node, error) {
 			if in.Body.Pool != nil {
 				if err := p.inPool("move to pool "+*in.Body.Pool, *in.Body.Pool); err != nil {
 					return core.Node{}, err
@@ -78,23 +92,18 @@ func (s *Server) nodeVerbs() {
 	type why struct {
 		Asked
 		OfNode
-		Body api.Reason
+		Because
 	}
 	for verb, do := range map[string]func(context.Context, core.NodeID, string) (core.Node, error){
 		"repair": s.pool.Repair, "resume": s.pool.Resume, "pause": s.pool.Pause,
 	} {
-		write(s, operation{id: verb, method: http.MethodPost, path: "/nodes/{id}/" + verb, summary: verb + " a node", role: Operates},
-			func(ctx context.Context, p Principal, in *why, _ core.Reporter) (core.Node, error) {
-				return s.onNode(ctx, p, in.ID, func() (core.Node, error) { return do(ctx, in.ID, in.Body.Reason) })
+		write(s, operation{id: verb, method: http.MethodPost, path: "/nodes/{id}/" + verb, summary: verb + " a node", role: core.RoleOperator},
+			func(ctx context.Context, p principal, in *why, _ core.Reporter) (core.Node, error) {
+				return s.onNode(ctx, p, in.ID, func() (core.Node, error) { return do(ctx, in.ID, in.Reason) })
 			})
 	}
-	type retired struct {
-		Asked
-		OfNode
-		Reason string `query:"reason" maxLength:"512"`
-	}
-	write(s, operation{id: "retire", method: http.MethodDelete, path: "/nodes/{id}", summary: "retire a node", role: Operates},
-		func(ctx context.Context, p Principal, in *retired, _ core.Reporter) (api.Nothing, error) {
+	write(s, operation{id: "retire", method: http.MethodDelete, path: "/nodes/{id}", summary: "retire a node", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *why, _ core.Reporter) (api.Nothing, error) {
 			_, err := s.onNode(ctx, p, in.ID, func() (core.Node, error) { return core.Node{}, s.pool.Retire(ctx, in.ID, in.Reason) })
 			return api.Nothing{}, err
 		})
@@ -102,14 +111,14 @@ func (s *Server) nodeVerbs() {
 		Asked
 		OfNode
 	}
-	write(s, operation{id: "await-rest", method: http.MethodPost, path: "/nodes/{id}/rest", summary: "wait for a node's rest", role: Operates},
-		func(ctx context.Context, p Principal, in *rest, report core.Reporter) (core.Node, error) {
+	write(s, operation{id: "await-rest", method: http.MethodPost, path: "/nodes/{id}/rest", summary: "wait for a node's rest", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *rest, report core.Reporter) (core.Node, error) {
 			return s.onNode(ctx, p, in.ID, func() (core.Node, error) { return s.pool.AwaitRest(ctx, in.ID, report) })
 		})
 }
 
 // onNode does something to a node of a pool that the caller has part in.
-func (s *Server) onNode(ctx context.Context, p Principal, id core.NodeID, do func() (core.Node, error)) (core.Node, error) {
+func (s *Server) onNode(ctx context.Context, p principal, id core.NodeID, do func() (core.Node, error)) (core.Node, error) {
 	n, err := s.pool.Node(ctx, id)
 	if err == nil && !p.allows(n.Pool) {
 		err = p.inPool("reach a node", n.Pool)
@@ -122,7 +131,7 @@ func (s *Server) onNode(ctx context.Context, p Principal, id core.NodeID, do fun
 }
 
 // blurred takes the names of other pools' nodes out of advice.
-func (p Principal) blurred(err error) error {
+func (p principal) blurred(err error) error {
 	e, ok := err.(*core.Error) //nolint:errorlint // as the engine gave it
 	if len(p.Pools) == 0 || !ok || e.Kind != core.NotFound {
 		return err
@@ -133,8 +142,8 @@ func (p Principal) blurred(err error) error {
 }
 
 // own is what a user may know that a node is there for.
-func (s *Server) own(ctx context.Context, p Principal) (map[core.AllocationID]bool, error) {
-	if p.Role != User {
+func (s *Server) own(ctx context.Context, p principal) (map[core.AllocationID]bool, error) {
+	if p.Role != core.RoleUser {
 		return nil, nil
 	}
 	machines, err := s.pool.Machines(ctx, core.AllocationFilter{Owner: p.Name, Live: true})

@@ -85,14 +85,12 @@ type running struct {
 	ended       chan error
 }
 
-var operator = server.Principal{Name: "ops", Role: server.Operates}
-
 // serve starts a server on the pool; at "" it listens anywhere.
-func (r *rig) serve(at string, auth server.Authenticator) *running {
+func (r *rig) serve(at string) *running {
 	r.t.Helper()
 	e, host := r.engine()
 	s := &running{t: r.t, engine: e, host: host, ended: make(chan error, 1)}
-	s.Server = server.New(server.Config{Pool: e, Auth: auth, QueueGrace: 200 * time.Millisecond})
+	s.Server = server.New(server.Config{Pool: e, QueueGrace: 200 * time.Millisecond})
 	var (
 		err    error
 		config *tls.Config
@@ -133,6 +131,22 @@ func (s *running) client(token string) *client.Client {
 	}
 	s.t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// token makes one.
+func (r *rig) token(o core.TokenOrder) string {
+	r.t.Helper()
+	e, _ := r.engine()
+	_, secret, err := e.CreateToken(r.t.Context(), o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return secret
+}
+
+// operator is a token that may do everything.
+func (r *rig) operator() string {
+	return r.token(core.TokenOrder{Name: "ops", Role: core.RoleOperator})
 }
 
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEdQVC7RBMF5JYcZDrR2zVSpFUs+yP4YSAlOhgmsAr9X test"

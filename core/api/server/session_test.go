@@ -6,14 +6,13 @@ import (
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
-	"github.com/metalpool/metalpool/core/api/server"
 )
 
 // A machine's life through the server is the one that the engine has by itself.
 func TestSession(t *testing.T) {
 	r := newRig(t, 2)
-	s := r.serve("", server.Single(operator, "secret"))
-	c := s.client("secret")
+	s := r.serve("")
+	c := s.client(r.operator())
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 
@@ -74,8 +73,8 @@ func TestSession(t *testing.T) {
 // The operator's part: what is written comes back as the engine has it.
 func TestOperatorsSession(t *testing.T) {
 	r := newRig(t, 2)
-	s := r.serve("", server.Single(operator, "secret"))
-	c := s.client("secret")
+	s := r.serve("")
+	c := s.client(r.operator())
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 
@@ -128,8 +127,8 @@ func TestOperatorsSession(t *testing.T) {
 // SaysWhy holds through the server, too: the same words, the same kind.
 func TestErrorsReadAsWithoutAServer(t *testing.T) {
 	r := newRig(t, 1)
-	s := r.serve("", server.Single(operator, "secret"))
-	c, e := s.client("secret"), s.engine
+	s := r.serve("")
+	c, e := s.client(r.operator()), s.engine
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	embedded := func(o core.Order) core.Order {

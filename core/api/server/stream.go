@@ -28,14 +28,14 @@ func (s *Server) progress() {
 		Request string `path:"request" maxLength:"64"`
 		Last    string `header:"Last-Event-ID" maxLength:"32" doc:"The last event that was seen; those after it are told."`
 	}
-	o := operation{id: "follow", method: http.MethodGet, path: "/requests/{request}/progress", summary: "follow a write", role: Viewer}.huma()
+	o := operation{id: "follow", method: http.MethodGet, path: "/requests/{request}/progress", summary: "follow a write", role: core.RoleViewer}.huma()
 	o.Responses = map[string]*huma.Response{"200": {
 		Description: "Events as they come, and those that were missed: progress, alive, and at last end or handover. After handover, or a cut, send the write again.",
 		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: s.eventSchema()}},
 	}}
 	o.Errors = append(o.Errors, http.StatusNotFound)
 	huma.Register(s.api, o, func(ctx context.Context, in *asked) (*huma.StreamResponse, error) {
-		j, there := s.jobs.find(caller(ctx).Name, in.Request)
+		j, there := s.jobs.find(caller(ctx).ID, in.Request)
 		if !there {
 			return nil, api.NewProblem(&core.Error{Op: "follow " + in.Request, Kind: core.NotFound, Err: errors.New("this server knows no such write"), Hint: "send the write again, under the same ID: what is done already is not done twice"})
 		}
@@ -44,9 +44,9 @@ func (s *Server) progress() {
 			stream{w: w, controller: http.NewResponseController(w)}.run(r.Context(), j, api.ParseEventID(in.Last))
 		}}, nil
 	})
-	read(s, operation{id: "whoami", method: http.MethodGet, path: "/identity", summary: "tell who a token is", role: Viewer},
-		func(_ context.Context, p Principal, _ *struct{}) (api.Caller, error) {
-			return api.Caller{Name: p.Name, Role: string(p.Role), Pools: p.Pools}, nil
+	read(s, operation{id: "whoami", method: http.MethodGet, path: "/identity", summary: "tell who a token is", role: core.RoleViewer},
+		func(_ context.Context, p principal, _ *struct{}) (api.Caller, error) {
+			return api.Caller{Name: p.Name, Role: p.Role, Pools: p.Pools}, nil
 		})
 }
 

@@ -16,7 +16,7 @@ import (
 type operation struct {
 	id, method, path string
 	summary          string
-	role             Role
+	role             core.Role
 	body             int64 // most bytes; 0: api.MaxSmallBody
 }
 
@@ -39,7 +39,7 @@ func (o operation) huma() huma.Operation {
 type answer[O any] struct{ Body O }
 
 // read registers an operation that changes nothing.
-func read[I, O any](s *Server, o operation, do func(ctx context.Context, p Principal, in *I) (O, error)) {
+func read[I, O any](s *Server, o operation, do func(ctx context.Context, p principal, in *I) (O, error)) {
 	huma.Register(s.api, o.huma(), func(ctx context.Context, in *I) (*answer[O], error) {
 		p := caller(ctx)
 		if err := p.needs(o.role, o.summary); err != nil {
@@ -69,7 +69,7 @@ type written[O any] struct {
 
 // write registers an operation that changes something. It is done as a job, whoever
 // still listens.
-func write[I, O any](s *Server, o operation, do func(ctx context.Context, p Principal, in *I, report core.Reporter) (O, error)) {
+func write[I, O any](s *Server, o operation, do func(ctx context.Context, p principal, in *I, report core.Reporter) (O, error)) {
 	op := o.huma()
 	op.Errors = append(op.Errors, http.StatusConflict, http.StatusServiceUnavailable)
 	op.Responses = map[string]*huma.Response{"202": {
@@ -78,15 +78,18 @@ func write[I, O any](s *Server, o operation, do func(ctx context.Context, p Prin
 	}}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*written[O], error) {
 		p := caller(ctx)
-		if err := p.needs(o.role, o.summary); err != nil {
-			return nil, api.NewProblem(err)
-		}
 		request := any(in).(asker).request()
 		if request == "" {
 			request = core.NewID("r")
 		}
-		j, err := s.jobs.begin(jobKey(p, o.id, in), p.Name, request, func(ctx context.Context, report core.Reporter) (any, error) {
-			return do(ctx, p, in, report)
+		line := entry(p, o, request, in)
+		if err := p.needs(o.role, o.summary); err != nil {
+			line.Outcome, line.Error = core.AuditDenied, err.Error()
+			s.record(ctx, line)
+			return nil, api.NewProblem(err)
+		}
+		j, err := s.jobs.begin(jobKey(p, o.id, in), p.ID, request, func(ctx context.Context, report core.Reporter) (any, error) {
+			return s.recorded(ctx, line, func() (any, error) { return do(ctx, p, in, report) })
 		})
 		if err != nil {
 			return nil, unavailable(err)

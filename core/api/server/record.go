@@ -1,0 +1,76 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// recordTime bounds writing the audit log at the end of a write, whose own time may be
+// over.
+const recordTime = 10 * time.Second
+
+// mostSubject bounds what a line repeats of a request that nobody has checked yet.
+const mostSubject = 200
+
+// Because is why something is asked, where the caller says.
+type Because struct {
+	Reason string `query:"reason" maxLength:"512" doc:"Why, for the events and the audit log."`
+}
+
+func (b Because) reason() string { return b.Reason }
+
+// entry begins a line of the audit log about a write.
+func entry(p principal, o operation, request string, in any) core.AuditEntry {
+	e := core.AuditEntry{Who: p.Name, Token: p.ID, From: p.from, Request: request, What: o.id}
+	if subject, ok := in.(interface{ about() string }); ok {
+		e.Subject = subject.about()
+		e.Subject = e.Subject[:min(len(e.Subject), mostSubject)]
+	}
+	if why, ok := in.(interface{ reason() string }); ok {
+		e.Reason = why.reason()
+	}
+	return e
+}
+
+// recorded does a write between two lines of the audit log. What cannot be recorded is
+// not begun.
+func (s *Server) recorded(ctx context.Context, e core.AuditEntry, do func() (any, error)) (any, error) {
+	began := time.Now()
+	e.Outcome = core.AuditBegun
+	if err := s.pool.Record(ctx, e); err != nil {
+		return nil, err
+	}
+	result, err := do()
+	e.Outcome = outcome(ctx, err)
+	if err != nil {
+		e.Error = err.Error()
+	}
+	s.log.Info("write", "what", e.What, "subject", e.Subject, "who", e.Who, "token", e.Token, "from", e.From, "request", e.Request, "outcome", string(e.Outcome), "error", e.Error, "took", time.Since(began).Seconds())
+	s.record(ctx, e)
+	return result, err
+}
+
+// record writes a line that stands for what is done already.
+func (s *Server) record(ctx context.Context, e core.AuditEntry) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	defer cancel()
+	if err := s.pool.Record(ctx, e); err != nil {
+		s.log.Error("the audit log lacks a line", "entry", fmt.Sprintf("%+v", e), "error", err)
+	}
+}
+
+func outcome(ctx context.Context, err error) core.AuditOutcome {
+	switch {
+	case err == nil:
+		return core.AuditDone
+	case errors.Is(context.Cause(ctx), errDraining):
+		return core.AuditHandoff
+	case core.Is(err, core.Denied):
+		return core.AuditDenied
+	}
+	return core.AuditFailed
+}
