@@ -48,7 +48,7 @@ func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequ
 		fault(&resp.Diagnostics, err, allocationPath)
 		return
 	}
-	if _, twice := r.pool.deployed.LoadOrStore(id, true); twice {
+	if _, twice := r.pool.deployed.LoadOrStore(there.ID, true); twice { // another ID may stand for it
 		fault(&resp.Diagnostics, &core.Error{
 			Op: "deploy", Allocation: there.Name, Node: there.Node, Kind: core.Exists,
 			Err:  errors.New("another metalpool_deployment of this apply has the allocation already, and this one would write over it"),

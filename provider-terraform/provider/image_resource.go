@@ -16,7 +16,10 @@ import (
 // readImageTimeout is enough to fetch a large image over a slow line.
 const readImageTimeout = 2 * time.Hour
 
-var errPassword = errors.New("the address holds a user or a password, which would be stored and shown")
+var (
+	errPassword = errors.New("the address holds a user or a password, which would be stored and shown")
+	errAddress  = errors.New("the address is not one") // it may have a password in it
+)
 
 // catalogue is where the images are.
 type catalogue interface {

@@ -109,7 +109,7 @@ func (r *imageResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 func (m catalogueModel) image(config catalogueModel, i core.Image) core.Image {
 	i.Name, i.User, i.Boot = m.Name.ValueString(), m.User.ValueString(), core.BootMode(m.Boot.ValueString())
 	i.Arch, _ = core.ParseArch(m.Arch.ValueString()) // the schema has refused what cannot be read
-	i.Source = absolute(m.Source.ValueString() + config.SourceWO.ValueString())
+	i.Source = asNoted(m.Source.ValueString() + config.SourceWO.ValueString())
 	i.SHA256 = m.SHA256.ValueString() // none while it is unknown
 	return i
 }
@@ -132,18 +132,31 @@ func (m *catalogueModel) fill(i core.Image) {
 	m.AddedAt = types.StringValue(i.AddedAt.UTC().Format(time.RFC3339))
 }
 
-// location is where an image is. One path may be written in more ways than one.
+// location is where an image is. One place may be written in more ways than one.
 var location = quantity[string]{"a path, or an address without a password", func(text string) (string, error) {
-	if u, err := url.Parse(text); err == nil && u.User != nil {
+	u, err := url.Parse(text)
+	switch {
+	case err == nil && u.User != nil:
 		return "", &core.Error{Op: "read source", Kind: core.Invalid, Err: errPassword, Hint: "fetch the file yourself, and name it by its path"}
+	case err != nil && isAddress(text):
+		return "", &core.Error{Op: "read source", Kind: core.Invalid, Err: errAddress, Hint: "write what is special in it as %20 and the like, or name a file by its path"}
 	}
-	return absolute(text), nil
+	return asNoted(text), nil
 }}
 
-// absolute is a path that does not depend on where Terraform runs.
-func absolute(source string) string {
-	if source == "" || strings.Contains(source, "://") {
-		return source
+func isAddress(source string) bool { return strings.Contains(source, "://") }
+
+// asNoted is a source as the catalogue has it: an address written in one way, a path that
+// does not depend on where Terraform runs.
+func asNoted(source string) string {
+	if source == "" {
+		return ""
+	}
+	if isAddress(source) {
+		if u, err := url.Parse(source); err == nil {
+			return u.String()
+		}
+		return source // the catalogue refuses it
 	}
 	if abs, err := filepath.Abs(source); err == nil {
 		return abs
@@ -154,5 +167,5 @@ func absolute(source string) string {
 // mayBeSecret reports whether an address may let in whoever has it.
 func mayBeSecret(source string) bool {
 	u, err := url.Parse(source)
-	return strings.Contains(source, "://") && (err != nil || u.User != nil || u.RawQuery != "")
+	return isAddress(source) && (err != nil || u.User != nil || u.RawQuery != "")
 }

@@ -104,7 +104,9 @@ func (r *poolResource) Update(ctx context.Context, req resource.UpdateRequest, r
 	there, err := r.pool.Pool(ctx, plan.Name.ValueString())
 	if err == nil {
 		p, _, diags := plan.policy(ctx, there)
-		resp.Diagnostics.Append(diags...)
+		if resp.Diagnostics.Append(diags...); diags.HasError() {
+			return
+		}
 		err = r.pool.SetPool(ctx, p)
 	}
 	if err != nil {
