@@ -37,7 +37,11 @@ func (e *Engine) deployable(ctx context.Context, o Order) (Allocation, Order, er
 		return a, o, err
 	}
 	if !a.State.Owned() {
-		return a, o, &Error{Op: "deploy", Allocation: a.Name, Kind: Invalid, Err: fmt.Errorf("the allocation has no node: it is %s", a.State), Hint: "create a new one"}
+		hint := "create a new one"
+		if a.State == Waiting {
+			hint = "wait until it has one, or give it up: 'metalpool machine release " + string(a.ID) + "'"
+		}
+		return a, o, &Error{Op: "deploy", Allocation: a.Name, Kind: Invalid, Err: fmt.Errorf("the allocation has no node: it is %s", a.State), Hint: hint}
 	}
 	o, err = e.resolve(ctx, replacing(a, o))
 	if err != nil {
