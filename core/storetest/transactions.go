@@ -183,9 +183,10 @@ func (s suite) cancel(t *testing.T) {
 		inside, leave, left := make(chan struct{}), make(chan struct{}), make(chan error)
 		go func() {
 			left <- store.Update(t.Context(), func(tx core.Tx) error {
+				err := tx.InsertNode(server(0)) // what the others want to write, too
 				close(inside)
 				<-leave
-				return tx.InsertNode(server(0))
+				return err
 			})
 		}()
 		<-inside
@@ -194,7 +195,7 @@ func (s suite) cancel(t *testing.T) {
 		waiters := []core.Store{store, other, store, other, other}
 		for _, waiter := range waiters {
 			go func() {
-				waited <- waiter.Update(ctx, func(tx core.Tx) error { return tx.InsertNode(server(1)) })
+				waited <- waiter.Update(ctx, func(tx core.Tx) error { return tx.InsertNode(server(0)) })
 			}()
 		}
 		cancel()

@@ -1,0 +1,117 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// What a transaction may rely on
+//
+// A View is REPEATABLE READ: one picture, which holds up nobody.
+//
+// An Update is READ COMMITTED, and waits where it would otherwise decide upon what is
+// being changed. SERIALIZABLE would need none of what follows, and was measured: its
+// locks on index pages made most concurrent acquires fail that had nothing to do with
+// each other. So an Update relies on this:
+//
+//   - A node, lease or allocation that it reads by its key, or by owner and name, is
+//     locked until it ends: a worker whose lease is taken over cannot commit any more,
+//     and whoever takes it over waits for a commit under way.
+//   - What it reads by a key and does not find stays so, or it is run again: the same
+//     request twice at one time finds itself, and is not refused.
+//   - A pool, image or attempt that it reads and then writes is as it was read, or it is
+//     run again.
+//   - The allocations of an owner, once listed, change only by itself: quota and
+//     placement are decided upon such a list. Only that owner's other decisions wait.
+//   - Candidates, and lists of other kinds, are what was committed when they were read. A
+//     node or allocation of such a list may be swapped only as it was listed: the version
+//     tells.
+//   - To delete a pool or an image is decided upon lists of everything, so that it is run
+//     with no other Update beside it. That is rare, and nothing else is.
+//
+// Those who wait for each other's rows in a circle are told by PostgreSQL after a second
+// (deadlock_timeout); one of them is run again.
+type mode int
+
+const (
+	reading mode = iota
+	writing
+	alone // with no other Update beside it
+)
+
+// writers is the first half of the advisory lock that every Update shares, and that who
+// must be alone has to itself; the schema is the other half. See also horizon.
+const writers int32 = 0x6d706f6c // "mpol"
+
+// errAlone asks for the function to be run again with the store to itself.
+var errAlone = errors.New("to be run alone")
+
+// needAlone is called by verbs whose use rests on lists of everything.
+func (t *tx) needAlone() error {
+	if err := t.usable(); err != nil || t.mode != writing {
+		return err
+	}
+	t.failed = errAlone
+	return t.failed
+}
+
+// rerun ends the transaction since another one got in between, and has it run again.
+func (t *tx) rerun(why error) error {
+	t.failed = fmt.Errorf("%w (%w)", core.ErrConflict, why)
+	return t.failed
+}
+
+// lacks notes that key was not found.
+func (t *tx) lacks(key string) {
+	if t.mode == reading {
+		return
+	}
+	if t.absent == nil {
+		t.absent = map[string]bool{}
+	}
+	t.absent[key] = true
+}
+
+// cameIn has the function run again where key stands in its way, and was not there when
+// it looked.
+func (t *tx) cameIn(key string) error {
+	if t.absent[key] {
+		return t.rerun(fmt.Errorf("%s has come into being", key))
+	}
+	return nil
+}
+
+// forOwner has other decisions on the owner's allocations wait for this one.
+func (t *tx) forOwner(owner string) error {
+	if t.mode == reading || t.owners[owner] {
+		return t.usable()
+	}
+	if _, err := t.read("wait for the owner's other requests", "SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, $2))", []any{text(owner), int64(t.store.schema)}, new(bool)); err != nil {
+		return err
+	}
+	if t.owners == nil {
+		t.owners = map[string]bool{}
+	}
+	t.owners[owner] = true
+	return nil
+}
+
+// locked ends a query for rows by key in an Update.
+func (t *tx) locked() string {
+	if t.mode == reading {
+		return ""
+	}
+	return " FOR NO KEY UPDATE"
+}
+
+// isolation is how the transaction begins.
+func (t *tx) isolation() pgx.TxOptions {
+	if t.mode == reading {
+		return pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	}
+	return pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}
+}

@@ -1,0 +1,240 @@
+package postgres
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+const (
+	nodeColumns = "n.id, n.pool, n.state, n.reason, n.suspect, n.allocation, n.attempt, n.erases, n.since, n.version, i.spec, i.hardware"
+	fromNodes   = " FROM nodes n JOIN inventory i ON i.node = n.id"
+)
+
+func scanNode(row scanner) (core.Node, error) {
+	n, _, err := scanNodeAnd(row)
+	return n, err
+}
+
+// scanNodeAnd reads a node and what else the query yields.
+func scanNodeAnd(row scanner, more ...any) (core.Node, []any, error) {
+	var n core.Node
+	var since, version int64
+	var spec, hardware string
+	err := row.Scan(append([]any{&n.ID, &n.Pool, &n.State, &n.Reason, &n.Suspect, &n.Allocation, &n.Attempt, &n.Erases, &since, &version, &spec, &hardware}, more...)...)
+	if err != nil {
+		return n, more, err
+	}
+	n.Since, n.Version = moment(since), uint64(version)
+	if err := json.Unmarshal([]byte(spec), &n.Spec); err != nil {
+		return n, more, fmt.Errorf("spec of node %s: %w", n.ID, err)
+	}
+	if err := json.Unmarshal([]byte(hardware), &n.Hardware); err != nil {
+		return n, more, fmt.Errorf("hardware of node %s: %w", n.ID, err)
+	}
+	return n, more, nil
+}
+
+// Node locks the row first: what was waited for is then seen in both tables.
+func (t *tx) Node(id core.NodeID) (n core.Node, err error) {
+	const op = "read a node"
+	if err := t.usable(); err != nil {
+		return n, err
+	}
+	batch := &pgx.Batch{}
+	if t.mode != reading {
+		batch.Queue("SELECT FROM nodes WHERE id = $1 FOR NO KEY UPDATE", text(id))
+	}
+	found := false
+	batch.Queue("SELECT "+nodeColumns+fromNodes+" WHERE n.id = $1", text(id)).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			found = true
+			if n, err = scanNode(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+	if err := t.conn.SendBatch(t.ctx, batch).Close(); err != nil {
+		return n, t.fail(op, err)
+	}
+	if !found {
+		t.lacks("node " + string(id))
+		return n, noNode(id)
+	}
+	return n, nil
+}
+
+func noNode(id core.NodeID) error {
+	return &core.Error{Op: "find", Node: id, Kind: core.NotFound, Err: fmt.Errorf("there is no node %q", id), Hint: "see 'metalpool node list'"}
+}
+
+func (t *tx) Nodes(f core.NodeFilter) iter.Seq2[core.Node, error] {
+	var where conditions
+	if f.Pool != "" {
+		where.and("n.pool = $%d", text(f.Pool))
+	}
+	where.states("n.state", f.States)
+	return list(t, "list nodes", scanNode, "SELECT "+nodeColumns+fromNodes+where.String()+" ORDER BY n.id", where.args...)
+}
+
+func (t *tx) InsertNode(n core.Node) error {
+	const op = "store a node"
+	spec, hardware, err := documents(n)
+	if err != nil {
+		return err
+	}
+	if err := t.unshared(n); err != nil {
+		return err
+	}
+	rows, err := t.write(op, `INSERT INTO nodes (id, pool, state, reason, suspect, allocation, attempt, erases, since, version, worth)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING`,
+		text(n.ID), text(n.Pool), text(n.State), text(n.Reason), n.Suspect, text(n.Allocation), text(n.Attempt), int64(n.Erases), stamp(n.Since), int64(n.Version), n.Hardware.Worth())
+	if err != nil {
+		return err
+	}
+	if rows == 0 {
+		if err := t.cameIn("node " + string(n.ID)); err != nil {
+			return err
+		}
+		return &core.Error{Op: "enroll", Node: n.ID, Kind: core.Exists, Err: fmt.Errorf("there is a node %s already", n.ID), Hint: "choose another ID, or change that node with 'metalpool node set'"}
+	}
+	if err := t.hold(op, "INSERT INTO inventory (node, spec, hardware) VALUES ($1, $2, $3)", text(n.ID), spec, hardware); err != nil {
+		return err
+	}
+	if err := t.flush(op); err != nil {
+		return err
+	}
+	return t.identify(n, identifying(n))
+}
+
+// PutSpec also frees the identity that the node had before.
+func (t *tx) PutSpec(n core.Node) error {
+	const op = "store a node's spec"
+	spec, hardware, err := documents(n)
+	if err != nil {
+		return err
+	}
+	if err := t.unshared(n); err != nil {
+		return err
+	}
+	rows, err := t.write(op, "UPDATE nodes SET pool = $2, worth = $3 WHERE id = $1", text(n.ID), text(n.Pool), n.Hardware.Worth())
+	if err != nil {
+		return err
+	}
+	if rows == 0 {
+		return noNode(n.ID)
+	}
+	if _, err := t.write(op, "UPDATE inventory SET spec = $2, hardware = $3 WHERE node = $1", text(n.ID), spec, hardware); err != nil {
+		return err
+	}
+	keys := identifying(n)
+	if _, err := t.write(op, "DELETE FROM identities WHERE node = $1 AND key <> ALL ($2)", text(n.ID), keys); err != nil {
+		return err
+	}
+	return t.identify(n, keys)
+}
+
+// identifying are the texts that no other node may share with n, each once.
+func identifying(n core.Node) []string {
+	keys := []string{}
+	for _, key := range n.Spec.Identity.Keys() {
+		keys = append(keys, text(key))
+	}
+	if n.Spec.BMC.URL != "" {
+		keys = append(keys, text("BMC "+n.Spec.BMC.Host()))
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// unshared refuses n where another node has its identity. It looks before anything
+// is written, so that a refusal leaves nothing behind though fn goes on.
+func (t *tx) unshared(n core.Node) error {
+	if err := t.writable("store a node"); err != nil {
+		return err
+	}
+	var key, other string
+	taken, err := t.read("read an identity", "SELECT key, node FROM identities WHERE key = ANY ($1) AND node <> $2 LIMIT 1", []any{identifying(n), text(n.ID)}, &key, &other)
+	if err != nil || !taken {
+		return err
+	}
+	what, value, _ := strings.Cut(key, " ")
+	return &core.Error{Op: "enroll", Node: n.ID, Kind: core.Exists, Err: fmt.Errorf("node %s has the same %s, %s", other, what, value),
+		Hint: "it is the same server: change that node with 'metalpool node set', or retire it first"}
+}
+
+// identify records what identifies n. Another node that came in since unshared looked
+// is found when the function is run again.
+func (t *tx) identify(n core.Node, keys []string) error {
+	const op = "store a node's identity"
+	rows, err := t.write(op, `INSERT INTO identities (key, node) SELECT key, $2 FROM unnest($1::text[]) AS key
+		ON CONFLICT (key) DO UPDATE SET node = $2 WHERE identities.node = $2`, keys, text(n.ID))
+	if err == nil && int(rows) < len(keys) {
+		return t.rerun(fmt.Errorf("another node has the identity of %s by now", n.ID))
+	}
+	return err
+}
+
+func documents(n core.Node) (spec, hardware string, err error) {
+	a, err := json.Marshal(n.Spec)
+	if err != nil {
+		return "", "", broken("store a node", err)
+	}
+	b, err := json.Marshal(n.Hardware)
+	if err != nil {
+		return "", "", broken("store a node", err)
+	}
+	return string(a), string(b), nil
+}
+
+func (t *tx) SwapNode(n core.Node) error {
+	return t.swap("swap a node", `UPDATE nodes SET state = $3, reason = $4, suspect = $5, allocation = $6, attempt = $7, erases = $8, since = $9, version = version + 1
+		WHERE id = $1 AND version = $2`,
+		text(n.ID), int64(n.Version), text(n.State), text(n.Reason), n.Suspect, text(n.Allocation), text(n.Attempt), int64(n.Erases), stamp(n.Since))
+}
+
+func (t *tx) DeleteNode(id core.NodeID) error {
+	rows, err := t.write("delete a node", "DELETE FROM nodes WHERE id = $1", text(id))
+	if err == nil && rows == 0 {
+		return noNode(id)
+	}
+	return err
+}
+
+// conditions is a WHERE under construction, with its arguments.
+type conditions struct {
+	terms []string
+	args  []any
+}
+
+// and adds a condition, whose verb %d is the number of arg.
+func (c *conditions) and(condition string, arg any) {
+	c.args = append(c.args, arg)
+	c.terms = append(c.terms, fmt.Sprintf(condition, len(c.args)))
+}
+
+// states adds that column is one of states, where any are given.
+func (c *conditions) states(column string, states []core.State) {
+	if len(states) == 0 {
+		return
+	}
+	var names []string
+	for _, s := range states {
+		names = append(names, text(s))
+	}
+	c.and(column+" = ANY ($%d)", names)
+}
+
+func (c *conditions) String() string {
+	if len(c.terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(c.terms, " AND ")
+}

@@ -1,0 +1,26 @@
+package postgres_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/postgres"
+	"github.com/metalpool/metalpool/core/storetest"
+	"github.com/metalpool/metalpool/internal/pgtest"
+)
+
+func TestMain(m *testing.M) {
+	storetest.Child(open)
+	os.Exit(pgtest.Main(m))
+}
+
+func TestStore(t *testing.T) {
+	server := pgtest.Shared(t)
+	storetest.Run(t, func(t *testing.T) string { return server.Fresh(t) }, open)
+}
+
+func open(ctx context.Context, address string) (core.Store, error) {
+	return postgres.Open(ctx, address, postgres.Options{Create: true})
+}
