@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -48,12 +47,8 @@ func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequ
 		fault(&resp.Diagnostics, err, allocationPath)
 		return
 	}
-	if _, twice := r.pool.deployed.LoadOrStore(there.ID, true); twice { // another ID may stand for it
-		fault(&resp.Diagnostics, &core.Error{
-			Op: "deploy", Allocation: there.Name, Node: there.Node, Kind: core.Exists,
-			Err:  errors.New("another metalpool_deployment of this apply has the allocation already, and this one would write over it"),
-			Hint: "give each an allocation of its own, or leave one of them out",
-		}, allocationPath)
+	if err := r.pool.claims.claim(aDeployment, string(there.ID), there.Name); err != nil {
+		fault(&resp.Diagnostics, err, allocationPath)
 		return
 	}
 	plan.ID = types.StringValue(core.NewID("dep"))

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"sync"
 
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -49,11 +48,8 @@ func New(version string) func() provider.Provider {
 // pool is what a configured provider gives all that it has.
 type pool struct {
 	core.Service
-	owner string
-	// deployed has the allocations on which this apply has begun a deployment. One that
-	// the pool knows as begun may be what a killed apply left, or the work of another
-	// metalpool_deployment right now.
-	deployed sync.Map
+	owner  string
+	claims claims
 }
 
 var _ interface {
