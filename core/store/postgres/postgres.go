@@ -36,6 +36,7 @@ const defaultPatience = 30 * time.Second
 type Store struct {
 	address  address
 	info     core.StoreInfo
+	key      string // its fingerprint
 	patience time.Duration
 	pool     *pgxpool.Pool
 	schema   uint32 // the OID of the schema that the tables are in
@@ -75,6 +76,10 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 
 // Info says what store this is.
 func (s *Store) Info() core.StoreInfo { return s.info }
+
+// KeyFingerprint is that of the key which the secrets were sealed with when the store was
+// opened; empty where none has been recorded.
+func (s *Store) KeyFingerprint() string { return s.key }
 
 // Close lets go of the server once the transactions under way have ended.
 func (s *Store) Close() error {

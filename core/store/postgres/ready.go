@@ -62,7 +62,7 @@ func (s *Store) ready(ctx context.Context, o Options) error {
 			return s.explain("prepare the store", err)
 		}
 	}
-	s.info.PoolID, s.info.Schema = h.poolID, h.schema
+	s.info.PoolID, s.info.Schema, s.key = h.poolID, h.schema, h.key
 	return nil
 }
 
