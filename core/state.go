@@ -51,6 +51,8 @@ const (
 	Release     Trigger = "release"
 	Expire      Trigger = "expire"
 	NodeFault   Trigger = "node's fault"
+	// Restore is that the store was put back to an earlier time; see restore.go.
+	Restore Trigger = "restore"
 )
 
 // Transition is one row of a table of states.
@@ -81,6 +83,9 @@ var (
 		{Preparing, GiveUp, Quarantined},
 		{Maintenance, Resume, Cleaning},
 		{Maintenance, Retire, Gone},
+		{Cleaning, Restore, Quarantined},
+		{Available, Restore, Quarantined},
+		{Preparing, Restore, Quarantined},
 	}
 	OwnerSide = []Transition{
 		{Allocated, Deploy, Deploying},
@@ -94,6 +99,8 @@ var (
 		{Deployed, Release, Cleaning},
 		{Failed, Redeploy, Deploying},
 		{Failed, Release, Cleaning},
+		{Allocated, Restore, Failed},
+		{Deploying, Restore, Failed},
 	}
 )
 
@@ -101,7 +108,7 @@ var (
 var NodeStates = []State{Quarantined, Cleaning, Available, Preparing, Maintenance, Allocated, Deploying, Deployed, Failed}
 
 // Triggers lists every trigger.
-var Triggers = []Trigger{Enroll, EnrollErase, Repair, Retire, Done, DoneSuspect, GiveUp, Claim, Prepare, Pause, Resume, Unhealthy, Deploy, Redeploy, Release, Expire, NodeFault}
+var Triggers = []Trigger{Enroll, EnrollErase, Repair, Retire, Done, DoneSuspect, GiveUp, Claim, Prepare, Pause, Resume, Unhealthy, Deploy, Redeploy, Release, Expire, NodeFault, Restore}
 
 // Next is the state that a trigger leads to, or an Invalid error that names what
 // the state allows.

@@ -14,12 +14,12 @@ import (
 const lifeCycle = `
 (none):      enroll=Quarantined, enroll --erase=Cleaning
 Quarantined: repair=Cleaning, retire=(gone)
-Cleaning:    done=Available, done, suspect=Quarantined, give up=Quarantined
-Available:   claim=Allocated, prepare=Preparing, pause=Maintenance, unhealthy=Quarantined, retire=(gone)
-Preparing:   done=Available, give up=Quarantined
+Cleaning:    done=Available, done, suspect=Quarantined, give up=Quarantined, restore=Quarantined
+Available:   claim=Allocated, prepare=Preparing, pause=Maintenance, unhealthy=Quarantined, retire=(gone), restore=Quarantined
+Preparing:   done=Available, give up=Quarantined, restore=Quarantined
 Maintenance: resume=Cleaning, retire=(gone)
-Allocated:   deploy=Deploying, release=Available, expire=Available
-Deploying:   done=Deployed, give up=Failed, release=Cleaning, node's fault=Cleaning
+Allocated:   deploy=Deploying, release=Available, expire=Available, restore=Failed
+Deploying:   done=Deployed, give up=Failed, release=Cleaning, node's fault=Cleaning, restore=Failed
 Deployed:    redeploy=Deploying, release=Cleaning
 Failed:      redeploy=Deploying, release=Cleaning
 (gone):

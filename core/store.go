@@ -26,6 +26,16 @@ type StoreInfo struct {
 	PoolID string // random, made with the store; tags servers against a second pool
 	URL    string // without secrets
 	Schema int64  // version
+	// Sealing is how it stood when the store was opened.
+	Sealing Sealing
+}
+
+// Sealing is what a store knows of the key that its secrets are sealed with.
+type Sealing struct {
+	Fingerprint string // "" until the first key comes
+	// Digest is the key of the digests, sealed and in base64, where an earlier key made
+	// it; empty where the key of Fingerprint does.
+	Digest string
 }
 
 // Tx is a transaction. What is not there is a NotFound error. Iterators must be
@@ -102,6 +112,10 @@ type Tx interface {
 	AddAudit(e AuditEntry) error // Seq and At are set by the store
 	// Audit lists in order; with Limit the last ones.
 	Audit(f AuditFilter) iter.Seq2[AuditEntry, error]
+
+	// PutSealing records another key. Who opened the store with the one before is refused
+	// with Denied from then on, in every transaction.
+	PutSealing(s Sealing) error
 }
 
 // NodeFilter selects nodes; zero fields select all.

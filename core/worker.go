@@ -31,8 +31,9 @@ func (e *Engine) Work(ctx context.Context) (given []NodeID, err error) {
 	for {
 		nodes, err := e.atWork(ctx)
 		if err != nil {
-			// Others count on us to be here: one fault of the store is no reason to go.
-			if blind++; blind > maxMisses || wait(ctx, e.timing.Retry<<blind) != nil {
+			// Others count on us to be here: one fault of the store is no reason to go. That
+			// it has another key by now is: the next command starts a worker that has it.
+			if blind++; blind > maxMisses || Is(err, Denied) || wait(ctx, e.timing.Retry<<blind) != nil {
 				return given, err
 			}
 			e.log.Warn("the store was not read", "tries", blind, "error", err)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	labtest.Main(m, &built, &driver, &metalpool)
+	labtest.Main(m, &built, &driver)
 }
 
 const owner = labtest.Owner

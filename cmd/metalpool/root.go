@@ -45,10 +45,11 @@ one in ~/.local/share/metalpool.`,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
-	root.PersistentFlags().StringVar(&a.url, "metalpool-url", "", "`url` of the pool: a path, https://host:port of a server, or postgres://user@host/database for its operator (METALPOOL_URL)")
+	root.PersistentFlags().StringVar(&a.url, "metalpool-url", "", "`url` of the pool: a path, or https://host:port of a server (METALPOOL_URL)")
 	root.AddGroup(
 		&cobra.Group{ID: groupPool, Title: "The pool:"},
 		&cobra.Group{ID: groupMachines, Title: "Machines:"},
+		&cobra.Group{ID: groupStore, Title: "The pool's store:"},
 		&cobra.Group{ID: groupRehearse, Title: "To rehearse:"},
 	)
 	add := func(group string, commands ...*cobra.Command) {
@@ -57,7 +58,8 @@ one in ~/.local/share/metalpool.`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupPool, nodeCommand(a), poolCommand(a), imageCommand(a), watchCommand(a), reconcileCommand(a), checkCommand(a), serveCommand(a), tokenCommand(a), auditCommand(a))
+	add(groupPool, nodeCommand(a), poolCommand(a), imageCommand(a), watchCommand(a), reconcileCommand(a), serveCommand(a), tokenCommand(a), auditCommand(a))
+	add(groupStore, checkCommand(a), backupCommand(a), restoreCommand(a), keyCommand(a))
 	add(groupMachines, machineCommand(a), loginCommand(a))
 	add(groupRehearse, labCommand(a))
 	root.AddCommand(versionCommand(a))
@@ -67,6 +69,7 @@ one in ~/.local/share/metalpool.`,
 
 const (
 	groupPool     = "pool"
+	groupStore    = "store"
 	groupMachines = "machines"
 	groupRehearse = "rehearse"
 )

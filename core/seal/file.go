@@ -95,11 +95,7 @@ func write(path string, key *Key) (err error) {
 	if err := os.Link(f.Name(), path); err != nil {
 		return err
 	}
-	d, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncFolder(folder)
 }
 
 // read reads a key file. Like ssh, it refuses one that others may read, since a
@@ -146,7 +142,7 @@ func parse(r io.Reader, where string) (*Key, error) {
 		if key != nil {
 			return nil, refuse("holds more than one key")
 		}
-		key = &Key{identity}
+		key = newKey(identity)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, refuse("cannot be read as a key")

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,6 +20,14 @@ import (
 // Key seals and opens. It prints as its fingerprint, so that it leaks into no log.
 type Key struct {
 	identity *age.X25519Identity
+	// digests is the key of Digest. A key that takes the place of another digests as that
+	// one did, or nobody could tell any more whether an order is the one that was given.
+	digests []byte
+}
+
+func newKey(identity *age.X25519Identity) *Key {
+	sum := sha256.Sum256([]byte("metalpool digest " + identity.String()))
+	return &Key{identity: identity, digests: sum[:]}
 }
 
 var _ core.Sealer = (*Key)(nil)
@@ -29,7 +38,45 @@ func Generate() (*Key, error) {
 	if err != nil {
 		return nil, &core.Error{Op: "make a key", Kind: core.Internal, Err: err}
 	}
-	return &Key{identity}, nil
+	return newKey(identity), nil
+}
+
+// Heir makes a new key that digests as k does, and tells how a store records it.
+func (k *Key) Heir() (*Key, core.Sealing, error) {
+	heir, err := Generate()
+	if err != nil {
+		return nil, core.Sealing{}, err
+	}
+	sealing, err := heir.Digesting(k)
+	return heir, sealing, err
+}
+
+// Digesting makes k digest as other does from now on, and returns how a store that was
+// sealed with other records that it is sealed with k.
+func (k *Key) Digesting(other *Key) (core.Sealing, error) {
+	sealed, err := k.Seal(other.digests)
+	if err != nil {
+		return core.Sealing{}, err
+	}
+	k.digests = other.digests
+	return core.Sealing{Fingerprint: k.Fingerprint(), Digest: base64.StdEncoding.EncodeToString(sealed)}, nil
+}
+
+// Adopt makes k digest as the store does that it opens.
+func (k *Key) Adopt(s core.Sealing) error {
+	if s.Digest == "" {
+		return nil
+	}
+	sealed, err := base64.StdEncoding.DecodeString(s.Digest)
+	if err != nil {
+		return &core.Error{Op: "read the key of digests", Kind: core.Invalid, Err: errors.New("the store's record of it is damaged"), Hint: "restore a backup"}
+	}
+	digests, err := k.Open(sealed)
+	if err != nil {
+		return err
+	}
+	k.digests = digests
+	return nil
 }
 
 // Seal encrypts plain; nothing stays nothing.
@@ -74,7 +121,7 @@ func (k *Key) Open(s core.Sealed) ([]byte, error) {
 
 // Digest tells two secrets apart; nobody without the key can try what they may be.
 func (k *Key) Digest(plain []byte) []byte {
-	mac := hmac.New(sha256.New, []byte("metalpool digest "+k.identity.String()))
+	mac := hmac.New(sha256.New, k.digests)
 	mac.Write(plain)
 	return mac.Sum(nil)
 }

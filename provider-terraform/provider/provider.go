@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
 
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -48,8 +49,11 @@ func New(version string) func() provider.Provider {
 // pool is what a configured provider gives all that it has.
 type pool struct {
 	core.Service
-	owner  string
-	claims claims
+	owner string
+	// deployed has the allocations on which this apply has begun a deployment. One that
+	// the pool knows as begun may be what a killed apply left, or the work of another
+	// metalpool_deployment right now.
+	deployed sync.Map
 }
 
 var _ interface {
@@ -111,7 +115,10 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if place, err := open.Locate(url); owner == "" && (err != nil || !open.Served(place)) {
+	// Behind a server the token says whose all is that is taken with it.
+	if place, err := open.Locate(url); err == nil && open.Served(place) {
+		owner = ""
+	} else if owner == "" {
 		fault(&resp.Diagnostics, &core.Error{
 			Op: "open pool", Kind: core.Invalid, Err: errors.New("nobody is named who owns what is taken"),
 			Hint: `set owner = "team-a/prod" in the provider's block, or ` + envOwner + "; user@host would be somebody else on the next machine that applies",
@@ -121,10 +128,6 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 	service, err := open.Service(ctx, url, open.Options{Token: token, Log: logger(ctx)})
 	if err != nil {
 		fault(&resp.Diagnostics, err, path.Root("url"))
-		return
-	}
-	if owner, err = open.Owner(ctx, service, owner); err != nil {
-		fault(&resp.Diagnostics, err, path.Root("token"))
 		return
 	}
 	ready := &pool{Service: service, owner: owner}

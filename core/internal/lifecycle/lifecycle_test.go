@@ -26,7 +26,7 @@ func TestDiagram(t *testing.T) {
 	diagram := lifecycle.Diagram()
 	for _, line := range []string{
 		"    [*] --> Quarantined: enroll\n",
-		"    Cleaning --> Quarantined: done, suspect / give up\n",
+		"    Cleaning --> Quarantined: done, suspect / give up / restore\n",
 		"    Available --> Allocated: claim\n",
 		"    Deploying --> Cleaning: release / node's fault\n",
 		"    Maintenance --> [*]: retire\n",

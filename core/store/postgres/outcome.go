@@ -19,9 +19,10 @@ import (
 // commit whose answer was lost.
 func (t *tx) begin() error {
 	batch := &pgx.Batch{}
+	var key string
 	if t.mode == reading {
 		batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-		batch.Queue("SELECT transaction_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&t.now) })
+		batch.Queue("SELECT transaction_timestamp(), " + selectKey).QueryRow(func(row pgx.Row) error { return row.Scan(&t.now, &key) })
 	} else {
 		lock := "SELECT pg_advisory_xact_lock_shared($1::int4, $2::int4)"
 		if t.mode == alone {
@@ -29,12 +30,15 @@ func (t *tx) begin() error {
 		}
 		batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 		batch.Queue(lock, writers, int32(t.store.schema))
-		batch.Queue("SELECT transaction_timestamp(), pg_current_xact_id()::text::bigint, " + selectOrder).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&t.now, &t.id, &t.order)
+		batch.Queue("SELECT transaction_timestamp(), pg_current_xact_id()::text::bigint, " + selectOrder + ", " + selectKey).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&t.now, &t.id, &t.order, &key)
 		})
 	}
 	err := t.conn.SendBatch(t.ctx, batch).Close()
 	t.now = t.now.UTC()
+	if err == nil {
+		err = t.store.stillOurs(key)
+	}
 	if err == nil {
 		return nil
 	}

@@ -21,7 +21,7 @@ type Options struct {
 	// there.
 	Create bool
 	// KeyFingerprint is that of the key the secrets are sealed with. The first one
-	// given is recorded; another is refused from then on. Empty: secrets are not
+	// given is recorded; another is refused from then on, until PutSealing. Empty: secrets are not
 	// going to be sealed or opened, and nothing is checked.
 	KeyFingerprint string
 	// Patience is how long a transaction waits for a row that another one holds, for a
@@ -35,8 +35,8 @@ const defaultPatience = 30 * time.Second
 // Store is a core.Store.
 type Store struct {
 	address  address
+	key      string // fingerprint of the one it was opened with; "" where none was given
 	info     core.StoreInfo
-	key      string // its fingerprint
 	patience time.Duration
 	pool     *pgxpool.Pool
 	schema   uint32 // the OID of the schema that the tables are in
@@ -76,10 +76,6 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 
 // Info says what store this is.
 func (s *Store) Info() core.StoreInfo { return s.info }
-
-// KeyFingerprint is that of the key which the secrets were sealed with when the store was
-// opened; empty where none has been recorded.
-func (s *Store) KeyFingerprint() string { return s.key }
 
 // Close lets go of the server once the transactions under way have ended.
 func (s *Store) Close() error {

@@ -24,3 +24,9 @@ func TestStore(t *testing.T) {
 func open(ctx context.Context, address string) (core.Store, error) {
 	return postgres.Open(ctx, address, postgres.Options{Create: true})
 }
+
+func TestSealing(t *testing.T) {
+	storetest.Sealing(t, pgtest.Shared(t).Fresh(t), func(ctx context.Context, address, key string) (core.Store, error) {
+		return postgres.Open(ctx, address, postgres.Options{Create: true, KeyFingerprint: key})
+	})
+}

@@ -34,7 +34,7 @@ type header struct {
 	schema  int64 // 0: not made yet
 	behind  bool  // events would be numbered before those that there are
 	poolID  string
-	key     string // fingerprint; "" until the first key comes
+	sealing core.Sealing
 }
 
 // ready brings the store to this program's schema and checks that it may be used. A
@@ -57,12 +57,13 @@ func (s *Store) ready(ctx context.Context, o Options) error {
 	if err := s.acceptable(h, want, o); err != nil {
 		return err
 	}
-	if h.schema != want || h.poolID == "" || h.behind || (h.key == "" && o.KeyFingerprint != "") {
+	if h.schema != want || h.poolID == "" || h.behind || (h.sealing.Fingerprint == "" && o.KeyFingerprint != "") {
 		if h, err = s.prepare(ctx, conn.Conn(), want, o); err != nil {
 			return s.explain("prepare the store", err)
 		}
 	}
-	s.info.PoolID, s.info.Schema, s.key = h.poolID, h.schema, h.key
+	s.info.PoolID, s.info.Schema, s.info.Sealing = h.poolID, h.schema, h.sealing
+	s.key = o.KeyFingerprint
 	return nil
 }
 
@@ -89,7 +90,7 @@ func (s *Store) prepare(ctx context.Context, conn *pgx.Conn, want int64, o Optio
 	}
 	id := make([]byte, 8)
 	rand.Read(id) // never fails (crypto/rand)
-	for name, value := range map[string]string{"pool id": hex.EncodeToString(id), "key fingerprint": o.KeyFingerprint} {
+	for name, value := range map[string]string{"pool id": hex.EncodeToString(id), metaKey: o.KeyFingerprint} {
 		if value == "" {
 			continue
 		}
@@ -146,7 +147,8 @@ func readHeader(ctx context.Context, conn querier) (header, error) {
 		h.foreign = tables > 1
 		return h, nil
 	}
-	err = conn.QueryRow(ctx, "SELECT coalesce(max(value) FILTER (WHERE key = 'pool id'), ''), coalesce(max(value) FILTER (WHERE key = 'key fingerprint'), ''), "+selectBehind+" FROM meta").Scan(&h.poolID, &h.key, &h.behind)
+	err = conn.QueryRow(ctx, "SELECT coalesce(max(value) FILTER (WHERE key = 'pool id'), ''), coalesce(max(value) FILTER (WHERE key = '"+metaKey+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+metaDigest+"'), ''), "+selectBehind+" FROM meta").
+		Scan(&h.poolID, &h.sealing.Fingerprint, &h.sealing.Digest, &h.behind)
 	return h, err
 }
 
@@ -163,8 +165,8 @@ func (s *Store) acceptable(h header, want int64, o Options) error {
 		return refuse(core.Invalid, "update this program on every host that uses the store", "has schema version %d, and this program knows %d", h.schema, want)
 	case h.poolID == "" && !o.Create:
 		return refuse(core.NotFound, "enroll a node to make one, or name the right database in METALPOOL_URL", "holds no pool")
-	case o.KeyFingerprint != "" && h.key != "" && o.KeyFingerprint != h.key:
-		return refuse(core.Denied, "give the key that the store was made with in METALPOOL_KEY", "is sealed with key %s, and the key given is %s", h.key, o.KeyFingerprint)
+	case o.KeyFingerprint != "" && h.sealing.Fingerprint != "" && o.KeyFingerprint != h.sealing.Fingerprint:
+		return refuse(core.Denied, "give the key that the store is sealed with in METALPOOL_KEY", "is sealed with key %s, and the key given is %s", h.sealing.Fingerprint, o.KeyFingerprint)
 	}
 	return nil
 }

@@ -180,6 +180,9 @@ func (s *Store) member(ctx context.Context, g *group, fn func(tx core.Tx) error)
 		}
 		g.wrote = g.wrote || keep
 	}()
+	if err := s.stillOurs(g.session); err != nil {
+		return err
+	}
 	if err := fn(t); err != nil {
 		return err
 	}

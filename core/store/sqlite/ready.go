@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -32,7 +33,8 @@ type header struct {
 	schema  int64 // 0: not made yet
 	journal string
 	poolID  string
-	key     string // fingerprint; "" until the first key comes
+	sealing core.Sealing
+	taken   string // when it was made as a backup; "" for a store
 }
 
 // ready brings the store to this program's schema and checks that it may be used.
@@ -51,20 +53,26 @@ func (s *Store) ready(ctx context.Context, o Options) error {
 	if err != nil {
 		return s.explain("open the store", err)
 	}
-	if err := s.acceptable(h, want, o.KeyFingerprint); err != nil {
+	if err := s.acceptable(h, want, o); err != nil {
 		return err
 	}
-	if h.schema != want || h.journal != "wal" || h.poolID == "" || (h.key == "" && o.KeyFingerprint != "") {
-		if h, err = s.prepare(ctx, session, want, o.KeyFingerprint); err != nil {
+	if h.schema != want || h.journal != "wal" || h.poolID == "" || (h.sealing.Fingerprint == "" && o.KeyFingerprint != "") {
+		if h, err = s.prepare(ctx, session, want, o); err != nil {
 			return err
 		}
 	}
-	s.info.PoolID, s.info.Schema = h.poolID, h.schema
+	s.info.PoolID, s.info.Schema, s.info.Sealing = h.poolID, h.schema, h.sealing
+	s.key = o.KeyFingerprint
+	if h.taken != "" {
+		if s.taken, err = time.Parse(time.RFC3339Nano, h.taken); err != nil {
+			return broken("open the backup", err)
+		}
+	}
 	return nil
 }
 
 // prepare makes or migrates the store while no other writer is at it.
-func (s *Store) prepare(ctx context.Context, session *session, want int64, key string) (header, error) {
+func (s *Store) prepare(ctx context.Context, session *session, want int64, o Options) (header, error) {
 	const op = "prepare the store"
 	if err := s.turnstile.enter(ctx); err != nil {
 		return header{}, err
@@ -75,7 +83,7 @@ func (s *Store) prepare(ctx context.Context, session *session, want int64, key s
 	if err != nil {
 		return h, s.explain(op, err)
 	}
-	if err := s.acceptable(h, want, key); err != nil {
+	if err := s.acceptable(h, want, o); err != nil {
 		return h, err
 	}
 	if h.journal != "wal" {
@@ -90,7 +98,7 @@ func (s *Store) prepare(ctx context.Context, session *session, want int64, key s
 	}
 	id := make([]byte, 8)
 	rand.Read(id) // never fails (crypto/rand)
-	for name, value := range map[string]string{"pool id": hex.EncodeToString(id), "key fingerprint": key} {
+	for name, value := range map[string]string{"pool id": hex.EncodeToString(id), metaKey: o.KeyFingerprint} {
 		if value == "" {
 			continue
 		}
@@ -101,7 +109,7 @@ func (s *Store) prepare(ctx context.Context, session *session, want int64, key s
 	if h, err = readHeader(session); err != nil {
 		return h, s.explain(op, err)
 	}
-	return h, s.acceptable(h, want, key)
+	return h, s.acceptable(h, want, o)
 }
 
 func (s *Store) migrate(ctx context.Context) error {
@@ -140,15 +148,16 @@ func readHeader(s *session) (header, error) {
 		h.foreign = tables > 1
 		return h, nil
 	}
-	var id, key sql.NullString
-	err = s.row("SELECT max(value) FILTER (WHERE key = 'pool id'), max(value) FILTER (WHERE key = 'key fingerprint') FROM meta", nil, &id, &key)
-	h.poolID, h.key = id.String, key.String
+	var id, key, digest, taken sql.NullString
+	err = s.row("SELECT max(value) FILTER (WHERE key = 'pool id'), max(value) FILTER (WHERE key = '"+metaKey+"'), max(value) FILTER (WHERE key = '"+metaDigest+"'), max(value) FILTER (WHERE key = '"+metaTaken+"') FROM meta", nil, &id, &key, &digest, &taken)
+	h.poolID, h.taken, h.sealing = id.String, taken.String, core.Sealing{Fingerprint: key.String, Digest: digest.String}
 	return h, err
 }
 
 // acceptable refuses what must not be written to: somebody else's file, a newer
 // schema, secrets under another key.
-func (s *Store) acceptable(h header, want int64, key string) error {
+func (s *Store) acceptable(h header, want int64, o Options) error {
+	key := o.KeyFingerprint
 	refuse := func(kind core.Kind, hint, format string, args ...any) error {
 		return &core.Error{Op: "open the store", Kind: kind, Err: fmt.Errorf("%s "+format, append([]any{s.path}, args...)...), Hint: hint}
 	}
@@ -157,8 +166,12 @@ func (s *Store) acceptable(h header, want int64, key string) error {
 		return refuse(core.Invalid, "name another path in METALPOOL_URL", "is the SQLite file of another program")
 	case h.schema > want:
 		return refuse(core.Invalid, "update this program on every host that uses the store", "has schema version %d, and this program knows %d", h.schema, want)
-	case key != "" && h.key != "" && key != h.key:
-		return refuse(core.Denied, "give the key that the store was made with: its file is named by METALPOOL_KEY or lies beside the store", "is sealed with key %s, and the key given is %s", h.key, key)
+	case h.taken != "" && !o.Backup:
+		return refuse(core.Invalid, "'metalpool restore "+s.path+"' puts it to use", "is a backup, taken at %s, and no pool to work on", h.taken)
+	case h.taken == "" && o.Backup:
+		return refuse(core.Invalid, "name a file that 'metalpool backup' made; a copy of a store that somebody worked on meanwhile is none", "is no backup")
+	case key != "" && h.sealing.Fingerprint != "" && key != h.sealing.Fingerprint:
+		return refuse(core.Denied, "give the key that the store is sealed with: its file is named by METALPOOL_KEY or lies beside the store", "is sealed with key %s, and the key given is %s", h.sealing.Fingerprint, key)
 	}
 	return nil
 }

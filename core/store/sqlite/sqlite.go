@@ -27,9 +27,11 @@ type Options struct {
 	// Create makes the store, and the folder it is in, where there is none.
 	Create bool
 	// KeyFingerprint is that of the key the secrets are sealed with. The first one
-	// given is recorded; another is refused from then on. Empty: secrets are not
+	// given is recorded; another is refused from then on, until PutSealing. Empty: secrets are not
 	// going to be sealed or opened, and nothing is checked.
 	KeyFingerprint string
+	// Backup opens what Backup wrote, and nothing else.
+	Backup bool
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// Patience is how long a writer waits for its turn; default 30 s. A context ends
@@ -42,6 +44,8 @@ const defaultPatience = 30 * time.Second
 // Store is a core.Store.
 type Store struct {
 	path      string
+	key       string // fingerprint of the one it was opened with; "" where none was given
+	taken     time.Time
 	info      core.StoreInfo
 	now       func() time.Time
 	db        *sql.DB
@@ -113,6 +117,9 @@ func dsn(path string, patience time.Duration) string {
 
 // Info says what store this is.
 func (s *Store) Info() core.StoreInfo { return s.info }
+
+// Taken is when a backup was made; zero for a store.
+func (s *Store) Taken() time.Time { return s.taken }
 
 // Close lets go of the file. Transactions under way end by themselves.
 func (s *Store) Close() error {

@@ -27,3 +27,9 @@ func TestStore(t *testing.T) {
 func open(ctx context.Context, address string) (core.Store, error) {
 	return sqlite.Open(ctx, address, sqlite.Options{Create: true})
 }
+
+func TestSealing(t *testing.T) {
+	storetest.Sealing(t, filepath.Join(t.TempDir(), "pool.db"), func(ctx context.Context, address, key string) (core.Store, error) {
+		return sqlite.Open(ctx, address, sqlite.Options{Create: true, KeyFingerprint: key})
+	})
+}

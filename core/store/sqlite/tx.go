@@ -40,6 +40,9 @@ func (s *Store) View(ctx context.Context, fn func(tx core.Tx) error) error {
 		t.ended = true
 		_ = s.end(session, rollback) // nothing was written
 	}()
+	if err := s.stillOurs(session); err != nil {
+		return err
+	}
 	if err := fn(t); err != nil {
 		return err
 	}

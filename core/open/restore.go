@@ -1,0 +1,244 @@
+package open
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/seal"
+	"github.com/metalpool/metalpool/core/store/sqlite"
+)
+
+// RestoreOptions say how to put a backup to use.
+type RestoreOptions struct {
+	// Replace a pool that has unreleased machines, or is another one than that of the
+	// backup, or cannot be opened at all.
+	Replace bool
+	// KeepTokens leaves those good that were when the backup was made, also such as were
+	// revoked since.
+	KeepTokens bool
+	// KeyFile has the key that the backup is sealed with. Empty: that of the pool, the one
+	// before it, or the one beside the backup.
+	KeyFile string
+}
+
+// Restored tells what was restored, and what became of it.
+type Restored struct {
+	Backup
+	core.Restored
+	URL string `json:"url"`
+	// Aside is where the store is that was replaced; empty: there was none.
+	Aside string `json:"aside,omitempty"`
+}
+
+// Restore puts a backup in the place of a pool. See core.Engine.Distrust for what may
+// not be believed any more.
+func Restore(ctx context.Context, url, file string, o RestoreOptions) (r Restored, err error) {
+	path, err := embedded(opRestore, url)
+	if err != nil {
+		return r, err
+	}
+	if r.File, err = filepath.Abs(file); err != nil {
+		return r, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return r, &core.Error{Op: opRestore, Kind: core.Denied, Err: err}
+	}
+	folder, err := workFolder(path)
+	if err != nil {
+		return r, err
+	}
+	defer os.RemoveAll(folder)
+	made := filepath.Join(folder, "pool.db")
+	if r.Size, err = copyNew(r.File, made); errors.Is(err, fs.ErrNotExist) {
+		return r, &core.Error{Op: opRestore, Kind: core.NotFound, Err: fmt.Errorf("%s does not exist", r.File), Hint: "name the file that 'metalpool backup' wrote"}
+	} else if err != nil {
+		return r, &core.Error{Op: opRestore, Kind: core.Denied, Err: err}
+	}
+	sealed, err := sealingOf(ctx, made)
+	if err != nil {
+		return r, err
+	}
+	theirs, ours, err := restoreKeys(path, r.File, sealed.Fingerprint, o.KeyFile)
+	if err != nil {
+		return r, err
+	}
+	if err := theirs.Adopt(sealed); err != nil {
+		return r, err
+	}
+	if err := r.look(ctx, made, theirs); err != nil {
+		return r, err
+	}
+	there, err := r.mayReplace(ctx, path, o.Replace)
+	if err != nil {
+		return r, err
+	}
+	if r.Restored, err = prepared(ctx, made, theirs, ours, o.KeepTokens); err != nil {
+		return r, err
+	}
+	r.Key = ours.Fingerprint()
+	if err := ownKey(path, ours); err != nil {
+		return r, err
+	}
+	stamp := time.Now().UTC().Format("20060102T150405.000Z")
+	if there != nothing {
+		r.Aside = path + ".replaced-" + stamp
+	}
+	if there == unreadable {
+		if err := moveAside(path, r.Aside); err != nil {
+			return r, err
+		}
+	}
+	if err := sqlite.Replace(ctx, path, made, r.Aside); err != nil {
+		return r, err
+	}
+	store, _, err := openStore(ctx, path, false)
+	if err != nil {
+		return r, err
+	}
+	r.URL = store.Info().URL
+	return r, store.Close()
+}
+
+const opRestore = "restore"
+
+// sealingOf tells which key a backup is sealed with, before that key is known.
+func sealingOf(ctx context.Context, file string) (core.Sealing, error) {
+	store, err := sqlite.Open(ctx, file, sqlite.Options{Backup: true})
+	if err != nil {
+		return core.Sealing{}, err
+	}
+	return store.Info().Sealing, store.Close()
+}
+
+// restoreKeys finds the key that the backup is sealed with, and the one that the pool is
+// to be sealed with: its own where it has one, which is a later one if it was changed.
+func restoreKeys(path, file, want, named string) (theirs, ours *seal.Key, err error) {
+	setting, own := os.Getenv(EnvKey), seal.FileOf(path)
+	ours, err = seal.Load(setting, own)
+	if err != nil && !core.Is(err, core.NotFound) {
+		return nil, nil, err
+	}
+	if ours != nil && ours.Fingerprint() == want {
+		return ours, ours, nil
+	}
+	candidates := []string{seal.FileOf(file)}
+	if inFile, err := seal.InFile(setting, own); err == nil {
+		candidates = append(candidates, seal.OldFile(inFile), seal.NextFile(inFile))
+	}
+	if named != "" {
+		candidates = []string{named}
+	}
+	for _, candidate := range candidates {
+		theirs, err = seal.Load(candidate, "")
+		switch {
+		case err == nil && theirs.Fingerprint() == want && ours == nil:
+			return theirs, theirs, nil
+		case err == nil && theirs.Fingerprint() == want:
+			// Another object: what it digests by is going to differ from the backup's own.
+			return theirs, ours, nil
+		case err != nil && !core.Is(err, core.NotFound):
+			return nil, nil, err
+		}
+	}
+	have := "this pool has none"
+	if ours != nil {
+		have = "this pool's is " + ours.Fingerprint()
+	}
+	return nil, nil, &core.Error{Op: opRestore, Kind: core.Denied, Err: fmt.Errorf("the backup's secrets are sealed with key %s, and %s; nor is it in %v", want, have, candidates),
+		Hint: "name the file that has it with --key; it was " + seal.FileOf("pool.db") + " beside the pool when the backup was made"}
+}
+
+// Of the place that a backup is restored to.
+type place int
+
+const (
+	nothing    place = iota // is there
+	whole                   // a store that can be opened
+	unreadable              // a file that cannot be
+)
+
+// mayReplace looks what is at path, and refuses to replace what may be needed.
+func (r *Restored) mayReplace(ctx context.Context, path string, replace bool) (place, error) {
+	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nothing, nil
+	}
+	refuse := func(format string, args ...any) error {
+		return &core.Error{Op: opRestore, Kind: core.Exists, Err: fmt.Errorf("%s "+format, append([]any{path}, args...)...), Hint: "to replace it all the same: --replace; it is kept beside the new one"}
+	}
+	store, err := sqlite.Open(ctx, path, sqlite.Options{})
+	if err != nil {
+		if !replace {
+			return unreadable, refuse("cannot be opened (%w), so that nobody knows who has machines of it", err)
+		}
+		return unreadable, nil
+	}
+	e := core.New(core.Config{Store: store})
+	defer e.Close()
+	live, err := e.Machines(ctx, core.AllocationFilter{Live: true})
+	if err != nil && !replace {
+		return whole, refuse("cannot be read (%w), so that nobody knows who has machines of it", err)
+	}
+	nodes, _ := e.Nodes(ctx, core.NodeFilter{})
+	switch other := store.Info().PoolID; {
+	case replace:
+	case len(live) > 0:
+		return whole, refuse("has %d unreleased machines, such as %s/%s; those that the backup knows otherwise would be lost", len(live), live[0].Owner, live[0].Name)
+	case other != r.PoolID && len(nodes) > 0:
+		return whole, refuse("is another pool (%s, with %d nodes) than that of the backup (%s)", other, len(nodes), r.PoolID)
+	}
+	return whole, nil
+}
+
+// prepared makes of the copy of a backup what is to take the place of the store.
+func prepared(ctx context.Context, file string, theirs, ours *seal.Key, keepTokens bool) (r core.Restored, err error) {
+	store, err := sqlite.Open(ctx, file, sqlite.Options{Backup: true, KeyFingerprint: theirs.Fingerprint()})
+	if err != nil {
+		return r, err
+	}
+	e := core.New(core.Config{Store: store, Sealer: theirs})
+	defer e.Close()
+	if r, err = e.Distrust(ctx, store.Taken(), keepTokens); err != nil {
+		return r, err
+	}
+	if err := store.PutToUse(); err != nil {
+		return r, err
+	}
+	if ours != theirs {
+		sealing, err := ours.Digesting(theirs)
+		if err != nil {
+			return r, err
+		}
+		if _, err := e.Rekey(ctx, ours, sealing); err != nil {
+			return r, err
+		}
+	}
+	return r, e.Close()
+}
+
+// ownKey writes the pool's key where it has none yet.
+func ownKey(path string, key *seal.Key) error {
+	there, err := seal.Load(os.Getenv(EnvKey), seal.FileOf(path))
+	if err == nil && there.Fingerprint() == key.Fingerprint() {
+		return nil
+	}
+	return seal.Write(seal.FileOf(path), key)
+}
+
+// moveAside gives other names to the files of a store that cannot be opened. SQLite's
+// others go before their database: without it they mean nothing, and in its place they
+// would be taken for the next one's.
+func moveAside(path, aside string) error {
+	for _, suffix := range slices.Backward([]string{"", "-shm", "-wal"}) {
+		if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &core.Error{Op: opRestore, Kind: core.Denied, Err: err}
+		}
+	}
+	return nil
+}
