@@ -141,11 +141,11 @@ func (e *Engine) reconcileNode(ctx context.Context, id NodeID, o ReconcileOption
 		if !n.State.Working() {
 			return &Error{Op: "reconcile", Node: id, Kind: Busy, Err: fmt.Errorf("it is %s by now", n.State)}
 		}
+		old, err := tx.Lease(id)
+		if err != nil {
+			return err
+		}
 		if n.State == Deploying && !o.AbandonDeploys {
-			old, err := tx.Lease(id)
-			if err != nil {
-				return err
-			}
 			if until := old.Expires.Add(e.timing.Grace); tx.Now().Before(until) {
 				return &Error{Op: "reconcile", Node: id, Kind: Busy, Err: fmt.Errorf("its deploy may be gone on with by its caller until %s", until.UTC().Format("15:04:05 MST")), Hint: "or release it: metalpool machine release " + string(n.Allocation)}
 			}
@@ -156,8 +156,17 @@ func (e *Engine) reconcileNode(ctx context.Context, id NodeID, o ReconcileOption
 		if l, err = e.takeLease(tx, id, false); err != nil {
 			return err
 		}
-		at, err = tx.Attempt(n.Attempt)
-		return err
+		if at, err = tx.Attempt(n.Attempt); err != nil {
+			return err
+		}
+		switch {
+		case n.State == Deploying:
+			return tx.AddEvent(e.takes(at, l, old, stepOff, ", to end it: "+errDeserted.Error()))
+		case old.Holder != "": // one that gave it back has handed it on
+			s, _ := (&work{attempt: at}).firstUnmet(cleanSteps)
+			return tx.AddEvent(e.takes(at, l, old, s.name, ""))
+		}
+		return nil
 	})
 	out := Outcome{Node: id, From: n.State, To: n.State}
 	if err != nil {
@@ -182,5 +191,7 @@ func (c *creation) abandon(ctx context.Context, w *work) error {
 	if err := w.drive(ctx, abandonSteps); err != nil {
 		return err
 	}
-	return c.giveUp(ctx, w, errors.New("its worker died and its caller did not come back"))
+	return c.giveUp(ctx, w, errDeserted)
 }
+
+var errDeserted = errors.New("its worker died and its caller did not come back")

@@ -157,6 +157,7 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 	)
 	for {
 		err = e.store.Update(ctx, func(tx Tx) (err error) {
+			var before Lease
 			var held *Allocation
 			if n, held, err = heldBy(tx, a.ID); err != nil {
 				return err
@@ -170,12 +171,19 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 			if p, err = findPool(tx, n.Pool); err != nil {
 				return err
 			}
+			if before, err = tx.Lease(n.ID); err != nil {
+				return err
+			}
 			if l, err = e.takeLease(tx, n.ID, false); err != nil {
 				return err
 			}
 			if held.State == Deploying {
-				if at, err = tx.Attempt(n.Attempt); err != nil || !c.stays || c.asOrdered(*held) {
+				if at, err = tx.Attempt(n.Attempt); err != nil {
 					return err
+				}
+				if !c.stays || c.asOrdered(*held) {
+					s, _ := (&work{attempt: at}).firstUnmet(deploySteps)
+					return tx.AddEvent(e.takes(at, l, before, s.name, ""))
 				}
 				if err := e.drop(tx, at, &n, held); err != nil {
 					return err

@@ -45,6 +45,9 @@ func (w *work) drive(ctx context.Context, steps []step) error {
 			continue
 		}
 		if cause := context.Cause(ctx); cause != nil {
+			if interrupted(ctx) && !Is(cause, LeaseLost) {
+				w.leaves(ctx, s.name, cause)
+			}
 			return cause
 		}
 		if errors.Is(err, errStartedOver) {
@@ -60,6 +63,13 @@ func (w *work) drive(ctx context.Context, steps []step) error {
 		}
 		return err
 	}
+}
+
+// leaves tells that nobody works on from here, which only the caller would know.
+func (w *work) leaves(ctx context.Context, step string, why error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.e.timing.Call)
+	defer cancel()
+	w.note(ctx, WorkLeft, step, fmt.Sprintf("by %s: %v", w.e.process, why))
 }
 
 // failed tells of a step that failed, with the agent's own words where it is there to

@@ -30,6 +30,8 @@ const (
 	StepMoves    EventType = "progress" // it is under way; rare enough to be kept
 	StepWaits    EventType = "waits"    // it is not done yet, and why; rarer still
 	StepFailed   EventType = "step failed"
+	WorkLeft     EventType = "left"       // who worked on it stopped, and another may go on
+	WorkTaken    EventType = "taken over" // another goes on, or ends it
 	AgentRefused EventType = "agent refused"
 	Erased       EventType = "erased"
 	Note         EventType = "note"

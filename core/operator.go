@@ -45,6 +45,8 @@ type Operator interface {
 	RemoveImage(ctx context.Context, name string) error
 
 	Events(ctx context.Context, f EventFilter) ([]Event, error)
+	// Stages tells of every node at work how far that is.
+	Stages(ctx context.Context) ([]Stage, error)
 	// Reconcile finishes the work of dead workers; one outcome per node.
 	Reconcile(ctx context.Context, o ReconcileOptions, report Reporter) ([]Outcome, error)
 	// CreateToken makes a token for a server of the pool; secret is told only here.

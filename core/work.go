@@ -49,20 +49,30 @@ func (e *Engine) takeLease(tx Tx, id NodeID, force bool) (Lease, error) {
 	return l, tx.SwapLease(l, before)
 }
 
+// takes is the event that this process goes on with work that another left, at a step.
+func (e *Engine) takes(at Attempt, l, before Lease, step, why string) Event {
+	text := "by " + e.process
+	if before.Holder != "" {
+		text += ", from " + processOf(before.Holder) + ", which is not heard of any more"
+	}
+	return Event{Node: at.Node, Allocation: at.Allocation, Attempt: at.ID, Generation: l.Generation, Type: WorkTaken, Step: step, Message: text + why, By: e.process}
+}
+
 // heldError is a node that another worker has the lease of.
 type heldError struct {
 	holder string
 	left   time.Duration // until the lease may be taken, should that worker be dead
 }
 
-func (h *heldError) Error() string { return h.process() + " works on it" }
+func (h *heldError) Error() string { return processOf(h.holder) + " works on it" }
 
-// process is the worker's process: its number within that tells people nothing.
-func (h *heldError) process() string {
-	if cut := strings.LastIndex(h.holder, "/w-"); cut > 0 {
-		return h.holder[:cut]
+// processOf is the process of a lease's holder: the worker's number within that tells
+// people nothing.
+func processOf(holder string) string {
+	if cut := strings.LastIndex(holder, "/w-"); cut > 0 {
+		return holder[:cut]
 	}
-	return h.holder
+	return holder
 }
 
 // sayBusy tells who is waited for. That another works on a node is how several
@@ -71,7 +81,7 @@ func sayBusy(report Reporter, id NodeID, busy error) {
 	text := busy.Error()
 	var held *heldError
 	if errors.As(busy, &held) {
-		text = fmt.Sprintf("until %s is done with it, or at most %s should it be dead", held.process(), held.left)
+		text = fmt.Sprintf("until %s is done with it, or at most %s should it be dead", processOf(held.holder), held.left)
 	}
 	say(report, Progress{Node: id, Step: "wait", Message: text})
 }

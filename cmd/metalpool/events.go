@@ -150,6 +150,10 @@ func eventText(ev core.Event) string {
 		return ev.Step + " waits"
 	case core.StepFailed:
 		return ev.Step + " failed"
+	case core.WorkLeft:
+		return ev.Step + " left"
+	case core.WorkTaken:
+		return ev.Step + " taken over"
 	case core.Erased:
 		return "erased"
 	case core.AgentRefused:

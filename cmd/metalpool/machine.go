@@ -133,11 +133,7 @@ func machineListCommand(a *app) *cobra.Command {
 				a.note("no machines%s", either(owner+pool == "" && len(states.asked) == 0, "; take one with 'metalpool machine create'", " that fit"))
 				return nil
 			}
-			nodes, err := e.Nodes(ctx, core.NodeFilter{States: []core.State{core.Deploying}})
-			if err != nil {
-				return err
-			}
-			steps, err := stepsUnderWay(ctx, e, nodes)
+			steps, err := stepsUnderWay(ctx, e)
 			if err != nil {
 				return err
 			}
@@ -217,9 +213,11 @@ func (a *app) showMachine(ctx context.Context, e core.Operator, m core.Machine, 
 	}
 	spent, step := phases(events), ""
 	if m.State == core.Deploying {
-		w := &watch{steps: map[core.NodeID]string{}}
-		w.take(events)
-		step = w.steps[m.Node]
+		steps, err := stepsUnderWay(ctx, e)
+		if err != nil {
+			return err
+		}
+		step = steps[m.Node]
 	}
 	if o.json() {
 		return a.printJSON(machineView{m, step, list(spent)})

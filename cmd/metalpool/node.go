@@ -40,7 +40,7 @@ func nodeListCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			steps, err := stepsUnderWay(ctx, e, nodes)
+			steps, err := stepsUnderWay(ctx, e)
 			if err != nil {
 				return err
 			}
@@ -138,7 +138,7 @@ func nodeShowCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
-			steps, err := stepsUnderWay(ctx, e, []core.Node{n})
+			steps, err := stepsUnderWay(ctx, e)
 			if err != nil {
 				return err
 			}

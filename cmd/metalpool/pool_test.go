@@ -149,7 +149,7 @@ func fill(ctx context.Context, path string) error {
 		err := errors.Join(tx.PutImage(image),
 			tx.PutPool(core.Pool{Name: "default", DefaultImage: "debian", Quota: 8, Timeouts: core.Timeouts{CheckIn: 40 * time.Minute}}),
 			tx.PutPool(core.Pool{Name: "spare", EraseMinimum: core.Purge}),
-			tx.PutAttempt(core.Attempt{ID: "c-1", Node: "r1-n3", Job: core.JobClean, StartedAt: clock}),
+			tx.PutAttempt(core.Attempt{ID: "c-1", Node: "r1-n3", Job: core.JobClean, StartedAt: clock, Met: map[string]time.Time{"power off": clock}}),
 			// Somebody works on it, or a command under test would have a worker call its BMC.
 			tx.SwapLease(core.Lease{Node: "r1-n3", Holder: "bob@desk/7/w", Generation: 1, Expires: time.Now().Add(24 * time.Hour)}, 0))
 		for _, n := range nodes {

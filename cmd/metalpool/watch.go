@@ -22,8 +22,8 @@ func watchCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Watch the rack: a live table of its nodes",
-		Long: `Watch shows every node with its state, its machine, and the last step of the work
-under way. On a terminal the table is drawn anew in place until Ctrl-C; elsewhere
+		Long: `Watch shows every node with its state, its machine, and the step of its work that
+is under way. On a terminal the table is drawn anew in place until Ctrl-C; elsewhere
 there is a line for each node, and then one for each change.`,
 		Example: `  metalpool watch
   metalpool watch --state Cleaning,Deploying
@@ -34,7 +34,7 @@ there is a line for each node, and then one for each change.`,
 				return usagef("--interval %s would keep the pool busy with looking; give %s or more", every, minInterval)
 			}
 			return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
-				w := &watch{engine: e, filter: filter, steps: map[core.NodeID]string{}}
+				w := &watch{engine: e, filter: filter}
 				if once {
 					rows, err := w.look(ctx)
 					if err != nil {
@@ -68,12 +68,10 @@ type watchRow struct {
 	Reason  string      `json:"reason,omitempty"`
 }
 
-// watch reads the rack again and again, and each event once.
+// watch reads the rack again and again.
 type watch struct {
 	engine core.Operator
 	filter nodeFilter
-	steps  map[core.NodeID]string // the last step of the work under way
-	seen   int64                  // the last event read; 0: none yet
 }
 
 // minInterval is as often as a person can read.
@@ -106,71 +104,25 @@ func (w *watch) look(ctx context.Context) ([]watchRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.follow(ctx, nodes); err != nil {
+	steps, err := stepsUnderWay(ctx, w.engine)
+	if err != nil {
 		return nil, err
 	}
 	rows := make([]watchRow, len(nodes))
 	for i, n := range nodes {
-		rows[i] = watchRow{Node: n.ID, State: n.State, Machine: holders[n.ID].label(), Since: n.Since, Reason: whyNode(n)}
-		if n.State.Working() {
-			rows[i].Step = w.steps[n.ID]
-		}
+		rows[i] = watchRow{Node: n.ID, State: n.State, Machine: holders[n.ID].label(), Step: steps[n.ID], Since: n.Since, Reason: whyNode(n)}
 	}
 	return rows, nil
 }
 
-// follow reads the events since the last look. The first look reads only those of
-// nodes at work: a pool's whole history may be long.
-func (w *watch) follow(ctx context.Context, nodes []core.Node) error {
-	if w.seen == 0 {
-		if err := w.begin(ctx, nodes); err != nil {
-			return err
-		}
-		last, err := w.engine.Events(ctx, core.EventFilter{Limit: 1})
-		if err == nil && len(last) == 1 && w.seen == 0 {
-			w.seen = last[0].Seq
-		}
-		return err
+// stepsUnderWay tells of the nodes at work how far that is, or what it waits for.
+func stepsUnderWay(ctx context.Context, e core.Operator) (map[core.NodeID]string, error) {
+	stages, err := e.Stages(ctx)
+	steps := make(map[core.NodeID]string, len(stages))
+	for _, s := range stages {
+		steps[s.Node] = s.String()
 	}
-	events, err := w.engine.Events(ctx, core.EventFilter{After: w.seen})
-	w.take(events)
-	return err
-}
-
-// begin reads how far the nodes at work have come.
-func (w *watch) begin(ctx context.Context, nodes []core.Node) error {
-	for _, n := range nodes {
-		if !n.State.Working() {
-			continue
-		}
-		events, err := w.engine.Events(ctx, core.EventFilter{Node: n.ID, Limit: 20})
-		if err != nil {
-			return err
-		}
-		w.take(events)
-	}
-	return nil
-}
-
-// stepsUnderWay tells of the nodes at work how far they are, or what they wait for.
-func stepsUnderWay(ctx context.Context, e core.Operator, nodes []core.Node) (map[core.NodeID]string, error) {
-	w := &watch{engine: e, steps: map[core.NodeID]string{}}
-	err := w.begin(ctx, nodes)
-	return w.steps, err
-}
-
-func (w *watch) take(events []core.Event) {
-	for _, ev := range events {
-		w.seen = max(w.seen, ev.Seq)
-		switch ev.Type {
-		case core.StateChanged:
-			delete(w.steps, ev.Node)
-		case core.StepMet, core.StepMoves, core.StepWaits:
-			w.steps[ev.Node] = words(eventText(ev)+either(ev.Type == core.StepMet && ev.Message != "", ",", ""), ev.Message)
-		case core.StepFailed:
-			w.steps[ev.Node] = eventText(ev) // why may be long, and is among the events
-		}
-	}
+	return steps, err
 }
 
 func (a *app) watchOnce(rows []watchRow, o outputFlag) error {

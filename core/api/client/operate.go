@@ -149,6 +149,11 @@ func (c *Client) Events(ctx context.Context, f core.EventFilter) ([]core.Event, 
 	return read[[]core.Event](ctx, c, call{path: "/events", query: query})
 }
 
+// Stages implements core.Operator.
+func (c *Client) Stages(ctx context.Context) ([]core.Stage, error) {
+	return read[[]core.Stage](ctx, c, call{path: "/stages"})
+}
+
 // Reconcile implements core.Operator.
 func (c *Client) Reconcile(ctx context.Context, o core.ReconcileOptions, report core.Reporter) ([]core.Outcome, error) {
 	r, err := send[api.Reconciled](ctx, c, deed{call{method: http.MethodPost, path: "/reconcile", body: api.ReconcileAsked(o)}, "reconcile", ""}, report)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/api"
@@ -126,6 +127,15 @@ func (s *Server) stories() {
 				return list(all), err
 			}
 			return s.visibleEvents(ctx, p, all)
+		})
+	read(s, operation{id: "stages", method: http.MethodGet, path: "/stages", summary: "tell how far work is", role: core.RoleViewer},
+		func(ctx context.Context, p principal, _ *struct{}) ([]core.Stage, error) {
+			all, err := s.pool.Stages(ctx)
+			if err != nil {
+				return nil, err
+			}
+			own, err := s.own(ctx, p)
+			return list(slices.DeleteFunc(all, func(st core.Stage) bool { return !p.allows(st.Pool) || p.Role == core.RoleUser && !own[st.Allocation] })), err
 		})
 	type reconciled struct {
 		Asked

@@ -100,6 +100,11 @@ func TestOperatorsSession(t *testing.T) {
 	if _, err = c.Resume(ctx, "n1", ""); err != nil {
 		t.Error(err)
 	}
+	stages, err := c.Stages(ctx)
+	own, ownErr := s.engine.Stages(ctx)
+	if err != nil || ownErr != nil || len(stages) != 1 || stages[0].Step != "power off" || !reflect.DeepEqual(stages, own) {
+		t.Errorf("at work: %+v, %v; the engine has %+v, %v", stages, err, own, ownErr)
+	}
 	if n, err = c.AwaitRest(ctx, "n1", nil); err != nil || n.State != core.Available {
 		t.Errorf("at rest: %+v, %v", n, err)
 	}
