@@ -72,6 +72,11 @@ func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (
 			return err
 		}
 		note := changeNote(before, a)
+		if note != "" || c.Keys != nil {
+			if err := checkLabelled(before, c.Labelled); err != nil {
+				return err
+			}
+		}
 		if note == "" {
 			return nil
 		}
@@ -129,6 +134,16 @@ func askAnew(tx Tx, a *Allocation, r *Request) error {
 		return bad("create another machine for it", "its node %s", why)
 	}
 	a.Request = next
+	return nil
+}
+
+// checkLabelled refuses a change of what is not as its caller has seen it.
+func checkLabelled(a Allocation, want map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		if a.Labels[key] != want[key] {
+			return &Error{Op: "change", Allocation: a.Name, Node: a.Node, Kind: Busy, Err: fmt.Errorf("its label %s is %q by now, and was %q", key, a.Labels[key], want[key]), Hint: "look at it again: somebody else has changed it"}
+		}
+	}
 	return nil
 }
 

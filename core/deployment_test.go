@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -361,6 +362,29 @@ func TestChange(t *testing.T) {
 		}
 		if _, err := e.MachineNamed(t.Context(), "ann", "web-1"); !core.Is(err, core.NotFound) {
 			t.Errorf("its old name: %v", err)
+		}
+		// Who has seen it before somebody else changed it changes nothing; it may have been
+		// done already.
+		rack2, none := "r-2", map[string]string{"tier": tier}
+		both := map[string]string{"tier": tier, "zone": rack2}
+		for _, c := range []struct {
+			what   string
+			change core.MachineChange
+			kind   core.Kind
+			labels map[string]string
+		}{
+			{"seen as it was", core.MachineChange{Labels: map[string]*string{"tier": &rack2}, Labelled: map[string]string{"tier": "web"}}, core.Busy, none},
+			{"seen without", core.MachineChange{Labels: map[string]*string{"tier": &rack2}, Labelled: map[string]string{"tier": ""}}, core.Busy, none},
+			{"keys of what it was", core.MachineChange{Keys: []string{"ssh-ed25519 BBBB ann"}, Labelled: map[string]string{"tier": "web"}}, core.Busy, none},
+			{"done already", core.MachineChange{Labels: map[string]*string{"tier": &tier}, Labelled: map[string]string{"tier": "web"}}, "", none},
+			{"seen as it is", core.MachineChange{Labels: map[string]*string{"zone": &rack2}, Labelled: map[string]string{"tier": tier, "zone": ""}}, "", both},
+			{"taken back", core.MachineChange{Labels: map[string]*string{"zone": nil}, Labelled: both}, "", none},
+		} {
+			_, err := e.Change(t.Context(), "a-1", c.change)
+			m, lookErr := e.Machine(t.Context(), "a-1")
+			if (err == nil) != (c.kind == "") || err != nil && !core.Is(err, c.kind) || lookErr != nil || !maps.Equal(m.Labels, c.labels) {
+				t.Errorf("%s: %v; it has %v, %v", c.what, err, m.Labels, lookErr)
+			}
 		}
 		asked := core.Request{CPUs: 1, Labels: []core.Selector{{Label: "rack", Op: core.OpNotEqual, Values: []string{"nowhere"}}}}
 		if m, err := e.Change(t.Context(), "a-1", core.MachineChange{Request: &asked}); err != nil || m.Request.CPUs != 1 || len(m.Request.Labels) != 1 || m.Request.Pool != core.DefaultPool {

@@ -97,6 +97,9 @@ func New(c Config) *Engine {
 	}
 }
 
+// Info says which store it is.
+func (e *Engine) Info() StoreInfo { return e.store.Info() }
+
 // Close closes the store.
 func (e *Engine) Close() error { return e.store.Close() }
 

@@ -88,6 +88,10 @@ type Order struct {
 type MachineChange struct {
 	Name   *string
 	Labels map[string]*string // nil deletes the label
+	// Labelled are labels that the machine has to have now, "" for one that it has not:
+	// else somebody else has changed it meanwhile, which is Busy, and nothing is changed.
+	// A change that is made already is no such case.
+	Labelled map[string]string
 	// Keys replace the keys that may log in, on the machine itself. It has to run, and
 	// its pool has to keep a management key. Keys that others put there stay.
 	Keys []string

@@ -15,7 +15,10 @@ import (
 // plugin is the driver as users have it.
 var plugin = labtest.Program{Name: "docker-machine-driver-metalpool"}
 
-func TestMain(m *testing.M) { labtest.Main(m, &plugin) }
+// metalpool is the operator's command, whose serve others go through.
+var metalpool = labtest.Program{Name: "metalpool", Package: "../cmd/metalpool"}
+
+func TestMain(m *testing.M) { labtest.Main(m, &plugin, &metalpool) }
 
 // rig is a rack, and docker-machine beside it.
 type rig struct {

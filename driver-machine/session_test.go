@@ -5,6 +5,7 @@ package main_test
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +18,16 @@ import (
 
 // TestSessions runs sessions of the real docker-machine, each on a rack of its own.
 func TestSessions(t *testing.T) {
+	runSessions(t, func(*testing.T, *rig) []string { return []string{"METALPOOL_TOKEN=t0k3n-s3cr3t"} })
+}
+
+// TestSessionsThroughAServer runs the same sessions: docker-machine does not notice.
+func TestSessionsThroughAServer(t *testing.T) {
+	runSessions(t, func(t *testing.T, r *rig) []string { return r.Serve(t, &metalpool).Settings() })
+}
+
+// runSessions runs all sessions with more in their environment.
+func runSessions(t *testing.T, settings func(*testing.T, *rig) []string) {
 	files, err := filepath.Glob("testdata/sessions/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no sessions: %v", err)
@@ -26,10 +37,11 @@ func TestSessions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := session{t, newRig(t, t.TempDir(), 3)}
+			more := settings(t, s.rig)
 			testscript.Run(t, testscript.Params{
 				Files: []string{file},
 				Setup: func(env *testscript.Env) error {
-					env.Vars = append(env.Vars, s.Environment...)
+					env.Vars = slices.Concat(env.Vars, s.Environment, more, []string{"POOL=" + s.URL, "POOL_LOGS=" + filepath.Join(s.Dir, "*.log")})
 					return nil
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -275,7 +275,7 @@ func expiredAllocation(t *testing.T, w *work, name string, node core.NodeID) {
 func twoDeployments(t *testing.T, w *work, name string, node core.NodeID) {
 	second := strings.Replace(deploymentBlock(`hostname = "other"`), `"web"`, `"second"`, 1)
 	w.write(t, apart(name, node, fmt.Sprintf("hostname = %q", name))+second)
-	says(t, w.refuse(t), "Deploy "+name+": exists")
+	says(t, w.refuse(t), "Create deployment "+name+": exists")
 	m, _ := w.r.machine(t, name)
 	if _, saved := w.savedAs(t, "metalpool_deployment"); m.State != core.Deployed || saved["hostname"] != m.Hostname {
 		t.Errorf("the pool has %+v, and the state %v", m, saved)

@@ -224,7 +224,7 @@ func TestProviderRefusals(t *testing.T) {
 	for block, says := range map[string]string{
 		`provider "metalpool" {}`:              `owner = "team-a/prod"`,
 		`provider "metalpool" { owner = "a" }`: `Open pool.*enroll a node to make the pool`,
-		"provider \"metalpool\" {\n owner = \"a\"\n url = \"https://a:s3cret@b/\"\n }": `is not a pool's address here`,
+		"provider \"metalpool\" {\n owner = \"a\"\n url = \"https://a:s3cret@b/\"\n }": `is not the address of a metalpool serve.*METALPOOL_TOKEN`,
 	} {
 		resource.UnitTest(t, resource.TestCase{ProtoV6ProviderFactories: inProcess(), Steps: []resource.TestStep{refused(block+"\ndata \"metalpool_pools\" \"p\" {}", says)}})
 	}

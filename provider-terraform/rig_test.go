@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	labtest.Main(m, &built, &driver)
+	labtest.Main(m, &built, &driver, &metalpool)
 }
 
 const owner = labtest.Owner

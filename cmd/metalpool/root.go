@@ -45,7 +45,7 @@ one in ~/.local/share/metalpool.`,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
-	root.PersistentFlags().StringVar(&a.url, "metalpool-url", "", "`url` of the pool: a path, or https://host:port of a server (METALPOOL_URL)")
+	root.PersistentFlags().StringVar(&a.url, "metalpool-url", "", "`url` of the pool: a path, https://host:port of a server, or postgres://user@host/database for its operator (METALPOOL_URL)")
 	root.AddGroup(
 		&cobra.Group{ID: groupPool, Title: "The pool:"},
 		&cobra.Group{ID: groupMachines, Title: "Machines:"},

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,13 +65,9 @@ type servingView struct {
 }
 
 func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
-	place, err := open.Locate(a.url)
-	if err != nil {
-		return err
-	}
 	log := slog.New(slog.NewJSONHandler(a.err, nil))
 	wake := make(chan struct{}, 1)
-	e, err := open.Engine(ctx, place, open.Options{Log: log, Detach: func() (bool, error) {
+	e, err := open.Engine(ctx, a.url, open.Options{Log: log, Detach: func() (bool, error) {
 		select {
 		case wake <- struct{}{}:
 		default:
@@ -83,7 +78,12 @@ func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	certificate, fingerprint, err := flags.certificate(place)
+	if flags.dir == "" {
+		if flags.dir, err = open.Folder(a.url, e.Info()); err != nil {
+			return err
+		}
+	}
+	certificate, fingerprint, err := flags.certificate()
 	if err != nil {
 		return err
 	}
@@ -132,17 +132,13 @@ func (a *app) sayServing(o outputFlag, view servingView) error {
 }
 
 // certificate is the one of the flags, or one that is made here.
-func (f serveFlags) certificate(place string) (config *tls.Config, fingerprint string, err error) {
+func (f serveFlags) certificate() (config *tls.Config, fingerprint string, err error) {
 	if f.cert != "" {
 		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 		if err != nil {
 			return nil, "", &core.Error{Op: "serve", Kind: core.Invalid, Err: err, Hint: "give the certificate, with what signed it, and its key, as PEM"}
 		}
 		return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}, "", nil
-	}
-	dir := f.dir
-	if dir == "" {
-		dir = filepath.Dir(place)
 	}
 	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, f.hosts...)
 	if name, err := os.Hostname(); err == nil {
@@ -151,7 +147,7 @@ func (f serveFlags) certificate(place string) (config *tls.Config, fingerprint s
 	if host, _, err := net.SplitHostPort(f.listen); err == nil {
 		hosts = append(hosts, host)
 	}
-	return apiserver.OwnCertificate(dir, hosts)
+	return apiserver.OwnCertificate(f.dir, hosts)
 }
 
 // reachable is an address by which this host itself reaches a listener.

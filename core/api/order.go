@@ -58,6 +58,7 @@ type MachineChange struct {
 	Name         *string           `json:"name,omitempty"`
 	Labels       map[string]string `json:"labels,omitempty" doc:"To be set."`
 	RemoveLabels []string          `json:"remove_labels,omitempty"`
+	Labelled     map[string]string `json:"labelled,omitempty" doc:"What it has to have now, or nothing is changed; empty for a label that it has not."`
 	Keys         []string          `json:"keys,omitzero" doc:"Replace those that may log in."`
 	Request      *core.Request     `json:"request,omitempty"`
 }
@@ -65,12 +66,12 @@ type MachineChange struct {
 // NewMachineChange is the change as it is sent.
 func NewMachineChange(c core.MachineChange) MachineChange {
 	set, remove := apart(c.Labels)
-	return MachineChange{Name: c.Name, Labels: set, RemoveLabels: remove, Keys: c.Keys, Request: c.Request}
+	return MachineChange{Name: c.Name, Labels: set, RemoveLabels: remove, Labelled: c.Labelled, Keys: c.Keys, Request: c.Request}
 }
 
 // Core is the change as the engine takes it.
 func (c MachineChange) Core() core.MachineChange {
-	return core.MachineChange{Name: c.Name, Labels: together(c.Labels, c.RemoveLabels), Keys: c.Keys, Request: c.Request}
+	return core.MachineChange{Name: c.Name, Labels: together(c.Labels, c.RemoveLabels), Labelled: c.Labelled, Keys: c.Keys, Request: c.Request}
 }
 
 // PowerAsked is what to do to a machine's power.

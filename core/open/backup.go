@@ -42,7 +42,7 @@ func WriteBackup(ctx context.Context, url, file string, withKey bool) (b Backup,
 	if err != nil {
 		return b, err
 	}
-	store, key, err := openStore(ctx, path, false)
+	store, key, err := openFile(ctx, path, false)
 	if err != nil {
 		return b, err
 	}

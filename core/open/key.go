@@ -9,8 +9,8 @@ import (
 	"github.com/metalpool/metalpool/core/store/sqlite"
 )
 
-// openStore opens the store at path with its key.
-func openStore(ctx context.Context, path string, create bool) (*sqlite.Store, *seal.Key, error) {
+// openFile opens the store at path with its key.
+func openFile(ctx context.Context, path string, create bool) (*sqlite.Store, *seal.Key, error) {
 	key, err := loadKey(path, create)
 	if err != nil {
 		return nil, nil, err

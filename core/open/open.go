@@ -40,53 +40,54 @@ type Options struct {
 // Service opens a pool for an adapter. An empty url means METALPOOL_URL, else the
 // embedded default.
 func Service(ctx context.Context, url string, o Options) (core.Service, error) {
-	return Operator(ctx, url, o)
+	place, err := Locate(url)
+	if err != nil {
+		return nil, err
+	}
+	return Operator(ctx, place, o)
 }
 
 // Operator opens a pool for its operator, embedded or behind a server: what is allowed
 // there its token says.
 func Operator(ctx context.Context, url string, o Options) (core.Operator, error) {
-	place, err := Locate(url)
+	address, err := find(url)
 	if err != nil {
 		return nil, err
 	}
-	if Served(place) {
-		return served(place, o)
+	if Served(address) {
+		return served(address, o)
 	}
-	return Engine(ctx, place, o)
+	return Engine(ctx, address, o)
 }
 
 // Engine opens a pool in this process.
 func Engine(ctx context.Context, url string, o Options) (*core.Engine, error) {
-	path, err := Locate(url)
+	address, err := find(url)
 	if err != nil {
 		return nil, err
 	}
-	if Served(path) {
-		return nil, &core.Error{Op: "open pool", Kind: core.Invalid, Err: errors.New("the pool at " + path + " is open in its server"), Hint: "name the pool's own store with METALPOOL_URL, on the host that has it"}
+	if Served(address) {
+		return nil, &core.Error{Op: "open pool", Kind: core.Invalid, Err: errors.New("the pool at " + address + " is open in its server"), Hint: "name the pool's own store with METALPOOL_URL, on the host that has it"}
 	}
+	e, _, err := assemble(ctx, address, o)
+	return e, err
+}
+
+// assemble puts the parts together on the store at address. base is what the pool's own
+// files on this host are named after.
+func assemble(ctx context.Context, address string, o Options) (e *core.Engine, base string, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Create {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, &core.Error{Op: "create pool", Kind: core.Invalid, Err: err, Hint: "choose a folder that you may write to: METALPOOL_URL=/path/pool.db"}
-		}
-	}
-	return assemble(ctx, path, o)
-}
-
-func assemble(ctx context.Context, path string, o Options) (*core.Engine, error) {
-	store, key, err := openStore(ctx, path, o.Create)
+	store, key, base, err := openStore(ctx, address, o.Create)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if o.Detach == nil {
-		o.Detach = func() (bool, error) { return startWorker(path) }
+		o.Detach = func() (bool, error) { return startWorker(address, base) }
 	}
-	var e *core.Engine
 	deployer, err := deploy.New(deploy.Config{
-		CacheDir:  filepath.Join(filepath.Dir(path), "cache"),
+		CacheDir:  filepath.Join(filepath.Dir(base), "cache"),
 		Advertise: os.Getenv(EnvAdvertise),
 		Ports:     os.Getenv(EnvPorts),
 		Ramdisk:   os.Getenv(deploy.EnvRamdisk),
@@ -94,8 +95,7 @@ func assemble(ctx context.Context, path string, o Options) (*core.Engine, error)
 		Refused:   func(boot string, node core.NodeID, peer, why string) { e.AgentRefused(boot, node, peer, why) },
 	})
 	if err != nil {
-		store.Close()
-		return nil, err
+		return nil, "", errors.Join(err, store.Close())
 	}
 	e = core.New(core.Config{
 		Store:    store,
@@ -105,5 +105,5 @@ func assemble(ctx context.Context, path string, o Options) (*core.Engine, error)
 		Log:      o.Log,
 		Detach:   o.Detach,
 	})
-	return e, nil
+	return e, base, nil
 }

@@ -21,7 +21,7 @@ func stocked(t *testing.T) (path string) {
 	path = filepath.Join(t.TempDir(), "pool.db")
 	t.Setenv(EnvURL, path)
 	t.Setenv(EnvKey, "")
-	store, key, err := openStore(t.Context(), path, true)
+	store, key, err := openFile(t.Context(), path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func stocked(t *testing.T) (path string) {
 // opened is the pool at path, as an engine of this process has it.
 func opened(t *testing.T, path string) (*core.Engine, *sqlite.Store, *seal.Key) {
 	t.Helper()
-	store, key, err := openStore(t.Context(), path, false)
+	store, key, err := openFile(t.Context(), path, false)
 	if err != nil {
 		t.Fatal(err)
 	}

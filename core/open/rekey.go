@@ -28,7 +28,7 @@ func ShowKey(ctx context.Context, url string) (k Keys, err error) {
 	if err != nil {
 		return k, err
 	}
-	store, key, err := openStore(ctx, path, false)
+	store, key, err := openFile(ctx, path, false)
 	if err != nil {
 		return k, err
 	}
@@ -56,7 +56,7 @@ func RotateKey(ctx context.Context, url string) (k Keys, err error) {
 		return k, err
 	}
 	// This finishes what another one may have begun.
-	store, key, err := openStore(ctx, path, false)
+	store, key, err := openFile(ctx, path, false)
 	if err != nil {
 		return k, err
 	}
@@ -74,7 +74,7 @@ func RotateKey(ctx context.Context, url string) (k Keys, err error) {
 	if _, err := os.Lstat(seal.OldFile(file)); !errors.Is(err, fs.ErrNotExist) {
 		return k, &core.Error{Op: "change the key", Kind: core.Exists, Err: fmt.Errorf("the key before the present one is still in %s", seal.OldFile(file)), Hint: "once no backup needs it any more: 'metalpool key forget'"}
 	}
-	// One that lies there was never the store's: openStore would have put it to use.
+	// One that lies there was never the store's: openFile would have put it to use.
 	if err := os.Remove(seal.NextFile(file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return k, &core.Error{Op: "change the key", Kind: core.Denied, Err: err}
 	}

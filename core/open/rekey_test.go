@@ -14,6 +14,7 @@ import (
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/seal"
 	"github.com/metalpool/metalpool/core/store/sqlite"
+	"github.com/metalpool/metalpool/internal/pgtest"
 )
 
 // TestMain also is the process that changes keys, or restores backups, until it is
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 			fmt.Println("restored", err)
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Main(m))
 }
 
 // killAfter runs this program at a task, and kills it soon after so many lines.

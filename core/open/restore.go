@@ -98,7 +98,7 @@ func Restore(ctx context.Context, url, file string, o RestoreOptions) (r Restore
 	if err := sqlite.Replace(ctx, path, made, r.Aside); err != nil {
 		return r, err
 	}
-	store, _, err := openStore(ctx, path, false)
+	store, _, err := openFile(ctx, path, false)
 	if err != nil {
 		return r, err
 	}

@@ -2,6 +2,7 @@ package open
 
 import (
 	"cmp"
+	"context"
 	"os"
 	"strings"
 
@@ -9,9 +10,18 @@ import (
 	"github.com/metalpool/metalpool/core/api/client"
 )
 
-// Served reports whether what Locate returned is a server's address. The owner of what
-// is taken there is its token's.
+// Served reports whether what Locate returned is a server's address.
 func Served(place string) bool { return strings.HasPrefix(place, "https://") }
+
+// Owner is whose all is that is taken through a service: behind a server the token
+// tells, else it is as its caller says.
+func Owner(ctx context.Context, s core.Service, said string) (string, error) {
+	if server, ok := s.(*client.Client); ok {
+		who, err := server.Identity(ctx)
+		return who.Name, err
+	}
+	return said, nil
+}
 
 // served opens a pool behind a server, by what is told here, else in the environment,
 // else by the login.

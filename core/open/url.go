@@ -1,6 +1,7 @@
 package open
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -12,19 +13,30 @@ import (
 )
 
 // Locate returns the address at which the pool that raw names is found later and
-// from any folder, for a caller that writes it down: absolute, the default spelled
+// from any folder, for an adapter, which writes it down: absolute, the default spelled
 // out, and without a secret. An empty raw means METALPOOL_URL, else the embedded
 // default. Nothing is opened.
 func Locate(raw string) (string, error) {
+	address, err := find(raw)
+	if err == nil && inDatabase(address) {
+		return "", &core.Error{Op: "open pool", Kind: core.Invalid, Err: errors.New("a PostgreSQL database is no address for users of a pool: whoever holds it, and the pool's key, is its operator"),
+			Hint: "run 'metalpool serve' on that database, and name the server, https://host:port"}
+	}
+	return address, err
+}
+
+// inDatabase reports whether what find returned is a database's address, which may hold
+// a password.
+func inDatabase(address string) bool {
+	return strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://")
+}
+
+// find reads METALPOOL_URL's forms and returns the path of the embedded store, or the
+// address of a server or of a database.
+func find(raw string) (string, error) {
 	if raw == "" {
 		raw = os.Getenv(EnvURL)
 	}
-	return locate(raw)
-}
-
-// locate reads METALPOOL_URL's forms and returns the path of the embedded store, or the
-// address of a server.
-func locate(raw string) (string, error) {
 	scheme, rest, has := strings.Cut(raw, "://")
 	switch {
 	case raw == "":
@@ -39,10 +51,32 @@ func locate(raw string) (string, error) {
 		return filepath.Clean(u.Path), nil
 	case scheme == "https":
 		return client.Address(raw)
-	case scheme == "postgres" || scheme == "postgresql":
-		return "", badURL(scheme+"://"+withoutSecrets(rest), "this version opens SQLite pools only: give a path")
+	case inDatabase(raw):
+		return database(raw)
 	}
-	return "", badURL(scheme+"://"+withoutSecrets(rest), "give a path, sqlite:///absolute/path/pool.db, or https://host:port of a server")
+	return "", badURL(scheme+"://"+withoutSecrets(rest), "give a path, sqlite:///absolute/path/pool.db, https://host:port of a server, or postgres://user@host/database")
+}
+
+// filesOfDatabase are the settings of a database's address that name files.
+var filesOfDatabase = []string{"sslrootcert", "sslcert", "sslkey", "passfile", "servicefile"}
+
+// database returns a database's address as it is understood from any folder.
+func database(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", badURL("postgres://…", "a PostgreSQL address is postgres://user@host:5432/database?sslmode=verify-full, and the password is in the file that PGPASSFILE names")
+	}
+	query := u.Query()
+	for _, name := range filesOfDatabase {
+		if path := query.Get(name); path != "" && path != "system" {
+			if path, err = filepath.Abs(path); err != nil {
+				return "", err
+			}
+			query.Set(name, path)
+		}
+	}
+	u.RawQuery = query.Encode()
+	return u.String(), nil
 }
 
 func badURL(shown, hint string) error {
@@ -60,6 +94,12 @@ func withoutSecrets(rest string) string {
 
 // defaultPath is where the embedded pool lives when nothing is said.
 func defaultPath() (string, error) {
+	folder, err := dataFolder()
+	return filepath.Join(folder, "pool.db"), err
+}
+
+// dataFolder is where this user's pools have their files.
+func dataFolder() (string, error) {
 	base := os.Getenv("XDG_DATA_HOME")
 	if !filepath.IsAbs(base) {
 		home, err := os.UserHomeDir()
@@ -68,5 +108,5 @@ func defaultPath() (string, error) {
 		}
 		base = filepath.Join(home, ".local", "share")
 	}
-	return filepath.Join(base, "metalpool", "pool.db"), nil
+	return filepath.Join(base, "metalpool"), nil
 }

@@ -40,7 +40,7 @@ func TestLocate(t *testing.T) {
 
 func TestLocateRefusesAndTellsNoSecret(t *testing.T) {
 	for _, raw := range []string{
-		"sqlite://host/a", "sqlite://", "sqlite:///a?x=s3cret", "http://x", "ftp://u:s3cret@h/", "x://?password=s3cret", "https://u:s3cret@h", "https://h/s3cret", "https://h?token=s3cret", "https://", "postgres://u:s3cret@h/db?x=s3cret",
+		"sqlite://host/a", "sqlite://", "sqlite:///a?x=s3cret", "http://x", "ftp://u:s3cret@h/", "x://?password=s3cret", "https://u:s3cret@h", "https://h/s3cret", "https://h?token=s3cret", "https://", "postgres://u:s3cret@h/db?x=s3cret", "postgres://u:s3cret%zz@h/db", "postgresql://h/db",
 	} {
 		got, err := Locate(raw)
 		if !core.Is(err, core.Invalid) {

@@ -22,7 +22,7 @@ import (
 )
 
 // envWorker tells a program that it was started to finish a store's work. It holds
-// the store's path; see workerEnvironment for what else it is given.
+// the store's path, or its database's address; see workerEnvironment for what else it is given.
 const envWorker = "METALPOOL_WORKER"
 
 // canWork is set in programs whose main calls RunWorker; another one, started again,
@@ -33,8 +33,8 @@ var canWork atomic.Bool
 // and reports whether it was. Every main calls it first.
 func RunWorker() bool {
 	canWork.Store(true)
-	path := os.Getenv(envWorker)
-	if path == "" {
+	address := os.Getenv(envWorker)
+	if address == "" {
 		return false
 	}
 	os.Unsetenv(envWorker)
@@ -43,22 +43,22 @@ func RunWorker() bool {
 	signal.Ignore(os.Interrupt, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if err := work(ctx, path, log); err != nil {
+	if err := work(ctx, address, log); err != nil {
 		log.Error("worker ends", "error", err)
 	}
 	return true
 }
 
-// work runs while it is the store's only detached worker. Whoever finds the lock
-// taken leaves its work to us; so we look once more after giving it up.
-func work(ctx context.Context, path string, log *slog.Logger) error {
-	e, err := assemble(ctx, path, Options{Log: log})
+// work runs while it is the store's only detached worker on this host. Whoever finds the
+// lock taken leaves its work to us; so we look once more after giving it up.
+func work(ctx context.Context, address string, log *slog.Logger) error {
+	e, base, err := assemble(ctx, address, Options{Log: log})
 	if err != nil {
 		return err
 	}
 	defer e.Close()
 	for {
-		release, alone, err := lockWorker(path)
+		release, alone, err := lockWorker(base)
 		if err != nil || !alone {
 			return err
 		}
@@ -76,8 +76,8 @@ func work(ctx context.Context, path string, log *slog.Logger) error {
 
 // lockWorker takes the lock that makes a worker the only one. The kernel drops it
 // with the process, however that ends.
-func lockWorker(path string) (release func(), alone bool, err error) {
-	f, err := os.OpenFile(path+".worker", os.O_CREATE|os.O_RDWR, 0o600)
+func lockWorker(base string) (release func(), alone bool, err error) {
+	f, err := os.OpenFile(base+".worker", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, false, err
 	}
@@ -96,11 +96,11 @@ func lockWorker(path string) (release func(), alone bool, err error) {
 // startWorker starts this program again as a worker, in a session of its own, so
 // that neither the end of the caller nor of its terminal ends it. Where one is at
 // work already it starts none.
-func startWorker(path string) (started bool, err error) {
+func startWorker(address, base string) (started bool, err error) {
 	if !canWork.Load() {
 		return false, errors.New("this program does not run as a worker")
 	}
-	release, alone, err := lockWorker(path)
+	release, alone, err := lockWorker(base)
 	if err != nil || !alone {
 		return false, err
 	}
@@ -109,13 +109,13 @@ func startWorker(path string) (started bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	log, err := openLog(path + ".worker.log")
+	log, err := openLog(base + ".worker.log")
 	if err != nil {
 		return false, err
 	}
 	defer log.Close()
 	cmd := exec.Command(self) //nolint:noctx // no context of ours is to end it
-	if cmd.Env, err = workerEnvironment(path, os.Environ()); err != nil {
+	if cmd.Env, err = workerEnvironment(address, os.Environ()); err != nil {
 		return false, err
 	}
 	cmd.Dir = "/"
@@ -127,12 +127,15 @@ func startWorker(path string) (started bool, err error) {
 	return true, cmd.Process.Release()
 }
 
-// workerEnvironment is what a worker of the store at path gets of its caller's: it
+// filesOfPostgres are variables that name files, as PostgreSQL's own programs have them.
+var filesOfPostgres = []string{"PGPASSFILE", "PGSERVICEFILE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"}
+
+// workerEnvironment is what a worker of the store at address gets of its caller's: it
 // lives for hours, and whatever else we are told in the environment, BMC passwords and
 // tokens among it, was meant for one command. A key or a boot ISO that was named from
 // the caller's folder is named from the worker's.
-func workerEnvironment(path string, callers []string) ([]string, error) {
-	env := []string{envWorker + "=" + path}
+func workerEnvironment(address string, callers []string) ([]string, error) {
+	env := []string{envWorker + "=" + address}
 	for _, setting := range callers {
 		name, value, _ := strings.Cut(setting, "=")
 		switch {
@@ -142,12 +145,12 @@ func workerEnvironment(path string, callers []string) ([]string, error) {
 				return nil, err
 			}
 			setting = name + "=" + key
-		case name == deploy.EnvRamdisk && value != "":
-			ramdisk, err := filepath.Abs(value)
+		case value != "" && (name == deploy.EnvRamdisk || slices.Contains(filesOfPostgres, name)):
+			path, err := filepath.Abs(value)
 			if err != nil {
 				return nil, err
 			}
-			setting = name + "=" + ramdisk
+			setting = name + "=" + path
 		case slices.Contains([]string{EnvAdvertise, EnvPorts, core.EnvOwner}, name):
 		case strings.HasPrefix(name, "METALPOOL_"), strings.HasPrefix(name, "MACHINE_"):
 			continue

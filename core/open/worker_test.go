@@ -14,13 +14,13 @@ func TestWorkerEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := workerEnvironment("/data/pool.db", []string{
-		"HOME=/home/x", "METALPOOL_KEY=pool.key", "METALPOOL_ADVERTISE=10.0.2.2", "METALPOOL_PORTS=30000-30100", "METALPOOL_OWNER=ann", "METALPOOL_RAMDISK=bin/ramdisk.iso",
+		"HOME=/home/x", "METALPOOL_KEY=pool.key", "METALPOOL_ADVERTISE=10.0.2.2", "METALPOOL_PORTS=30000-30100", "METALPOOL_OWNER=ann", "METALPOOL_RAMDISK=bin/ramdisk.iso", "PGPASSFILE=pgpass",
 		"METALPOOL_BMC_PASSWORD=s3cret", "METALPOOL_TOKEN=s3cret", "METALPOOL_WORKER=/other.db", "MACHINE_PLUGIN_TOKEN=42", "MACHINE_STORAGE_PATH=/m",
 	})
 	want := []string{
 		"METALPOOL_WORKER=/data/pool.db",
 		"HOME=/home/x", "METALPOOL_KEY=" + filepath.Join(here, "pool.key"), "METALPOOL_ADVERTISE=10.0.2.2", "METALPOOL_PORTS=30000-30100", "METALPOOL_OWNER=ann",
-		"METALPOOL_RAMDISK=" + filepath.Join(here, "bin", "ramdisk.iso"),
+		"METALPOOL_RAMDISK=" + filepath.Join(here, "bin", "ramdisk.iso"), "PGPASSFILE=" + filepath.Join(here, "pgpass"),
 	}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q, %v; want %q", got, err, want)

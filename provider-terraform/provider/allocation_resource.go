@@ -63,6 +63,10 @@ func (r *allocationResource) Create(ctx context.Context, req resource.CreateRequ
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	if err := r.pool.claims.claim(aMachine, o.Name, o.Name); err != nil {
+		fault(&resp.Diagnostics, err, path.Root("name"))
+		return
+	}
 	o.ID, o.Owner = core.AllocationID(core.NewID("tf")), r.pool.owner
 	o.AcquireTimeout, _ = core.ParseDuration("deploy_within", plan.DeployWithin.ValueString()) // the schema has refused what cannot be read
 	plan.ID, plan.Owner = types.StringValue(string(o.ID)), types.StringValue(o.Owner)

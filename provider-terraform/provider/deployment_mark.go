@@ -2,6 +2,9 @@ package provider
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"maps"
 	"strings"
 
@@ -17,35 +20,66 @@ import (
 // and what was deployed by other means is not deployed over.
 const (
 	markLabel = "metalpool/deployment"
-	// markBegun precedes the ID of a deployment whose create has not come to its end.
+	// markBegun precedes the ID of a deployment whose create has not come to its end, and
+	// what that asked for: begun/ID/ORDER.
 	markBegun = "begun/"
 	// markDestroyed takes the place of a deployment that was destroyed. The disks are as
 	// it left them.
 	markDestroyed = "destroyed"
 )
 
-// mark writes down whose deployment is on an allocation.
-func (r *deploymentResource) mark(ctx context.Context, id core.AllocationID, as string) error {
-	_, err := r.pool.Change(ctx, id, core.MachineChange{Labels: map[string]*string{markLabel: &as}})
-	return err
+// mark writes down whose deployment is on an allocation, unless another process has done
+// so since the allocation was read.
+func (r *deploymentResource) mark(ctx context.Context, there core.Machine, as string) (core.Machine, error) {
+	return r.pool.Change(ctx, there.ID, core.MachineChange{
+		Labels:   map[string]*string{markLabel: &as},
+		Labelled: map[string]string{markLabel: there.Labels[markLabel]},
+	})
 }
 
-// whose is how an allocation stands to a deployment.
+// begin marks an allocation as a deployment's, which is to be made of an order. Of two that
+// begin at the same time one is told of the other.
+func (r *deploymentResource) begin(ctx context.Context, id core.AllocationID, o core.Order) (there core.Machine, deployment string, err error) {
+	for range 3 { // an allocation goes to somebody else once, and then it is not free
+		if there, err = r.free(ctx, id, o); err != nil {
+			return there, "", err
+		}
+		if deployment = core.NewID("dep"); unfinished(there) {
+			deployment = marked(there)
+		}
+		if there, err = r.mark(ctx, there, markBegun+deployment+"/"+fingerprint(o)); !core.Is(err, core.Busy) {
+			break
+		}
+	}
+	return there, deployment, err
+}
+
+// fingerprint tells two orders apart. Whoever sees an allocation sees it, so that the order
+// must have no secret: of such user data it has the version alone.
+func fingerprint(o core.Order) string {
+	text, _ := json.Marshal([]any{o.Image, o.Hostname, o.SSHUser, o.SSHPort, o.Keys, o.UserData, o.Revision}) // texts and numbers
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// whose is how an allocation stands to a deployment that is to be made.
 type whose int
 
 const (
 	nobodys whose = iota // free to be deployed on
-	begun                // by a create that was killed: its ID is the mark
+	begun                // by a create of the same order that was killed: its ID is the mark
+	another              // begun by a create of another order, killed or at work
 	foreign              // deployed by somebody else, or by a create whose answer was lost
 )
 
-func holder(there core.Machine) whose {
-	mark := there.Labels[markLabel]
-	switch {
+func holder(there core.Machine, o core.Order) whose {
+	switch mark := there.Labels[markLabel]; {
+	case unfinished(there) && strings.HasSuffix(mark, "/"+fingerprint(o)):
+		return begun
+	case unfinished(there):
+		return another
 	case there.State == core.Allocated, mark == markDestroyed:
 		return nobodys
-	case unfinished(there), mark != "" && there.State != core.Deployed:
-		return begun
 	}
 	return foreign
 }
@@ -57,7 +91,10 @@ func unfinished(there core.Machine) bool {
 }
 
 // marked is the ID of the deployment that an allocation is marked with.
-func marked(there core.Machine) string { return strings.TrimPrefix(there.Labels[markLabel], markBegun) }
+func marked(there core.Machine) string {
+	id, _, _ := strings.Cut(strings.TrimPrefix(there.Labels[markLabel], markBegun), "/")
+	return id
+}
 
 // holds reports whether the deployment is the one that is on its allocation. One that
 // was imported and has never been marked goes by the allocation's ID.

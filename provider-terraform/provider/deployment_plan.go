@@ -83,7 +83,7 @@ func (r *deploymentResource) ImportState(ctx context.Context, req resource.Impor
 	if !ok {
 		return
 	}
-	if holder(there) == nobodys {
+	if mark := there.Labels[markLabel]; mark == markDestroyed || mark == "" && there.State == core.Allocated {
 		fault(&resp.Diagnostics, &core.Error{Op: "import deployment", Allocation: there.Name, Node: there.Node, Kind: core.NotFound, Err: errors.New("nothing is deployed on the allocation"), Hint: "create one"}, path.Empty())
 		return
 	}

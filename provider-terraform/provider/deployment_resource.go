@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -43,23 +42,23 @@ func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequ
 	work, cancel := context.WithTimeout(ctx, limit+margin)
 	defer cancel()
 	id := core.AllocationID(plan.AllocationID.ValueString())
-	there, err := r.free(work, id)
+	there, err := r.pool.Machine(work, id)
 	if err != nil {
 		fault(&resp.Diagnostics, err, allocationPath)
 		return
 	}
-	if _, twice := r.pool.deployed.LoadOrStore(there.ID, true); twice { // another ID may stand for it
-		fault(&resp.Diagnostics, &core.Error{
-			Op: "deploy", Allocation: there.Name, Node: there.Node, Kind: core.Exists,
-			Err:  errors.New("another metalpool_deployment of this apply has the allocation already, and this one would write over it"),
-			Hint: "give each an allocation of its own, or leave one of them out",
-		}, allocationPath)
+	if err := r.pool.claims.claim(aDeployment, string(there.ID), there.Name); err != nil {
+		fault(&resp.Diagnostics, err, allocationPath)
 		return
 	}
-	plan.ID = types.StringValue(core.NewID("dep"))
-	if holder(there) == begun {
-		plan.ID = types.StringValue(marked(there))
+	shown := o
+	shown.UserData = []byte(config.UserData.ValueString()) // what is no secret
+	there, deployment, err := r.begin(work, id, shown)
+	if err != nil {
+		fault(&resp.Diagnostics, err, allocationPath)
+		return
 	}
+	plan.ID = types.StringValue(deployment)
 	wanted, whole := plan.PowerState, plan.machine()
 	save := func() {
 		kept := whole
@@ -74,14 +73,12 @@ func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequ
 		return
 	}
 	var told story
-	if err = r.mark(work, id, markBegun+plan.ID.ValueString()); err == nil {
-		o.ID, o.DeployTimeout, o.Afresh = id, limit, true
-		o.Revision = revision(plan.ID, o.Revision)
-		there, err = r.pool.Deploy(work, o, told.report(ctx))
-	}
+	o.ID, o.DeployTimeout, o.Afresh = id, limit, true
+	o.Revision = revision(plan.ID, o.Revision)
+	there, err = r.pool.Deploy(work, o, told.report(ctx))
 	if err == nil {
 		resp.Diagnostics.Append(whole.fill(ctx, there)...)
-		r.finished(work, plan, &resp.Diagnostics)
+		r.finished(work, plan, there, &resp.Diagnostics)
 		r.power(work, &whole, there.Access, wanted, &resp.Diagnostics)
 		save()
 		return
@@ -103,8 +100,8 @@ func revision(id types.String, version string) string { return id.ValueString() 
 
 // finished takes down that the create has come to its end. Where that fails, the next
 // apply does it: the server is ready.
-func (r *deploymentResource) finished(ctx context.Context, m deploymentModel, diags *diag.Diagnostics) {
-	if err := r.mark(ctx, core.AllocationID(m.AllocationID.ValueString()), m.ID.ValueString()); err != nil {
+func (r *deploymentResource) finished(ctx context.Context, m deploymentModel, there core.Machine, diags *diag.Diagnostics) {
+	if _, err := r.mark(ctx, there, m.ID.ValueString()); err != nil {
 		summary, detail := explain(err, nil)
 		diags.AddWarning(summary, detail+"\n\nThe server is deployed; the next apply takes that down.")
 	}
@@ -123,22 +120,27 @@ func (m *machineModel) pending(ctx context.Context, there core.Machine) diag.Dia
 	return diags
 }
 
-// free finds an allocation, which nobody else may have deployed.
-func (r *deploymentResource) free(ctx context.Context, id core.AllocationID) (core.Machine, error) {
+// free finds an allocation, which nobody else may have deployed, or be deploying.
+func (r *deploymentResource) free(ctx context.Context, id core.AllocationID, o core.Order) (core.Machine, error) {
 	there, err := r.pool.Machine(ctx, id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return there, err
-	case there.State.Ended():
-		return there, &core.Error{Op: "deploy", Allocation: there.Name, Kind: core.Invalid, Err: fmt.Errorf("the allocation has ended: %s, %s", there.State, there.Reason), Hint: "plan again: the next apply takes a server anew"}
-	case holder(there) == foreign:
-		return there, &core.Error{
-			Op: "deploy", Allocation: there.Name, Node: there.Node, Kind: core.Exists,
-			Err:  fmt.Errorf("it is %s already, and to deploy it again would write over what is there", there.State),
-			Hint: "if that is this configuration's, whose state was lost: terraform import ADDRESS " + string(id),
-		}
 	}
-	return there, nil
+	if there.State.Ended() {
+		return there, &core.Error{Op: "deploy", Allocation: there.Name, Kind: core.Invalid, Err: fmt.Errorf("the allocation has ended: %s, %s", there.State, there.Reason), Hint: "plan again: the next apply takes a server anew"}
+	}
+	taken := &core.Error{Op: "deploy", Allocation: there.Name, Node: there.Node, Kind: core.Exists}
+	switch holder(there, o) {
+	case foreign:
+		taken.Err = fmt.Errorf("it is %s already, and to deploy it again would write over what is there", there.State)
+		taken.Hint = "if that is this configuration's, whose state was lost: terraform import ADDRESS " + string(id)
+	case another:
+		taken.Err = fmt.Errorf("another metalpool_deployment, which asks for something else, has begun to deploy it: %s is %s for %s", there.Node, there.State, marked(there))
+		taken.Hint = "give each an allocation of its own; if that was an apply of this configuration, which was killed: terraform import ADDRESS " + string(id)
+	default:
+		return there, nil
+	}
+	return there, taken
 }
 
 // Read asks the pool, and the server's BMC for the power.
@@ -219,7 +221,7 @@ func (r *deploymentResource) Update(ctx context.Context, req resource.UpdateRequ
 	}
 	if err == nil {
 		if unfinished(there) {
-			r.finished(ctx, state, &resp.Diagnostics)
+			r.finished(ctx, state, there, &resp.Diagnostics)
 		}
 		r.bring(ctx, &whole, there, o.Keys, wanted, &resp.Diagnostics)
 	} else {
@@ -263,7 +265,7 @@ func (r *deploymentResource) Delete(ctx context.Context, req resource.DeleteRequ
 		resp.Diagnostics.AddWarning("Node "+string(there.Node)+" is not off", "A deploy is under way on it, which only the end of its allocation stops: destroy that, too, or deploy again once it is done.")
 	}
 	if err == nil {
-		err = r.mark(ctx, id, markDestroyed)
+		_, err = r.mark(ctx, there, markDestroyed)
 	}
 	if err != nil {
 		fault(&resp.Diagnostics, err, path.Empty())

@@ -83,6 +83,10 @@ func (r *imageResource) Create(ctx context.Context, req resource.CreateRequest, 
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	asked := plan.image(config, core.Image{})
+	if err := r.claims.claim(anImage, asked.Name, asked.Name); err != nil {
+		fault(&resp.Diagnostics, err, path.Root("name"))
+		return
+	}
 	if there, err := r.pool.Image(ctx, asked.Name); err == nil && !asListed(there, asked) {
 		taken(&resp.Diagnostics, &core.Error{
 			Op: "add image " + asked.Name, Kind: core.Exists, Err: errors.New("it is there with another user, architecture, boot or source"), Hint: "choose another name",

@@ -66,6 +66,10 @@ func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	if err := r.pool.claims.claim(aMachine, o.Name, o.Name); err != nil {
+		fault(&resp.Diagnostics, err, path.Root("name"))
+		return
+	}
 	o.ID, o.Owner, o.DeployTimeout = core.AllocationID(core.NewID("tf")), r.pool.owner, limit
 	plan.ID, plan.Owner = types.StringValue(string(o.ID)), types.StringValue(o.Owner)
 	wanted := plan.PowerState

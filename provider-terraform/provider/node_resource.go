@@ -83,6 +83,10 @@ func (r *nodeResource) Create(ctx context.Context, req resource.CreateRequest, r
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	if err := r.claims.claim(aNode, in.URL, string(in.ID)); err != nil {
+		fault(&resp.Diagnostics, err, path.Root("bmc_url"))
+		return
+	}
 	work, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var told story

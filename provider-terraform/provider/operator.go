@@ -14,13 +14,17 @@ import (
 
 // operated is what the resources of a pool's operator have: the part T of the pool that
 // they work on. Who only takes servers of it is given none.
-type operated[T any] struct{ pool T }
+type operated[T any] struct {
+	pool   T
+	claims *claims
+}
 
 func (o *operated[T]) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
 	p, configured := req.ProviderData.(*pool)
 	if !configured {
 		return
 	}
+	o.claims = &p.claims
 	var may bool
 	if o.pool, may = p.Service.(T); !may {
 		fault(&resp.Diagnostics, &core.Error{

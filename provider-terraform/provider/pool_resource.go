@@ -59,6 +59,10 @@ func (r *poolResource) Create(ctx context.Context, req resource.CreateRequest, r
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	if err := r.claims.claim(aPool, p.Name, p.Name); err != nil {
+		fault(&resp.Diagnostics, err, path.Root("name"))
+		return
+	}
 	switch err := r.pool.AddPool(ctx, p); {
 	case core.Is(err, core.Exists):
 		taken(&resp.Diagnostics, err, p.Name)

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"sync"
 
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -49,11 +48,8 @@ func New(version string) func() provider.Provider {
 // pool is what a configured provider gives all that it has.
 type pool struct {
 	core.Service
-	owner string
-	// deployed has the allocations on which this apply has begun a deployment. One that
-	// the pool knows as begun may be what a killed apply left, or the work of another
-	// metalpool_deployment right now.
-	deployed sync.Map
+	owner  string
+	claims claims
 }
 
 var _ interface {
@@ -115,10 +111,7 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	// Behind a server the token says whose all is that is taken with it.
-	if place, err := open.Locate(url); err == nil && open.Served(place) {
-		owner = ""
-	} else if owner == "" {
+	if place, err := open.Locate(url); owner == "" && (err != nil || !open.Served(place)) {
 		fault(&resp.Diagnostics, &core.Error{
 			Op: "open pool", Kind: core.Invalid, Err: errors.New("nobody is named who owns what is taken"),
 			Hint: `set owner = "team-a/prod" in the provider's block, or ` + envOwner + "; user@host would be somebody else on the next machine that applies",
@@ -128,6 +121,10 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 	service, err := open.Service(ctx, url, open.Options{Token: token, Log: logger(ctx)})
 	if err != nil {
 		fault(&resp.Diagnostics, err, path.Root("url"))
+		return
+	}
+	if owner, err = open.Owner(ctx, service, owner); err != nil {
+		fault(&resp.Diagnostics, err, path.Root("token"))
 		return
 	}
 	ready := &pool{Service: service, owner: owner}

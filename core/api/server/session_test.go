@@ -41,6 +41,9 @@ func TestSession(t *testing.T) {
 	if m, err = c.Change(ctx, m.ID, core.MachineChange{Name: &name, Labels: map[string]*string{"a": &name, "b": nil}}); err != nil || m.Name != name || m.Labels["a"] != name {
 		t.Errorf("changed to %+v, %v", m, err)
 	}
+	if _, err := c.Change(ctx, m.ID, core.MachineChange{Labels: map[string]*string{"a": nil}, Labelled: map[string]string{"a": "web-1"}}); !core.Is(err, core.Busy) {
+		t.Errorf("changed what was not so: %v", err)
+	}
 	if m, err = c.MachineNamed(ctx, core.DefaultOwner(), name); err != nil || m.ID != o.ID {
 		t.Errorf("by name: %+v, %v", m, err)
 	}

@@ -77,6 +77,10 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 // Info says what store this is.
 func (s *Store) Info() core.StoreInfo { return s.info }
 
+// KeyFingerprint is that of the key which the secrets were sealed with when the store was
+// opened; empty where none has been recorded.
+func (s *Store) KeyFingerprint() string { return s.info.Sealing.Fingerprint }
+
 // Close lets go of the server once the transactions under way have ended.
 func (s *Store) Close() error {
 	s.close()
