@@ -89,9 +89,14 @@ func afterTheOther(t *testing.T, name string, first, second *work) string {
 	_ = cmd.Wait()
 	refused := second.refuse(t)
 	says(t, refused, "Another metalpool_deployment, which asks for something else, has begun", string(before.Node)+" is Deploying")
+	// Who asks for something else by now has to say that it is theirs.
 	first.r.lapse(t, before.Node)
+	config := string(first.read(t, "main.tf"))
+	first.write(t, strings.Replace(strings.TrimPrefix(config, sources), `"first"`, `"changed"`, 1))
+	says(t, first.refuse(t), "which asks for something else, has begun")
+	first.run(t, "import", system, string(before.ID))
 	first.apply(t)
-	if after := first.r.named(t, name); after.Hostname != "first" {
+	if after := first.r.named(t, name); after.Hostname != "changed" || after.State != core.Deployed {
 		t.Errorf("the killed apply has become %+v\n%s", after, out)
 	}
 	return refused

@@ -5,7 +5,6 @@ package main_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -277,49 +276,4 @@ output "any"    { value = data.metalpool_match.any.fits }
 			output("any", knownvalue.ListExact([]knownvalue.Check{text(string(r.Lab.Nodes()[1].ID()))})),
 		},
 	})
-}
-
-// TestSecretsStayOut looks for user data that must not be stored wherever Terraform and
-// the provider write: state, plan, and the most talkative log.
-func TestSecretsStayOut(t *testing.T) {
-	t.Parallel()
-	const secret = "pssst-s3cret-word"
-	r := newRig(t, 1)
-	w := r.newWork(t, machineBlock("web-1", `user_data_wo = "#cloud-config\npassword: `+secret+`\n"`, "user_data_wo_version = 1"))
-	log := filepath.Join(w.dir, "trace.log")
-	w.settings = append(w.settings, "TF_LOG=trace", "TF_LOG_PATH="+log)
-	w.run(t, "plan", "-out=plan.bin")
-	w.run(t, "apply", "-auto-approve", "plan.bin")
-	w.settings = append(w.settings, "METALPOOL_TOKEN=t0k3n-"+secret)
-	w.write(t, machineBlock("web-1", `user_data_wo = "#cloud-config\npassword: `+secret+`-2\n"`, "user_data_wo_version = 2", `allow_redeploy = ["user_data_wo_version"]`))
-	before, _ := r.machine(t, "web-1")
-	out := w.apply(t)
-	after, _ := r.machine(t, "web-1")
-	if before.Node != after.Node || before.ID != after.ID || before.Access.HostKeys[0] == after.Access.HostKeys[0] {
-		t.Errorf("version 2 did not deploy the same server anew:\n%+v\n%+v\n%s", before, after, out)
-	}
-	w.destroy(t)
-	files, err := os.ReadDir(w.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]bool{}
-	for _, f := range files {
-		if f.IsDir() || f.Name() == "main.tf" || f.Name() == "plan.bin" { // a plan holds the configuration itself
-			continue
-		}
-		content, err := os.ReadFile(filepath.Join(w.dir, f.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen[f.Name()] = len(content) > 0
-		if strings.Contains(string(content), secret) {
-			t.Errorf("%s has the secret", f.Name())
-		}
-	}
-	for _, name := range []string{"terraform.tfstate", "terraform.tfstate.backup", "trace.log"} {
-		if !seen[name] {
-			t.Errorf("%s was not there to be looked at", name)
-		}
-	}
 }
