@@ -59,7 +59,7 @@ var importRules = []importRule{
 	},
 	{
 		name: "client", of: []string{"core/api", "core/api/client", "core/open/..."},
-		never: []string{"core/api/server/...", "github.com/danielgtaylor/..."},
+		never: []string{"core/api/server/...", "core/api/metrics", "github.com/danielgtaylor/...", "github.com/prometheus/..."},
 		why:   "docker-machine starts a process for each machine that it lists; the server's framework is not theirs to carry",
 	},
 	{

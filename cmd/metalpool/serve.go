@@ -20,6 +20,7 @@ import (
 type serveFlags struct {
 	listen, cert, key, dir string
 	hosts                  []string
+	verbose                bool
 	output                 outputFlag
 }
 
@@ -48,6 +49,7 @@ the next server of the pool, or to its own next start.`,
 	f.StringVar(&flags.key, "tls-key", "", "`file` with its private key, PEM")
 	f.StringVar(&flags.dir, "tls-dir", "", "`folder` of the CA that is made at the first start (default: the pool's)")
 	f.StringArrayVar(&flags.hosts, "host", nil, "`name` or address to be put into the certificate that is made; may be repeated")
+	f.BoolVar(&flags.verbose, "verbose", false, "log each request, and not only writes and faults")
 	flags.output.add(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if (flags.cert == "") != (flags.key == "") {
@@ -65,9 +67,13 @@ type servingView struct {
 }
 
 func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
-	log := slog.New(slog.NewJSONHandler(a.err, nil))
+	level := slog.LevelInfo
+	if flags.verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewJSONHandler(a.err, &slog.HandlerOptions{Level: level}))
 	wake := make(chan struct{}, 1)
-	e, err := open.Engine(ctx, a.url, open.Options{Log: log, Detach: func() (bool, error) {
+	e, err := open.Engine(ctx, a.url, open.Options{Create: true, Log: log, Detach: func() (bool, error) {
 		select {
 		case wake <- struct{}{}:
 		default:

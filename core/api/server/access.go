@@ -31,7 +31,7 @@ func (s *Server) admit(next http.Handler) http.Handler {
 		w.Header().Set(api.HeaderLevel, fmt.Sprint(api.Level))
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if !strings.HasPrefix(r.URL.Path, api.Prefix+"/") {
+		if !guarded(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -87,9 +87,12 @@ func TestUsersSeeOnlyTheirOwn(t *testing.T) {
 	}
 	name := "mine"
 	for what, try := range map[string]func(c *client.Client) error{
-		"find":        func(c *client.Client) error { _, err := c.Machine(ctx, m.ID); return err },
-		"find named":  func(c *client.Client) error { _, err := c.MachineNamed(ctx, "ann", "web-1"); return err },
-		"change":      func(c *client.Client) error { _, err := c.Change(ctx, m.ID, core.MachineChange{Name: &name}); return err },
+		"find":       func(c *client.Client) error { _, err := c.Machine(ctx, m.ID); return err },
+		"find named": func(c *client.Client) error { _, err := c.MachineNamed(ctx, "ann", "web-1"); return err },
+		"change": func(c *client.Client) error {
+			_, err := c.Change(ctx, m.ID, core.MachineChange{Name: &name})
+			return err
+		},
 		"release":     func(c *client.Client) error { return c.Release(ctx, m.ID, core.ReleaseOptions{}, nil) },
 		"power":       func(c *client.Client) error { _, err := c.Power(ctx, m.ID); return err },
 		"set power":   func(c *client.Client) error { return c.SetPower(ctx, m.ID, core.TurnOff) },

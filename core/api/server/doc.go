@@ -19,6 +19,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/api"
+	"github.com/metalpool/metalpool/core/api/metrics"
 )
 
 // Pool is what a server serves: all that its clients do, and who they are. The engine
@@ -47,6 +48,7 @@ type Server struct {
 	jobs     *jobs
 	rates    *limits // by token
 	failures *limits // by address
+	metrics  *metrics.Metrics
 	handler  http.Handler
 	api      huma.API
 }
@@ -67,7 +69,7 @@ func New(c Config) *Server {
 	if c.QueueGrace == 0 {
 		c.QueueGrace = 15 * time.Second
 	}
-	s := &Server{pool: c.Pool, log: c.Log, jobs: newJobs(c.QueueGrace, c.Log), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst)}
+	s := &Server{pool: c.Pool, log: c.Log, jobs: newJobs(c.QueueGrace, c.Log), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("metalpool", c.Version)
 	config.Info.Description = "Takes bare-metal servers from a pool and gives them back erased. A write carries an ID of the caller's own making, and may be sent again."
@@ -83,7 +85,8 @@ func New(c Config) *Server {
 	s.consoles()
 	s.tokens()
 	s.progress()
-	s.handler = s.admit(mux)
+	s.care(mux)
+	s.handler = s.observed(s.admit(patterned(mux)))
 	return s
 }
 

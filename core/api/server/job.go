@@ -70,7 +70,7 @@ func (js *jobs) begin(key, who, request string, do func(context.Context, core.Re
 		j = newJob(key, js.ctx, js.grace)
 		js.running[key] = j
 		js.ended.Go(func() {
-			result, err := js.guarded(func() (any, error) { return do(j.ctx, j.report) })
+			result, err := js.caught(func() (any, error) { return do(j.ctx, j.report) })
 			js.mu.Lock()
 			delete(js.running, key)
 			js.mu.Unlock()
@@ -88,8 +88,8 @@ func (js *jobs) begin(key, who, request string, do func(context.Context, core.Re
 	return j, nil
 }
 
-// guarded keeps a defect that one write meets from ending all others.
-func (js *jobs) guarded(do func() (any, error)) (result any, err error) {
+// caught keeps a defect that one write meets from ending all others.
+func (js *jobs) caught(do func() (any, error)) (result any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			js.log.Error("panic", "what", p, "stack", string(debug.Stack()))
@@ -123,6 +123,12 @@ func (js *jobs) drain(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+func (js *jobs) isDraining() bool {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	return js.draining
 }
 
 // job is one write.

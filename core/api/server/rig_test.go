@@ -1,11 +1,17 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
+	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,14 +89,36 @@ type running struct {
 	host        *enginetest.Host
 	stop        context.CancelFunc
 	ended       chan error
+	log         *lockedBuffer
+}
+
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // serve starts a server on the pool; at "" it listens anywhere.
 func (r *rig) serve(at string) *running {
 	r.t.Helper()
 	e, host := r.engine()
-	s := &running{t: r.t, engine: e, host: host, ended: make(chan error, 1)}
-	s.Server = server.New(server.Config{Pool: e, QueueGrace: 200 * time.Millisecond})
+	s := &running{t: r.t, engine: e, host: host, ended: make(chan error, 1), log: &lockedBuffer{}}
+	s.Server = server.New(server.Config{
+		Pool: e, QueueGrace: 200 * time.Millisecond,
+		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
 	var (
 		err    error
 		config *tls.Config
@@ -169,4 +197,38 @@ func sameText(t *testing.T, what string, through, embedded error) {
 	if !errors.As(through, &e) {
 		t.Errorf("%s is no Error: %T", what, through)
 	}
+}
+
+// raw is what a client that is not ours gets, with what it is told.
+func (s *running) raw(method, path, token, body string, headers ...string) (*http.Response, string) {
+	s.t.Helper()
+	check, err := client.Pinned(s.fingerprint)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), method, "https://"+s.address+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	transport := &http.Transport{TLSClientConfig: check}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp, string(text)
 }

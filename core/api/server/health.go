@@ -1,0 +1,112 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api"
+)
+
+// Paths beside the API's. The first two tell strangers nothing; the third takes a
+// viewer's token.
+const (
+	pathHealth  = "/healthz" // the process answers
+	pathReady   = "/readyz"  // it takes requests: the store can be read, and it does not drain
+	pathMetrics = "/metrics"
+)
+
+const readyTime = 2 * time.Second
+
+// care registers what those ask who look after the server.
+func (s *Server) care(mux *http.ServeMux) {
+	mux.HandleFunc("GET "+pathHealth, func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET "+pathReady, func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTime)
+		defer cancel()
+		if s.jobs.isDraining() {
+			say(w, http.StatusServiceUnavailable, "draining")
+			return
+		}
+		if _, err := s.pool.Pools(ctx); err != nil {
+			s.log.Error("the store cannot be read", "error", err)
+			say(w, http.StatusServiceUnavailable, "the store cannot be read")
+			return
+		}
+		say(w, http.StatusOK, "ok")
+	})
+	mux.HandleFunc("GET "+pathMetrics, func(w http.ResponseWriter, r *http.Request) {
+		p := caller(r.Context())
+		err := p.needs(core.RoleViewer, "read the metrics")
+		if err == nil && p.Role == core.RoleUser {
+			err = &core.Error{Op: "read the metrics", Kind: core.Denied, Err: plain("a user sees no others' machines, and these count all"), Hint: "use a viewer's token"}
+		}
+		if err == nil {
+			err = p.everywhere("read the metrics")
+		}
+		if err != nil {
+			writeProblem(w, api.NewProblem(err))
+			return
+		}
+		s.metrics.ServeHTTP(w, r)
+	})
+}
+
+func say(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n")) // who does not listen has gone
+}
+
+// guarded reports whether a path takes a token.
+func guarded(path string) bool {
+	return strings.HasPrefix(path, api.Prefix+"/") || path == pathMetrics
+}
+
+// observed counts and logs each request, once it was answered.
+func (s *Server) observed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began, seen := time.Now(), &status{ResponseWriter: w, code: http.StatusOK}
+		next.ServeHTTP(seen, r)
+		took := time.Since(began)
+		level := slog.LevelDebug
+		if seen.code >= http.StatusInternalServerError {
+			level = slog.LevelWarn
+		}
+		// The pattern, and not the path: it is one of few, and repeats nothing that was sent.
+		pattern := seen.pattern
+		if pattern == "" {
+			pattern = "none"
+		}
+		s.metrics.Answered(pattern, seen.code, took)
+		s.log.Log(r.Context(), level, "request", "operation", pattern, "status", seen.code, "took", took.Seconds(), "from", hostOf(r), "request", r.Header.Get(api.HeaderRequest))
+	})
+}
+
+// status remembers what was answered, and to which operation.
+type status struct {
+	http.ResponseWriter
+	code    int
+	pattern string
+}
+
+func (s *status) WriteHeader(code int) {
+	s.code = code
+	s.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap is for http.ResponseController.
+func (s *status) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+// patterned tells the one who counts which operation it was.
+func patterned(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if seen, ok := w.(*status); ok {
+			_, seen.pattern = mux.Handler(r)
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
