@@ -20,8 +20,8 @@ import (
 // that has just passed behind at least one that has not.
 type turnstile struct {
 	queue, gate *os.File
-	// turn is this process's place before the files. Go hands a channel to those who
-	// wait in their order.
+	// turn is this process's one place before the files, which also a flock has that
+	// nobody waits for any more. Who of its writers has it next, writers say.
 	turn     chan struct{}
 	patience time.Duration
 }
