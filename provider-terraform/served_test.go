@@ -19,7 +19,7 @@ func TestServed(t *testing.T) {
 	t.Parallel()
 	r := bareRig(t, 1)
 	s := r.Serve(t, &metalpool)
-	w := r.newWork(t, nodeBlock(n1, r.Lab.Rack().Nodes[0], `pool = metalpool_pool.ci.name`, `erase = true`)+`
+	w := r.newWork(t, nodeBlock(n1, r.Lab.Rack().Nodes[0], `pool = metalpool_pool.ci.name`, `erase = true`, `wait_clean = true`)+`
 resource "metalpool_image" "lab" {
   name   = "lab"
   source = "`+r.image("lab")+`"
