@@ -55,7 +55,7 @@ func (e *Engine) openConsole(ctx context.Context, n Node) (io.ReadCloser, error)
 	if err != nil {
 		return nil, err
 	}
-	password, err := e.bmcPassword(n)
+	password, err := e.bmcPassword(ctx, n)
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func (e *Engine) ConsoleTail(ctx context.Context, id NodeID, lines int) ([]strin
 
 // consoleSecrets are texts that may be on the console and not in an error.
 func (w *work) consoleSecrets(ctx context.Context) ([]string, error) {
-	password, err := w.e.bmcPassword(w.node)
+	password, err := w.e.bmcPassword(ctx, w.node)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type Engine struct {
 	timing   Timing
 	log      *slog.Logger
 	detach   func() (started bool, err error)
+	referred func(ctx context.Context, ref Reference) (string, error)
 	process  string // who we are in leases and events: user@host/pid
 
 	boots   sync.Map // boot ID → *work, for what the deployer tells of agents
@@ -38,6 +39,8 @@ type Config struct {
 	// Detach starts a worker that outlives this process and finishes what is left
 	// (a clean, after `rm` has returned), unless one is there. Nil: the next command does.
 	Detach func() (started bool, err error)
+	// Resolve finds passwords that nodes only refer to; nil finds none.
+	Resolve func(ctx context.Context, ref Reference) (password string, err error)
 }
 
 // Timing holds the periods that make leases safe. Every process on one store must
@@ -93,6 +96,7 @@ func New(c Config) *Engine {
 		timing:   c.Timing.orDefaults(),
 		log:      c.Log,
 		detach:   c.Detach,
+		referred: c.Resolve,
 		process:  fmt.Sprintf("%s/%d", DefaultOwner(), os.Getpid()),
 	}
 }
@@ -124,19 +128,50 @@ func (e *Engine) connect(ctx context.Context, n Node, fence Fence) (BMC, error) 
 	if err != nil {
 		return nil, err
 	}
-	password, err := e.bmcPassword(n)
+	password, err := e.bmcPassword(ctx, n)
+	if n.Spec.BMC.PasswordFrom != "" && err != nil {
+		// The node did nothing wrong: another host, or this one later, may find it.
+		return nil, &Error{Op: "reach", Node: n.ID, Kind: Transient, Err: err}
+	}
 	if err != nil {
 		return nil, err
 	}
 	return b.Connect(ctx, n.endpoint(), password, fence)
 }
 
-func (e *Engine) bmcPassword(n Node) (string, error) {
+// bmcPassword finds a node's password, anew each time: behind a reference it may have
+// changed.
+func (e *Engine) bmcPassword(ctx context.Context, n Node) (string, error) {
+	if ref := n.Spec.BMC.PasswordFrom; ref != "" {
+		password, err := e.resolved(ctx, ref)
+		return password, withNode(err, n.ID)
+	}
 	password, err := e.sealer.Open(n.Spec.BMC.Secret)
 	if err != nil {
 		return "", &Error{Op: "open BMC password", Node: n.ID, Kind: Internal, Err: err, Hint: "the store's key may have changed; set the password again with 'metalpool node set'"}
 	}
 	return string(password), nil
+}
+
+func (e *Engine) resolved(ctx context.Context, ref Reference) (string, error) {
+	if e.referred == nil {
+		return "", &Error{Op: "find the BMC's password at " + string(ref), Kind: Invalid, Err: errNoResolver}
+	}
+	return e.referred(ctx, ref)
+}
+
+// keepPassword puts a password that was given, or where to find it, into an endpoint.
+func (e *Engine) keepPassword(at *Endpoint, given string) error {
+	ref, literal, err := splitPassword(given)
+	if err != nil {
+		return err
+	}
+	sealed, err := e.sealer.Seal([]byte(literal))
+	if err != nil {
+		return err
+	}
+	at.Secret, at.PasswordFrom = sealed, ref
+	return nil
 }
 
 // AgentRefused puts a refused check-in into the story of the node whose boot it

@@ -100,20 +100,20 @@ func (e *Engine) enrolled(ctx context.Context, in Enrollment) (Node, string, err
 			return Node{}, "", err
 		}
 	}
-	sealed, err := e.sealer.Seal([]byte(in.Password))
-	if err != nil {
-		return Node{}, "", err
-	}
 	n := Node{ID: in.ID, Pool: in.Pool, State: Unborn}
 	n.Spec = NodeSpec{
 		Labels: in.Labels, Address: in.Address, SSHPort: in.SSHPort, DockerPort: in.DockerPort, Advertise: in.Advertise,
 		Agent: in.Agent, Network: in.Network, Boot: in.Boot,
-		BMC: Endpoint{Backend: kind, URL: in.URL, User: in.User, Secret: sealed, TLS: check, ConsoleKey: in.ConsoleKey},
+		BMC: Endpoint{Backend: kind, URL: in.URL, User: in.User, TLS: check, ConsoleKey: in.ConsoleKey},
 	}
 	if err := n.Spec.validateDeclared(); err != nil {
 		return Node{}, "", bad(hintDeclared, "%w", err)
 	}
-	return n, in.Password, nil
+	if err := e.keepPassword(&n.Spec.BMC, in.Password); err != nil {
+		return Node{}, "", err
+	}
+	password, err := e.bmcPassword(ctx, n)
+	return n, password, err
 }
 
 // bmcURL reads the address of a BMC. An error does not repeat credentials.

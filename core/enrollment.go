@@ -6,7 +6,7 @@ type Enrollment struct {
 	Pool        string // default: DefaultPool
 	URL         string // of the BMC
 	User        string
-	Password    string // a secret
+	Password    string // a secret, or a Reference
 	CA          string // PEM; else the fingerprint seen now is recorded
 	Fingerprint string // expected SHA-256 of the certificate, if known
 	Insecure    bool   // explicitly unchecked TLS

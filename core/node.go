@@ -63,8 +63,10 @@ type Endpoint struct {
 	Backend string `json:"backend"` // "redfish"
 	URL     string `json:"url"`     // https://host[:port]
 	User    string `json:"user,omitempty"`
-	// Secret is the sealed password.
-	Secret Sealed `json:"secret,omitempty"`
+	// Secret is the sealed password. It is empty where PasswordFrom says where to find it
+	// each time that the BMC is called.
+	Secret       Sealed    `json:"secret,omitempty"`
+	PasswordFrom Reference `json:"password_from,omitempty"`
 	// TLS names how the BMC's certificate is checked.
 	TLS TLSCheck `json:"tls"`
 	// ConsoleKey is the fingerprint of the SSH host key at the BMC's serial console,

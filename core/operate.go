@@ -37,7 +37,7 @@ type NodeChange struct {
 	Labels      map[string]*string // nil removes the label
 	URL         *string
 	User        *string
-	Password    *string // a secret
+	Password    *string // a secret, or a Reference
 	Fingerprint *string
 	CA          *string
 	ConsoleKey  *string // of the SSH host key: SHA256:…; "" records the next one seen
@@ -63,10 +63,10 @@ func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, 
 			return n, &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: hintConsoleKey}
 		}
 	}
-	var secret Sealed
-	if c.Password != nil {
-		if secret, err = e.sealer.Seal([]byte(*c.Password)); err != nil {
-			return n, err
+	var secret Endpoint
+	if c.Password != nil && *c.Password != "" {
+		if err := e.keepPassword(&secret, *c.Password); err != nil {
+			return n, withNode(err, id)
 		}
 	}
 	err = e.store.Update(ctx, func(tx Tx) error {
@@ -92,8 +92,8 @@ func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, 
 		if err := n.Spec.validateDeclared(); err != nil {
 			return &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: hintDeclared}
 		}
-		if secret != nil {
-			n.Spec.BMC.Secret = secret
+		if secret.Secret != nil || secret.PasswordFrom != "" {
+			n.Spec.BMC.Secret, n.Spec.BMC.PasswordFrom = secret.Secret, secret.PasswordFrom
 		}
 		if err := tx.PutSpec(n); err != nil {
 			return err

@@ -193,6 +193,7 @@ func describeNode(a *app, n core.Node, h holder, step string) *sheet {
 	}
 	s.line("BIOS", hw.BIOS)
 	s.line("BMC", words(publicURL(spec.BMC.URL), either(spec.BMC.User != "", "as "+spec.BMC.User, ""), "("+spec.BMC.Backend+")"))
+	s.line("Password", string(spec.BMC.PasswordFrom))
 	s.line("Certificate", checkText(spec.BMC.TLS))
 	s.line("Console key", spec.BMC.ConsoleKey)
 	s.line("Address", spec.Address)

@@ -44,6 +44,7 @@ setting back.`,
 		Example: `  metalpool node set r1-n7 --label rack=r1 --label gpu-
   metalpool node set r1-n7 --fingerprint 3b5f…
   metalpool node set r1-n7 --user operator --password
+  metalpool node set r1-n7 --password-from 'exec:pass show bmc/r1-n7'
   metalpool node set r1-n7 --boot reboot
   metalpool node set r1-n7 --network r1-n7-net.yaml`,
 		Args:              exactly("NODE"),
@@ -125,7 +126,7 @@ func (s *setFlags) change(ctx context.Context, a *app, cmd *cobra.Command, node 
 		return c, err
 	}
 	s.onlyCheck(&c)
-	if s.newPassword || s.password.file != "" {
+	if s.newPassword || s.password.file+s.password.from != "" {
 		secret, err := s.password.read(ctx, a, "New password of "+node+"'s BMC")
 		if err != nil {
 			return c, err

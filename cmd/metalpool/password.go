@@ -11,6 +11,8 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/metalpool/metalpool/core"
 )
 
 // envPassword holds the password of the BMCs. A flag would show in `ps`.
@@ -20,10 +22,11 @@ const envPassword = "METALPOOL_BMC_PASSWORD"
 const maxPassword = 4096
 
 // passwordFlag is where a password comes from.
-type passwordFlag struct{ file string }
+type passwordFlag struct{ file, from string }
 
 func (p *passwordFlag) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.file, "password-file", "", "`file` with the BMC's password, - is standard input (default: "+envPassword+", else asked for on a terminal)")
+	cmd.Flags().StringVar(&p.from, "password-from", "", "look for the BMC's password there each time it is needed, and keep only this `reference`: env:NAME, file:/path, or 'exec:program arguments'")
 }
 
 // read returns the password from where the operator put it.
@@ -40,6 +43,14 @@ func (p *passwordFlag) read(ctx context.Context, a *app, prompt string) (string,
 
 // given is read without asking anybody; ok is false where there is none.
 func (p *passwordFlag) given(a *app) (password string, ok bool, err error) {
+	switch {
+	case p.from != "" && p.file != "":
+		return "", false, usagef("give --password-file or --password-from, not both")
+	case p.from != "" && !core.IsReference(p.from):
+		return "", false, usagef("--password-from takes env:NAME, file:/path or exec:program, and no password, which would show in `ps`")
+	case p.from != "":
+		return p.from, true, nil
+	}
 	switch p.file {
 	case "":
 		password, ok = os.LookupEnv(envPassword)

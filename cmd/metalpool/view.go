@@ -44,13 +44,15 @@ type holderView struct {
 }
 
 type bmcView struct {
-	Backend     string `json:"backend"`
-	URL         string `json:"url"`
-	User        string `json:"user,omitempty"`
-	Fingerprint string `json:"fingerprint,omitempty"`
-	CA          string `json:"ca,omitempty"`
-	Insecure    bool   `json:"insecure,omitempty"`
-	ConsoleKey  string `json:"console_key,omitempty"`
+	Backend string `json:"backend"`
+	URL     string `json:"url"`
+	User    string `json:"user,omitempty"`
+	// PasswordFrom says where the password is found; it is no secret.
+	PasswordFrom core.Reference `json:"password_from,omitempty"`
+	Fingerprint  string         `json:"fingerprint,omitempty"`
+	CA           string         `json:"ca,omitempty"`
+	Insecure     bool           `json:"insecure,omitempty"`
+	ConsoleKey   string         `json:"console_key,omitempty"`
 }
 
 func viewNode(n core.Node, h holder) nodeView {
@@ -61,7 +63,7 @@ func viewNode(n core.Node, h holder) nodeView {
 		Agent: n.Spec.Agent, Network: n.Spec.Network, Boot: n.Spec.Boot, BootWhy: n.Spec.BootWhy,
 		Identity: n.Spec.Identity, Hardware: n.Hardware,
 		BMC: bmcView{
-			Backend: n.Spec.BMC.Backend, URL: publicURL(n.Spec.BMC.URL), User: n.Spec.BMC.User,
+			Backend: n.Spec.BMC.Backend, URL: publicURL(n.Spec.BMC.URL), User: n.Spec.BMC.User, PasswordFrom: n.Spec.BMC.PasswordFrom,
 			Fingerprint: n.Spec.BMC.TLS.Fingerprint, CA: n.Spec.BMC.TLS.CA, Insecure: n.Spec.BMC.TLS.Insecure, ConsoleKey: n.Spec.BMC.ConsoleKey,
 		},
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/backend/redfish"
+	"github.com/metalpool/metalpool/core/credential"
 	"github.com/metalpool/metalpool/core/deploy"
 )
 
@@ -104,6 +105,7 @@ func assemble(ctx context.Context, address string, o Options) (e *core.Engine, b
 		Deployer: deployer,
 		Log:      o.Log,
 		Detach:   o.Detach,
+		Resolve:  credential.Resolve,
 	})
 	return e, base, nil
 }

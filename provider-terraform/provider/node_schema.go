@@ -164,7 +164,7 @@ func (r *nodeResource) Schema(ctx context.Context, _ resource.SchemaRequest, res
 			},
 			"bmc_password_wo": schema.StringAttribute{
 				Required: true, WriteOnly: true, Sensitive: true,
-				MarkdownDescription: "The BMC's password. It is neither in the plan nor in the state; the pool keeps it sealed. Terraform cannot tell when it changes: change `bmc_password_wo_version` with it.",
+				MarkdownDescription: "The BMC's password. It is neither in the plan nor in the state; the pool keeps it sealed. Terraform cannot tell when it changes: change `bmc_password_wo_version` with it. `env:NAME`, `file:/path` and `exec:program arguments` say where the pool finds it each time, and then only that is kept; where the pool is behind a server, its host alone may say so. A password that happens to begin like one of these is written with `literal:` before it.",
 			},
 			"bmc_password_wo_version": schema.Int64Attribute{
 				Optional:            true,

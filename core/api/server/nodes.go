@@ -68,6 +68,9 @@ func (s *Server) nodes() {
 			if err := p.inPool("enroll", in.Body.Pool); err != nil {
 				return core.Node{}, err
 			}
+			if err := ownPassword("enroll", in.Body.Password); err != nil {
+				return core.Node{}, err
+			}
 			n, err := s.pool.Enroll(ctx, core.Enrollment(in.Body), report)
 			return p.shown(n, nil), err
 		})
@@ -80,6 +83,11 @@ func (s *Server) nodes() {
 		func(ctx context.Context, p principal, in *changed, _ core.Reporter) (core.Node, error) {
 			if in.Body.Pool != nil {
 				if err := p.inPool("move to pool "+*in.Body.Pool, *in.Body.Pool); err != nil {
+					return core.Node{}, err
+				}
+			}
+			if in.Body.Password != nil {
+				if err := ownPassword("set", *in.Body.Password); err != nil {
 					return core.Node{}, err
 				}
 			}

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
@@ -180,4 +181,23 @@ func TestErrorsReadAsWithoutAServer(t *testing.T) {
 	_, through = c.Create(ctx, o, nil)
 	_, direct = e.Create(ctx, embedded(o), nil)
 	sameText(t, "create after its release", through, direct)
+}
+
+// TestClientsNameNoReferences: with one, a token of the pool would be one for the
+// server's host.
+func TestClientsNameNoReferences(t *testing.T) {
+	r := newRig(t, 1)
+	c := r.serve("").client(r.operator())
+	reference := "exec:touch /tmp/metalpool-was-here"
+	_, enrolled := c.Enroll(t.Context(), core.Enrollment{ID: "n2", URL: "https://10.0.0.2", Password: reference}, nil)
+	_, set := c.SetNode(t.Context(), "n1", core.NodeChange{Password: &reference})
+	for _, err := range []error{enrolled, set} {
+		if !core.Is(err, core.Denied) || !strings.Contains(err.Error(), "a server takes from nobody but its own host") {
+			t.Errorf("got %v", err)
+		}
+	}
+	literal := "literal:" + reference
+	if _, err := c.SetNode(t.Context(), "n1", core.NodeChange{Password: &literal}); err != nil {
+		t.Error(err)
+	}
 }
