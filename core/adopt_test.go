@@ -33,6 +33,9 @@ func TestAnAdoptedMachineIsReleasedByTheAdoptersID(t *testing.T) {
 					t.Fatal(err)
 				}
 				p.wantStates("n1 Available")
+				if all, err := e.Machines(t.Context(), core.AllocationFilter{}); err != nil || len(all) != 1 || all[0].ID != "a-1" {
+					t.Errorf("the machines are %+v, %v", all, err)
+				}
 				for _, id := range []string{"a-1", "a-2"} {
 					if _, err := e.Create(t.Context(), order(id, "web-1"), nil); !core.Is(err, core.Exists) {
 						t.Errorf("%s acquires again: %v", id, err)

@@ -44,7 +44,7 @@ func (p *pool) handovers() (told []string) {
 }
 
 func TestTheStoryOfAnInterruptedCreate(t *testing.T) {
-	const lost = ", from P, which is not heard of any more"
+	const lost = ", from P"
 	for name, tt := range map[string]struct {
 		killed bool
 		after  time.Duration

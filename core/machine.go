@@ -52,7 +52,8 @@ func (e *Engine) MachineNamed(ctx context.Context, owner, name string) (Machine,
 	return machineOf(a), err
 }
 
-// Machines lists allocations, oldest first.
+// Machines lists allocations, oldest first. A row that only says which other one an ID
+// stands for is no machine, and is found by that ID alone.
 func (e *Engine) Machines(ctx context.Context, f AllocationFilter) ([]Machine, error) {
 	var list []Machine
 	err := e.store.View(ctx, func(tx Tx) error {
@@ -61,7 +62,9 @@ func (e *Engine) Machines(ctx context.Context, f AllocationFilter) ([]Machine, e
 			if err != nil {
 				return err
 			}
-			list = append(list, machineOf(a))
+			if a.As == "" {
+				list = append(list, machineOf(a))
+			}
 		}
 		return nil
 	})

@@ -53,7 +53,7 @@ func (e *Engine) takeLease(tx Tx, id NodeID, force bool) (Lease, error) {
 func (e *Engine) takes(at Attempt, l, before Lease, step, why string) Event {
 	text := "by " + e.process
 	if before.Holder != "" {
-		text += ", from " + processOf(before.Holder) + ", which is not heard of any more"
+		text += ", from " + processOf(before.Holder)
 	}
 	return Event{Node: at.Node, Allocation: at.Allocation, Attempt: at.ID, Generation: l.Generation, Type: WorkTaken, Step: step, Message: text + why, By: e.process}
 }

@@ -128,13 +128,11 @@ func oneLine(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// briefWidth is as much of a reason, in characters, as a line among others has room for.
-const briefWidth = 100
-
-// brief is a reason for a line among others: the whole text is where one node or
-// machine is shown.
+// brief is a reason for a line among others, without what a console or a log said: that
+// is where one node or machine is shown. It is cut at the terminal's edge and nowhere
+// else, for at its end stands what to do.
 func brief(reason string) string {
-	return clip(oneLine(core.Brief(reason)), briefWidth)
+	return oneLine(core.Brief(reason))
 }
 
 // clip ends a line at the terminal's edge.

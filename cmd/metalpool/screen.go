@@ -55,7 +55,7 @@ func frame(rows []watchRow, now time.Time, width, height int, color bool) []stri
 	t := newTable(color, width)
 	t.row(watchHeader...)
 	for _, r := range shown {
-		t.row(r.cells(now)...)
+		t.row(r.cells(now, width)...)
 	}
 	lines := append([]string{summary, ""}, t.lines()...)
 	if hidden > 0 {

@@ -131,15 +131,16 @@ func (a *app) watchOnce(rows []watchRow, o outputFlag) error {
 	}
 	t := a.table(watchHeader...)
 	for _, r := range rows {
-		t.row(r.cells(time.Now())...)
+		t.row(r.cells(time.Now(), t.width)...)
 	}
 	return t.print(a.out)
 }
 
 var watchHeader = []string{"NODE", "STATE", "MACHINE", "SINCE", "STEP", "WHY"}
 
-func (r watchRow) cells(now time.Time) []string {
-	return []string{string(r.Node), string(r.State), r.Machine, age(now, r.Since), brief(r.Step), brief(r.Reason)}
+// cells are cut for a terminal so that the step leaves room for why; 0: there is room.
+func (r watchRow) cells(now time.Time, width int) []string {
+	return []string{string(r.Node), string(r.State), r.Machine, age(now, r.Since), clip(brief(r.Step), width/2), brief(r.Reason)}
 }
 
 // lines shows what changed since it was called last, a line each.
