@@ -364,7 +364,8 @@ type Status struct {
 	Address string         `json:"address"`
 	BMC     string         `json:"bmc"` // URL
 	Power   bmc.PowerState `json:"power"`
-	Phase   string         `json:"phase"` // for people
+	Phase   string         `json:"phase"`              // for people
+	NoCable bool           `json:"no_cable,omitempty"` // its network cable is pulled
 	Media   []string       `json:"media,omitempty"`
 	Traffic bmc.Traffic    `json:"traffic"`
 	SSH     guest.Stats    `json:"ssh"` // of the OS that runs
@@ -391,7 +392,7 @@ func (n *Node) Status() Status {
 	}
 	slices.Sort(s.Media)
 	n.mu.Lock()
-	s.Phase = n.phase
+	s.Phase, s.NoCable = n.phase, !n.cable
 	died := n.died
 	n.mu.Unlock()
 	s.SSH = n.machine.stats()

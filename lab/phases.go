@@ -60,6 +60,8 @@ func phaseOf(line string) string {
 		return "agent runs"
 	case strings.Contains(line, "metalpool: looking for the boot media"):
 		return "ramdisk starts"
+	case strings.Contains(line, "metalpool: the OS starts by kexec"):
+		return "system starts" // which need not write to this console until it runs
 	case strings.Contains(line, " login: "):
 		return "system runs"
 	}

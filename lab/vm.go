@@ -112,7 +112,10 @@ func (v *vm) live(ctx context.Context, s qemu.Spec, b bmc.Boot, hangs bool) (end
 		return "", err
 	}
 	v.set(m)
-	defer v.set(nil)
+	defer func() {
+		v.countFaults()
+		v.set(nil)
+	}()
 	if !hangs {
 		if err := m.Run(); err != nil {
 			return "", err
@@ -216,8 +219,8 @@ func (v *vm) changed() {
 // faultKinds implements machine.
 func (v *vm) faultKinds() []FaultKind { return slices.Clone(vmFaults) }
 
-// countFaults implements machine. What the last writes before a machine ended were is
-// not known: a fault that they spent strikes once more at the next start.
+// countFaults implements machine. Writes that nobody asked for while they failed are
+// counted when the machine ends.
 func (v *vm) countFaults() {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -193,7 +193,7 @@ func labStatusCommand(a *app, dir *labDir) *cobra.Command {
 			}
 			t := a.table("NODE", "BMC", "VENDOR", "POWER", "DOING", "MEDIA", "REQUESTS", "FAULTS")
 			for _, n := range nodes {
-				t.row(string(n.ID), n.BMC, n.Vendor, string(n.Power), n.Phase, strings.Join(n.Media, ","), number(n.Traffic.Requests), number(len(n.Faults.BMC)+len(n.Faults.Machine)))
+				t.row(string(n.ID), n.BMC, n.Vendor, string(n.Power), n.Phase+either(n.NoCable, ", network unplugged", ""), strings.Join(n.Media, ","), number(n.Traffic.Requests), number(len(n.Faults.BMC)+len(n.Faults.Machine)))
 			}
 			return t.print(a.out)
 		}),

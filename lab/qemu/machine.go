@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,6 +41,10 @@ type Machine struct {
 	nth    int
 	count  int
 	disks  int
+
+	faults  atomic.Bool // writes were ever to fail
+	looking sync.Mutex
+	failed  int // writes, when that was looked at last
 }
 
 // Start turns a machine on, with its processors stopped until Run. It lives until ctx
@@ -71,6 +76,7 @@ func Start(ctx context.Context, s Spec, h Host) (*Machine, error) {
 	}
 	m.process, m.disks = p, len(s.Disks)
 	go m.quit(shutDown)
+	context.AfterFunc(ctx, m.Kill)
 	for i, port := range s.Ports {
 		if port.Network != NoCable {
 			continue
@@ -93,6 +99,7 @@ func (m *Machine) quit(shutDown <-chan struct{}) {
 	case <-m.process.over:
 		return
 	}
+	m.lookOnce()
 	late := time.AfterFunc(quitTime, m.process.kill)
 	defer late.Stop()
 	if err := m.process.monitor.run("quit", nil, nil); err != nil && !errors.Is(err, ErrEnded) {
@@ -138,6 +145,7 @@ func (m *Machine) Wait() (End, error) {
 
 // Kill takes the power away and waits until it is gone.
 func (m *Machine) Kill() {
+	m.lookOnce()
 	m.process.end()
 	_, _ = m.Wait() // it was killed
 }

@@ -37,9 +37,10 @@ type process struct {
 }
 
 // launch starts QEMU, which stops with this program at the latest, and waits until it
-// takes commands.
+// takes commands, as long as ctx does. It then lives until it is killed.
 func launch(ctx context.Context, program string, args []string, files launchFiles) (*process, error) {
-	ctx, kill := context.WithCancel(ctx)
+	life, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, kill)()
 	p := &process{kill: kill, over: make(chan struct{}), said: &lastWords{}}
 	var inherited []*os.File
 	defer func() {
@@ -65,7 +66,7 @@ func launch(ctx context.Context, program string, args []string, files launchFile
 		return nil, errors.Join(err, control.Close())
 	}
 	p.serial = serial
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(life, program, args...)
 	cmd.ExtraFiles = append(cmd.ExtraFiles, inherited...)
 	if files.lock != nil {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, files.lock)

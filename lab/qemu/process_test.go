@@ -38,3 +38,23 @@ func TestTypeDoesNotWait(t *testing.T) {
 	p.end()
 	m.Type([]byte("too late"))
 }
+
+// TestWritesThatFailedAreKnownAfterTheEnd: whoever takes the power away may be the first
+// to whom it matters.
+func TestWritesThatFailedAreKnownAfterTheEnd(t *testing.T) {
+	const counting = `echo '{"QMP": {}}' >&3; read -r command <&3; echo '{"return": {}}' >&3
+read -r command <&3; echo '{"return": [{"stats": {"failed_wr_operations": 2}}, {"stats": {"failed_wr_operations": 1}}]}' >&3
+read -r forever <&3`
+	p, err := launch(t.Context(), "sh", []string{"-c", counting}, launchFiles{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &Machine{process: p, ended: make(chan End, 1)}
+	m.faults.Store(true)
+	m.Kill()
+	for range 2 {
+		if n, err := m.FailedWrites(); n != 3 || err != nil {
+			t.Errorf("%d writes have failed, %v; want 3", n, err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package qemu
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // MostFaults is the last write that FailWrites can let fail.
@@ -27,6 +28,7 @@ func (m *Machine) FailWrites(nth, count int) error {
 	if err := CheckFaults(nth, count); err != nil {
 		return err
 	}
+	m.faults.Store(true)
 	before := m.faulty
 	m.faulty = nil
 	var errs []error
@@ -74,18 +76,45 @@ func writeRules(nth, count int) (inject, advance []map[string]any) {
 }
 
 // FailedWrites is how many writes to its disks have failed since the machine started.
+// It is known also once that has ended.
 func (m *Machine) FailedWrites() (int, error) {
 	var devices []struct {
 		Stats struct {
 			Failed int `json:"failed_wr_operations"`
 		} `json:"stats"`
 	}
-	if err := m.process.monitor.run("query-blockstats", nil, &devices); err != nil {
+	err := m.process.monitor.run("query-blockstats", nil, &devices)
+	m.looking.Lock()
+	defer m.looking.Unlock()
+	switch {
+	case errors.Is(err, ErrEnded):
+	case err != nil:
 		return 0, err
+	default:
+		m.failed = 0
+		for _, d := range devices {
+			m.failed += d.Stats.Failed
+		}
 	}
-	n := 0
-	for _, d := range devices {
-		n += d.Stats.Failed
+	return m.failed, nil
+}
+
+// lookTime is how long a machine that is about to end may take to tell of its writes.
+const lookTime = time.Second
+
+// lookOnce has FailedWrites know the last of them. Power is taken at once, but for that.
+func (m *Machine) lookOnce() {
+	if !m.faults.Load() {
+		return
 	}
-	return n, nil
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		_, _ = m.FailedWrites() // what was known before stays
+	}()
+	select {
+	case <-looked:
+	case <-m.process.over:
+	case <-time.After(lookTime):
+	}
 }
