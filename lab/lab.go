@@ -338,6 +338,14 @@ func (l *Lab) Close() error {
 	return errors.Join(append(errs, err)...)
 }
 
+// Accel is what runs the nodes' processors; empty where they are simulated.
+func (l *Lab) Accel() qemu.Accel {
+	if l.qemu == nil {
+		return ""
+	}
+	return l.qemu.accel
+}
+
 // Nodes are the rack's, in order.
 func (l *Lab) Nodes() []*Node { return l.nodes }
 

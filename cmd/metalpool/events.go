@@ -69,15 +69,18 @@ func (a *app) tell(ctx context.Context, e core.Operator, filter core.EventFilter
 		return a.story(events)
 	}
 	filter.Limit = 0
-	watches := map[core.NodeID]*stopwatch{}
+	watches, width := map[core.NodeID]*stopwatch{}, 0
 	for {
+		for _, ev := range events {
+			width = max(width, len(ev.Node))
+		}
 		for _, ev := range events {
 			filter.After = ev.Seq
 			if watches[ev.Node] == nil {
 				watches[ev.Node] = &stopwatch{}
 			}
 			p, _ := watches[ev.Node].lap(ev)
-			if err := a.tellOne(ev, p, flags.output); err != nil {
+			if err := a.tellOne(ev, p, width, flags.output); err != nil {
 				return err
 			}
 		}
@@ -92,12 +95,13 @@ func (a *app) tell(ctx context.Context, e core.Operator, filter core.EventFilter
 	}
 }
 
-// tellOne prints an event, and how long the phase took that it ended, if it did.
-func (a *app) tellOne(ev core.Event, p phase, o outputFlag) error {
+// tellOne prints an event, and how long the phase took that it ended, if it did. width
+// is that of the longest name of a node so far.
+func (a *app) tellOne(ev core.Event, p phase, width int, o outputFlag) error {
 	if o.json() {
 		return a.printLine(ev)
 	}
-	_, err := io.WriteString(a.out, eventLine(ev, p)+"\n")
+	_, err := io.WriteString(a.out, eventLine(ev, p, width)+"\n")
 	return err
 }
 
@@ -123,8 +127,8 @@ func (a *app) story(events []core.Event) error {
 }
 
 // eventLine is an event in a stream whose later lines nobody knows.
-func eventLine(ev core.Event, p phase) string {
-	line := fmt.Sprintf("%s  %-16s  %s", stamp(ev.At), ev.Node, eventText(ev))
+func eventLine(ev core.Event, p phase, width int) string {
+	line := fmt.Sprintf("%s  %-*s  %s", stamp(ev.At), width, ev.Node, eventText(ev))
 	if p.Name != "" {
 		line += " (" + took(p.took()) + either(p.Bytes > 0, ", "+p.moved(), "") + ")"
 	}

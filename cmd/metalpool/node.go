@@ -53,7 +53,11 @@ func nodeListCommand(a *app) *cobra.Command {
 				return a.printJSON(views)
 			}
 			if len(nodes) == 0 {
-				a.note("no nodes%s", either(filter.some(), " that fit", "; enroll some with 'metalpool node enroll'"))
+				hint := "; enroll some with 'metalpool node enroll'"
+				if pool := a.runningLab(ctx); pool != "" {
+					hint += ". A lab runs, whose pool is another: export METALPOOL_URL=" + shellWord(pool)
+				}
+				a.note("no nodes%s", either(filter.some(), " that fit", hint))
 				return nil
 			}
 			t := a.table("NODE", "STATE", "POOL", "MACHINE", "CPUS", "MEMORY", "DISKS", "ERASES", "SINCE", "WHY")

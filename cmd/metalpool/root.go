@@ -208,7 +208,15 @@ func nodeNames(ids []core.NodeID) string {
 }
 
 func (a *app) open(ctx context.Context, o open.Options) (core.Operator, error) {
-	return open.Operator(ctx, a.url, o)
+	e, err := open.Operator(ctx, a.url, o)
+	if there, ok := err.(*core.Error); ok && there.Kind == core.NotFound { //nolint:errorlint // the outermost one has the hint
+		if pool := a.runningLab(ctx); pool != "" {
+			told := *there
+			told.Hint = "a lab runs, whose pool is 'export METALPOOL_URL=" + shellWord(pool) + "'; else " + there.Hint
+			return nil, &told
+		}
+	}
+	return e, err
 }
 
 // interrupted says that it was Ctrl-C, where the error alone would blame somebody.

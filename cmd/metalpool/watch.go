@@ -145,14 +145,17 @@ func (r watchRow) cells(now time.Time, width int) []string {
 
 // lines shows what changed since it was called last, a line each.
 func (a *app) lines(o outputFlag) func([]watchRow) error {
-	before := map[core.NodeID]watchRow{}
+	before, width := map[core.NodeID]watchRow{}, 0
 	return func(rows []watchRow) error {
+		for _, r := range rows {
+			width = max(width, len(r.Node))
+		}
 		for _, r := range rows {
 			if before[r.Node] == r {
 				continue
 			}
 			before[r.Node] = r
-			if err := a.watchLine(r, o); err != nil {
+			if err := a.watchLine(r, width, o); err != nil {
 				return err
 			}
 		}
@@ -160,7 +163,7 @@ func (a *app) lines(o outputFlag) func([]watchRow) error {
 			if !slices.ContainsFunc(rows, func(r watchRow) bool { return r.Node == id }) {
 				delete(before, id)
 				gone := watchRow{Node: id, State: core.Gone, Since: time.Now(), Reason: "was " + string(old.State)}
-				if err := a.watchLine(gone, o); err != nil {
+				if err := a.watchLine(gone, width, o); err != nil {
 					return err
 				}
 			}
@@ -169,11 +172,11 @@ func (a *app) lines(o outputFlag) func([]watchRow) error {
 	}
 }
 
-func (a *app) watchLine(r watchRow, o outputFlag) error {
+func (a *app) watchLine(r watchRow, width int, o outputFlag) error {
 	if o.json() {
 		return a.printLine(r)
 	}
 	what := words(r.Machine, either(r.Step != "", "["+r.Step+"]", ""), brief(r.Reason))
-	_, err := fmt.Fprintf(a.out, "%s  %-16s  %-11s  %s\n", clock(time.Now()), r.Node, r.State, oneLine(what))
+	_, err := fmt.Fprintf(a.out, "%s  %-*s  %-11s  %s\n", clock(time.Now()), width, r.Node, r.State, oneLine(what))
 	return err
 }
