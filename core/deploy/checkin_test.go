@@ -147,9 +147,9 @@ func TestCheckInsThatAreRefused(t *testing.T) {
 		{name: "no port", spoil: func(_ *caller, in *wire.CheckIn) { in.Port = 0 }, status: 400, why: "not a port"},
 		{name: "garbage", spoil: func(c *caller, _ *wire.CheckIn) { c.body = []byte("{") }, status: 400, why: "unreadable"},
 		{name: "without end", spoil: func(c *caller, _ *wire.CheckIn) {
-			// Of much more the server would not read the rest, and the cut may overtake
-			// the answer.
-			c.body = append([]byte(`{"token":"`), bytes.Repeat([]byte("x"), 128<<10)...)
+			// Just more than is read: of much more the server would not take the rest, and the
+			// cut may overtake the answer.
+			c.body = append([]byte(`{"token":"`), bytes.Repeat([]byte("x"), 64<<10)...)
 		}, status: 400, why: "unreadable"},
 		{name: "a second agent", before: func(t *testing.T, _ *deploy.Deployer, s started) {
 			if status, _, err := newCaller(t, s).call(t); err != nil || status != 200 {
