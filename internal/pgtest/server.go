@@ -41,12 +41,13 @@ var shared struct {
 	server *Server
 }
 
-// Shared is the one server of this test process; see Main.
+// Shared is the one server of this test process; see Main. It waits for no disk, which
+// no test of it pulls the plug of: a schema has some fifty files.
 func Shared(t testing.TB) *Server {
 	t.Helper()
 	needs.Postgres(t) // skips each test, not only the first one
 	shared.once.Do(func() {
-		s, err := New(needs.Postgres(t))
+		s, err := New(needs.Postgres(t), "fsync=off", "full_page_writes=off")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"fmt"
 	"iter"
 
@@ -12,96 +11,83 @@ import (
 
 // How events are numbered
 //
-// Whoever follows events asks for those after the last one he has seen, and must miss
-// none. Numbers of a sequence are given out in one order and committed in another: who
-// has seen 8 would never see a 7 that is committed later. So the number of an event is
-// the ID of its transaction, which PostgreSQL gives out in the order of their beginning,
-// and its place in there. A View then tells only of transactions that are older than
-// every one under way: none of those can still come in before what it told. Nobody waits
-// for anybody.
+// Two things are asked of the numbers. What follows from something else comes after it:
+// a node's story is read in their order. So they are drawn from a sequence at the end of
+// a transaction, while it holds the rows that it has changed; at its beginning would be
+// too early.
 //
-// The server's transaction IDs begin anew where a store is restored on another server.
-// The number that they are counted from, kept in meta, is raised then.
+// And whoever asks for the events after the last one that he has seen must miss none.
+// Numbers are drawn in one order and committed in another: who has seen 8 would never see a
+// 7 that is committed later. So a transaction that is about to draw holds an advisory lock
+// until it has ended, whose key is the last number that was drawn before: its own are
+// greater. A View looks, before its picture is taken, first which number was drawn last, and then for such locks, and tells of nothing beyond the least of
+// these. Whatever it tells of, and all before that, has been committed or never will be.
+// Nobody waits for anybody.
+
+// selectDrawing publishes that this transaction is about to draw.
+const selectDrawing = "SELECT pg_advisory_xact_lock_shared(($1::bigint << 32) | (last_value & 4294967295)) FROM numbers"
+
 const (
-	numberBits  = 16
-	numberLimit = 1<<numberBits - 1 // of one transaction
+	selectDrawn = "SELECT last_value FROM numbers"
+	// selectUndecided reads after which number, as far as 32 bits tell, transactions that
+	// have not ended are drawing.
+	selectUndecided = `SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid::bigint = $1 AND objsubid = 1
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 )
 
-// selectOrder reads what the numbers of events are counted from.
-const selectOrder = "coalesce((SELECT value::bigint FROM meta WHERE key = 'event order'), 0)"
-
-// selectNext is the least number that an event may get from now on, and selectBehind
-// whether that is too little.
-var (
-	selectNext   = fmt.Sprintf("%s + (pg_snapshot_xmax(pg_current_snapshot())::text::bigint << %d)", selectOrder, numberBits)
-	selectLast   = "greatest((SELECT max(seq) FROM events), (SELECT max(seq) FROM audit), (SELECT max(seq) FROM marks), 0)"
-	selectBehind = selectLast + " >= " + selectNext
-)
-
-// keepOrder sees to it that new events come after all that there are. Nobody else
-// writes meanwhile.
-func keepOrder(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `INSERT INTO meta (key, value)
-		SELECT 'event order', (`+selectLast+` + 1 - (`+selectNext+`) + `+selectOrder+`)::text WHERE `+selectBehind+`
-		ON CONFLICT (key) DO UPDATE SET value = excluded.value`)
-	return err
+// look finds how far a View may tell of events. Its picture is taken after that.
+func (t *tx) look() error {
+	var drawn int64
+	var undecided []int64
+	batch := &pgx.Batch{}
+	batch.Queue(selectDrawn).QueryRow(func(row pgx.Row) error { return row.Scan(&drawn) })
+	batch.Queue(selectUndecided, int64(t.store.schema)).Query(func(rows pgx.Rows) (err error) {
+		undecided, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
+	if err := t.conn.SendBatch(t.ctx, batch).Close(); err != nil {
+		return t.fail("begin", err)
+	}
+	t.decided = decided(drawn, undecided)
+	return nil
 }
 
-// selectHorizon reads the first number that a View must not tell yet: that of the
-// oldest transaction under way which may be one of ours. Other programs' writing on
-// the same server, a dump that is restored for hours, is no obstacle: theirs are known by
-// that they lack the lock which ours take before they get an ID. One that has ended since
-// the View's picture was taken can no longer be told from ours, and counts as such.
-//
-// All locks are read at one time, so that none is half gone.
-const selectHorizon = `WITH locks AS MATERIALIZED (SELECT * FROM pg_locks WHERE granted),
-	others AS (SELECT transactionid::text::bigint AS id FROM locks l WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND NOT EXISTS
-		(SELECT FROM locks w WHERE w.virtualtransaction = l.virtualtransaction AND w.locktype = 'advisory'
-			AND w.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND w.classid::bigint = $1 AND w.objid::bigint = $2 AND w.objsubid = 2))
-	SELECT coalesce((SELECT min(id) FROM (SELECT x::text::bigint AS id FROM pg_snapshot_xip(pg_current_snapshot()) x) running WHERE id & 4294967295 NOT IN (SELECT id FROM others)),
-		pg_snapshot_xmax(pg_current_snapshot())::text::bigint), ` + selectOrder
-
-// untold is the first number that this View does not tell.
-func (t *tx) untold() (int64, error) {
-	if t.horizon > 0 {
-		return t.horizon, nil
+// decided is the last number up to which nothing can come in any more: drawn is the
+// last one, and undecided are the low 32 bits of numbers after which others draw.
+func decided(drawn int64, undecided []int64) int64 {
+	last := drawn
+	for _, low := range undecided {
+		last = min(last, drawn-int64(uint32(drawn)-uint32(low)))
 	}
-	var oldest, order int64
-	if _, err := t.read("list events", selectHorizon, []any{int64(writers), int64(t.store.schema)}, &oldest, &order); err != nil {
-		return 0, err
-	}
-	t.horizon = order + oldest<<numberBits
-	return t.horizon, nil
+	return last
 }
 
 const (
 	eventColumns = "seq, at, node, allocation, attempt, generation, type, before, after, trigger, step, message, bytes, process"
-	insertEvent  = "INSERT INTO events (" + eventColumns + ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+	insertEvent  = "INSERT INTO events (tx, " + eventColumns + ") VALUES ($1, coalesce($2::bigint, nextval('numbers')), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 )
 
-// number is the next one for what this transaction tells.
-func (t *tx) number(op string) (int64, error) {
-	if t.told >= numberLimit {
-		return 0, t.fail(op, fmt.Errorf("a transaction tells of at most %d events", numberLimit))
-	}
-	t.told++
-	return t.first() - 1 + t.told, nil
+func (t *tx) AddEvent(e core.Event) error {
+	e.At = t.now
+	return t.tell("store an event", insertEvent, eventRow(t.id, nil, e))
 }
 
-// first is the first number of this transaction.
-func (t *tx) first() int64 { return t.order + t.id<<numberBits + 1 }
-
-func (t *tx) AddEvent(e core.Event) (err error) {
-	const op = "store an event"
-	if e.Seq, err = t.number(op); err != nil {
+// tell holds back a row that is numbered at the end.
+func (t *tx) tell(op, query string, row []any) error {
+	if err := t.writable(op); err != nil {
 		return err
 	}
-	e.At = t.now
-	return t.hold(op, insertEvent, eventRow(e)...)
+	if t.told == 0 {
+		t.held.Queue(selectDrawing, int64(t.store.schema))
+	}
+	t.told++
+	t.held.Queue(query, row...)
+	return nil
 }
 
-func eventRow(e core.Event) []any {
-	return []any{e.Seq, stamp(e.At), text(e.Node), text(e.Allocation), text(e.Attempt), int64(e.Generation), text(e.Type), text(e.From), text(e.To), text(e.On), text(e.Step), text(e.Message), int64(e.Bytes), text(e.By)}
+// eventRow is an event as insertEvent takes it: under a number, or the next one.
+func eventRow(tx int64, seq *int64, e core.Event) []any {
+	return []any{tx, seq, stamp(e.At), text(e.Node), text(e.Allocation), text(e.Attempt), int64(e.Generation), text(e.Type), text(e.From), text(e.To), text(e.On), text(e.Step), text(e.Message), int64(e.Bytes), text(e.By)}
 }
 
 func scanEvent(row scanner) (core.Event, error) {
@@ -131,12 +117,12 @@ func numbered[T any](t *tx, op string, scan func(scanner) (T, error), query stri
 	return func(yield func(T, error) bool) {
 		err := t.usable()
 		where := where
-		if err == nil && t.mode == reading {
-			var untold int64
-			untold, err = t.untold()
-			where.and("seq < $%d", untold)
-		} else if err == nil {
+		switch {
+		case err != nil:
+		case t.mode.writes():
 			err = t.flush(op)
+		default:
+			where.and("seq <= $%d", t.decided)
 		}
 		if err != nil {
 			var zero T

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/metalpool/metalpool/core"
 )
 
@@ -43,8 +41,10 @@ const (
 	alone // with no other Update beside it
 )
 
+func (m mode) writes() bool { return m != reading }
+
 // writers is the first half of the advisory lock that every Update shares, and that who
-// must be alone has to itself; the schema is the other half. See also horizon.
+// must be alone has to itself; the schema is the other half.
 const writers int32 = 0x6d706f6c // "mpol"
 
 // errAlone asks for the function to be run again with the store to itself.
@@ -67,7 +67,7 @@ func (t *tx) rerun(why error) error {
 
 // lacks notes that key was not found.
 func (t *tx) lacks(key string) {
-	if t.mode == reading {
+	if !t.mode.writes() {
 		return
 	}
 	if t.absent == nil {
@@ -87,7 +87,7 @@ func (t *tx) cameIn(key string) error {
 
 // forOwner has other decisions on the owner's allocations wait for this one.
 func (t *tx) forOwner(owner string) error {
-	if t.mode == reading || t.owners[owner] {
+	if !t.mode.writes() || t.owners[owner] {
 		return t.usable()
 	}
 	if _, err := t.read("wait for the owner's other requests", "SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, $2))", []any{text(owner), int64(t.store.schema)}, new(bool)); err != nil {
@@ -102,16 +102,8 @@ func (t *tx) forOwner(owner string) error {
 
 // locked ends a query for rows by key in an Update.
 func (t *tx) locked() string {
-	if t.mode == reading {
+	if !t.mode.writes() {
 		return ""
 	}
 	return " FOR NO KEY UPDATE"
-}
-
-// isolation is how the transaction begins.
-func (t *tx) isolation() pgx.TxOptions {
-	if t.mode == reading {
-		return pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	}
-	return pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}
 }

@@ -121,93 +121,69 @@ func TestFence(t *testing.T) {
 	wantMessages(t, worker, "worked", "taken")
 }
 
-// An event of a transaction that is committed late does not come in before what was
-// told already; and what others write on the same server for hours holds up nothing.
-func TestHorizon(t *testing.T) {
+// numberedEarly adds an event, and has it numbered before the commit.
+func numberedEarly(message string) func(tx core.Tx) error {
+	return func(tx core.Tx) error {
+		if err := add(message)(tx); err != nil {
+			return err
+		}
+		for _, err := range tx.Events(core.EventFilter{Limit: 1}) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// An event that is numbered early and committed late does not come in before what was
+// told already.
+func TestNothingComesInBefore(t *testing.T) {
 	store, address := made(t)
-	other := connect(t, pgtest.Shared(t).URL("postgres"))
-	foreign, err := other.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := foreign.Exec(t.Context(), "CREATE TEMPORARY TABLE restored (id int)"); err != nil {
-		t.Fatal(err)
-	}
 	late := opened(t, address, postgres.Options{})
-	err = late.Update(t.Context(), func(tx core.Tx) error {
-		if err := add("early, committed late")(tx); err != nil {
+	if err := store.Update(t.Context(), add("first")); err != nil {
+		t.Fatal(err)
+	}
+	err := late.Update(t.Context(), func(tx core.Tx) error {
+		if err := numberedEarly("numbered early")(tx); err != nil {
 			return err
 		}
-		if err := store.Update(t.Context(), add("late, committed early")); err != nil {
+		if err := store.Update(t.Context(), add("committed early")); err != nil {
 			return err
 		}
-		wantMessages(t, store) // the other one may still come in before it
+		wantMessages(t, store, "first") // the other one may still come in
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantMessages(t, store, "early, committed late", "late, committed early")
-	if err := foreign.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := store.Update(t.Context(), add("last")); err != nil {
-		t.Fatal(err)
-	}
-	wantMessages(t, store, "early, committed late", "late, committed early", "last")
+	wantMessages(t, store, "first", "numbered early", "committed early")
 }
 
-// A transaction that has ended since the picture was taken is not taken for another
-// program's.
-func TestHorizonOfAnOldPicture(t *testing.T) {
+// What follows from something else is numbered after it, though it began before.
+func TestNumbersFollowTheRows(t *testing.T) {
 	store, address := made(t)
-	late := opened(t, address, postgres.Options{})
-	inside, leave, left := make(chan struct{}), make(chan struct{}), make(chan error)
-	go func() {
-		left <- late.Update(t.Context(), func(tx core.Tx) error {
-			close(inside)
-			<-leave
-			return add("early, committed late")(tx)
-		})
-	}()
-	<-inside
-	if err := store.Update(t.Context(), add("late, committed early")); err != nil {
-		t.Fatal(err)
-	}
-	err := store.View(t.Context(), func(tx core.Tx) error { // of this moment
-		close(leave)
-		if err := <-left; err != nil {
+	other := opened(t, address, postgres.Options{})
+	take := func(tx core.Tx, message string) error {
+		l, err := tx.Lease("n")
+		if err != nil {
 			return err
 		}
-		for ev, err := range tx.Events(core.EventFilter{}) {
-			t.Errorf("%q is told, %v, and the one before it is not", ev.Message, err)
+		if err := tx.SwapLease(core.Lease{Node: "n", Generation: l.Generation + 1}, l.Generation); err != nil {
+			return err
 		}
-		return nil
+		return add(message)(tx)
+	}
+	err := store.Update(t.Context(), func(tx core.Tx) error {
+		if err := other.Update(t.Context(), func(tx core.Tx) error { return take(tx, "begun second") }); err != nil {
+			return err
+		}
+		return take(tx, "begun first")
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantMessages(t, store, "early, committed late", "late, committed early")
-}
-
-// A store that was restored on a server whose transaction IDs are lower goes on after
-// what it has told already.
-func TestEventsGoOnAfterARestore(t *testing.T) {
-	store, address := made(t)
-	if err := store.Update(t.Context(), add("before")); err != nil {
-		t.Fatal(err)
-	}
-	conn := connect(t, address)
-	if _, err := conn.Exec(t.Context(), "UPDATE events SET seq = seq + (1::bigint << 50)"); err != nil {
-		t.Fatal(err)
-	}
-	again := opened(t, address, postgres.Options{})
-	for _, message := range []string{"after", "and later"} {
-		if err := again.Update(t.Context(), add(message)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	wantMessages(t, again, "before", "after", "and later")
+	wantMessages(t, store, "begun second", "begun first")
 }
 
 // Those who wait for each other in a circle are untangled: one is run again.

@@ -48,7 +48,7 @@ func (t *tx) Node(id core.NodeID) (n core.Node, err error) {
 		return n, err
 	}
 	batch := &pgx.Batch{}
-	if t.mode != reading {
+	if t.mode.writes() {
 		batch.Queue("SELECT FROM nodes WHERE id = $1 FOR NO KEY UPDATE", text(id))
 	}
 	found := false
@@ -105,10 +105,7 @@ func (t *tx) InsertNode(n core.Node) error {
 		}
 		return &core.Error{Op: "enroll", Node: n.ID, Kind: core.Exists, Err: fmt.Errorf("there is a node %s already", n.ID), Hint: "choose another ID, or change that node with 'metalpool node set'"}
 	}
-	if err := t.hold(op, "INSERT INTO inventory (node, spec, hardware) VALUES ($1, $2, $3)", text(n.ID), spec, hardware); err != nil {
-		return err
-	}
-	if err := t.flush(op); err != nil {
+	if _, err := t.write(op, "INSERT INTO inventory (node, spec, hardware) VALUES ($1, $2, $3)", text(n.ID), spec, hardware); err != nil {
 		return err
 	}
 	return t.identify(n, identifying(n))

@@ -277,7 +277,7 @@ func TestKeyIsRecordedOnce(t *testing.T) {
 // TestMakingGoesOn leaves a store as a creator that was killed may have.
 func TestMakingGoesOn(t *testing.T) {
 	for name, left := range map[string][]string{
-		"no version yet": {"DROP TABLE meta, nodes, inventory, identities, leases, allocations, attempts, events, pools, images, tokens, audit, marks", "DELETE FROM goose_db_version WHERE version_id > 0"},
+		"no version yet": {"DROP TABLE meta, nodes, inventory, identities, leases, allocations, attempts, events, pools, images, tokens, audit, marks", "DROP SEQUENCE numbers", "DELETE FROM goose_db_version WHERE version_id > 0"},
 		"no pool ID yet": {"DELETE FROM meta"},
 	} {
 		t.Run(name, func(t *testing.T) {

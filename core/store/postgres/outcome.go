@@ -12,15 +12,17 @@ import (
 	"github.com/metalpool/metalpool/core"
 )
 
-// begin starts the transaction, in one round trip.
+// begin starts the transaction.
 //
-// An Update gets its ID here, after the lock that tells it from other programs'
-// transactions: events are numbered by it, and by it is found out what became of a
-// commit whose answer was lost.
+// An Update gets its ID here: by it is found out what became of a commit whose answer was
+// lost.
 func (t *tx) begin() error {
 	batch := &pgx.Batch{}
 	var key string
-	if t.mode == reading {
+	if !t.mode.writes() {
+		if err := t.look(); err != nil {
+			return err
+		}
 		batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 		batch.Queue("SELECT transaction_timestamp(), " + selectKey).QueryRow(func(row pgx.Row) error { return row.Scan(&t.now, &key) })
 	} else {
@@ -30,8 +32,8 @@ func (t *tx) begin() error {
 		}
 		batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 		batch.Queue(lock, writers, int32(t.store.schema))
-		batch.Queue("SELECT transaction_timestamp(), pg_current_xact_id()::text::bigint, " + selectOrder + ", " + selectKey).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&t.now, &t.id, &t.order, &key)
+		batch.Queue("SELECT transaction_timestamp(), pg_current_xact_id()::text::bigint, (SELECT last_value FROM numbers), " + selectKey).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&t.now, &t.id, &t.drawn, &key)
 		})
 	}
 	err := t.conn.SendBatch(t.ctx, batch).Close()
@@ -59,7 +61,7 @@ func (t *tx) rollback() {
 //
 // The connection may break after the commit was sent. Whether the server had heard of it
 // is then asked for, and never guessed: it is committed where the rows are found that it
-// left under its own number and at its own time. PostgreSQL also tells of a transaction's
+// left, with its ID and the time of its beginning. PostgreSQL also tells of a transaction's
 // ID whether that was committed, but a server that crashed gives the ID of a transaction
 // it has lost to another one. So that is asked only to see whether somebody is still at it.
 // After a failover the rows of the server count that has taken over.
@@ -69,7 +71,7 @@ func (t *tx) rollback() {
 func (t *tx) commit() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), t.store.patience)
 	defer cancel()
-	if t.mode != reading {
+	if t.mode.writes() {
 		t.mark()
 	}
 	batch := &t.held
@@ -84,7 +86,7 @@ func (t *tx) commit() error {
 		return nil
 	case err == nil:
 		return broken("commit", fmt.Errorf("the server says %s", ended))
-	case t.mode == reading:
+	case !t.mode.writes():
 		return t.fail("end", err)
 	case code(err) != "" && !gone(err) && !t.conn.IsClosed():
 		t.rollback()
@@ -93,7 +95,8 @@ func (t *tx) commit() error {
 	return t.outcome(err)
 }
 
-// keptMarks is how many transactions a mark is kept for.
+// keptMarks is for how many numbers a mark is kept: far more than are drawn while anybody
+// may still look for it.
 const keptMarks = 1 << 20
 
 // mark leaves a row for a transaction that tells of nothing else.
@@ -101,9 +104,9 @@ func (t *tx) mark() {
 	if t.told > 0 {
 		return
 	}
-	t.held.Queue("INSERT INTO marks (seq, at) VALUES ($1, $2)", t.first(), stamp(t.now))
-	if t.id%(keptMarks>>8) == 0 { // now and then
-		t.held.Queue("DELETE FROM marks WHERE seq < $1", t.first()-keptMarks<<numberBits)
+	t.held.Queue("INSERT INTO marks (seq, tx, at) VALUES (nextval('numbers'), $1, $2)", t.id, stamp(t.now))
+	if t.id%1024 == 0 { // now and then
+		t.held.Queue("DELETE FROM marks WHERE seq < $1", t.drawn-keptMarks)
 	}
 }
 
@@ -154,8 +157,8 @@ func (t *tx) committed() (found bool, err error) {
 		return false, errUnderWay
 	}
 	if err == nil || code(err) == invalidParameter { // an ID to come: the server has lost it
-		err = conn.QueryRow(t.ctx, `SELECT EXISTS (SELECT FROM events WHERE seq = $1 AND at = $2)
-			OR EXISTS (SELECT FROM audit WHERE seq = $1 AND at = $2) OR EXISTS (SELECT FROM marks WHERE seq = $1 AND at = $2)`, t.first(), stamp(t.now)).Scan(&found)
+		err = conn.QueryRow(t.ctx, "SELECT EXISTS (SELECT FROM (SELECT tx, at FROM events WHERE seq >= $1 UNION ALL SELECT tx, at FROM audit WHERE seq >= $1 UNION ALL SELECT tx, at FROM marks WHERE seq >= $1) left_rows WHERE tx = $2 AND at = $3)",
+			t.drawn, t.id, stamp(t.now)).Scan(&found)
 	}
 	if err != nil && (gone(err) || conn.Conn().IsClosed()) {
 		err = &goneError{err}

@@ -32,7 +32,6 @@ func newest() (int64, error) {
 type header struct {
 	foreign bool  // the schema has tables, and they are not a store's
 	schema  int64 // 0: not made yet
-	behind  bool  // events would be numbered before those that there are
 	poolID  string
 	sealing core.Sealing
 }
@@ -57,7 +56,7 @@ func (s *Store) ready(ctx context.Context, o Options) error {
 	if err := s.acceptable(h, want, o); err != nil {
 		return err
 	}
-	if h.schema != want || h.poolID == "" || h.behind || (h.sealing.Fingerprint == "" && o.KeyFingerprint != "") {
+	if h.schema != want || h.poolID == "" || (h.sealing.Fingerprint == "" && o.KeyFingerprint != "") {
 		if h, err = s.prepare(ctx, conn.Conn(), want, o); err != nil {
 			return s.explain("prepare the store", err)
 		}
@@ -97,9 +96,6 @@ func (s *Store) prepare(ctx context.Context, conn *pgx.Conn, want int64, o Optio
 		if _, err := conn.Exec(ctx, "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
 			return h, err
 		}
-	}
-	if err := keepOrder(ctx, conn); err != nil {
-		return h, err
 	}
 	if h, err = readHeader(ctx, conn); err != nil {
 		return h, err
@@ -147,8 +143,8 @@ func readHeader(ctx context.Context, conn querier) (header, error) {
 		h.foreign = tables > 1
 		return h, nil
 	}
-	err = conn.QueryRow(ctx, "SELECT coalesce(max(value) FILTER (WHERE key = 'pool id'), ''), coalesce(max(value) FILTER (WHERE key = '"+metaKey+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+metaDigest+"'), ''), "+selectBehind+" FROM meta").
-		Scan(&h.poolID, &h.sealing.Fingerprint, &h.sealing.Digest, &h.behind)
+	err = conn.QueryRow(ctx, "SELECT coalesce(max(value) FILTER (WHERE key = 'pool id'), ''), coalesce(max(value) FILTER (WHERE key = '"+metaKey+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+metaDigest+"'), '') FROM meta").
+		Scan(&h.poolID, &h.sealing.Fingerprint, &h.sealing.Digest)
 	return h, err
 }
 

@@ -23,14 +23,14 @@ type tx struct {
 	ended bool
 
 	id    int64 // of the transaction; 0 in a View
-	order int64 // what the numbers of its events are counted from
-	told  int64 // how many events it has added
+	drawn int64 // the number that was drawn last when it began
 	held  pgx.Batch
+	told  int // how much in held is numbered, or was
 
 	absent  map[string]bool   // what was read, and is not there
 	seen    map[string]string // documents, as they were read
 	owners  map[string]bool   // whose allocations nobody else decides upon
-	horizon int64             // the first event that a View does not tell; 0: not known yet
+	decided int64             // the last number that a View may tell of
 
 	drained string // the iterator that is being drained
 	// failed is the first statement that broke. The server has given the transaction up
@@ -78,7 +78,7 @@ func (t *tx) writable(op string) error {
 	if err := t.usable(); err != nil {
 		return err
 	}
-	if t.mode == reading {
+	if !t.mode.writes() {
 		return broken(op, errors.New("View does not write"))
 	}
 	return nil
@@ -105,23 +105,7 @@ func (t *tx) swap(op, query string, args ...any) error {
 	return err
 }
 
-// maxHeld bounds what is held back.
-const maxHeld = 100
-
-// hold is write for a statement whose result nobody waits for: it is sent with the
-// commit, or before something that would see it.
-func (t *tx) hold(op, query string, args ...any) error {
-	if err := t.writable(op); err != nil {
-		return err
-	}
-	t.held.Queue(query, args...)
-	if t.held.Len() < maxHeld {
-		return nil
-	}
-	return t.flush(op)
-}
-
-// flush writes what was held back.
+// flush writes what was held back for the commit.
 func (t *tx) flush(op string) error {
 	if t.held.Len() == 0 {
 		return nil

@@ -70,7 +70,7 @@ func document[T any](t *tx, op, table, column, key string) (item T, found bool, 
 	case !found:
 		t.lacks(documentOf(table, key))
 		return item, false, nil
-	case t.mode != reading:
+	case t.mode.writes():
 		if t.seen == nil {
 			t.seen = map[string]string{}
 		}

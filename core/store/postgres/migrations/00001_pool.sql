@@ -77,9 +77,12 @@ CREATE TABLE attempts (
     document text NOT NULL
 );
 
--- seq is made of the transaction's ID; events.go says why.
+-- What numbers events, audit entries and marks; events.go says how.
+CREATE SEQUENCE numbers;
+
 CREATE TABLE events (
     seq        bigint PRIMARY KEY,
+    tx         bigint NOT NULL, -- the ID of the transaction that wrote it; outcome.go says what for
     at         bigint NOT NULL,
     node       text   COLLATE "C" NOT NULL,
     allocation text   COLLATE "C" NOT NULL,
@@ -116,6 +119,7 @@ CREATE TABLE tokens (
 -- Numbered like events.
 CREATE TABLE audit (
     seq      bigint PRIMARY KEY,
+    tx       bigint NOT NULL,
     at       bigint NOT NULL,
     who      text   COLLATE "C" NOT NULL,
     document text   NOT NULL
@@ -123,8 +127,9 @@ CREATE TABLE audit (
 CREATE INDEX audit_by_time ON audit (at);
 
 -- What a transaction leaves that tells of nothing else, so that it can be found out
--- whether it was committed; outcome.go says why. The later ones replace the earlier.
+-- whether it was committed. The later ones replace the earlier.
 CREATE TABLE marks (
-    seq bigint PRIMARY KEY, -- numbered like events
+    seq bigint PRIMARY KEY,
+    tx  bigint NOT NULL,
     at  bigint NOT NULL
 );
