@@ -27,6 +27,9 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 		if !passes && Is(err, NoCapacity) {
 			return a, e.leaveQueue(ctx, o.ID, err) // no node of this pool is going to fit
 		}
+		if !passes && waiting && ctx.Err() != nil {
+			return a, e.leaveQueue(ctx, o.ID, err) // the end came in the middle of a look
+		}
 		if !passes {
 			return a, err
 		}

@@ -29,7 +29,7 @@ func (s *Server) consoles() {
 			return api.Lines{Lines: list(lines)}, err
 		})
 	o := operation{id: "console", method: http.MethodGet, path: "/nodes/{id}/console/stream", summary: "follow a console", role: core.RoleOperator}
-	op := o.huma()
+	op := s.huma(o)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "What the server prints, as it comes.",
 		Content:     map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
@@ -83,8 +83,7 @@ func relay(w http.ResponseWriter, from io.Reader) {
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			_ = c.SetWriteDeadline(time.Now().Add(sendTime)) // not every writer can
-			if _, err := w.Write(buffer[:n]); err != nil || c.Flush() != nil {
+			if sendWithin(c, func() error { _, err := w.Write(buffer[:n]); return err }) != nil {
 				return
 			}
 		}

@@ -8,6 +8,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -39,6 +40,9 @@ type Config struct {
 	// QueueGrace is how long an order that only queues outlives the last who followed
 	// it; 0 is 15 seconds, as long as a place in the queue lasts anyway.
 	QueueGrace time.Duration
+	// HeaderTime and BodyTime are how long a request may take to arrive; 0 is 10 seconds
+	// and a minute.
+	HeaderTime, BodyTime time.Duration
 }
 
 // Server answers requests. It starts nothing until it is asked.
@@ -50,7 +54,10 @@ type Server struct {
 	failures *limits // by address
 	metrics  *metrics.Metrics
 	handler  http.Handler
-	api      huma.API
+
+	headerTime, bodyTime time.Duration
+
+	api huma.API
 }
 
 // framework is set up once for all servers of a process: its errors are ours, and the
@@ -66,10 +73,8 @@ func New(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if c.QueueGrace == 0 {
-		c.QueueGrace = 15 * time.Second
-	}
-	s := &Server{pool: c.Pool, log: c.Log, jobs: newJobs(c.QueueGrace, c.Log), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
+	s := &Server{pool: c.Pool, log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace), c.Log), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
+	s.headerTime, s.bodyTime = cmp.Or(c.HeaderTime, headerTime), cmp.Or(c.BodyTime, bodyTime)
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("metalpool", c.Version)
 	config.Info.Description = "Takes bare-metal servers from a pool and gives them back erased. A write carries an ID of the caller's own making, and may be sent again."

@@ -16,6 +16,7 @@ import (
 )
 
 const (
+	queueGrace = 15 * time.Second
 	remembered = 10 * time.Minute // how long the end of a write is told again
 	keptEvents = 128              // what a follower who comes late is still told
 )

@@ -22,6 +22,7 @@ const (
 	failedBurst = 20
 	// mostBuckets bounds the memory that strangers take.
 	mostBuckets = 10_000
+	sweepEvery  = 10 * time.Second
 )
 
 // limits are buckets by name.
@@ -31,22 +32,24 @@ type limits struct {
 
 	mu      sync.Mutex
 	buckets map[string]*rate.Limiter
+	shared  *rate.Limiter // of those for whom there is no room
+	swept   time.Time
 }
 
 func newLimits(perSecond float64, burst int) *limits {
-	return &limits{rate: rate.Limit(perSecond), burst: burst, buckets: map[string]*rate.Limiter{}}
+	return &limits{rate: rate.Limit(perSecond), burst: burst, buckets: map[string]*rate.Limiter{}, shared: rate.NewLimiter(rate.Limit(perSecond), burst)}
 }
 
-// bucket is the one of a name. Where there are too many, those that are full go: who
-// comes back has lost nothing.
+// bucket is the one of a name. Where there are too many, those that are full go now and
+// then: who comes back has lost nothing. The others share one meanwhile.
 func (l *limits) bucket(name string) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b, there := l.buckets[name]
-	if there {
+	if b, there := l.buckets[name]; there {
 		return b
 	}
-	if len(l.buckets) >= mostBuckets {
+	if now := time.Now(); len(l.buckets) >= mostBuckets && now.Sub(l.swept) > sweepEvery {
+		l.swept = now
 		for other, b := range l.buckets {
 			if b.Tokens() >= float64(l.burst) {
 				delete(l.buckets, other)
@@ -54,12 +57,10 @@ func (l *limits) bucket(name string) *rate.Limiter {
 		}
 	}
 	if len(l.buckets) >= mostBuckets {
-		name = "" // all the others share one
+		return l.shared
 	}
-	if b, there = l.buckets[name]; !there {
-		b = rate.NewLimiter(l.rate, l.burst)
-		l.buckets[name] = b
-	}
+	b := rate.NewLimiter(l.rate, l.burst)
+	l.buckets[name] = b
 	return b
 }
 
@@ -72,8 +73,14 @@ func (l *limits) take(name string) (wait time.Duration) {
 	return wait
 }
 
-// spent reports whether a name has used up what it has, and counts nothing.
-func (l *limits) spent(name string) bool { return l.bucket(name).Tokens() < 1 }
+// spent reports whether a name has used up what it has, and counts nothing. Who has no
+// bucket of its own is not to blame for those who share one.
+func (l *limits) spent(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, there := l.buckets[name]
+	return there && b.Tokens() < 1
+}
 
 // tooMany answers who asks too often.
 func tooMany(w http.ResponseWriter, who string, wait time.Duration) {

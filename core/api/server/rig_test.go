@@ -31,14 +31,14 @@ const patience = 2 * time.Minute
 
 // rig is a rack in memory with a real store, and servers of it on loopback.
 type rig struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	rack *enginetest.Rack
 	key  *seal.Key
 }
 
 // newRig enrolls and erases every server of a new rack.
-func newRig(t *testing.T, servers int) *rig {
+func newRig(t testing.TB, servers int) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), rack: enginetest.NewRack(servers)}
 	var err error
@@ -82,7 +82,7 @@ func (r *rig) engine() (*core.Engine, *enginetest.Host) {
 // running is a server that answers.
 type running struct {
 	*server.Server
-	t           *testing.T
+	t           testing.TB
 	address     string
 	fingerprint string
 	engine      *core.Engine

@@ -13,6 +13,7 @@ import (
 
 const (
 	headerTime = 10 * time.Second
+	bodyTime   = time.Minute
 	idleTime   = 2 * time.Minute
 	mostHeader = 16 << 10
 	// pingAfter and pingTime find connections that died without saying so: who follows
@@ -30,7 +31,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, certificate *tls.Con
 	h := &http.Server{
 		Handler:           s,
 		TLSConfig:         certificate,
-		ReadHeaderTimeout: headerTime,
+		ReadHeaderTimeout: s.headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    mostHeader,
 		HTTP2:             &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTime, MaxConcurrentStreams: 250},

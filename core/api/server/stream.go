@@ -28,7 +28,7 @@ func (s *Server) progress() {
 		Request string `path:"request" maxLength:"64"`
 		Last    string `header:"Last-Event-ID" maxLength:"32" doc:"The last event that was seen; those after it are told."`
 	}
-	o := operation{id: "follow", method: http.MethodGet, path: "/requests/{request}/progress", summary: "follow a write", role: core.RoleViewer}.huma()
+	o := s.huma(operation{id: "follow", method: http.MethodGet, path: "/requests/{request}/progress", summary: "follow a write", role: core.RoleViewer})
 	o.Responses = map[string]*huma.Response{"200": {
 		Description: "Events as they come, and those that were missed: progress, alive, and at last end or handover. After handover, or a cut, send the write again.",
 		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: s.eventSchema()}},
@@ -126,9 +126,22 @@ func (s stream) send(id int64, name string, data any) error {
 		return err
 	}
 	fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", name, text)
-	_ = s.controller.SetWriteDeadline(time.Now().Add(sendTime)) // not every writer can
-	if _, err := s.w.Write(b.Bytes()); err != nil {
+	return sendWithin(s.controller, func() error {
+		_, err := s.w.Write(b.Bytes())
+		return err
+	})
+}
+
+// sendWithin bounds one write to a client. The bound is taken away again: HTTP/2 resets a
+// stream when it passes, whether anything is being written or not.
+func sendWithin(c *http.ResponseController, write func() error) error {
+	_ = c.SetWriteDeadline(time.Now().Add(sendTime)) // not every writer can
+	if err := write(); err != nil {
 		return err
 	}
-	return s.controller.Flush()
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	_ = c.SetWriteDeadline(time.Time{})
+	return nil
 }

@@ -20,18 +20,17 @@ type operation struct {
 	body             int64 // most bytes; 0: api.MaxSmallBody
 }
 
-const (
-	bodyTime   = time.Minute
-	answerTime = 15 * time.Second // how long a write's own answer waits for its end
-)
+// answerTime is how long a write's own answer waits for its end.
+const answerTime = 15 * time.Second
 
-func (o operation) huma() huma.Operation {
+// huma is the operation as the framework takes it.
+func (s *Server) huma(o operation) huma.Operation {
 	if o.body == 0 {
 		o.body = api.MaxSmallBody
 	}
 	return huma.Operation{
 		OperationID: o.id, Method: o.method, Path: api.Prefix + o.path, Summary: o.summary,
-		Description: "Takes a token of the role " + string(o.role) + ".", MaxBodyBytes: o.body, BodyReadTimeout: bodyTime,
+		Description: "Takes a token of the role " + string(o.role) + ".", MaxBodyBytes: o.body, BodyReadTimeout: s.bodyTime,
 		Errors: []int{http.StatusUnauthorized, http.StatusForbidden},
 	}
 }
@@ -40,7 +39,7 @@ type answer[O any] struct{ Body O }
 
 // read registers an operation that changes nothing.
 func read[I, O any](s *Server, o operation, do func(ctx context.Context, p principal, in *I) (O, error)) {
-	huma.Register(s.api, o.huma(), func(ctx context.Context, in *I) (*answer[O], error) {
+	huma.Register(s.api, s.huma(o), func(ctx context.Context, in *I) (*answer[O], error) {
 		p := caller(ctx)
 		if err := p.needs(o.role, o.summary); err != nil {
 			return nil, api.NewProblem(err)
@@ -70,7 +69,7 @@ type written[O any] struct {
 // write registers an operation that changes something. It is done as a job, whoever
 // still listens.
 func write[I, O any](s *Server, o operation, do func(ctx context.Context, p principal, in *I, report core.Reporter) (O, error)) {
-	op := o.huma()
+	op := s.huma(o)
 	op.Errors = append(op.Errors, http.StatusConflict, http.StatusServiceUnavailable)
 	op.Responses = map[string]*huma.Response{"202": {
 		Description: "It is committed, and under way: follow the progress.",
