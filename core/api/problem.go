@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 
@@ -69,7 +70,7 @@ func (p *Problem) err(depth int) error {
 		if cause == nil {
 			cause = &core.Error{Kind: p.Kind}
 		}
-		return &told{p.Detail, cause}
+		return &told{cmp.Or(p.Detail, p.Title, "the server gives no reason"), cause}
 	}
 	e := &core.Error{Op: p.Op, Node: p.Node, Allocation: p.Allocation, Kind: p.Kind, Hint: p.Hint}
 	switch {

@@ -33,15 +33,16 @@ func send[T any](ctx context.Context, c *Client, d deed, report core.Reporter) (
 		var answer api.Written[T]
 		err := c.decode(ctx, d.call, &answer)
 		if err == nil {
-			p.served()
-			told = false
 			if answer.Done && answer.Result != nil {
 				return *answer.Result, nil
 			}
+			// Only events count as service: who begins a write each time, and never tells of it,
+			// would be asked for ever.
 			var result T
 			if err = c.follow(ctx, &d.call, report, &p, &result); err == nil {
 				return result, nil
 			}
+			told = told && !p.since.IsZero()
 		}
 		if ctx.Err() != nil {
 			return none, ended(ctx, d.op, d.subject)

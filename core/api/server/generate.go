@@ -1,0 +1,3 @@
+package server
+
+//go:generate sh -c "go run ./openapi > ../../../docs/openapi.yaml"
