@@ -121,6 +121,9 @@ func (e *Engine) Authenticate(ctx context.Context, secret string) (Token, error)
 		}
 		return t.usable(tx.Now())
 	})
+	if err == nil {
+		e.Seen(ctx, t.Name)
+	}
 	t.Hash = ""
 	return t, err
 }

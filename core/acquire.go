@@ -17,6 +17,7 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 	if err := validate(o); err != nil {
 		return Allocation{}, err
 	}
+	e.Seen(ctx, o.Owner)
 	began, waiting := time.Now(), false
 	for {
 		a, err := e.acquireOnce(ctx, o, waiting)
@@ -107,7 +108,7 @@ func (e *Engine) acquireOnce(ctx context.Context, o Order, queue bool) (a Alloca
 		case err != nil || a.State != Waiting:
 			return err
 		}
-		return e.claim(tx, &a, stored, n, o.AcquireTimeout)
+		return e.claim(tx, &a, stored, n, o)
 	})
 	if err == nil {
 		err = e.explained(ctx, missed)
@@ -136,7 +137,8 @@ func (e *Engine) look(tx Tx, o Order, a *Allocation) (stored bool, n Node, err e
 }
 
 // claim gives the node to the allocation in the same transaction that looked.
-func (e *Engine) claim(tx Tx, a *Allocation, stored bool, n Node, timeout time.Duration) error {
+func (e *Engine) claim(tx Tx, a *Allocation, stored bool, n Node, o Order) error {
+	timeout := o.AcquireTimeout
 	if timeout <= 0 {
 		timeout = 5 * time.Minute
 	}
@@ -146,6 +148,7 @@ func (e *Engine) claim(tx Tx, a *Allocation, stored bool, n Node, timeout time.D
 		return err
 	}
 	now := tx.Now()
+	a.Until = o.lifetime(*a, now)
 	a.Node, a.State, a.Deadline, a.Reason = n.ID, to, now.Add(timeout), ""
 	if stored {
 		return swapAllocation(tx, a)

@@ -26,7 +26,9 @@ type Allocation struct {
 	// Deadline ends an Allocated allocation that was never deployed, and a Waiting
 	// one whose waiter stopped renewing it.
 	Deadline time.Time `json:"deadline,omitzero"`
-	EndedAt  time.Time `json:"ended_at,omitzero"`
+	// Until is when it is given up, whatever runs on it; zero: when somebody does.
+	Until   time.Time `json:"until,omitzero"`
+	EndedAt time.Time `json:"ended_at,omitzero"`
 
 	// Settled is whether it was ever Deployed: the other disks of its node may hold what
 	// its owner keeps, so it stays there from then on.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 var labelPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$`) })
@@ -40,6 +41,9 @@ func checkLabels(op, machine string, labels map[string]string) error {
 
 // Change renames a machine, labels it, or asks other things of it; see Service.
 func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (Machine, error) {
+	if c.TTL != nil && *c.TTL < 0 {
+		return Machine{}, &Error{Op: "change", Allocation: string(id), Kind: Invalid, Err: errors.New("a machine cannot have ended already"), Hint: "say how long from now, such as 8h; 0 for ever; or release it"}
+	}
 	if c.Name != nil && !namePattern().MatchString(*c.Name) {
 		return Machine{}, &Error{Op: "rename", Allocation: string(id), Kind: Invalid, Err: fmt.Errorf("%q is not a machine name", *c.Name), Hint: "use letters, digits and dashes, at most 63"}
 	}
@@ -67,6 +71,11 @@ func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (
 		a.Labels = changedLabels(a.Labels, c.Labels)
 		if err := checkLabels("change", a.Name, a.Labels); err != nil {
 			return err
+		}
+		if c.TTL != nil {
+			if a.Until = (time.Time{}); *c.TTL > 0 {
+				a.Until = tx.Now().Add(*c.TTL)
+			}
 		}
 		if err := askAnew(tx, &a, c.Request); err != nil {
 			return err
@@ -171,6 +180,9 @@ func changeNote(before, after Allocation) string {
 	}
 	if !sameJSON(before.Request, after.Request) {
 		notes = append(notes, "requirements changed; its node satisfies them")
+	}
+	if note := untilNote(before.Until, after.Until); note != "" {
+		notes = append(notes, note)
 	}
 	if !maps.Equal(before.Labels, after.Labels) {
 		notes = append(notes, "labels changed")

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // machineOf is what the caller sees of an allocation.
 func machineOf(a Allocation) Machine {
-	m := Machine{ID: a.ID, Owner: a.Owner, Name: a.Name, State: a.State, Reason: a.Reason, Pool: a.Request.Pool, Node: a.Node, Labels: a.Labels, Request: a.Request, Access: a.Access, Moves: a.Moves, Settled: a.Settled, Managed: a.State == Deployed && a.Login != nil, CreatedAt: a.CreatedAt, EndedAt: a.EndedAt}
+	m := Machine{ID: a.ID, Owner: a.Owner, Name: a.Name, State: a.State, Reason: a.Reason, Pool: a.Request.Pool, Node: a.Node, Labels: a.Labels, Request: a.Request, Access: a.Access, Moves: a.Moves, Settled: a.Settled, Managed: a.State == Deployed && a.Login != nil, CreatedAt: a.CreatedAt, Until: a.Until, EndedAt: a.EndedAt}
 	if a.Order != nil {
 		m.Image, m.Hostname, m.Keys = a.Order.Image, a.Order.Hostname, a.Order.mayLogIn()
 	}
@@ -65,6 +66,16 @@ func (e *Engine) Machines(ctx context.Context, f AllocationFilter) ([]Machine, e
 			if a.As == "" {
 				list = append(list, machineOf(a))
 			}
+		}
+		seen := map[string]time.Time{}
+		for o, err := range tx.Owners() {
+			if err != nil {
+				return err
+			}
+			seen[o.Name] = o.Seen
+		}
+		for i := range list {
+			list[i].OwnerSeen = seen[list[i].Owner]
 		}
 		return nil
 	})

@@ -50,7 +50,7 @@ func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) e
 			}
 		}
 		held.Moves = append(held.Moves, n.ID)
-		return c.e.claim(tx, held, true, next, c.order.AcquireTimeout)
+		return c.e.claim(tx, held, true, next, c.order)
 	})
 	if errors.Is(err, ErrConflict) {
 		return nil // another call of the same create has brought it further
@@ -158,7 +158,7 @@ func (c *creation) moveAway(ctx context.Context, w *work, why error) error {
 			return err
 		}
 		a.Moves = append(a.Moves, n.ID)
-		if err := w.e.claim(tx, a, true, next, c.order.AcquireTimeout); err != nil {
+		if err := w.e.claim(tx, a, true, next, c.order); err != nil {
 			return err
 		}
 		return w.free(tx)

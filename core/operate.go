@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -247,6 +248,9 @@ func (e *Engine) Reconcile(ctx context.Context, o ReconcileOptions, report Repor
 	if err := e.expireAll(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.endAll(ctx); err != nil {
+		return nil, err
+	}
 	nodes, err := e.Nodes(ctx, NodeFilter{States: []State{Cleaning, Deploying, Preparing}})
 	if err != nil {
 		return nil, err
@@ -315,7 +319,8 @@ func (e *Engine) expireAll(ctx context.Context) error {
 }
 
 // Unattended lists nodes whose work nobody does: their worker died, or ended before
-// anybody took over. A deploy counts once its caller's grace is over.
+// anybody took over. A deploy counts once its caller's grace is over, and a machine
+// once its time is.
 func (e *Engine) Unattended(ctx context.Context) ([]NodeID, error) {
 	var ids []NodeID
 	err := e.store.View(ctx, func(tx Tx) error {
@@ -332,6 +337,14 @@ func (e *Engine) Unattended(ctx context.Context) ([]NodeID, error) {
 			inGrace := n.State == Deploying && tx.Now().Before(l.Expires.Add(e.timing.Grace))
 			if l.Free(tx.Now(), e.timing.Call) && !inGrace {
 				ids = append(ids, n.ID)
+			}
+		}
+		for a, err := range tx.Allocations(AllocationFilter{EndsBy: tx.Now()}) {
+			if err != nil {
+				return err
+			}
+			if a.Node != "" && !slices.Contains(ids, a.Node) {
+				ids = append(ids, a.Node)
 			}
 		}
 		return nil

@@ -30,6 +30,8 @@ func validate(o Order) error {
 		return bad("use letters, digits and dashes, at most 63", "%q is not a machine name", o.Name)
 	case o.Owner == "":
 		return bad("set METALPOOL_OWNER", "the machine has no owner")
+	case o.TTL < 0:
+		return bad("say how long from now, such as 8h, or leave it out", "a machine cannot end before it begins")
 	case o.SSHPort < 0, o.SSHPort > 65535:
 		return bad("use 1 to 65535, or leave it out", "%d is not a port", o.SSHPort)
 	}

@@ -16,7 +16,7 @@ func (e *Engine) Release(ctx context.Context, id AllocationID, o ReleaseOptions,
 	// A lease is taken by force once. If somebody else then takes it from us, that is
 	// the same release again, and one of the two is enough.
 	for force := true; ; force = false {
-		r, err := e.letGo(ctx, id, o.Reason, force)
+		r, err := e.letGo(ctx, id, o.Reason, force, nil)
 		switch {
 		case err == nil && r.off && o.WaitClean:
 			return e.awaitClean(ctx, id, report)
@@ -53,13 +53,19 @@ type letting struct {
 
 // letGo commits that the allocation has ended, and takes the lease on a node that is
 // to be switched off, from whoever has it. Where an earlier release has come as far as
-// that, its lease is taken only where force says so; else Busy.
-func (e *Engine) letGo(ctx context.Context, id AllocationID, reason string, force bool) (r letting, err error) {
+// that, its lease is taken only where force says so; else Busy. Where judge is given, it
+// says in the same transaction why it is let go of, or that it is not.
+func (e *Engine) letGo(ctx context.Context, id AllocationID, reason string, force bool, judge func(tx Tx, a Allocation) (reason string, err error)) (r letting, err error) {
 	begun := false // by this very transaction
 	err = e.store.Update(ctx, func(tx Tx) error {
 		r, begun = letting{off: true}, false
 		forced := true
 		a, err := followed(tx, id)
+		if err == nil && judge != nil {
+			if reason, err = judge(tx, a); err != nil {
+				return err
+			}
+		}
 		switch {
 		case Is(err, NotFound):
 			return e.bury(tx, id, reason)

@@ -80,6 +80,9 @@ type Order struct {
 	Wait time.Duration
 	// AcquireTimeout is how long an allocation may stay Allocated; 0 is 5 minutes.
 	AcquireTimeout time.Duration
+	// TTL is how long the machine is kept once it has a node: then it is released, whatever
+	// runs on it. 0 is until somebody releases it. It does not tell two orders apart.
+	TTL time.Duration
 	// DeployTimeout bounds the whole deploy, moves to other nodes included; 0 is 2 hours.
 	DeployTimeout time.Duration
 }
@@ -98,6 +101,8 @@ type MachineChange struct {
 	// Request is what the machine's node is asked to have from now on. It must have that
 	// already: a machine keeps its node, and its pool.
 	Request *Request
+	// TTL is how long it is kept from now on; 0 is until somebody releases it.
+	TTL *time.Duration
 }
 
 // ReleaseOptions says how to give a machine up.
@@ -132,7 +137,12 @@ type Machine struct {
 	Managed bool `json:"managed,omitempty"`
 
 	CreatedAt time.Time `json:"created_at"`
-	EndedAt   time.Time `json:"ended_at,omitzero"`
+	// Until is when it is given up by itself; zero: never.
+	Until   time.Time `json:"until,omitzero"`
+	EndedAt time.Time `json:"ended_at,omitzero"`
+	// OwnerSeen is when its owner last asked for something. Machines tells it, and nothing
+	// else; zero: never since that is kept.
+	OwnerSeen time.Time `json:"owner_seen,omitzero"`
 }
 
 // Progress is a moment of work under way, for people. Total 0 means unknown.

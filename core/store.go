@@ -83,6 +83,12 @@ type Tx interface {
 	InsertAllocation(a Allocation) error
 	SwapAllocation(a Allocation) error
 
+	// Owner is one who was never seen where there is none of that name.
+	Owner(name string) (Owner, error)
+	// Owners lists in the order of their names.
+	Owners() iter.Seq2[Owner, error]
+	PutOwner(o Owner) error
+
 	Attempt(id AttemptID) (Attempt, error)
 	PutAttempt(a Attempt) error
 	// Attempts lists in the order of their insertion.
@@ -130,6 +136,8 @@ type AllocationFilter struct {
 	Pool   string
 	States []State
 	Live   bool // only those not Released or Expired
+	// EndsBy selects those that are live and are to end by then.
+	EndsBy time.Time
 }
 
 // EventFilter selects events; zero fields select all.

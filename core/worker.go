@@ -82,9 +82,13 @@ func (e *Engine) Work(ctx context.Context) (given []NodeID, err error) {
 	}
 }
 
-// atWork lists the nodes at work, once what was never deployed in time is let go.
+// atWork lists the nodes at work, once what was never deployed in time is let go, and
+// what was to be kept only so long.
 func (e *Engine) atWork(ctx context.Context) ([]Node, error) {
 	if err := e.expireAll(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.endAll(ctx); err != nil {
 		return nil, err
 	}
 	return e.Nodes(ctx, NodeFilter{States: []State{Cleaning, Deploying, Preparing}})

@@ -17,8 +17,11 @@ import (
 	"github.com/metalpool/metalpool/core/open"
 )
 
+// machineNoun holds the commands that owners give for machines of theirs.
+const machineNoun = "machine"
+
 func machineCommand(a *app) *cobra.Command {
-	return noun("machine", "Take servers with an OS, use them, give them back",
+	return noun(machineNoun, "Take servers with an OS, use them, give them back",
 		machineCreateCommand(a), machineListCommand(a), machineShowCommand(a), machineSetCommand(a), machineSSHCommand(a),
 		machineLogsCommand(a), machinePowerCommand(a), machineReleaseCommand(a))
 }
@@ -111,6 +114,7 @@ func machineListCommand(a *app) *cobra.Command {
 		owner, pool string
 		states      statesFlag
 		all         bool
+		orphans     string
 		o           outputFlag
 	)
 	known := []core.State{core.Waiting, core.Allocated, core.Deploying, core.Deployed, core.Failed, core.Released, core.Expired}
@@ -118,29 +122,49 @@ func machineListCommand(a *app) *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List machines, everybody's",
+		Long: `List shows the machines of the pool, everybody's.
+
+With --orphans it shows those whose owner has not been seen for a week, or for as long
+as it says. An owner is seen when he asks for something: with docker-machine, with
+terraform, with 'metalpool machine', or through a server with his token.`,
 		Example: `  metalpool machine list
-  metalpool machine list --owner ci --state Failed`,
+  metalpool machine list --owner ci --state Failed
+  metalpool machine list --orphans=72h`,
 		Args: exactly(),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
-			machines, err := e.Machines(ctx, core.AllocationFilter{Owner: owner, Pool: pool, States: states.asked, Live: !all && len(states.asked) == 0})
+		RunE: a.run(func(ctx context.Context, _ []string) error {
+			unseen, err := core.ParseDuration("--orphans", orphans)
 			if err != nil {
-				return err
+				return asUsage(err)
 			}
-			if o.json() {
-				return a.printJSON(list(machines))
-			}
-			if len(machines) == 0 {
-				a.note("no machines%s", either(owner+pool == "" && len(states.asked) == 0, "; take one with 'metalpool machine create'", " that fit"))
-				return nil
-			}
-			steps, err := stepsUnderWay(ctx, e)
-			if err != nil {
-				return err
-			}
-			return a.machineTable(machines, steps)
+			return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
+				machines, err := e.Machines(ctx, core.AllocationFilter{Owner: owner, Pool: pool, States: states.asked, Live: !all && len(states.asked) == 0})
+				if err != nil {
+					return err
+				}
+				if orphans != "" {
+					machines = core.OrphansOf(machines, time.Now(), unseen)
+				}
+				if o.json() {
+					return a.printJSON(list(machines))
+				}
+				if len(machines) == 0 {
+					a.note("no machines%s", either(owner+pool+orphans == "" && len(states.asked) == 0, "; take one with 'metalpool machine create'", " that fit"))
+					return nil
+				}
+				if orphans != "" {
+					return a.orphanTable(machines)
+				}
+				steps, err := stepsUnderWay(ctx, e)
+				if err != nil {
+					return err
+				}
+				return a.machineTable(machines, steps)
+			})
 		}),
 	}
 	f := cmd.Flags()
+	f.StringVar(&orphans, "orphans", "", "only those whose owner was not seen for so `long`")
+	f.Lookup("orphans").NoOptDefVal = "168h"
 	f.StringVar(&owner, "owner", "", "only those of this `owner`")
 	f.StringVar(&pool, "pool", "", "only those of this `pool`")
 	f.BoolVar(&all, "all", false, "also those that were given back")
@@ -159,6 +183,9 @@ func (a *app) machineTable(machines []core.Machine, steps map[core.NodeID]string
 		switch m.State {
 		case core.Deployed:
 			why = ""
+			if !m.Until.IsZero() {
+				why = "until " + stamp(m.Until)
+			}
 		case core.Deploying:
 			why = joined(steps[m.Node], why)
 		}
@@ -169,6 +196,25 @@ func (a *app) machineTable(machines []core.Machine, steps map[core.NodeID]string
 			age(now, m.CreatedAt), string(m.ID), brief(why))
 	}
 	return t.print(a.out)
+}
+
+// orphanTable prints machines nobody may need any more, and how to give them back for
+// their owners.
+func (a *app) orphanTable(machines []core.Machine) error {
+	t := a.table("MACHINE", "OWNER SEEN", "STATE", "NODE", "POOL", "AGE", "UNTIL", "ID")
+	now := time.Now()
+	for _, m := range machines {
+		seen := "never"
+		if !m.OwnerSeen.IsZero() {
+			seen = age(now, m.OwnerSeen) + " ago"
+		}
+		t.row(holder{m}.label(), seen, string(m.State), string(m.Node), m.Pool, age(now, m.CreatedAt), stamp(m.Until), string(m.ID))
+	}
+	if err := t.print(a.out); err != nil {
+		return err
+	}
+	a.note("to give one back for its owner: metalpool machine release %s --reason '...'", holder{machines[0]}.label())
+	return nil
 }
 
 // address is where a machine's SSH is, with the port unless it is 22.
@@ -246,6 +292,7 @@ func (a *app) showMachine(ctx context.Context, e core.Operator, m core.Machine, 
 		s.line("Failed nodes", string(moved))
 	}
 	s.line("Created", stamp(m.CreatedAt))
+	s.line("Until", stamp(m.Until))
 	s.line("Ended", stamp(m.EndedAt))
 	if err := s.print(a.out); err != nil || len(spent) == 0 {
 		return err

@@ -28,6 +28,7 @@ type createFlags struct {
 	hostname, labels, arch, memory      string
 	disk, nic, gpus, place              string
 	wait, acquireTimeout, deployTimeout string
+	ttl                                 string
 	initFile                            string
 	keys                                []string
 	cpus, sshPort                       int
@@ -81,6 +82,7 @@ When create was interrupted or failed, the same command again goes on with it, a
 	f.StringVar(&flags.wait, "wait", "", "how `long` to queue while all matching nodes are taken: 30m")
 	f.StringVar(&flags.acquireTimeout, "acquire-timeout", "5m", "how `long` a node may be held before its deploy begins")
 	f.StringVar(&flags.deployTimeout, "deploy-timeout", "2h", "how `long` the deploy may take, other nodes after a failed one included")
+	f.StringVar(&flags.ttl, "ttl", "", "how `long` to keep it once it has a node: 8h; then it is released, whatever runs on it (default: until it is released)")
 	flags.output.add(cmd)
 	completeWith(cmd, "pool", a, poolNames)
 	completeWith(cmd, "image", a, imageNames)
@@ -126,6 +128,7 @@ func (f *createFlags) order(a *app, name string) (core.Order, error) {
 			o.DeployTimeout, err = core.ParseDuration("--deploy-timeout", f.deployTimeout)
 			return
 		},
+		func() (err error) { o.TTL, err = core.ParseDuration("--ttl", f.ttl); return },
 		func() (err error) { o.UserData, err = readUserData(a.in, f.initFile); return },
 		func() (err error) { o.Keys, err = readKeys(f.keys); return },
 	} {

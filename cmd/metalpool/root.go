@@ -21,6 +21,8 @@ type app struct {
 	running  bool // cobra accepted the command line
 	// finishing: the command itself does what dead workers left.
 	finishing bool
+	// asOwner: who runs the command is there for machines of his.
+	asOwner bool
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -159,6 +161,7 @@ func (a *app) onPool(do func(ctx context.Context, e core.Operator, args []string
 func (a *app) run(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		a.running = true
+		a.asOwner = cmd.HasParent() && cmd.Parent().Name() == machineNoun
 		return interrupted(cmd.Context(), do(cmd.Context(), args))
 	}
 }
@@ -172,6 +175,9 @@ func (a *app) with(ctx context.Context, o open.Options, do work) error {
 	e, err := a.open(ctx, o)
 	if err != nil {
 		return err
+	}
+	if embedded, ok := e.(*core.Engine); ok && a.asOwner { // a server sees whose token it is
+		embedded.Seen(ctx, core.DefaultOwner())
 	}
 	if !a.finishing {
 		a.attend(ctx, e)

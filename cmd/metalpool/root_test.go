@@ -85,7 +85,8 @@ func checkExample(t *testing.T, root *cobra.Command, path, line string) string {
 		return ""
 	}
 	for _, word := range words {
-		if name, isFlag := strings.CutPrefix(word, "--"); isFlag && cmd.Flag(name) == nil {
+		name, isFlag := strings.CutPrefix(word, "--")
+		if name, _, _ = strings.Cut(name, "="); isFlag && cmd.Flag(name) == nil {
 			t.Errorf("an example of %s has --%s, which there is not: %s", path, name, line)
 		}
 	}

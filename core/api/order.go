@@ -24,6 +24,7 @@ type Order struct {
 	Wait           Duration          `json:"wait,omitzero" doc:"How long to queue while no node is free, such as 30m."`
 	AcquireTimeout Duration          `json:"acquire_timeout,omitzero"`
 	DeployTimeout  Duration          `json:"deploy_timeout,omitzero"`
+	TTL            Duration          `json:"ttl,omitzero" doc:"How long the machine is kept once it has a node; then it is released. Default: until somebody releases it."`
 	// AllocateOnly takes a node and deploys nothing.
 	AllocateOnly bool `json:"allocate_only,omitempty" doc:"Take a node, and leave its hardware as it is."`
 }
@@ -33,7 +34,7 @@ func NewOrder(o core.Order) Order {
 	return Order{
 		Name: o.Name, Request: o.Request, Image: o.Image, Hostname: o.Hostname, SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys,
 		UserData: o.UserData, WaitFor: o.WaitFor, Labels: o.Labels, Revision: o.Revision, Afresh: o.Afresh,
-		Wait: Duration(o.Wait), AcquireTimeout: Duration(o.AcquireTimeout), DeployTimeout: Duration(o.DeployTimeout),
+		Wait: Duration(o.Wait), AcquireTimeout: Duration(o.AcquireTimeout), DeployTimeout: Duration(o.DeployTimeout), TTL: Duration(o.TTL),
 	}
 }
 
@@ -43,7 +44,7 @@ func (o Order) Core(id core.AllocationID, owner string) core.Order {
 		ID: id, Owner: owner,
 		Name: o.Name, Request: o.Request, Image: o.Image, Hostname: o.Hostname, SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys,
 		UserData: o.UserData, WaitFor: o.WaitFor, Labels: o.Labels, Revision: o.Revision, Afresh: o.Afresh,
-		Wait: time.Duration(o.Wait), AcquireTimeout: time.Duration(o.AcquireTimeout), DeployTimeout: time.Duration(o.DeployTimeout),
+		Wait: time.Duration(o.Wait), AcquireTimeout: time.Duration(o.AcquireTimeout), DeployTimeout: time.Duration(o.DeployTimeout), TTL: time.Duration(o.TTL),
 	}
 }
 
@@ -61,17 +62,18 @@ type MachineChange struct {
 	Labelled     map[string]string `json:"labelled,omitempty" doc:"What it has to have now, or nothing is changed; empty for a label that it has not."`
 	Keys         []string          `json:"keys,omitzero" doc:"Replace those that may log in."`
 	Request      *core.Request     `json:"request,omitempty"`
+	TTL          *Duration         `json:"ttl,omitempty" doc:"How long it is kept from now on; 0s is until somebody releases it."`
 }
 
 // NewMachineChange is the change as it is sent.
 func NewMachineChange(c core.MachineChange) MachineChange {
 	set, remove := apart(c.Labels)
-	return MachineChange{Name: c.Name, Labels: set, RemoveLabels: remove, Labelled: c.Labelled, Keys: c.Keys, Request: c.Request}
+	return MachineChange{Name: c.Name, Labels: set, RemoveLabels: remove, Labelled: c.Labelled, Keys: c.Keys, Request: c.Request, TTL: (*Duration)(c.TTL)}
 }
 
 // Core is the change as the engine takes it.
 func (c MachineChange) Core() core.MachineChange {
-	return core.MachineChange{Name: c.Name, Labels: together(c.Labels, c.RemoveLabels), Labelled: c.Labelled, Keys: c.Keys, Request: c.Request}
+	return core.MachineChange{Name: c.Name, Labels: together(c.Labels, c.RemoveLabels), Labelled: c.Labelled, Keys: c.Keys, Request: c.Request, TTL: (*time.Duration)(c.TTL)}
 }
 
 // PowerAsked is what to do to a machine's power.

@@ -43,6 +43,8 @@ func Run(t *testing.T, fresh Fresh, open Open) {
 		{"Candidates", suite.candidates},
 		{"Allocations", suite.allocations},
 		{"OneOwner", suite.oneOwner},
+		{"Owners", suite.owners},
+		{"Ends", suite.ends},
 		{"Leases", suite.leases},
 		{"Attempts", suite.attempts},
 		{"Events", suite.events},

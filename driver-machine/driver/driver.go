@@ -64,6 +64,7 @@ type Driver struct {
 	WaitClean      bool
 	AcquireTimeout string
 	DeployTimeout  string
+	TTL            string
 
 	// DockerPort is where the machine's engine is reached; 0 is the usual port.
 	DockerPort int

@@ -40,6 +40,7 @@ var createFlags = []mcnflag.Flag{
 	mcnflag.BoolFlag{Name: "metalpool-wait-clean", EnvVar: waitCleanVariable, Usage: "let rm wait until the server is erased"},
 	stringFlag("acquire-timeout", "how long a server may be held before its deploy begins", "5m"),
 	stringFlag("deploy-timeout", "how long the deploy may take, other servers after a failed one included", "2h"),
+	stringFlag("ttl", "how long to keep the machine, such as 8h: then it is released, whatever runs on it (default: until it is removed)", ""),
 }
 
 func stringFlag(name, usage, value string) mcnflag.Flag {
@@ -74,7 +75,7 @@ func (d *Driver) SetConfigFromFlags(flags drivers.DriverOptions) error {
 	d.Labels, d.Arch, d.CPUs, d.Memory = value("labels"), value("arch"), flags.Int("metalpool-cpus"), value("memory")
 	d.Disk, d.NIC, d.GPUs, d.Place = value("disk"), value("nic"), value("gpus"), value("place")
 	d.InitFile = value("init-file")
-	d.Wait, d.AcquireTimeout, d.DeployTimeout = value("wait"), value("acquire-timeout"), value("deploy-timeout")
+	d.Wait, d.AcquireTimeout, d.DeployTimeout, d.TTL = value("wait"), value("acquire-timeout"), value("deploy-timeout"), value("ttl")
 	d.WaitClean = flags.Bool("metalpool-wait-clean")
 	d.SetSwarmConfigFromFlags(flags)
 

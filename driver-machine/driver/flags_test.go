@@ -17,7 +17,7 @@ import (
 
 // The names are what users have in scripts: they never change.
 func TestFlagNames(t *testing.T) {
-	want := strings.Fields("url token owner pool node image ssh-user ssh-port labels arch cpus memory disk nic gpus place init-file wait wait-clean acquire-timeout deploy-timeout")
+	want := strings.Fields("url token owner pool node image ssh-user ssh-port labels arch cpus memory disk nic gpus place init-file wait wait-clean acquire-timeout deploy-timeout ttl")
 	var got []string
 	for _, f := range New(nil).GetCreateFlags() {
 		name, found := strings.CutPrefix(f.String(), "metalpool-")
@@ -82,7 +82,7 @@ func TestOrderFromFlags(t *testing.T) {
 		"url": "https://pool.example.com:8443", "token": "t0k3n", "pool": "ci", "node": "n7", "image": "debian-12",
 		"ssh-user": "admin", "ssh-port": 2222, "labels": "rack=r1,gpu exists", "arch": "x86_64", "cpus": 16,
 		"memory": "64GiB", "disk": "2x480GB,ssd", "nic": "2x25G", "gpus": "2xA100", "place": "spread=rack",
-		"init-file": file, "wait": "30m", "wait-clean": true, "acquire-timeout": "1m", "deploy-timeout": "45m",
+		"init-file": file, "wait": "30m", "wait-clean": true, "acquire-timeout": "1m", "deploy-timeout": "45m", "ttl": "8h",
 	})
 	got, err := d.order()
 	if err != nil {
@@ -96,7 +96,7 @@ func TestOrderFromFlags(t *testing.T) {
 	}
 	want := core.Order{
 		ID: got.ID, Keys: got.Keys, Owner: "team-a", Name: "web-1", Image: "debian-12", SSHUser: "admin", SSHPort: 2222,
-		UserData: []byte("#cloud-config\n"), Wait: 30 * time.Minute, AcquireTimeout: time.Minute, DeployTimeout: 45 * time.Minute,
+		UserData: []byte("#cloud-config\n"), Wait: 30 * time.Minute, AcquireTimeout: time.Minute, DeployTimeout: 45 * time.Minute, TTL: 8 * time.Hour,
 		Request: core.Request{
 			Pool: "ci", Node: "n7", Arch: "amd64", CPUs: 16, Memory: 64 * core.GiB, GPUs: 2, GPUModel: "A100",
 			Labels: []core.Selector{{Label: "rack", Op: core.OpEqual, Values: []string{"r1"}}, {Label: "gpu", Op: core.OpExists}},
@@ -126,7 +126,7 @@ func TestDefaultFlagsAskForAnyServer(t *testing.T) {
 	if want := (core.Request{Pool: core.DefaultPool}); !reflect.DeepEqual(o.Request, want) {
 		t.Errorf("request %+v, want %+v", o.Request, want)
 	}
-	if o.AcquireTimeout != 5*time.Minute || o.DeployTimeout != 2*time.Hour || o.Wait != 0 || o.UserData != nil {
+	if o.AcquireTimeout != 5*time.Minute || o.DeployTimeout != 2*time.Hour || o.TTL != 0 || o.Wait != 0 || o.UserData != nil {
 		t.Errorf("order %+v", o)
 	}
 	if o.Owner != core.DefaultOwner() {
@@ -158,6 +158,7 @@ func TestBadFlags(t *testing.T) {
 		{"place", "rack", []string{"read place: invalid", "spread=rack"}},
 		{"wait", "soon", []string{"--metalpool-wait", `"soon"`, "30m"}},
 		{"acquire-timeout", "5", []string{"--metalpool-acquire-timeout"}},
+		{"ttl", "8", []string{"--metalpool-ttl"}},
 		{"deploy-timeout", "-1h", []string{"--metalpool-deploy-timeout"}},
 		{"init-file", filepath.Join(dir, "none"), []string{"--metalpool-init-file", "no such file"}},
 		{"init-file", dir, []string{"--metalpool-init-file", "not a regular file"}},

@@ -31,6 +31,7 @@ func (d *Driver) order() (core.Order, error) {
 		{"--metalpool-wait", d.Wait, &o.Wait},
 		{"--metalpool-acquire-timeout", d.AcquireTimeout, &o.AcquireTimeout},
 		{"--metalpool-deploy-timeout", d.DeployTimeout, &o.DeployTimeout},
+		{"--metalpool-ttl", d.TTL, &o.TTL},
 	} {
 		if *t.to, err = core.ParseDuration(t.flag, t.text); err != nil {
 			return core.Order{}, err

@@ -22,17 +22,17 @@ type allocationDocument struct {
 	Login   *core.LoginKey    `json:"login,omitempty"`
 }
 
-const selectAllocations = "SELECT id, owner, name, state, reason, node, version, created, deadline, ended, document FROM allocations"
+const selectAllocations = "SELECT id, owner, name, state, reason, node, version, created, deadline, until, ended, document FROM allocations"
 
 func scanAllocation(row scanner) (core.Allocation, error) {
 	var a core.Allocation
-	var version, created, deadline, ended int64
+	var version, created, deadline, until, ended int64
 	var document string
-	err := row.Scan(&a.ID, &a.Owner, &a.Name, &a.State, &a.Reason, &a.Node, &version, &created, &deadline, &ended, &document)
+	err := row.Scan(&a.ID, &a.Owner, &a.Name, &a.State, &a.Reason, &a.Node, &version, &created, &deadline, &until, &ended, &document)
 	if err != nil {
 		return a, err
 	}
-	a.Version, a.CreatedAt, a.Deadline, a.EndedAt = uint64(version), moment(created), moment(deadline), moment(ended)
+	a.Version, a.CreatedAt, a.Deadline, a.Until, a.EndedAt = uint64(version), moment(created), moment(deadline), moment(until), moment(ended)
 	var d allocationDocument
 	if err := json.Unmarshal([]byte(document), &d); err != nil {
 		return a, fmt.Errorf("document of allocation %s: %w", a.ID, err)
@@ -77,6 +77,9 @@ func (t *tx) Allocations(f core.AllocationFilter) iter.Seq2[core.Allocation, err
 	if f.Live || (len(f.States) > 0 && !slices.ContainsFunc(f.States, core.State.Ended)) {
 		where.terms = append(where.terms, "live")
 	}
+	if !f.EndsBy.IsZero() {
+		where.and("live AND until > 0 AND until <= $%d", stamp(f.EndsBy))
+	}
 	rows := list(t, "list allocations", scanAllocation, selectAllocations+where.String()+" ORDER BY seq", where.args...)
 	return func(yield func(core.Allocation, error) bool) {
 		if f.Owner != "" {
@@ -94,10 +97,10 @@ func (t *tx) InsertAllocation(a core.Allocation) error {
 	if err != nil {
 		return err
 	}
-	rows, err := t.write("store an allocation", `INSERT INTO allocations (id, owner, name, pool, state, live, reason, node, version, created, deadline, ended, document)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING`,
+	rows, err := t.write("store an allocation", `INSERT INTO allocations (id, owner, name, pool, state, live, reason, node, version, created, deadline, until, ended, document)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING`,
 		text(a.ID), text(a.Owner), text(a.Name), text(cmp.Or(a.Request.Pool, core.DefaultPool)), text(a.State), !a.State.Ended(), text(a.Reason), text(a.Node),
-		int64(a.Version), stamp(a.CreatedAt), stamp(a.Deadline), stamp(a.EndedAt), document)
+		int64(a.Version), stamp(a.CreatedAt), stamp(a.Deadline), stamp(a.Until), stamp(a.EndedAt), document)
 	if err == nil && rows == 0 {
 		return t.refuseAllocation(a)
 	}
@@ -116,12 +119,12 @@ func (t *tx) SwapAllocation(a core.Allocation) error {
 	if err != nil {
 		return err
 	}
-	query := `UPDATE allocations SET name = $3, state = $4, live = $5, reason = $6, node = $7, deadline = $8, ended = $9, document = $10, version = version + 1
+	query := `UPDATE allocations SET name = $3, state = $4, live = $5, reason = $6, node = $7, deadline = $8, until = $9, ended = $10, document = $11, version = version + 1
 		WHERE id = $1 AND version = $2`
 	if !a.State.Ended() {
 		query += unblocked
 	}
-	rows, err := t.write(op, query, text(a.ID), int64(a.Version), text(a.Name), text(a.State), !a.State.Ended(), text(a.Reason), text(a.Node), stamp(a.Deadline), stamp(a.EndedAt), document)
+	rows, err := t.write(op, query, text(a.ID), int64(a.Version), text(a.Name), text(a.State), !a.State.Ended(), text(a.Reason), text(a.Node), stamp(a.Deadline), stamp(a.Until), stamp(a.EndedAt), document)
 	if err != nil || rows > 0 {
 		return err
 	}

@@ -22,17 +22,17 @@ type allocationDocument struct {
 	Login   *core.LoginKey    `json:"login,omitempty"`
 }
 
-const selectAllocations = "SELECT id, owner, name, state, reason, node, version, created, deadline, ended, document FROM allocations"
+const selectAllocations = "SELECT id, owner, name, state, reason, node, version, created, deadline, until, ended, document FROM allocations"
 
 func scanAllocation(row scanner) (core.Allocation, error) {
 	var a core.Allocation
-	var created, deadline, ended int64
+	var created, deadline, until, ended int64
 	var document []byte
-	err := row.Scan(&a.ID, &a.Owner, &a.Name, &a.State, &a.Reason, &a.Node, &a.Version, &created, &deadline, &ended, &document)
+	err := row.Scan(&a.ID, &a.Owner, &a.Name, &a.State, &a.Reason, &a.Node, &a.Version, &created, &deadline, &until, &ended, &document)
 	if err != nil {
 		return a, err
 	}
-	a.CreatedAt, a.Deadline, a.EndedAt = moment(created), moment(deadline), moment(ended)
+	a.CreatedAt, a.Deadline, a.Until, a.EndedAt = moment(created), moment(deadline), moment(until), moment(ended)
 	var d allocationDocument
 	if err := json.Unmarshal(document, &d); err != nil {
 		return a, fmt.Errorf("document of allocation %s: %w", a.ID, err)
@@ -69,6 +69,10 @@ func (t *tx) Allocations(f core.AllocationFilter) iter.Seq2[core.Allocation, err
 	if f.Live || (len(f.States) > 0 && !slices.ContainsFunc(f.States, core.State.Ended)) {
 		where.and("live = 1")
 	}
+	if !f.EndsBy.IsZero() {
+		where.and("live = 1 AND until > 0 AND until <= ?")
+		args = append(args, stamp(f.EndsBy))
+	}
 	args = where.states("state", f.States, args)
 	return list(t, "list allocations", scanAllocation, selectAllocations+where.String()+" ORDER BY seq", args...)
 }
@@ -78,8 +82,8 @@ func (t *tx) InsertAllocation(a core.Allocation) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.write("store an allocation", "INSERT INTO allocations (id, owner, name, pool, state, live, reason, node, version, created, deadline, ended, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		string(a.ID), a.Owner, a.Name, cmp.Or(a.Request.Pool, core.DefaultPool), string(a.State), !a.State.Ended(), a.Reason, string(a.Node), int64(a.Version), stamp(a.CreatedAt), stamp(a.Deadline), stamp(a.EndedAt), document)
+	_, err = t.write("store an allocation", "INSERT INTO allocations (id, owner, name, pool, state, live, reason, node, version, created, deadline, until, ended, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		string(a.ID), a.Owner, a.Name, cmp.Or(a.Request.Pool, core.DefaultPool), string(a.State), !a.State.Ended(), a.Reason, string(a.Node), int64(a.Version), stamp(a.CreatedAt), stamp(a.Deadline), stamp(a.Until), stamp(a.EndedAt), document)
 	if duplicate(err) {
 		return t.refuseAllocation(a)
 	}
@@ -91,8 +95,8 @@ func (t *tx) SwapAllocation(a core.Allocation) error {
 	if err != nil {
 		return err
 	}
-	err = t.swap("swap an allocation", "UPDATE allocations SET name = ?, state = ?, live = ?, reason = ?, node = ?, deadline = ?, ended = ?, document = ?, version = version + 1 WHERE id = ? AND version = ?",
-		a.Name, string(a.State), !a.State.Ended(), a.Reason, string(a.Node), stamp(a.Deadline), stamp(a.EndedAt), document, string(a.ID), int64(a.Version))
+	err = t.swap("swap an allocation", "UPDATE allocations SET name = ?, state = ?, live = ?, reason = ?, node = ?, deadline = ?, until = ?, ended = ?, document = ?, version = version + 1 WHERE id = ? AND version = ?",
+		a.Name, string(a.State), !a.State.Ended(), a.Reason, string(a.Node), stamp(a.Deadline), stamp(a.Until), stamp(a.EndedAt), document, string(a.ID), int64(a.Version))
 	if duplicate(err) {
 		return t.refuseAllocation(a)
 	}
