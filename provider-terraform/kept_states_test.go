@@ -117,6 +117,9 @@ func (s tfstate) blanked() {
 // filled is a kept state of the rack whose state now is given.
 func (s tfstate) filled(t *testing.T, now tfstate) {
 	t.Helper()
+	for _, r := range s.Resources {
+		r.Provider = now.Resources[0].Provider // OpenTofu has it from another registry
+	}
 	there := now.instances()
 	for address, i := range s.instances() {
 		if there[address] == nil {
