@@ -51,6 +51,7 @@ func Run(t *testing.T, fresh Fresh, open Open) {
 		{"Catalogue", suite.catalogue},
 		{"Tokens", suite.tokens},
 		{"Audit", suite.audit},
+		{"Copy", suite.copy},
 		{"AnyText", suite.anyText},
 		{"Follow", suite.follow},
 		{"Decisions", suite.decisions},

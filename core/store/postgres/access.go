@@ -28,6 +28,13 @@ const insertAudit = "INSERT INTO audit (tx, seq, at, who, document) VALUES ($1, 
 
 func (t *tx) AddAudit(e core.AuditEntry) error {
 	const op = "store an audit entry"
+	if t.imports != nil {
+		row, err := auditRow(0, &e.Seq, e)
+		if err != nil {
+			return broken(opImport, err)
+		}
+		return t.take(&t.imports.audit, e.Seq, insertAudit, row)
+	}
 	e.At = t.now
 	row, err := auditRow(t.id, nil, e)
 	if err != nil {

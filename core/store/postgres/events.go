@@ -68,6 +68,9 @@ const (
 )
 
 func (t *tx) AddEvent(e core.Event) error {
+	if t.imports != nil {
+		return t.take(&t.imports.event, e.Seq, insertEvent, eventRow(0, &e.Seq, e))
+	}
 	e.At = t.now
 	return t.tell("store an event", insertEvent, eventRow(t.id, nil, e))
 }

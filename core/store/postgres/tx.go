@@ -27,6 +27,8 @@ type tx struct {
 	held  pgx.Batch
 	told  int // how much in held is numbered, or was
 
+	imports *numbers // set in an Import, which brings its own
+
 	absent  map[string]bool   // what was read, and is not there
 	seen    map[string]string // documents, as they were read
 	owners  map[string]bool   // whose allocations nobody else decides upon

@@ -29,6 +29,13 @@ func (t *tx) AddAudit(e core.AuditEntry) error {
 	if err != nil {
 		return broken("store an audit entry", err)
 	}
+	if t.imports != nil {
+		if err := grow(&t.imports.audit, e.Seq); err != nil {
+			return err
+		}
+		_, err = t.write(opImport, "INSERT INTO audit (seq, at, who, document) VALUES (?, ?, ?, ?)", e.Seq, stamp(e.At), e.Who, string(text))
+		return err
+	}
 	_, err = t.write("store an audit entry", "INSERT INTO audit (at, who, document) VALUES (?, ?, ?)", stamp(t.now), e.Who, string(text))
 	return err
 }

@@ -94,7 +94,8 @@ type tx struct {
 	now     time.Time
 	writes  bool
 	ended   bool
-	drained string // the iterator that is being drained
+	imports *numbers // set in an Import, which brings its own
+	drained string   // the iterator that is being drained
 	// failed is the first statement that broke. SQLite may have rolled back by itself
 	// then, so the transaction must not be committed, though fn went on.
 	failed error

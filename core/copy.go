@@ -1,0 +1,207 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Importer is a store that can take over what another one holds, of whatever kind.
+type Importer interface {
+	Store
+	// Import has a store hold what fn writes, under the pool ID and the key of from, in
+	// one transaction. Within it AddEvent and AddAudit keep the Seq and At that they are
+	// given, which must grow; later ones come after them. A store that holds anything is
+	// refused with Exists. Like Update it may run fn again.
+	Import(ctx context.Context, from StoreInfo, fn func(tx Tx) error) error
+}
+
+// Copied counts what a copy of a store holds.
+type Copied struct {
+	Nodes       int `json:"nodes"`
+	Allocations int `json:"allocations"` // also those that have ended: their IDs stay taken
+	Attempts    int `json:"attempts"`
+	Leases      int `json:"leases"`
+	Events      int `json:"events"`
+	Audit       int `json:"audit"`
+	Pools       int `json:"pools"`
+	Images      int `json:"images"`
+	Tokens      int `json:"tokens"`
+}
+
+const opCopy = "copy the store"
+
+// CopyStore has an empty store hold what another one does: the same pool, with its
+// history. It refuses while somebody works on a node, and commits only what it has read
+// back and found to be the same as what is there by then. Whoever writes to from
+// afterwards is not noticed: then there would be two stores of one pool.
+func CopyStore(ctx context.Context, from Store, to Importer, timing Timing) (copied Copied, err error) {
+	timing = timing.orDefaults()
+	err = to.Import(ctx, from.Info(), func(dst Tx) error {
+		copied = Copied{}
+		err := from.View(ctx, func(src Tx) error {
+			if err := atRest(src, timing.Call); err != nil {
+				return err
+			}
+			for _, k := range copied.kinds() {
+				var err error
+				if *k.count, err = k.copy(src, dst); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return from.View(ctx, func(src Tx) error {
+			for _, k := range copied.kinds() {
+				if err := k.compare(src, dst); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return copied, err
+}
+
+// atRest refuses where a worker has a lease: what it does next would be known only to
+// the store that it has opened.
+func atRest(tx Tx, grace time.Duration) error {
+	var at []string
+	for l, err := range tx.Leases() {
+		if err != nil {
+			return err
+		}
+		if !l.Free(tx.Now(), grace) {
+			at = append(at, fmt.Sprintf("%s works on %s", processOf(l.Holder), l.Node))
+		}
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	slices.Sort(at)
+	return &Error{Op: opCopy, Kind: Busy, Err: errors.New(strings.Join(at, ", ")), Hint: "stop the servers and commands that use the pool, or wait until they are done; see 'metalpool watch'"}
+}
+
+// contents is one kind of what a store holds.
+type contents interface {
+	copy(src, dst Tx) (int, error)
+	compare(src, dst Tx) error
+}
+
+// kind is one kind, and where its rows are counted.
+type kind struct {
+	contents
+	count *int
+}
+
+// kinds are all, in an order in which they can be written.
+func (c *Copied) kinds() []kind {
+	return []kind{
+		{rows[Pool]{"pool", Tx.Pools, Tx.PutPool}, &c.Pools},
+		{rows[Image]{"image", Tx.Images, Tx.PutImage}, &c.Images},
+		{rows[Token]{"token", Tx.Tokens, Tx.PutToken}, &c.Tokens},
+		{rows[Node]{"node", func(tx Tx) iter.Seq2[Node, error] { return tx.Nodes(NodeFilter{}) }, Tx.InsertNode}, &c.Nodes},
+		{rows[Lease]{"lease", Tx.Leases, func(tx Tx, l Lease) error { return tx.SwapLease(l, 0) }}, &c.Leases},
+		{rows[Allocation]{"allocation", func(tx Tx) iter.Seq2[Allocation, error] { return tx.Allocations(AllocationFilter{}) }, Tx.InsertAllocation}, &c.Allocations},
+		{rows[Attempt]{"attempt", Tx.Attempts, Tx.PutAttempt}, &c.Attempts},
+		{rows[Event]{"event", func(tx Tx) iter.Seq2[Event, error] { return tx.Events(EventFilter{}) }, Tx.AddEvent}, &c.Events},
+		{rows[AuditEntry]{"audit entry", func(tx Tx) iter.Seq2[AuditEntry, error] { return tx.Audit(AuditFilter{}) }, Tx.AddAudit}, &c.Audit},
+	}
+}
+
+// rows are how one kind is listed and written, in the form that it has everywhere.
+type rows[T any] struct {
+	what string
+	list func(Tx) iter.Seq2[T, error]
+	put  func(Tx, T) error
+}
+
+func (r rows[T]) copy(src, dst Tx) (count int, err error) {
+	for row, err := range r.list(src) {
+		if err != nil {
+			return count, err
+		}
+		if err := r.put(dst, row); err != nil {
+			return count, fmt.Errorf("%s %d: %w", r.what, count+1, err)
+		}
+		count++
+	}
+	return count, nil
+}
+
+// compare reads both back.
+func (r rows[T]) compare(src, dst Tx) error {
+	next, stop := iter.Pull2(r.list(dst))
+	defer stop()
+	differ := func(number int, there, copied string) error {
+		return &Error{Op: opCopy, Kind: Busy, Err: fmt.Errorf("the %s number %d is not what was copied: somebody has written to the pool meanwhile (there is %s, and in the copy %s)", r.what, number, there, copied),
+			Hint: "stop the servers and commands that use the pool, and copy it again; nothing was kept of this copy"}
+	}
+	number := 0
+	for row, err := range r.list(src) {
+		if err != nil {
+			return err
+		}
+		number++
+		there, err := natural(row)
+		if err != nil {
+			return err
+		}
+		copied, ok, err := pulled(next)
+		if err != nil {
+			return err
+		}
+		if !ok || there != copied {
+			return differ(number, digest(there), digest(copied))
+		}
+	}
+	if copied, more, err := pulled(next); err != nil || more {
+		return errors.Join(err, differ(number+1, digest(""), digest(copied)))
+	}
+	return nil
+}
+
+// pulled is the next row of an iterator, in its natural form.
+func pulled[T any](next func() (T, error, bool)) (text string, ok bool, err error) {
+	row, err, ok := next()
+	if !ok || err != nil {
+		return "", ok, err
+	}
+	text, err = natural(row)
+	return text, true, err
+}
+
+// natural is a row as text. What is no text in it reads alike from every store: one of
+// them may keep a zero byte, and another may not.
+func natural(row any) (string, error) {
+	text, err := json.Marshal(row)
+	return strings.ReplaceAll(string(text), `\u0000`, `\ufffd`), err
+}
+
+// digest tells of a row which it is, and nothing of what may be secret in it.
+func digest(row string) string {
+	if row == "" {
+		return "none"
+	}
+	var named struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+		Node string `json:"node"`
+		Seq  int64  `json:"seq"`
+	}
+	_ = json.Unmarshal([]byte(row), &named) // what it lacks is left out
+	for _, name := range []string{named.ID, named.Name, named.Node} {
+		if name != "" {
+			return name
+		}
+	}
+	return fmt.Sprintf("number %d", named.Seq)
+}
