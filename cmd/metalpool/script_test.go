@@ -48,11 +48,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"fill":  fillScript,
-			"break": breakPool,
-			"serve": serveBMCs,
-			"disk":  makeDisk,
+			"exits":  exits,
+			"fill":   fillScript,
+			"break":  breakPool,
+			"serve":  serveBMCs,
+			"served": servePool,
+			"disk":   makeDisk,
 		},
 	})
 }

@@ -37,14 +37,18 @@ func (s *Server) machines() {
 			if in.Body.AllocateOnly {
 				return s.pool.Allocate(ctx, o, report)
 			}
-			return s.pool.Create(ctx, o, report)
+			others := &elsewhere{s: s, id: in.ID, report: report}
+			defer others.leave()
+			return s.pool.Create(ctx, o, others.tell)
 		})
 	write(s, operation{id: "deploy", method: http.MethodPut, path: "/machines/{id}/deployment", summary: "deploy on a machine's node", role: core.RoleUser, body: api.MaxBody},
 		func(ctx context.Context, p principal, in *ordered, report core.Reporter) (core.Machine, error) {
 			if _, err := s.machine(ctx, p, in.ID); err != nil {
 				return core.Machine{}, err
 			}
-			return s.pool.Deploy(ctx, in.Body.Core(in.ID, p.Name), report)
+			others := &elsewhere{s: s, id: in.ID, report: report}
+			defer others.leave()
+			return s.pool.Deploy(ctx, in.Body.Core(in.ID, p.Name), others.tell)
 		})
 	type changed struct {
 		Asked
