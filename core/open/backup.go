@@ -88,8 +88,12 @@ func WriteBackup(ctx context.Context, url, file string, withKey bool) (b Backup,
 // embedded finds a store that this host has in a file.
 func embedded(op, url string) (path string, err error) {
 	path, err = Locate(url)
-	if err == nil && Served(path) {
+	switch {
+	case err != nil:
+	case Served(path):
 		err = &core.Error{Op: op, Kind: core.Invalid, Err: errors.New("the pool at " + path + " is in the store of its server"), Hint: "run this on that host, and name the store's own file with METALPOOL_URL"}
+	case !filepath.IsAbs(path):
+		err = &core.Error{Op: op, Kind: core.Invalid, Err: errors.New("that pool is not in a file of this host"), Hint: "use what its database has for that, such as pg_dump"}
 	}
 	return path, err
 }

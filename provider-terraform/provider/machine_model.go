@@ -82,6 +82,7 @@ func order(ctx context.Context, config, planned machineModel) (core.Order, bool,
 		o.Revision = strconv.FormatInt(config.UserDataWOVersion.ValueInt64(), 10)
 	}
 	o.Wait, _ = core.ParseDuration("wait", config.Wait.ValueString()) // the schema has refused what cannot be read
+	o.TTL, _ = core.ParseDuration("ttl", config.TTL.ValueString())
 	return o, true, diags
 }
 

@@ -326,19 +326,22 @@ func (m *machineModel) keepDeployed(state machineModel) {
 }
 
 // change brings the pool's notes on a machine to where they are planned: its name, its
-// labels, and what its node is asked to have.
+// labels, how long it is kept, and what its node is asked to have.
 func (r *machineResource) change(ctx context.Context, o core.Order, plan, state machineModel) (core.Machine, error) {
 	before, diags := labelsOf(ctx, state.Labels)
 	if diags.HasError() {
 		return core.Machine{}, errors.New(diags.Errors()[0].Detail())
 	}
-	asked := !state.Requirements.Equal(plan.Requirements)
-	if state.Name.Equal(plan.Name) && maps.Equal(before, o.Labels) && !asked {
+	asked, kept := !state.Requirements.Equal(plan.Requirements), !state.TTL.Equal(plan.TTL)
+	if state.Name.Equal(plan.Name) && maps.Equal(before, o.Labels) && !asked && !kept {
 		return r.pool.Machine(ctx, o.ID)
 	}
 	change := core.MachineChange{Name: &o.Name, Labels: labelChange(before, o.Labels)}
 	if asked {
 		change.Request = &o.Request
+	}
+	if kept {
+		change.TTL = &o.TTL
 	}
 	return r.pool.Change(ctx, o.ID, change)
 }

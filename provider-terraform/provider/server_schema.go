@@ -24,6 +24,7 @@ type serverModel struct {
 	Requirements types.Object `tfsdk:"requirements"`
 
 	DeletionProtection types.Bool     `tfsdk:"deletion_protection"`
+	TTL                types.String   `tfsdk:"ttl"`
 	Wait               types.String   `tfsdk:"wait"`
 	WaitClean          types.Bool     `tfsdk:"wait_clean"`
 	Timeouts           timeouts.Value `tfsdk:"timeouts"`
@@ -53,6 +54,10 @@ func serverAttributes(labels ...validator.Map) map[string]schema.Attribute {
 		"deletion_protection": schema.BoolAttribute{
 			Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Refuses, already when planning, to give the server back. Set it to `false` and apply first." + setting,
+		},
+		"ttl": schema.StringAttribute{
+			Optional: true, Validators: []validator.String{duration{}},
+			MarkdownDescription: "How long it is kept, such as `8h`, once it has a server: then the pool releases it, whatever runs on it, and the next plan takes another one. By default until it is destroyed. A change counts from its apply." + inPlace,
 		},
 		"wait": schema.StringAttribute{
 			Optional: true, Validators: []validator.String{duration{}},
