@@ -32,6 +32,7 @@ type Copied struct {
 	Pools       int `json:"pools"`
 	Images      int `json:"images"`
 	Tokens      int `json:"tokens"`
+	Owners      int `json:"owners"`
 }
 
 const opCopy = "copy the store"
@@ -111,6 +112,7 @@ func (c *Copied) kinds() []kind {
 		{rows[Node]{"node", func(tx Tx) iter.Seq2[Node, error] { return tx.Nodes(NodeFilter{}) }, Tx.InsertNode}, &c.Nodes},
 		{rows[Lease]{"lease", Tx.Leases, func(tx Tx, l Lease) error { return tx.SwapLease(l, 0) }}, &c.Leases},
 		{rows[Allocation]{"allocation", func(tx Tx) iter.Seq2[Allocation, error] { return tx.Allocations(AllocationFilter{}) }, Tx.InsertAllocation}, &c.Allocations},
+		{rows[Owner]{"owner", Tx.Owners, Tx.PutOwner}, &c.Owners},
 		{rows[Attempt]{"attempt", Tx.Attempts, Tx.PutAttempt}, &c.Attempts},
 		{rows[Event]{"event", func(tx Tx) iter.Seq2[Event, error] { return tx.Events(EventFilter{}) }, Tx.AddEvent}, &c.Events},
 		{rows[AuditEntry]{"audit entry", func(tx Tx) iter.Seq2[AuditEntry, error] { return tx.Audit(AuditFilter{}) }, Tx.AddAudit}, &c.Audit},

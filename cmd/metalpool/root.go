@@ -61,7 +61,7 @@ one in ~/.local/share/metalpool.`,
 		}
 	}
 	add(groupPool, nodeCommand(a), poolCommand(a), imageCommand(a), watchCommand(a), reconcileCommand(a), serveCommand(a), tokenCommand(a), auditCommand(a))
-	add(groupStore, checkCommand(a), backupCommand(a), restoreCommand(a), keyCommand(a))
+	add(groupStore, checkCommand(a), backupCommand(a), restoreCommand(a), keyCommand(a), storeCommand(a))
 	add(groupMachines, machineCommand(a), loginCommand(a))
 	add(groupRehearse, labCommand(a))
 	root.AddCommand(versionCommand(a))

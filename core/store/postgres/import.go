@@ -13,7 +13,7 @@ var _ core.Importer = (*Store)(nil)
 const opImport = "copy into the store"
 
 // imported are the tables of what a store holds, but for what belongs to their rows.
-var imported = []string{"nodes", "leases", "allocations", "attempts", "events", "audit", "pools", "images", "tokens"}
+var imported = []string{"nodes", "leases", "allocations", "attempts", "events", "audit", "pools", "images", "tokens", "owners"}
 
 // Import is run with no Update beside it.
 func (s *Store) Import(ctx context.Context, from core.StoreInfo, fn func(tx core.Tx) error) error {

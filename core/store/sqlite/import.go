@@ -11,7 +11,7 @@ import (
 var _ core.Importer = (*Store)(nil)
 
 // imported are the tables of what a store holds, but for what belongs to their rows.
-var imported = []string{"nodes", "leases", "allocations", "attempts", "events", "audit", "pools", "images", "tokens"}
+var imported = []string{"nodes", "leases", "allocations", "attempts", "events", "audit", "pools", "images", "tokens", "owners"}
 
 // Import writes with no other writer in its transaction: it may be long.
 func (s *Store) Import(ctx context.Context, from core.StoreInfo, fn func(tx core.Tx) error) error {
