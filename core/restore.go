@@ -13,10 +13,10 @@ const generationLeap = 1_000_000
 // Restored is what Distrust made of a store.
 type Restored struct {
 	// Quarantined were free, or being cleaned. Failed are machines that were being made.
-	Quarantined []NodeID       `json:"quarantined,omitempty"`
-	Failed      []AllocationID `json:"failed,omitempty"`
+	Quarantined []NodeID `json:"quarantined,omitempty"`
+	Failed      []string `json:"failed,omitempty"` // as OWNER/NAME
 	// Kept are machines that were in use, or Failed, and still count as their owners'.
-	Kept []AllocationID `json:"kept,omitempty"`
+	Kept []string `json:"kept,omitempty"` // as OWNER/NAME
 	// KeptOut are nodes that were so already, and are still.
 	KeptOut []NodeID `json:"kept_out,omitempty"`
 	// Revoked are tokens by ID: one that was revoked since would be good again.
@@ -126,7 +126,7 @@ func (e *Engine) distrust(tx Tx, n Node, a *Allocation, since string, r *Restore
 		r.Quarantined = append(r.Quarantined, n.ID)
 		return e.advance(tx, &n, nil, Restore, fmt.Sprintf("%s, when it was %s: %s; %s, then 'metalpool node repair %s', which erases it", since, n.State, unknown, look, n.ID))
 	case Allocated, Deploying:
-		r.Failed = append(r.Failed, a.ID)
+		r.Failed = append(r.Failed, a.Owner+"/"+a.Name)
 		return e.advance(tx, &n, a, Restore, fmt.Sprintf("%s, when it was %s: %s; %s before it is deployed again or released, which erases it", since, n.State, unknown, look))
 	case Quarantined, Maintenance:
 		r.KeptOut = append(r.KeptOut, n.ID)
@@ -135,7 +135,7 @@ func (e *Engine) distrust(tx Tx, n Node, a *Allocation, since string, r *Restore
 			return err
 		}
 	default:
-		r.Kept = append(r.Kept, a.ID)
+		r.Kept = append(r.Kept, a.Owner+"/"+a.Name)
 	}
 	return tx.AddEvent(Event{Node: n.ID, Allocation: n.Allocation, Type: Note, Message: since + "; what has happened since is not in it", By: e.process})
 }

@@ -106,8 +106,8 @@ func (a *app) sayRestored(r open.Restored) {
 		}
 	}
 	several(r.Revoked, "tokens that were good then, and are revoked: %s. Make new ones ('metalpool token create')")
-	several(texts(r.Kept), "machines that count as in use, as they did then: %s. Some may have been released since; 'metalpool machine ssh' refuses a server that is not the machine any more")
-	several(texts(r.Failed), "machines that were being made, and are Failed: %s. See what runs there before you release them, which erases it")
+	several(r.Kept, "machines that count as in use, as they did then: %s. Some may have been released since; 'metalpool machine ssh' refuses a server that is not the machine any more")
+	several(r.Failed, "machines that were being made, and are Failed: %s. See what runs there before you release them, which erases it")
 	several(texts(r.KeptOut), "nodes that were kept out, and are: %s. They may have been given out since")
 	several(texts(r.Quarantined), "nodes that were free or being cleaned, and are Quarantined: %s. They may have been given out since; see what runs there before 'metalpool node repair', which erases it")
 	if len(r.Findings) > 0 {

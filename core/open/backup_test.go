@@ -3,6 +3,7 @@ package open
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -181,7 +182,7 @@ func TestRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(r.Quarantined, r.Failed, r.Kept, r.KeptOut); got != "[cleaning free] [a-making a-taken] [a-used] [apart]" {
+	if got := fmt.Sprint(r.Quarantined, r.Failed, r.Kept, r.KeptOut); got != "[cleaning free] [ann/making ann/taken] [ann/used] [apart]" {
 		t.Errorf("it says %s", got)
 	}
 	want := map[core.NodeID]core.State{"free": core.Quarantined, "cleaning": core.Quarantined, "apart": core.Quarantined, "taken": core.Failed, "making": core.Failed, "used": core.Deployed}
@@ -353,11 +354,20 @@ func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 		}
 		return name
 	}
+	newer := file("newer", content)
+	db, err := sql.Open("sqlite", newer)
+	if err == nil {
+		_, err = db.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, 1)")
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		file string
 		kind core.Kind
 		says string
 	}{
+		{newer, core.Invalid, fmt.Sprintf("has schema version 4711, and this program knows %d", b.Schema)},
 		{filepath.Join(folder, "none"), core.NotFound, "none does not exist"},
 		{folder, core.Denied, "is a directory"},
 		{path, core.Invalid, "is no backup"},
