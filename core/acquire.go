@@ -29,7 +29,7 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 			return a, e.leaveQueue(ctx, o.ID, err) // no node of this pool is going to fit
 		}
 		if !passes && waiting && ctx.Err() != nil {
-			return a, e.leaveQueue(ctx, o.ID, err) // the end came in the middle of a look
+			return a, e.cutOff(ctx, o, err) // the end came in the middle of a look
 		}
 		if !passes {
 			return a, err
@@ -45,7 +45,7 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 		}
 		select {
 		case <-ctx.Done():
-			return a, e.leaveQueue(context.WithoutCancel(ctx), o.ID, err)
+			return a, e.cutOff(ctx, o, err)
 		case <-time.After(min(left, e.timing.Queue)):
 		}
 	}
@@ -157,11 +157,8 @@ func (e *Engine) claim(tx Tx, a *Allocation, stored bool, n Node, o Order) error
 	return tx.InsertAllocation(*a)
 }
 
-// waiterTimeout is how long a waiter keeps its place without being seen.
-const waiterTimeout = 15 * time.Second
-
 func (e *Engine) enqueue(tx Tx, a Allocation, stored bool) error {
-	a.Deadline = tx.Now().Add(waiterTimeout)
+	a.Deadline = tx.Now().Add(e.timing.Place)
 	if stored {
 		return swapAllocation(tx, &a)
 	}
@@ -170,6 +167,15 @@ func (e *Engine) enqueue(tx Tx, a Allocation, stored bool) error {
 		return err
 	}
 	return tx.AddEvent(Event{Allocation: a.ID, Type: StateChanged, To: Waiting, Message: a.Owner + "/" + a.Name + " queues", By: e.process})
+}
+
+// cutOff ends a wait that its caller did not. Where somebody else may queue in the same
+// place by now, it is not ours to give up.
+func (e *Engine) cutOff(ctx context.Context, o Order, why error) error {
+	if o.KeepsPlace {
+		return why
+	}
+	return e.leaveQueue(ctx, o.ID, why)
 }
 
 // leaveQueue gives the order's own place in the queue up and returns why. One that

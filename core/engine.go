@@ -52,6 +52,7 @@ type Timing struct {
 	Grace time.Duration // how long a dead worker's deploy waits to be adopted; 10m
 	Retry time.Duration // the pause before a failed step is tried again; 2s
 	Queue time.Duration // how often a queued caller looks again; 1s
+	Place time.Duration // how long a place in the queue lasts that nobody renews; 15s
 }
 
 func (t Timing) orDefaults() Timing {
@@ -65,6 +66,7 @@ func (t Timing) orDefaults() Timing {
 	set(&t.Grace, 10*time.Minute)
 	set(&t.Retry, 2*time.Second)
 	set(&t.Queue, time.Second)
+	set(&t.Place, 15*time.Second)
 	return t
 }
 

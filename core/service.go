@@ -78,6 +78,9 @@ type Order struct {
 	Afresh bool
 	// Wait is how long to queue, first come first served, while no node is free.
 	Wait time.Duration
+	// KeepsPlace has the place in the queue outlast a call that is cut off by its context,
+	// until it lapses: the same order is on its way to another process, or is there.
+	KeepsPlace bool
 	// AcquireTimeout is how long an allocation may stay Allocated; 0 is 5 minutes.
 	AcquireTimeout time.Duration
 	// TTL is how long the machine is kept once it has a node: then it is released, whatever

@@ -38,7 +38,8 @@ type Config struct {
 	Log     *slog.Logger
 	Version string // of the program, for the API's document
 	// QueueGrace is how long an order that only queues outlives the last who followed
-	// it; 0 is 15 seconds, as long as a place in the queue lasts anyway.
+	// it; 0 is 15 seconds. Its place in the queue lapses after that, unless another server
+	// has the order by then.
 	QueueGrace time.Duration
 	// HeaderTime and BodyTime are how long a request may take to arrive; 0 is 10 seconds
 	// and a minute.

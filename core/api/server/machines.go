@@ -30,7 +30,8 @@ func (s *Server) machines() {
 	write(s, operation{id: "create", method: http.MethodPut, path: "/machines/{id}", summary: "create a machine", role: core.RoleUser, body: api.MaxBody},
 		func(ctx context.Context, p principal, in *ordered, report core.Reporter) (core.Machine, error) {
 			o := in.Body.Core(in.ID, p.Name)
-			o.Quota = p.Quota
+			// The client may be at another server by the time that this job is cut off.
+			o.Quota, o.KeepsPlace = p.Quota, true
 			if err := s.mayOrder(ctx, p, o); err != nil {
 				return core.Machine{}, err
 			}

@@ -24,7 +24,7 @@ import (
 )
 
 // timing is quick: these tests have a real clock, since they have real connections.
-var timing = core.Timing{Lease: 4 * time.Second, Call: time.Second, Retry: 10 * time.Millisecond, Queue: 10 * time.Millisecond}
+var timing = core.Timing{Lease: 4 * time.Second, Call: time.Second, Retry: 10 * time.Millisecond, Queue: 10 * time.Millisecond, Place: time.Second}
 
 // patience is far beyond what anything takes on a busy machine.
 const patience = 2 * time.Minute
