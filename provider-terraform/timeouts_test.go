@@ -23,7 +23,7 @@ func TestTimeouts(t *testing.T) {
 		return r.newWork(t, machineBlock(name, fmt.Sprintf("node = %q", n.ID()), "timeouts {\n "+limit+"\n }"))
 	}
 
-	first := limited("web-1", asleep, `create = "3s"`)
+	first := limited("web-1", asleep, `create = "10s"`)
 	r.breaks(t, asleep, lab.NewFault{Machine: &lab.Fault{Kind: lab.MediaHang, Count: lab.Forever}})
 	says(t, first.refuse(t), "the time for the whole deploy is over", "Node: "+string(asleep.ID()), "Phase: boot ramdisk", "deploy timeout")
 
@@ -48,7 +48,7 @@ func TestTimeouts(t *testing.T) {
 	second.destroy(t)
 
 	// A destroy is complete when the server is off, and not before.
-	third := limited("web-3", silent, `delete = "3s"`)
+	third := limited("web-3", silent, `delete = "20s"`)
 	third.apply(t)
 	r.breaks(t, silent, lab.NewFault{BMC: &bmc.Fault{On: bmc.Reset, Kind: bmc.Hang, Count: bmc.Forever}})
 	out, err := third.command(t, "destroy", "-auto-approve", "-no-color").CombinedOutput()
