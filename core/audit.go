@@ -2,11 +2,13 @@ package core
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
-// AuditEntry is one line of who did what through a server, or to who may. There are two
-// of a write: one before it is begun, and one with what became of it.
+// AuditEntry is one line of who did what through a server. There are two of a write: one
+// that is committed with the first that it changes, and one with what became of it. Of a
+// write that changed nothing there is the second alone.
 type AuditEntry struct {
 	Seq     int64        `json:"seq"` // grows in the store's order
 	At      time.Time    `json:"at"`
@@ -53,4 +55,44 @@ func (e *Engine) Audit(ctx context.Context, f AuditFilter) ([]AuditEntry, error)
 		return err
 	})
 	return all, err
+}
+
+type auditKey struct{}
+
+// audited is an entry that waits for the first transaction.
+type audited struct {
+	entry AuditEntry
+
+	mu        sync.Mutex // held until the first one has committed
+	committed bool
+}
+
+// WithAudit has the first transaction that commits under the context commit the entry,
+// too: there is no change without its line.
+func WithAudit(ctx context.Context, entry AuditEntry) context.Context {
+	return context.WithValue(ctx, auditKey{}, &audited{entry: entry})
+}
+
+// auditedStore is a store that heeds WithAudit.
+type auditedStore struct{ Store }
+
+func (s auditedStore) Update(ctx context.Context, fn func(tx Tx) error) error {
+	a, asked := ctx.Value(auditKey{}).(*audited)
+	if !asked {
+		return s.Store.Update(ctx, fn)
+	}
+	a.mu.Lock()
+	if a.committed {
+		a.mu.Unlock()
+		return s.Store.Update(ctx, fn)
+	}
+	defer a.mu.Unlock()
+	err := s.Store.Update(ctx, func(tx Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return tx.AddAudit(a.entry)
+	})
+	a.committed = err == nil
+	return err
 }

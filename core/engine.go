@@ -14,7 +14,7 @@ import (
 // Engine takes, deploys, cleans and returns nodes. It keeps nothing that matters
 // outside the store: any other engine on the same store can go on where it died.
 type Engine struct {
-	store    Store
+	store    auditedStore
 	sealer   Sealer
 	backends map[string]Connector
 	deployer Deployer
@@ -92,7 +92,7 @@ func New(c Config) *Engine {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Engine{
-		store:    c.Store,
+		store:    auditedStore{c.Store},
 		sealer:   c.Sealer,
 		backends: c.Backends,
 		deployer: c.Deployer,

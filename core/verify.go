@@ -24,7 +24,7 @@ type SelfChecker interface {
 // whether that is whole. It changes nothing, and may run beside everything else.
 func (e *Engine) Verify(ctx context.Context) ([]Violation, error) {
 	var found []Violation
-	if s, ok := e.store.(SelfChecker); ok {
+	if s, ok := e.store.Store.(SelfChecker); ok {
 		damage, err := s.SelfCheck(ctx)
 		if err != nil {
 			return nil, err

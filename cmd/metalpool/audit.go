@@ -19,8 +19,8 @@ func auditCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Who did what through a server, when, and from where",
-		Long: `Audit lists every write that somebody asked of a server: one line before it was
-begun, and one with what became of it. What was done on the pool's own host is in the
+		Long: `Audit lists every write that somebody asked of a server: one line with what it began to
+change, and one with what became of it. What was done on the pool's own host is in the
 events ('metalpool node events', 'metalpool machine logs').`,
 		Example: "  metalpool audit --since 24h\n  metalpool audit --who ci -o json > audit.json",
 		Args:    exactly(),

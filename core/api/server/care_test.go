@@ -86,6 +86,7 @@ func TestNoSecretLeaks(t *testing.T) {
 			t.Errorf("the %s leaks", what)
 		}
 	}
+	s.until("the log tells of the last write", func() bool { return strings.Contains(s.log.String(), `"what":"create-token"`) })
 	found := false
 	for line := range strings.Lines(s.log.String()) {
 		var entry struct{ Msg, What, Subject, Request, Outcome string }

@@ -74,7 +74,7 @@ func New(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{pool: c.Pool, log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace), c.Log), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
+	s := &Server{pool: c.Pool, log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace)), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
 	s.headerTime, s.bodyTime = cmp.Or(c.HeaderTime, headerTime), cmp.Or(c.BodyTime, bodyTime)
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("metalpool", c.Version)

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -29,7 +27,6 @@ var (
 // jobs are the writes under way, and those that ended a short while ago.
 type jobs struct {
 	grace time.Duration
-	log   *slog.Logger
 
 	mu        sync.Mutex
 	running   map[string]*job // by what is done
@@ -37,12 +34,19 @@ type jobs struct {
 	draining  bool
 	stop      context.CancelCauseFunc
 	ctx       context.Context
-	ended     sync.WaitGroup
+	all       sync.WaitGroup
 }
 
-func newJobs(grace time.Duration, log *slog.Logger) *jobs {
+// ended is what a write came to, and what is left to be done once that was told.
+type ended struct {
+	result any
+	err    error
+	after  func()
+}
+
+func newJobs(grace time.Duration) *jobs {
 	ctx, stop := context.WithCancelCause(context.Background())
-	return &jobs{grace: grace, log: log, running: map[string]*job{}, requested: map[string]*job{}, ctx: ctx, stop: stop}
+	return &jobs{grace: grace, running: map[string]*job{}, requested: map[string]*job{}, ctx: ctx, stop: stop}
 }
 
 // jobKey tells two writes apart: who asks for what. The request's own ID, which is not
@@ -54,7 +58,7 @@ func jobKey(p principal, operation string, in any) string {
 }
 
 // begin starts a job, or finds the one that does the same already.
-func (js *jobs) begin(key, who, request string, do func(context.Context, core.Reporter) (any, error)) (*job, error) {
+func (js *jobs) begin(key, who, request string, do func(context.Context, core.Reporter) ended) (*job, error) {
 	js.mu.Lock()
 	defer js.mu.Unlock()
 	if j, there := js.requested[who+"/"+request]; there {
@@ -70,12 +74,13 @@ func (js *jobs) begin(key, who, request string, do func(context.Context, core.Re
 		}
 		j = newJob(key, js.ctx, js.grace)
 		js.running[key] = j
-		js.ended.Go(func() {
-			result, err := js.caught(func() (any, error) { return do(j.ctx, j.report) })
+		js.all.Go(func() {
+			e := do(j.ctx, j.report)
 			js.mu.Lock()
 			delete(js.running, key)
 			js.mu.Unlock()
-			j.end(result, err)
+			j.end(e.result, e.err)
+			e.after()
 		})
 	}
 	js.requested[who+"/"+request] = j
@@ -87,17 +92,6 @@ func (js *jobs) begin(key, who, request string, do func(context.Context, core.Re
 		})
 	})
 	return j, nil
-}
-
-// caught keeps a defect that one write meets from ending all others.
-func (js *jobs) caught(do func() (any, error)) (result any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			js.log.Error("panic", "what", p, "stack", string(debug.Stack()))
-			result, err = nil, &core.Error{Op: "serve", Kind: core.Internal, Err: errors.New("the server met a defect of its own"), Hint: "its log tells more; please report it"}
-		}
-	}()
-	return do()
 }
 
 // find is the job that a caller's own request began.
@@ -113,13 +107,13 @@ func (js *jobs) drain(ctx context.Context) error {
 	js.draining = true
 	js.mu.Unlock()
 	js.stop(errDraining)
-	all := make(chan struct{})
+	none := make(chan struct{})
 	go func() {
-		js.ended.Wait()
-		close(all)
+		js.all.Wait()
+		close(none)
 	}()
 	select {
-	case <-all:
+	case <-none:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -130,9 +130,13 @@ func TestDrainedServerHandsOver(t *testing.T) {
 	if events, err := second.engine.Events(ctx, core.EventFilter{Allocation: got.m.ID}); err != nil || count(events, core.StateChanged) != 3 {
 		t.Errorf("it was not one deploy: %+v, %v", events, err)
 	}
-	log, err := second.engine.Audit(ctx, core.AuditFilter{})
-	if err != nil || len(log) != 4 || log[1].Outcome != core.AuditHandoff || log[3].Outcome != core.AuditDone || log[0].Request != log[3].Request {
-		t.Errorf("the audit log: %+v, %v", log, err)
+	var log []core.AuditEntry
+	second.until("the last line of the audit log", func() bool {
+		log, _ = second.engine.Audit(ctx, core.AuditFilter{})
+		return len(log) == 4
+	})
+	if log[1].Outcome != core.AuditHandoff || log[3].Outcome != core.AuditDone || log[0].Request != log[3].Request {
+		t.Errorf("the audit log: %+v", log)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/metalpool/metalpool/core"
@@ -36,22 +37,30 @@ func entry(p principal, o operation, request string, in any) core.AuditEntry {
 	return e
 }
 
-// recorded does a write between two lines of the audit log. What cannot be recorded is
-// not begun.
-func (s *Server) recorded(ctx context.Context, e core.AuditEntry, do func() (any, error)) (any, error) {
+// recorded does a write that is in the audit log with the first that it changes. What
+// became of it is written once it was answered: that line may be missing where a server
+// died.
+func (s *Server) recorded(ctx context.Context, e core.AuditEntry, do func(context.Context) (any, error)) ended {
 	began := time.Now()
 	e.Outcome = core.AuditBegun
-	if err := s.pool.Record(ctx, e); err != nil {
-		return nil, err
-	}
-	result, err := do()
+	result, err := s.caught(func() (any, error) { return do(core.WithAudit(ctx, e)) })
 	e.Outcome = outcome(ctx, err)
 	if err != nil {
 		e.Error = err.Error()
 	}
 	s.log.Info("write", "what", e.What, "subject", e.Subject, "who", e.Who, "token", e.Token, "from", e.From, "request", e.Request, "outcome", string(e.Outcome), "error", e.Error, "took", time.Since(began).Seconds())
-	s.record(ctx, e)
-	return result, err
+	return ended{result, err, func() { s.record(ctx, e) }}
+}
+
+// caught keeps a defect that one write meets from ending all others.
+func (s *Server) caught(do func() (any, error)) (result any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic", "what", p, "stack", string(debug.Stack()))
+			result, err = nil, &core.Error{Op: "serve", Kind: core.Internal, Err: errors.New("the server met a defect of its own"), Hint: "its log tells more; please report it"}
+		}
+	}()
+	return do()
 }
 
 // record writes a line that stands for what is done already.

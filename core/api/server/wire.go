@@ -87,8 +87,8 @@ func write[I, O any](s *Server, o operation, do func(ctx context.Context, p prin
 			s.record(ctx, line)
 			return nil, api.NewProblem(err)
 		}
-		j, err := s.jobs.begin(jobKey(p, o.id, in), p.ID, request, func(ctx context.Context, report core.Reporter) (any, error) {
-			return s.recorded(ctx, line, func() (any, error) { return do(ctx, p, in, report) })
+		j, err := s.jobs.begin(jobKey(p, o.id, in), p.ID, request, func(ctx context.Context, report core.Reporter) ended {
+			return s.recorded(ctx, line, func(ctx context.Context) (any, error) { return do(ctx, p, in, report) })
 		})
 		if err != nil {
 			return nil, unavailable(err)
