@@ -56,10 +56,11 @@ goes to places where a key must not. Keep the key elsewhere, or the secrets are 
 func restoreCommand(a *app) *cobra.Command {
 	var (
 		options open.RestoreOptions
+		asOf    string
 		o       outputFlag
 	)
 	cmd := &cobra.Command{
-		Use:   "restore FILE",
+		Use:   "restore {FILE | --as-of TIME}",
 		Short: "Put a backup in the place of the pool",
 		Long: `Restore puts what 'metalpool backup' wrote in the place of the pool that
 --metalpool-url names, in one step. The store that was there is kept beside it.
@@ -70,11 +71,17 @@ free or at work are Quarantined, machines that were being made are Failed, those
 stay their owners', and work under way from before is fenced out. Tokens are revoked,
 since some may have been. docs/store.md says how to go on from there.
 
-A pool that has unreleased machines is replaced only with --replace.`,
-		Example: "  metalpool restore /backup/pool-2026-11-21.db\n  metalpool restore pool.db.bak --key /safe/pool.db.key --replace",
-		Args:    exactly("FILE"),
+A pool that has unreleased machines is replaced only with --replace.
+
+A store that was put back by other means, such as pg_restore or a snapshot of a disk,
+is told so with --as-of: the same is done to what it holds.`,
+		Example: "  metalpool restore /backup/pool-2026-11-21.db\n  metalpool restore pool.db.bak --key /safe/pool.db.key --replace\n  metalpool restore --as-of 2026-11-21T03:00:00Z",
+		Args:    optional("FILE"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
-			r, err := open.Restore(ctx, a.url, args[0], options)
+			if (len(args) == 0) == (asOf == "") {
+				return usagef("give the FILE of a backup, or say with --as-of from when the store is")
+			}
+			r, err := restored(ctx, a.url, args, asOf, options)
 			if err != nil {
 				return err
 			}
@@ -86,11 +93,23 @@ A pool that has unreleased machines is replaced only with --replace.`,
 			return nil
 		}),
 	}
+	cmd.Flags().StringVar(&asOf, "as-of", "", "`time` that the store was put back to by other means, as 2026-11-21T03:00:00Z")
 	cmd.Flags().BoolVar(&options.Replace, "replace", false, "even a pool that has unreleased machines, is another one, or cannot be opened")
 	cmd.Flags().BoolVar(&options.KeepTokens, "keep-tokens", false, "let those in again whose tokens were good then, also such as were revoked since")
 	cmd.Flags().StringVar(&options.KeyFile, "key", "", "`file` with the key that the backup is sealed with (default: the pool's, the one before it, or FILE.key)")
 	o.add(cmd)
 	return cmd
+}
+
+func restored(ctx context.Context, url string, args []string, asOf string, o open.RestoreOptions) (open.Restored, error) {
+	if len(args) == 1 {
+		return open.Restore(ctx, url, args[0], o)
+	}
+	at, err := time.Parse(time.RFC3339, asOf)
+	if err != nil || at.After(time.Now()) {
+		return open.Restored{}, usagef("--as-of %q is no time in the past; write it as 2026-11-21T03:00:00Z", asOf)
+	}
+	return open.Distrust(ctx, url, at, o.KeepTokens)
 }
 
 // sayRestored tells what may be wrong from now on, the most urgent last: that is what

@@ -38,7 +38,7 @@ type Backup struct {
 // WriteBackup backs a pool up into a new file, while others work on the pool. The key is
 // written beside the backup where withKey says so; seal.FileOf names that file.
 func WriteBackup(ctx context.Context, url, file string, withKey bool) (b Backup, err error) {
-	path, err := embedded("back up", url)
+	path, err := inFile("back up", url)
 	if err != nil {
 		return b, err
 	}
@@ -85,15 +85,11 @@ func WriteBackup(ctx context.Context, url, file string, withKey bool) (b Backup,
 	return b, nil
 }
 
-// embedded finds a store that this host has in a file.
-func embedded(op, url string) (path string, err error) {
-	path, err = Locate(url)
-	switch {
-	case err != nil:
-	case Served(path):
-		err = &core.Error{Op: op, Kind: core.Invalid, Err: errors.New("the pool at " + path + " is in the store of its server"), Hint: "run this on that host, and name the store's own file with METALPOOL_URL"}
-	case !filepath.IsAbs(path):
-		err = &core.Error{Op: op, Kind: core.Invalid, Err: errors.New("that pool is not in a file of this host"), Hint: "use what its database has for that, such as pg_dump"}
+// inFile finds a store that this host has in a file.
+func inFile(op, url string) (path string, err error) {
+	path, err = ownStore(op, url)
+	if err == nil && inDatabase(path) {
+		err = &core.Error{Op: op, Kind: core.Invalid, Err: errors.New("the pool is in a database, and in no file of this host"), Hint: "use what the database has for that, such as pg_dump; docs/store.md says what to do after one was put back"}
 	}
 	return path, err
 }
@@ -115,8 +111,14 @@ func (b *Backup) look(ctx context.Context, file string, key *seal.Key) error {
 	}
 	e := core.New(core.Config{Store: store, Sealer: key})
 	defer e.Close()
-	info := store.Info()
-	b.PoolID, b.Schema, b.Key, b.Taken = info.PoolID, info.Schema, info.Sealing.Fingerprint, store.Taken()
+	b.Taken = store.Taken()
+	return errors.Join(b.count(ctx, e), e.Close())
+}
+
+// count looks over the pool that e has.
+func (b *Backup) count(ctx context.Context, e *core.Engine) (err error) {
+	info := e.Info()
+	b.PoolID, b.Schema, b.Key = info.PoolID, info.Schema, info.Sealing.Fingerprint
 	if b.Findings, err = e.Verify(ctx); err != nil {
 		return err
 	}
@@ -126,7 +128,7 @@ func (b *Backup) look(ctx context.Context, file string, key *seal.Key) error {
 	}
 	machines, err := e.Machines(ctx, core.AllocationFilter{Live: true})
 	b.Nodes, b.Machines = len(nodes), len(machines)
-	return errors.Join(err, e.Close())
+	return err
 }
 
 // copyNew copies a file to a new name, whole or not at all, so that it survives a power

@@ -143,7 +143,7 @@ func TestBackupRefuses(t *testing.T) {
 		{"", path, false, core.Exists, "pool.db is there already"},
 		{"", filepath.Join(folder, "new"), true, core.Exists, "new.key is there already"},
 		{"", filepath.Join(folder, "no", "folder"), false, core.Denied, "no such file"},
-		{"https://127.0.0.1:1", filepath.Join(folder, "b"), false, core.Invalid, "run this on that host"},
+		{"https://127.0.0.1:1", filepath.Join(folder, "b"), false, core.Invalid, "name the pool's own store, on the host that has it"},
 		{filepath.Join(folder, "none.db"), filepath.Join(folder, "b"), false, core.NotFound, "none.db"},
 	} {
 		if _, err := WriteBackup(t.Context(), test.url, test.file, test.withKey); !core.Is(err, test.kind) || !strings.Contains(err.Error(), test.says) {

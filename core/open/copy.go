@@ -27,11 +27,11 @@ type Copy struct {
 // to: a file that is not there yet, or a database. Both are addresses as METALPOOL_URL
 // has them.
 func CopyStore(ctx context.Context, from, to string) (c Copy, err error) {
-	source, err := ownStore(from)
+	source, err := ownStore(opCopy, from)
 	if err != nil {
 		return c, err
 	}
-	target, err := ownStore(to)
+	target, err := ownStore(opCopy, to)
 	if err != nil {
 		return c, err
 	}
@@ -63,11 +63,13 @@ func CopyStore(ctx context.Context, from, to string) (c Copy, err error) {
 	return c, e.Close()
 }
 
+const opCopy = "copy the store"
+
 // ownStore finds a store that is not behind a server.
-func ownStore(url string) (string, error) {
+func ownStore(op, url string) (string, error) {
 	address, err := find(url)
 	if err == nil && Served(address) {
-		err = &core.Error{Op: "copy the store", Kind: core.Invalid, Err: errors.New("the pool at " + address + " is open in its server"), Hint: "name the pool's own store, on the host that has it"}
+		err = &core.Error{Op: op, Kind: core.Invalid, Err: errors.New("the pool at " + address + " is open in its server"), Hint: "name the pool's own store, on the host that has it"}
 	}
 	return address, err
 }

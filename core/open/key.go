@@ -15,12 +15,11 @@ func openFile(ctx context.Context, path string, create bool) (*sqlite.Store, *se
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := sqlite.Open(ctx, path, sqlite.Options{Create: create, KeyFingerprint: key.Fingerprint()})
-	if core.Is(err, core.Denied) {
-		if s, next := finishChange(ctx, path); s != nil {
-			store, key, err = s, next, nil
-		}
-	}
+	var store *sqlite.Store
+	key, err = withKey(key, seal.FileOf(path), func(key *seal.Key) (err error) {
+		store, err = sqlite.Open(ctx, path, sqlite.Options{Create: create, KeyFingerprint: key.Fingerprint()})
+		return err
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,29 +42,24 @@ func loadKey(path string, create bool) (*seal.Key, error) {
 	return seal.Load(setting, file)
 }
 
-// finishChange opens the store with the key that lies ready beside the present one, and
-// puts that in its place: whoever changed the key has come no further. A nil store: that
-// is not what is wrong.
-func finishChange(ctx context.Context, path string) (*sqlite.Store, *seal.Key) {
-	file, err := seal.InFile(os.Getenv(EnvKey), seal.FileOf(path))
+// withKey opens a store with a key and returns the one that it was opened with. Where the
+// store refuses the key, it may be opened with the one that lies ready beside it, which
+// is then put in its place: whoever changed the key has come no further.
+func withKey(key *seal.Key, file string, open func(key *seal.Key) error) (*seal.Key, error) {
+	refused := open(key)
+	if !core.Is(refused, core.Denied) {
+		return key, refused
+	}
+	file, err := seal.InFile(os.Getenv(EnvKey), file)
 	if err != nil {
-		return nil, nil
+		return nil, refused
 	}
-	// It may be in place by now.
+	// Another process may have put it in its place by now.
 	for _, candidate := range []string{seal.NextFile(file), file} {
-		key, err := seal.Load(candidate, "")
-		if err != nil {
-			continue
+		next, err := seal.Load(candidate, "")
+		if err == nil && open(next) == nil {
+			return next, seal.Swap(file)
 		}
-		store, err := sqlite.Open(ctx, path, sqlite.Options{KeyFingerprint: key.Fingerprint()})
-		if err != nil {
-			continue
-		}
-		if err := seal.Swap(file); err != nil {
-			store.Close()
-			return nil, nil
-		}
-		return store, key
 	}
-	return nil, nil
+	return nil, refused
 }

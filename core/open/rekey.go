@@ -24,17 +24,17 @@ type Keys struct {
 
 // ShowKey tells about a pool's key, and finishes a change of it that was cut short.
 func ShowKey(ctx context.Context, url string) (k Keys, err error) {
-	path, err := embedded("look after the key", url)
+	address, err := ownStore("look after the key", url)
 	if err != nil {
 		return k, err
 	}
-	store, key, err := openFile(ctx, path, false)
+	store, key, base, err := openStore(ctx, address, false)
 	if err != nil {
 		return k, err
 	}
 	defer store.Close()
 	k.Fingerprint = key.Fingerprint()
-	if k.File, err = seal.InFile(os.Getenv(EnvKey), seal.FileOf(path)); err != nil {
+	if k.File, err = seal.InFile(os.Getenv(EnvKey), seal.FileOf(base)); err != nil {
 		k.File = EnvKey
 		return k, nil
 	}
@@ -51,18 +51,18 @@ func ShowKey(ctx context.Context, url string) (k Keys, err error) {
 // RotateKey gives a pool a new key, and seals all its secrets with that. Whoever has the
 // pool open is refused from then on. The key before it is kept beside the new one.
 func RotateKey(ctx context.Context, url string) (k Keys, err error) {
-	path, err := embedded("look after the key", url)
+	address, err := ownStore("change the key", url)
 	if err != nil {
 		return k, err
 	}
 	// This finishes what another one may have begun.
-	store, key, err := openFile(ctx, path, false)
+	store, key, base, err := openStore(ctx, address, false)
 	if err != nil {
 		return k, err
 	}
 	e := core.New(core.Config{Store: store, Sealer: key})
 	defer e.Close()
-	file, err := seal.InFile(os.Getenv(EnvKey), seal.FileOf(path))
+	file, err := seal.InFile(os.Getenv(EnvKey), seal.FileOf(base))
 	if err != nil {
 		return k, err
 	}

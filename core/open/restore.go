@@ -40,7 +40,7 @@ type Restored struct {
 // Restore puts a backup in the place of a pool. See core.Engine.Distrust for what may
 // not be believed any more.
 func Restore(ctx context.Context, url, file string, o RestoreOptions) (r Restored, err error) {
-	path, err := embedded(opRestore, url)
+	path, err := inFile(opRestore, url)
 	if err != nil {
 		return r, err
 	}
@@ -107,6 +107,26 @@ func Restore(ctx context.Context, url, file string, o RestoreOptions) (r Restore
 }
 
 const opRestore = "restore"
+
+// Distrust tells a pool whose store was put back by other means, such as PostgreSQL's own
+// or a snapshot of a disk, that it is as it was at that time.
+func Distrust(ctx context.Context, url string, asOf time.Time, keepTokens bool) (r Restored, err error) {
+	address, err := ownStore(opRestore, url)
+	if err != nil {
+		return r, err
+	}
+	store, key, _, err := openStore(ctx, address, false)
+	if err != nil {
+		return r, err
+	}
+	e := core.New(core.Config{Store: store, Sealer: key})
+	defer e.Close()
+	if r.Restored, err = e.Distrust(ctx, asOf, keepTokens); err != nil {
+		return r, err
+	}
+	r.URL, r.Taken = store.Info().URL, asOf
+	return r, r.count(ctx, e)
+}
 
 // sealingOf tells which key a backup is sealed with, before that key is known.
 func sealingOf(ctx context.Context, file string) (core.Sealing, error) {

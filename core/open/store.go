@@ -56,7 +56,10 @@ func openDatabase(ctx context.Context, address string, create bool) (_ core.Stor
 	if err := errors.Join(err, s.Close()); err != nil {
 		return nil, nil, "", err
 	}
-	s, err = postgres.Open(ctx, address, postgres.Options{KeyFingerprint: key.Fingerprint()})
+	key, err = withKey(key, file, func(key *seal.Key) (err error) {
+		s, err = postgres.Open(ctx, address, postgres.Options{KeyFingerprint: key.Fingerprint()})
+		return err
+	})
 	if err != nil {
 		return nil, nil, "", err
 	}
