@@ -51,7 +51,7 @@ func TestBesideDockerMachine(t *testing.T) {
 	}
 	all.Wait()
 	created = slices.DeleteFunc(created, func(name string) bool { return name == "" })
-	said := strings.Join(append(applied, ran...), "\n")
+	said := strings.Join(slices.Concat(applied, ran), "\n")
 	r.agree(t, d, works, created, servers, said)
 	if refused := strings.Count(said, "Error: Acquire tf-") + len(ran) - len(created); refused != 2*len(works)+len(ran)-servers || !strings.Contains(said, "o capacity") {
 		t.Errorf("%d were refused:\n%s", refused, said)
