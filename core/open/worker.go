@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -57,6 +58,8 @@ func work(ctx context.Context, address string, log *slog.Logger) error {
 		return err
 	}
 	defer e.Close()
+	ctx, stop := whileThere(ctx, address, lookEvery)
+	defer stop()
 	for {
 		release, alone, err := lockWorker(base)
 		if err != nil || !alone {
@@ -72,6 +75,35 @@ func work(ctx context.Context, address string, log *slog.Logger) error {
 			return err
 		}
 	}
+}
+
+// lookEvery is how often a worker looks whether its store is still there.
+const lookEvery = 5 * time.Second
+
+// whileThere returns a context that ends when the store's file is gone, or another one
+// lies in its place: what goes on in the old one nobody will ever read, and the nodes are
+// for whoever works by the new one. A database is there as long as it answers.
+func whileThere(ctx context.Context, address string, every time.Duration) (context.Context, context.CancelFunc) {
+	if inDatabase(address) {
+		return context.WithCancel(ctx)
+	}
+	ours, err := os.Stat(address)
+	ctx, end := context.WithCancelCause(ctx)
+	go func() {
+		for err == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(every):
+			}
+			var now os.FileInfo
+			if now, err = os.Stat(address); err == nil && !os.SameFile(ours, now) {
+				err = errors.New("another file is in its place")
+			}
+		}
+		end(&core.Error{Op: "work on pool " + address, Kind: core.NotFound, Err: err})
+	}()
+	return ctx, func() { end(nil) }
 }
 
 // lockWorker takes the lock that makes a worker the only one. The kernel drops it
@@ -118,6 +150,7 @@ func startWorker(address, base string) (started bool, err error) {
 	if cmd.Env, err = workerEnvironment(address, os.Environ()); err != nil {
 		return false, err
 	}
+	cmd.Args = workerTitle(address)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -125,6 +158,15 @@ func startWorker(address, base string) (started bool, err error) {
 		return false, err
 	}
 	return true, cmd.Process.Release()
+}
+
+// workerTitle is how a worker shows in the list of processes, whichever program it is.
+// The address of a database may hold a password, and anybody reads that list.
+func workerTitle(address string) []string {
+	if scheme, rest, has := strings.Cut(address, "://"); has {
+		address = scheme + "://" + withoutSecrets(rest)
+	}
+	return []string{"metalpool", "worker", "for", address}
 }
 
 // filesOfPostgres are variables that name files, as PostgreSQL's own programs have them.

@@ -1,10 +1,15 @@
 package open
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
 )
 
 func TestWorkerEnvironment(t *testing.T) {
@@ -30,6 +35,55 @@ func TestWorkerEnvironment(t *testing.T) {
 		if err != nil || !slices.Equal(got[1:], []string{"METALPOOL_KEY=" + key}) {
 			t.Errorf("key %q: %q, %v", key, got, err)
 		}
+	}
+}
+
+func TestWorkersShowAsWhatTheyAre(t *testing.T) {
+	for address, want := range map[string]string{
+		"/data/pool.db": "metalpool worker for /data/pool.db",
+		"postgres://ann:s3cret@db.example:5432/pool?password=s3cret": "metalpool worker for postgres://db.example:5432/pool",
+	} {
+		if got := strings.Join(workerTitle(address), " "); got != want {
+			t.Errorf("%s: %q", address, got)
+		}
+	}
+}
+
+// A worker whose pool was taken away, or replaced, ends.
+func TestAWorkerEndsWithItsPool(t *testing.T) {
+	for name, change := range map[string]func(path string) error{
+		"deleted":  os.Remove,
+		"replaced": func(path string) error { return os.Rename(path+".new", path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "pool.db")
+			for _, file := range []string{path, path + ".new"} {
+				if err := os.WriteFile(file, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, stop := whileThere(t.Context(), path, time.Millisecond)
+			defer stop()
+			if err := os.WriteFile(path, []byte("more"), 0o600); err != nil { // the same file
+				t.Fatal(err)
+			}
+			if ctx.Err() != nil {
+				t.Error("ended, though its pool is there")
+			}
+			if err := change(path); err != nil {
+				t.Fatal(err)
+			}
+			<-ctx.Done()
+			if err := context.Cause(ctx); !core.Is(err, core.NotFound) || !strings.Contains(err.Error(), path) {
+				t.Errorf("ended with %v", err)
+			}
+		})
+	}
+	ctx, stop := whileThere(t.Context(), "postgres://db.example/pool", time.Millisecond)
+	stop()
+	if ctx.Err() == nil {
+		t.Error("does not stop")
 	}
 }
 
