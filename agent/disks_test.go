@@ -99,7 +99,7 @@ func TestFindDisk(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
-	for name, want := range map[string]string{"A": "2 disks are called", "": "there is no disk", "C": "there are: A (1 MiB)"} {
+	for name, want := range map[string]string{"A": "2 disks are called", "": "there is no disk", "C": "there are: A (1.05 MB)"} {
 		if got, err := findDisk(t.Context(), h, "test", name); !core.Is(err, core.Backend) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, %v, want %q", name, got, err, want)
 		}

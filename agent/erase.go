@@ -222,7 +222,7 @@ const (
 func plant(d Disk) (*sentinels, error) {
 	blocks := int64(d.Info().Size) / sentinelSize
 	if blocks < 2 {
-		return nil, fmt.Errorf("a disk of %s is too small", d.Info().Size)
+		return nil, fmt.Errorf("a disk of %s is too small", core.DiskSize(d.Info().Size))
 	}
 	s := &sentinels{data: make([]byte, sentinelSize), at: []int64{0, (blocks - 1) * sentinelSize}}
 	_, _ = rand.Read(s.data) // never fails

@@ -98,7 +98,7 @@ func listed(disks []Disk) string {
 	}
 	names := make([]string, len(disks))
 	for i, d := range disks {
-		names[i] = fmt.Sprintf("%s (%s)", nameOf(d), d.Info().Size)
+		names[i] = fmt.Sprintf("%s (%s)", nameOf(d), core.DiskSize(d.Info().Size))
 	}
 	return strings.Join(names, ", ")
 }

@@ -46,8 +46,9 @@ func (a *agent) write(ctx context.Context, o *wire.WriteOrder, j *job) error {
 		return err
 	}
 	if room := disk.Info().Size; o.Manifest.Size > room {
+		have, takes := core.TooLittle(core.DiskSize, room, o.Manifest.Size)
 		return &core.Error{
-			Op: "write", Kind: core.Invalid, Err: fmt.Errorf("the image takes %s and disk %s has %s", o.Manifest.Size, nameOf(disk), room),
+			Op: "write", Kind: core.Invalid, Err: fmt.Errorf("the image takes %s and disk %s has %s", takes, nameOf(disk), have),
 			Hint: "choose a smaller image or a larger disk",
 		}
 	}

@@ -160,7 +160,7 @@ func diskList(disks []Disk) string {
 	var names []string
 	for _, d := range disks {
 		if !d.Removable {
-			names = append(names, fmt.Sprintf("%s %s (%s)", d.Size, d.Model, d.Key()))
+			names = append(names, fmt.Sprintf("%s %s (%s)", DiskSize(d.Size), d.Model, d.Key()))
 		}
 	}
 	if len(names) == 0 {

@@ -19,7 +19,8 @@ func Mismatch(n Node, r Request) string {
 	case h.CPUs < r.CPUs:
 		return fmt.Sprintf("has %d of the %d CPUs asked for", h.CPUs, r.CPUs)
 	case h.Memory < r.Memory:
-		return fmt.Sprintf("has %s of the %s memory asked for", h.Memory, r.Memory)
+		have, need := TooLittle(Bytes.String, h.Memory, r.Memory)
+		return fmt.Sprintf("has %s of the %s memory asked for", have, need)
 	}
 	for _, s := range r.Labels {
 		if why := mismatchLabel(n.Spec.Labels, s); why != "" {
@@ -112,7 +113,7 @@ func mismatchDisks(disks []Disk, needs []DiskNeed) string {
 			if need.Kind != "" {
 				kind = string(need.Kind) + " disks"
 			}
-			return fmt.Sprintf("has %d of the %d %s of %s asked for", have, need.Count, kind, need.Size)
+			return fmt.Sprintf("has %d of the %d %s of %s asked for", have, need.Count, kind, DiskSize(need.Size))
 		}
 	}
 	return ""

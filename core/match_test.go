@@ -2,7 +2,6 @@ package core
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -117,10 +116,38 @@ func assignable(disks []Disk, needs []DiskNeed) bool {
 	return true
 }
 
-func TestBytesText(t *testing.T) {
-	for size, want := range map[Bytes]string{0: "0 B", 64 * GiB: "64 GiB", 480e9: "480 GB", 1920e9: "1920 GB", 1: "1 B", 1536 * MiB: "1536 MiB"} {
-		if size.String() != want {
-			t.Errorf("%d prints as %q, want %q", int64(size), size, want)
+// One family of units for one thing: disks as they are sold, all else in powers of two.
+func TestSizesInWords(t *testing.T) {
+	for size, want := range map[Bytes][3]string{
+		0:               {"0 B", "0 B", "0B"},
+		1:               {"1 B", "1 B", "1B"},
+		1000:            {"1000 B", "1 kB", "1kB"},
+		1023:            {"1023 B", "1.02 kB", "1023B"},
+		KiB:             {"1 KiB", "1.02 kB", "1KiB"},
+		82 * MiB:        {"82 MiB", "86 MB", "82MiB"},
+		1536 * MiB:      {"1.5 GiB", "1.61 GB", "1536MiB"},
+		1758 * MiB:      {"1.72 GiB", "1.84 GB", "1758MiB"},
+		8 * GiB:         {"8 GiB", "8.59 GB", "8GiB"},
+		GiB - 1:         {"1 GiB", "1.07 GB", "1073741823B"},
+		64 * GiB:        {"64 GiB", "68.7 GB", "64GiB"},
+		480e9:           {"447 GiB", "480 GB", "480GB"},
+		480103981056:    {"447 GiB", "480 GB", "480103981056B"},
+		999_600_000_000: {"931 GiB", "1 TB", "999600000000B"},
+		1_600_000e6:     {"1.46 TiB", "1.6 TB", "1600GB"},
+		1920383410176:   {"1.75 TiB", "1.92 TB", "1920383410176B"},
+		100 * TiB:       {"100 TiB", "110 TB", "100TiB"},
+		4096 * TiB:      {"4096 TiB", "4504 TB", "4096TiB"},
+	} {
+		if got := [3]string{size.String(), DiskSize(size), size.Exactly()}; got != want {
+			t.Errorf("%d is written as %q, want %q", int64(size), got, want)
+		}
+		if got, err := ParseBytes(size.Exactly()); err != nil || got != size {
+			t.Errorf("%s is read as %d, %v", size.Exactly(), int64(got), err)
+		}
+	}
+	for step, want := range map[string]string{"erase": "8.96 TB", "write image": "8.15 TiB"} {
+		if got := (Progress{Step: step}).Amount(8960e9); got != want {
+			t.Errorf("%s of %s, want %s", step, got, want)
 		}
 	}
 }
@@ -154,10 +181,14 @@ func FuzzParseBytes(f *testing.F) {
 		if size < 0 {
 			t.Errorf("%q is %d bytes", text, int64(size))
 		}
-		// What is printed without rounding reads back as the same.
-		again, err := ParseBytes(size.String())
-		if err != nil || (again != size && !strings.Contains(size.String(), ".")) {
-			t.Errorf("%q prints as %q, which reads as %v (%v)", text, size, again, err)
+		if again, err := ParseBytes(size.Exactly()); err != nil || again != size {
+			t.Errorf("%q is written as %q, which reads as %d (%v)", text, size.Exactly(), int64(again), err)
+		}
+		for _, words := range []string{size.String(), DiskSize(size)} {
+			again, err := ParseBytes(words)
+			if off := again - size; err != nil || max(off, -off) > size/100 {
+				t.Errorf("%q is %q in words, which reads as %d (%v)", text, words, int64(again), err)
+			}
 		}
 	})
 }

@@ -157,5 +157,17 @@ type Progress struct {
 	Total   Bytes
 }
 
+// Amount writes how much that is, of what the step is measured in.
+func (p Progress) Amount(b Bytes) string {
+	if p.OfDisks() {
+		return DiskSize(b)
+	}
+	return b.String()
+}
+
+// OfDisks reports whether the step is measured by the disks that it does, as they are
+// sold, and not by what it moves.
+func (p Progress) OfDisks() bool { return p.Step == stepErase }
+
 // Reporter takes Progress; it must return quickly. nil is allowed.
 type Reporter func(Progress)

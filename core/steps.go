@@ -229,17 +229,22 @@ func missingDisks(enrolled, found []Disk) []string {
 func rootDisk(disks []Disk, need Bytes) (Disk, error) {
 	var best Disk
 	var seen []string
+	asked := DiskSize(need)
 	for _, d := range disks {
 		if d.Removable || d.Key() == "" {
 			continue
 		}
-		seen = append(seen, fmt.Sprintf("%s has %s", d.Key(), d.Size))
+		have, least := TooLittle(DiskSize, d.Size, need)
+		if least != DiskSize(need) {
+			asked = least // to the byte, as this disk is
+		}
+		seen = append(seen, fmt.Sprintf("%s has %s", d.Key(), have))
 		if d.Size >= need && (best.Size == 0 || d.Size < best.Size) {
 			best = d
 		}
 	}
 	if best.Size == 0 {
-		return best, &Error{Op: "choose root disk", Kind: Invalid, Err: fmt.Errorf("the image needs %s; %s", need, strings.Join(seen, ", ")), Hint: "ask for a larger disk, or use a smaller image"}
+		return best, &Error{Op: "choose root disk", Kind: Invalid, Err: fmt.Errorf("the image needs %s; %s", asked, strings.Join(seen, ", ")), Hint: "ask for a larger disk, or use a smaller image"}
 	}
 	return best, nil
 }

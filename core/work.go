@@ -340,12 +340,13 @@ func (w *work) say(step, format string, args ...any) {
 func (w *work) moving(ctx context.Context, step string) func(done, total Bytes) {
 	told, share := time.Now(), Bytes(0)
 	return func(done, total Bytes) {
-		say(w.report, Progress{Node: w.node.ID, Step: step, Done: done, Total: total})
+		p := Progress{Node: w.node.ID, Step: step, Done: done, Total: total}
+		say(w.report, p)
 		if total <= 0 || done >= total || !worthKeeping(time.Since(told), done-share, total) {
 			return
 		}
 		told, share = time.Now(), done
-		ev := w.event(StepMoves, step, fmt.Sprintf("%.0f%% of %s", float64(done)/float64(total)*100, total))
+		ev := w.event(StepMoves, step, fmt.Sprintf("%.0f%% of %s", float64(done)/float64(total)*100, p.Amount(total)))
 		ev.Bytes = done
 		w.keep(ctx, ev)
 	}

@@ -20,7 +20,7 @@ func asWritten(field any) string {
 		return joined(v, "+")
 	case Bytes:
 		if v != 0 {
-			return v.exactly()
+			return v.Exactly()
 		}
 	}
 	if reflect.ValueOf(field).IsZero() {
@@ -44,7 +44,7 @@ func joined[T fmt.Stringer](needs []T, sep string) string {
 func (n DiskNeed) String() string {
 	var words []string
 	if n.Size > 0 {
-		words = append(words, n.Size.exactly())
+		words = append(words, n.Size.Exactly())
 	}
 	if n.Kind != "" {
 		words = append(words, string(n.Kind))
@@ -81,15 +81,6 @@ func (p Placement) String() string {
 	text := string(p.Mode) + "=" + p.Key
 	if p.Group != "" {
 		text += ",group=" + p.Group
-	}
-	return text
-}
-
-// exactly is a size without a space in it, and never rounded.
-func (b Bytes) exactly() string {
-	text := strings.ReplaceAll(b.String(), " ", "")
-	if same, err := ParseBytes(text); err != nil || same != b {
-		return fmt.Sprintf("%dB", int64(b))
 	}
 	return text
 }

@@ -95,12 +95,16 @@ func (r *bar) tail() string {
 	if r.moment.Total <= 0 {
 		return ""
 	}
+	done, total := fmt.Sprintf("% .1f", decor.SizeB1024(r.moment.Done)), fmt.Sprintf("% .1f", decor.SizeB1024(r.moment.Total))
 	rate := ""
 	if spent := time.Since(r.began); spent > time.Second {
 		rate = fmt.Sprintf("  % .0f/s", decor.SizeB1024(float64(r.moment.Done)/spent.Seconds()))
 	}
-	return fmt.Sprintf(" %3.0f%%  % .1f of % .1f%s", float64(r.moment.Done)/float64(r.moment.Total)*100,
-		decor.SizeB1024(r.moment.Done), decor.SizeB1024(r.moment.Total), rate)
+	if r.moment.OfDisks() {
+		// What an erase does at once may be much more than it writes: a rate says nothing.
+		done, total, rate = fmt.Sprintf("% .1f", decor.SizeB1000(r.moment.Done)), fmt.Sprintf("% .1f", decor.SizeB1000(r.moment.Total)), ""
+	}
+	return fmt.Sprintf(" %3.0f%%  %s of %s%s", float64(r.moment.Done)/float64(r.moment.Total)*100, done, total, rate)
 }
 
 // elapsed is a running time: it may not dance while it is looked at.

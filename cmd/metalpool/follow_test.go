@@ -69,7 +69,7 @@ func TestEventsFollow(t *testing.T) {
 	all := follow(t, "node", "events", "-f", "-o", "json")
 	machine := follow(t, "machine", "logs", "web-1", "-f")
 	plain.until("r1-n1", "Cleaning → Available")
-	machine.until("write image done (2m0s, 2 GiB, 17 MiB/s)")
+	machine.until("write image done (2m0s, 2 GiB, 17.1 MiB/s)")
 	machine.until("Deploying → Deployed")
 	all.until(`"node":"r1-n3"`, "power off")
 

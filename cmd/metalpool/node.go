@@ -187,7 +187,7 @@ func describeNode(a *app, n core.Node, h holder, step string) *sheet {
 	s.line("Memory", sizeText(hw.Memory))
 	for _, d := range hw.Disks {
 		removable := either(d.Removable, "removable", "")
-		s.line("Disk", words(cmp.Or(d.Serial, d.WWN), diskSize(d.Size), string(d.Kind), d.Model, removable, d.Path))
+		s.line("Disk", words(cmp.Or(d.Serial, d.WWN), core.DiskSize(d.Size), string(d.Kind), d.Model, removable, d.Path))
 	}
 	for _, nic := range hw.NICs {
 		s.line("NIC", words(nic.MAC, speed(nic.Mbps), either(nic.LinkUp, "up", "down"), nic.Address))

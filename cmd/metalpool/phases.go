@@ -71,18 +71,5 @@ func (p phase) moved() string {
 	if p.Bytes == 0 {
 		return ""
 	}
-	return p.Bytes.String() + either(p.PerSecond > 0, ", "+rate(p.PerSecond), "")
-}
-
-// rate writes bytes per second in whole units, which is as exact as it is.
-func rate(perSecond core.Bytes) string {
-	switch {
-	case perSecond >= 10*core.GiB:
-		perSecond = perSecond / core.GiB * core.GiB
-	case perSecond >= 10*core.MiB:
-		perSecond = perSecond / core.MiB * core.MiB
-	case perSecond >= core.KiB:
-		perSecond = perSecond / core.KiB * core.KiB
-	}
-	return perSecond.String() + "/s"
+	return p.Bytes.String() + either(p.PerSecond > 0, ", "+p.PerSecond.String()+"/s", "")
 }

@@ -77,7 +77,7 @@ func (p *progress) report(moment core.Progress) {
 		percent := int(float64(moment.Done) / float64(moment.Total) * 100)
 		if percent = percent / percentStep * percentStep; percent > t.shown {
 			t.shown = percent
-			p.plain(moment.Node, fmt.Sprintf("%s: %d%% of %s", t.step, percent, moment.Total))
+			p.plain(moment.Node, fmt.Sprintf("%s: %d%% of %s", t.step, percent, moment.Amount(moment.Total)))
 		}
 	}
 }

@@ -62,19 +62,6 @@ func labelText(labels map[string]string) string {
 	return strings.Join(parts, ",")
 }
 
-// diskSize is a size as disks are sold: "1.92 TB".
-func diskSize(b core.Bytes) string {
-	for _, unit := range []struct {
-		name string
-		size float64
-	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}} {
-		if n := float64(b) / unit.size; n >= 1 {
-			return strconv.FormatFloat(n, 'g', 3, 64) + " " + unit.name
-		}
-	}
-	return sizeText(b)
-}
-
 // diskSummary counts disks of one size and kind together: "2x 480 GB ssd, 8 TB hdd".
 func diskSummary(disks []core.Disk) string {
 	var kinds []string
@@ -83,7 +70,7 @@ func diskSummary(disks []core.Disk) string {
 		if d.Removable {
 			continue
 		}
-		kind := words(diskSize(d.Size), string(d.Kind))
+		kind := words(core.DiskSize(d.Size), string(d.Kind))
 		if count[kind] == 0 {
 			kinds = append(kinds, kind)
 		}

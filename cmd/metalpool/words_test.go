@@ -36,7 +36,7 @@ func TestDiskSummary(t *testing.T) {
 		{Size: 480_103_981_056, Kind: core.SSD}, {Size: 8_001_563_222_016, Kind: core.HDD}, {Size: 480_103_981_056, Kind: core.SSD},
 		{Size: 16e9, Removable: true}, {Size: 4096},
 	}
-	if got, want := diskSummary(disks), "2x 480 GB ssd, 8 TB hdd, 4 KiB"; got != want {
+	if got, want := diskSummary(disks), "2x 480 GB ssd, 8 TB hdd, 4.1 kB"; got != want {
 		t.Errorf("disks are %q, want %q", got, want)
 	}
 }

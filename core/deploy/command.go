@@ -26,7 +26,8 @@ func (c *client) Write(ctx context.Context, id string, o core.WriteOrder, progre
 
 func (c *client) Seed(ctx context.Context, id string, o core.SeedOrder) error {
 	if len(o.Filesystem) > wire.SeedSize {
-		return c.fail("seed", core.Invalid, fmt.Errorf("a file system of %s, and there is room for %s", core.Bytes(len(o.Filesystem)), core.Bytes(wire.SeedSize)), "shorten the user data")
+		room, size := core.TooLittle(core.Bytes.String, wire.SeedSize, core.Bytes(len(o.Filesystem)))
+		return c.fail("seed", core.Invalid, fmt.Errorf("a file system of %s, and there is room for %s", size, room), "shorten the user data")
 	}
 	compress, err := encoder()
 	if err != nil {

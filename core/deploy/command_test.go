@@ -172,7 +172,7 @@ func TestBootingThatFails(t *testing.T) {
 	m.bootable = func() error { return errors.New("no kernel") }
 	_, a, ended := checkedIn(t, d, m)
 	wants(t, a.Boot(t.Context(), "b1", core.BootOrder{Disk: "S0", Mode: core.Kexec}), core.Backend, "by kexec from disk S0: no kernel")
-	wants(t, a.Boot(t.Context(), "b2", core.BootOrder{Disk: "S9", Mode: core.Kexec}), core.Backend, `there is no disk "S9"; there are: S0 (8 MiB)`)
+	wants(t, a.Boot(t.Context(), "b2", core.BootOrder{Disk: "S9", Mode: core.Kexec}), core.Backend, `there is no disk "S9"; there are: S0 (8.39 MB)`)
 	wants(t, a.Boot(t.Context(), "b3", core.BootOrder{Disk: "S0", Mode: "warp"}), core.Invalid, "warp")
 	m.bootable = nil
 	if err := a.Boot(t.Context(), "b4", core.BootOrder{Disk: "S0", Mode: core.Reboot}); err != nil {

@@ -99,7 +99,7 @@ func TestWritesThatAreRefused(t *testing.T) {
 		kind   core.Kind
 		want   string
 	}{
-		{name: "disk too small", disk: 4*mib - 512, kind: core.Invalid, want: "the image takes 4 MiB and disk S0 has 4095.5 KiB"},
+		{name: "disk too small", disk: 4*mib - 512, kind: core.Invalid, want: "the image takes 4194304 B and disk S0 has 4193792 B"},
 		{name: "no such disk", order: func(o *core.WriteOrder) { o.Disk = "S9" }, kind: core.Backend, want: `there is no disk "S9"; there are: S0`},
 		{name: "no disk named", order: func(o *core.WriteOrder) { o.Disk = "" }, kind: core.Backend, want: `there is no disk ""`},
 		{name: "no chunks", order: func(o *core.WriteOrder) { o.Manifest.Chunks = nil }, kind: core.Invalid, want: "0 chunks"},
@@ -142,7 +142,7 @@ func TestSeedsThatAreRefused(t *testing.T) {
 		{name: "no room", disk: 12 * mib, image: 4 * mib, kind: core.Invalid, want: "no room for the seed's partition"},
 		{name: "no partition table", disk: 40 * mib, kind: core.Invalid, want: "no GUID partition table"},
 		{name: "no such disk", disk: 40 * mib, image: 4 * mib, seed: core.SeedOrder{Disk: "S9"}, kind: core.Backend, want: `no disk "S9"`},
-		{name: "too large", disk: 40 * mib, image: 4 * mib, seed: core.SeedOrder{Filesystem: make([]byte, 16*mib+1)}, kind: core.Invalid, want: "room for 16 MiB"},
+		{name: "too large", disk: 40 * mib, image: 4 * mib, seed: core.SeedOrder{Filesystem: make([]byte, 16*mib+1)}, kind: core.Invalid, want: "a file system of 16777217 B, and there is room for 16777216 B"},
 		{name: "the disk breaks", write: func(off int64, _ int) error {
 			if off == 23*mib {
 				return broken

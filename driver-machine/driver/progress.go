@@ -47,7 +47,7 @@ func progressLine(p core.Progress, percent int64) string {
 		}
 	}
 	if percent >= 0 {
-		parts = append(parts, fmt.Sprintf("%d%% of %s", percent, p.Total))
+		parts = append(parts, fmt.Sprintf("%d%% of %s", percent, p.Amount(p.Total)))
 	}
 	return oneLine(strings.Join(parts, ": "))
 }

@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
@@ -49,14 +48,6 @@ func (q quantity[T]) PlanModifyString(_ context.Context, req planmodifier.String
 	if err == nil && planErr == nil && there == planned {
 		resp.PlanValue = req.StateValue
 	}
-}
-
-// exactly writes a size so that it reads back as the same, the way people do: 64GiB.
-func exactly(b core.Bytes) string {
-	if again, err := core.ParseBytes(b.String()); err == nil && again == b {
-		return strings.ReplaceAll(b.String(), " ", "")
-	}
-	return fmt.Sprintf("%dB", int64(b))
 }
 
 // readSpeed reads one port's speed, in Mbit/s.

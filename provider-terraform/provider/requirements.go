@@ -131,12 +131,12 @@ func requirements(ctx context.Context, r core.Request) (types.Object, diag.Diagn
 	// A block that is not there is an empty list to Terraform, never null.
 	m := requirementsModel{CPUs: numberOf(r.CPUs), Disks: []diskModel{}, NICs: []nicModel{}, Labels: []labelModel{}}
 	if r.Memory > 0 {
-		m.Memory = types.StringValue(exactly(r.Memory))
+		m.Memory = types.StringValue(r.Memory.Exactly())
 	}
 	for _, d := range r.Disks {
 		disk := diskModel{Count: types.Int64Value(int64(d.Count)), Kind: textOf(string(d.Kind))}
 		if d.Size > 0 {
-			disk.Size = types.StringValue(exactly(d.Size))
+			disk.Size = types.StringValue(d.Size.Exactly())
 		}
 		m.Disks = append(m.Disks, disk)
 	}
