@@ -25,7 +25,7 @@ func (s *Store) config() *pgxpool.Config {
 		c.ConnConfig.RuntimeParams["application_name"] = "metalpool"
 	}
 	if c.ConnConfig.ConnectTimeout == 0 {
-		c.ConnConfig.ConnectTimeout = min(10*time.Second, s.patience)
+		c.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
 	// A context that ends in the middle of a statement asks the server to stop, and
 	// leaves the connection as good as it was, unless the server does not answer.
@@ -56,7 +56,7 @@ func (s *Store) greet(ctx context.Context, conn *pgx.Conn) error {
 		current_setting('server_encoding'), (SELECT oid FROM pg_namespace WHERE nspname = current_schema()),
 		set_config('lock_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $2, false),
 		set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') = 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)`,
-		pgx.QueryExecModeExec, milliseconds(s.patience), milliseconds(s.patience/2)).Scan(&version, &standby, &readOnly, &encoding, &schema, nil, nil, nil)
+		pgx.QueryExecModeExec, milliseconds(s.patience), milliseconds(max(s.patience/2, leastIdle))).Scan(&version, &standby, &readOnly, &encoding, &schema, nil, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -78,6 +78,10 @@ func (s *Store) greet(ctx context.Context, conn *pgx.Conn) error {
 	conn.PgConn().CustomData()[schemaKey] = *schema
 	return nil
 }
+
+// leastIdle is how long a transaction may pause at least: whoever is that slow may just
+// be on a busy host.
+const leastIdle = 10 * time.Second
 
 // schemaKey is where a connection carries the OID of the schema that it leads to.
 const schemaKey = "metalpool schema"

@@ -227,7 +227,7 @@ func TestStandby(t *testing.T) {
 // TestWait: a row that another transaction keeps locked is waited for with patience.
 func TestWait(t *testing.T) {
 	holder, address := made(t)
-	waiter := opened(t, address, postgres.Options{Patience: 100 * time.Millisecond})
+	waiter := opened(t, address, postgres.Options{Patience: time.Second})
 	take := func(tx core.Tx) error {
 		l, err := tx.Lease("n")
 		if err != nil {
@@ -276,20 +276,44 @@ func TestKeyIsRecordedOnce(t *testing.T) {
 
 // TestMakingGoesOn leaves a store as a creator that was killed may have.
 func TestMakingGoesOn(t *testing.T) {
+	const dropAll = `DO $$ DECLARE name text; BEGIN
+		FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'goose_db_version' LOOP
+			EXECUTE format('DROP TABLE %I CASCADE', name);
+		END LOOP; END $$`
 	for name, left := range map[string][]string{
-		"no version yet": {"DROP TABLE meta, nodes, inventory, identities, leases, allocations, attempts, events, pools, images, tokens, audit, marks", "DROP SEQUENCE numbers", "DELETE FROM goose_db_version WHERE version_id > 0"},
+		"no version yet": {dropAll, "DROP SEQUENCE numbers", "DELETE FROM goose_db_version WHERE version_id > 0"},
 		"no pool ID yet": {"DELETE FROM meta"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, address := made(t)
+			store, address := made(t)
 			behind(t, address, left...)
 			first := opened(t, address, postgres.Options{Create: true}).Info()
-			if first.PoolID == "" || first.Schema != 1 {
+			if first.PoolID == "" || first.Schema != store.Info().Schema {
 				t.Errorf("info %+v", first)
 			}
 			if again := opened(t, address, postgres.Options{}).Info(); again != first {
 				t.Errorf("first %+v, then %+v", first, again)
 			}
 		})
+	}
+}
+
+// A store that the first version made is brought to this one's schema, and keeps all
+// that it holds.
+func TestAnOlderStoreIsMigrated(t *testing.T) {
+	store, address := made(t)
+	if err := store.Update(t.Context(), func(tx core.Tx) error {
+		return errors.Join(tx.InsertNode(core.Node{ID: "n1", Pool: "p"}), add("from long ago")(tx))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	behind(t, address, "DROP TABLE owners", "ALTER TABLE allocations DROP COLUMN until", "DELETE FROM goose_db_version WHERE version_id > 1")
+	newer := opened(t, address, postgres.Options{})
+	if newer.Info() != store.Info() {
+		t.Errorf("the store is %+v, want %+v", newer.Info(), store.Info())
+	}
+	wantMessages(t, newer, "from long ago")
+	if err := newer.Update(t.Context(), func(tx core.Tx) error { return tx.PutOwner(core.Owner{Name: "ann"}) }); err != nil {
+		t.Error(err)
 	}
 }

@@ -148,7 +148,7 @@ func TestLostCommit(t *testing.T) {
 func TestUnknownCommit(t *testing.T) {
 	address := pgtest.Shared(t).Fresh(t)
 	cutter := &cutter{after: true}
-	store := opened(t, between(t, cutter, address), postgres.Options{Create: true, Patience: 200 * time.Millisecond})
+	store := opened(t, between(t, cutter, address), postgres.Options{Create: true, Patience: 2 * time.Second})
 	cutter.armed.Store(1)
 	runs := 0
 	err := store.Update(t.Context(), func(tx core.Tx) error {
@@ -264,7 +264,7 @@ func TestRestart(t *testing.T) {
 // the store's patience.
 func TestGone(t *testing.T) {
 	server := pgtest.Own(t)
-	store := opened(t, server.URL("postgres"), postgres.Options{Create: true, Patience: 100 * time.Millisecond})
+	store := opened(t, server.URL("postgres"), postgres.Options{Create: true, Patience: time.Second})
 	if err := server.Stop(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
