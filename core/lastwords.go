@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,6 +20,21 @@ func Brief(reason string) string {
 		reason, _, _ = strings.Cut(reason, words)
 	}
 	return reason
+}
+
+// Apart takes a reason apart: what happened, as far as it is a line among others, and what
+// a console or a log said last, with a line before it that says whose it is.
+func Apart(reason string) (what string, said []string) {
+	for _, words := range []string{consoleEnds, logEnds} {
+		before, after, found := strings.Cut(reason, words)
+		end := strings.LastIndex(after, "\"")
+		if !found || end < 1 || after[0] != '"' {
+			continue
+		}
+		said = append([]string{strings.TrimPrefix(words[:len(words)-1], "; ")}, strings.Split(after[1:end], "\", \"")...)
+		return before + after[end+1:], said
+	}
+	return reason, nil
 }
 
 // consolesWords end a sentence about a server that did not do what it should.
@@ -53,11 +69,17 @@ func (w *work) agentLog(ctx context.Context) string {
 	return tail(spoken(text))
 }
 
+// ownWords begin lines of the agent's log that say what its answers say as well.
+var ownWords = []string{"checked in", "command begins", "command ended"}
+
 // spoken is a log of slog's text handler as people read it, a line at a time.
 func spoken(log string) string {
 	var b strings.Builder
 	for line := range strings.Lines(log) {
-		b.WriteString(spokenLine(strings.TrimSpace(line)) + "\n")
+		said := spokenLine(strings.TrimSpace(line))
+		if !slices.ContainsFunc(ownWords, func(own string) bool { return strings.HasPrefix(said, own) }) {
+			b.WriteString(said + "\n")
+		}
 	}
 	return b.String()
 }
@@ -68,8 +90,9 @@ func spokenLine(line string) string {
 	var message string
 	var more []string
 	for rest := line; rest != ""; rest = strings.TrimLeft(rest, " ") {
-		key, value, found := strings.Cut(rest, "=")
-		if !found || key == "" || strings.ContainsAny(key, " \"") {
+		quoted, _ := strconv.QuotedPrefix(rest) // a key of several words
+		key, value, found := strings.Cut(rest[len(quoted):], "=")
+		if key = quoted + key; !found || key == "" || quoted == "" && strings.ContainsAny(key, " \"") {
 			return line
 		}
 		text, err := strconv.QuotedPrefix(value)

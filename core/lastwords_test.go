@@ -1,6 +1,9 @@
 package core
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestSpoken(t *testing.T) {
 	for _, tt := range []struct{ name, log, want string }{
@@ -12,6 +15,8 @@ func TestSpoken(t *testing.T) {
 		{"text around", `msg="one" and two=2`, `msg="one" and two=2` + "\n"},
 		{"no message", "level=INFO node=n1", "level=INFO node=n1\n"},
 		{"a quote without end", `msg="one two=2`, `"one two=2` + "\n"},
+		{"a key of two words", `level=INFO msg="asks" "seen at"=127.0.0.1 port=1`, `asks "seen at"=127.0.0.1 port=1` + "\n"},
+		{"what answers tell as well", `msg="checked in" url=x "seen at"=y` + "\nmsg=\"command begins\" order=write\nmsg=news\n", "news\n"},
 		{"nothing", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -19,5 +24,20 @@ func TestSpoken(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestApart(t *testing.T) {
+	for reason, want := range map[string][]string{
+		"not done": {"not done"},
+		"not done" + ending(consoleEnds, tail("a \"b\"\nc")) + "; try again": {"not done; try again", "its console ends:", `a "b"`, "c"},
+		"failed" + ending(logEnds, tail("one")):                              {"failed", "the agent's log ends:", "one"},
+		"failed" + logEnds + "cut off":                                       {"failed" + logEnds + "cut off"},
+		"":                                                                   {""},
+	} {
+		what, said := Apart(reason)
+		if got := append([]string{what}, said...); !slices.Equal(got, want) {
+			t.Errorf("%q is %q, want %q", reason, got, want)
+		}
 	}
 }

@@ -121,7 +121,11 @@ func (a *app) story(events []core.Event) error {
 	t := newTable(isTerminal(a.out), terminalWidth(a.out))
 	t.row("TIME", "NODE", "EVENT", "WHAT")
 	for _, ev := range events {
-		t.row(stamp(ev.At), string(ev.Node), eventText(ev), cmp.Or(ev.Message, sizeText(ev.Bytes)))
+		what, said := core.Apart(ev.Message)
+		t.row(stamp(ev.At), string(ev.Node), eventText(ev), cmp.Or(what, sizeText(ev.Bytes)))
+		for _, line := range said {
+			t.under(3, "| "+line)
+		}
 	}
 	return t.print(a.out)
 }
@@ -132,8 +136,12 @@ func eventLine(ev core.Event, p phase, width int) string {
 	if p.Name != "" {
 		line += " (" + took(p.took()) + either(p.Bytes > 0, ", "+p.moved(), "") + ")"
 	}
-	if ev.Message != "" {
-		line += ": " + oneLine(ev.Message)
+	what, said := core.Apart(ev.Message)
+	if what != "" {
+		line += ": " + oneLine(what)
+	}
+	for _, words := range said {
+		line += "\n    | " + oneLine(words)
 	}
 	return line
 }

@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/metalpool/metalpool/core"
 )
 
 // following is a command that goes on until it is told to stop.
@@ -113,4 +116,25 @@ func TestWatchLines(t *testing.T) {
 	json.until(`"node":"r1-n4"`, `"state":"(gone)"`, `"reason":"was Quarantined"`)
 	plain.end()
 	json.end()
+}
+
+// What a console said last is lines of its own, under the event.
+func TestEventsOfManyWords(t *testing.T) {
+	ev := core.Event{Node: "n1", Type: core.StepFailed, Step: "erase", Message: `not done; the agent's log ends: "one", "two"`}
+	if got, want := eventLine(ev, phase{}, 2), "  n1  erase failed: not done\n    | the agent's log ends:\n    | one\n    | two"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var out strings.Builder
+	a := app{out: &out}
+	if err := a.story([]core.Event{ev, {Node: "n1", Type: core.Note, Message: "next"}}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"TIME NODE EVENT WHAT", "- n1 erase failed not done", "| the agent's log ends:", "| one", "| two", "- n1 note next"}
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		got = append(got, strings.Join(strings.Fields(line), " "))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
 }

@@ -95,6 +95,11 @@ func (t *table) row(cells ...string) {
 	fmt.Fprintln(t.w, strings.Join(shown, "\t"))
 }
 
+// under adds more to the last of a row's cells, which has that many before it.
+func (t *table) under(cells int, text string) {
+	fmt.Fprintln(t.w, strings.Repeat("\t", cells)+oneLine(text))
+}
+
 // lines returns the table's lines.
 func (t *table) lines() []string {
 	t.w.Flush() // into memory

@@ -111,7 +111,7 @@ func (w *watcher) look(ctx context.Context, e core.Operator, id core.NodeID, p *
 		case core.StepMet:
 			p.report(core.Progress{Node: id, Step: ev.Step, Message: "done"})
 		case core.StepMoves, core.StepWaits, core.StepFailed:
-			p.report(core.Progress{Node: id, Step: ev.Step, Message: ev.Message})
+			p.report(core.Progress{Node: id, Step: ev.Step, Message: core.Brief(ev.Message)})
 		}
 	}
 }
