@@ -237,7 +237,7 @@ func TestQueue(t *testing.T) {
 			p, e := taken(t)
 			host := p.rack.Host()
 			dead := p.engineOn(host, p.store, cloak{}, nil)
-			host.Freeze(3, enginetest.After) // asked, been told why not, queued
+			host.Freeze(5, enginetest.After) // seen (twice), asked, been told why not, queued
 			ended := make(chan error, 1)
 			go func() {
 				_, err := dead.Acquire(t.Context(), waiting("dead", "web-1", time.Hour), nil)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/api"
@@ -15,6 +16,8 @@ import (
 type principal struct {
 	core.Token
 	from string
+	// again asks whether the token is still good.
+	again func(context.Context) error
 }
 
 type principalKey struct{}
@@ -60,8 +63,35 @@ func (s *Server) admit(next http.Handler) http.Handler {
 			tooMany(w, "the token "+token.ID, wait)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey{}, principal{token, from})))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey{}, principal{token, from, func(ctx context.Context) error {
+			_, err := s.authenticate(r.WithContext(ctx))
+			return err
+		}})))
 	})
+}
+
+// putOut reports whether the caller's token is good no more: what is told for hours is
+// told to who may hear it by then. A store that cannot be asked puts nobody out.
+func (p principal) putOut(ctx context.Context) bool {
+	return core.Is(p.again(ctx), core.Denied)
+}
+
+// whileIn calls end once the caller's token is good no more, or does nothing where ctx
+// ends first.
+func (p principal) whileIn(ctx context.Context, end func()) {
+	look := time.NewTicker(api.EventsAlive)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+		if p.putOut(ctx) {
+			end()
+			return
+		}
+	}
 }
 
 func (s *Server) authenticate(r *http.Request) (core.Token, error) {

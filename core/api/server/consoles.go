@@ -49,7 +49,10 @@ func (s *Server) consoles() {
 		}
 		return &huma.StreamResponse{Body: func(c huma.Context) {
 			defer console.Close()
-			_, w := humago.Unwrap(c)
+			r, w := humago.Unwrap(c)
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			go p.whileIn(ctx, func() { _ = console.Close() }) // which ends the relay
 			w.Header().Set("Content-Type", "application/octet-stream")
 			relay(w, console)
 		}}, nil

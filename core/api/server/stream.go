@@ -35,13 +35,14 @@ func (s *Server) progress() {
 	}}
 	o.Errors = append(o.Errors, http.StatusNotFound)
 	huma.Register(s.api, o, func(ctx context.Context, in *asked) (*huma.StreamResponse, error) {
-		j, there := s.jobs.find(caller(ctx).ID, in.Request)
+		p := caller(ctx)
+		j, there := s.jobs.find(p.ID, in.Request)
 		if !there {
 			return nil, api.NewProblem(&core.Error{Op: "follow " + in.Request, Kind: core.NotFound, Err: errors.New("this server knows no such write"), Hint: "send the write again, under the same ID: what is done already is not done twice"})
 		}
 		return &huma.StreamResponse{Body: func(c huma.Context) {
 			r, w := humago.Unwrap(c)
-			stream{w: w, controller: http.NewResponseController(w)}.run(r.Context(), j, api.ParseEventID(in.Last))
+			stream{w: w, controller: http.NewResponseController(w), to: p}.run(r.Context(), j, api.ParseEventID(in.Last))
 		}}, nil
 	})
 	read(s, operation{id: "whoami", method: http.MethodGet, path: "/identity", summary: "tell who a token is", role: core.RoleViewer},
@@ -64,6 +65,7 @@ func (s *Server) eventSchema() *huma.Schema {
 type stream struct {
 	w          http.ResponseWriter
 	controller *http.ResponseController
+	to         principal
 }
 
 // run tells all that follows after last until the job has ended or the follower has
@@ -96,7 +98,7 @@ func (s stream) run(ctx context.Context, j *job, last int64) {
 		case <-news:
 		case <-j.done:
 		case <-alive.C:
-			if s.send(0, api.EventAlive, api.Alive{}) != nil {
+			if s.to.putOut(ctx) || s.send(0, api.EventAlive, api.Alive{}) != nil {
 				return
 			}
 		case <-ctx.Done():
