@@ -123,6 +123,9 @@ func (s *Server) stories() {
 				}
 			}
 			all, err := s.pool.Events(ctx, f)
+			if p.Role != core.RoleOperator {
+				hideBMCs(all)
+			}
 			if err != nil || p.Role != core.RoleUser && len(p.Pools) == 0 {
 				return list(all), err
 			}
@@ -161,6 +164,15 @@ func (s *Server) stories() {
 			found, err := s.pool.Verify(ctx)
 			return list(found), err
 		})
+}
+
+// hideBMCs takes out of the events of enrolments where the BMC is.
+func hideBMCs(all []core.Event) {
+	for i, e := range all {
+		if e.On == core.Enroll || e.On == core.EnrollErase {
+			all[i].Message = ""
+		}
+	}
 }
 
 // visibleEvents are those of machines and pools that the caller may know of.

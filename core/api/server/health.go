@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func guarded(path string) bool {
 func (s *Server) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began, seen := time.Now(), &status{ResponseWriter: w, code: http.StatusOK}
-		next.ServeHTTP(seen, r)
+		s.unbroken(next, seen, r)
 		took := time.Since(began)
 		level := slog.LevelDebug
 		if seen.code >= http.StatusInternalServerError {
@@ -86,16 +87,39 @@ func (s *Server) observed(next http.Handler) http.Handler {
 	})
 }
 
+// unbroken keeps a defect that a request meets from being known to its client alone: one
+// that only reads is done outside of any job.
+func (s *Server) unbroken(next http.Handler, w *status, r *http.Request) {
+	defer func() {
+		what := recover()
+		if what == nil {
+			return
+		}
+		s.log.Error("panic", "what", what, "stack", string(debug.Stack()))
+		if w.begun {
+			panic(http.ErrAbortHandler) // the answer is half there, and must not look whole
+		}
+		writeProblem(w, api.NewProblem(errDefect))
+	}()
+	next.ServeHTTP(w, r)
+}
+
 // status remembers what was answered, and to which operation.
 type status struct {
 	http.ResponseWriter
 	code    int
+	begun   bool
 	pattern string
 }
 
 func (s *status) WriteHeader(code int) {
-	s.code = code
+	s.code, s.begun = code, true
 	s.ResponseWriter.WriteHeader(code)
+}
+
+func (s *status) Write(p []byte) (int, error) {
+	s.begun = true
+	return s.ResponseWriter.Write(p)
 }
 
 // Unwrap is for http.ResponseController.

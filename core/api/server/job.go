@@ -21,6 +21,7 @@ const (
 
 var (
 	errDraining = &core.Error{Op: "serve", Kind: core.Transient, Err: errors.New("this server is stopping"), Hint: "ask again: another one, or its next start, goes on"}
+	errDefect   = &core.Error{Op: "serve", Kind: core.Internal, Err: errors.New("the server met a defect of its own"), Hint: "its log tells more; please report it"}
 	errAlone    = &core.Error{Op: "acquire", Kind: core.Timeout, Err: errors.New("nobody waited for a node any more"), Hint: "ask again, and stay connected while it queues"}
 )
 

@@ -179,6 +179,9 @@ func (s *Server) questions() {
 			if err := p.inPool("match", o.Request.Pool); err != nil {
 				return nil, err
 			}
+			if err := s.mayName(ctx, p, o.Request.Node); err != nil {
+				return nil, err
+			}
 			found, err := s.pool.Match(ctx, o)
 			return list(found), err
 		})
@@ -198,11 +201,30 @@ func (s *Server) mayOrder(ctx context.Context, p principal, o core.Order) error 
 	if err := p.inPool("create", o.Request.Pool); err != nil {
 		return err
 	}
+	if err := s.mayName(ctx, p, o.Request.Node); err != nil {
+		return err
+	}
 	m, err := s.pool.Machine(ctx, o.ID)
 	if err != nil || p.sees(m) {
 		return nil // whatever is wrong, the order itself meets it
 	}
 	return &core.Error{Op: "create", Allocation: o.Name, Kind: core.Exists, Err: errors.New("the ID " + string(o.ID) + " is taken"), Hint: "make a new ID for a new machine"}
+}
+
+// mayName refuses a node of another pool as one that is not there: the engine's own
+// refusal would tell which pool has it, or what others are called.
+func (s *Server) mayName(ctx context.Context, p principal, id core.NodeID) error {
+	if id == "" || len(p.Pools) == 0 {
+		return nil
+	}
+	n, err := s.pool.Node(ctx, id)
+	if err == nil && p.allows(n.Pool) {
+		return nil
+	}
+	if err != nil && !core.Is(err, core.NotFound) {
+		return err
+	}
+	return noNode(id)
 }
 
 // machine finds one that is there for the caller.

@@ -39,7 +39,7 @@ func (s *Server) nodes() {
 				return core.Node{}, p.blurred(err)
 			}
 			if !p.allows(n.Pool) {
-				return core.Node{}, &core.Error{Op: "find", Node: in.ID, Kind: core.NotFound, Err: plain("no such node"), Hint: "see 'metalpool node list'"}
+				return core.Node{}, noNode(in.ID)
 			}
 			own, err := s.own(ctx, p)
 			return p.shown(n, own), err
@@ -123,6 +123,11 @@ func (s *Server) nodeVerbs() {
 		func(ctx context.Context, p principal, in *rest, report core.Reporter) (core.Node, error) {
 			return s.onNode(ctx, p, in.ID, func() (core.Node, error) { return s.pool.AwaitRest(ctx, in.ID, report) })
 		})
+}
+
+// noNode is told of other pools' nodes as of those that are not there.
+func noNode(id core.NodeID) error {
+	return &core.Error{Op: "find", Node: id, Kind: core.NotFound, Err: plain("no such node"), Hint: "see 'metalpool node list'"}
 }
 
 // onNode does something to a node of a pool that the caller has part in.

@@ -57,7 +57,7 @@ func (s *Server) caught(do func() (any, error)) (result any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic", "what", p, "stack", string(debug.Stack()))
-			result, err = nil, &core.Error{Op: "serve", Kind: core.Internal, Err: errors.New("the server met a defect of its own"), Hint: "its log tells more; please report it"}
+			result, err = nil, errDefect
 		}
 	}()
 	return do()
