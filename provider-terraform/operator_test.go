@@ -142,6 +142,11 @@ func TestImages(t *testing.T) {
 	}
 	steps = append(steps, importsWhole(debian, "debian")...)
 	steps = append(steps,
+		// The same file, named in another way, is no change.
+		resource.TestStep{
+			Config:           image(strings.Replace(lab, "/lab", "/./lab", 1), `user = "debian"`, `boot = "reboot"`, `arch = "x86_64"`),
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
+		},
 		resource.TestStep{
 			Config: image(copied, `user = "debian"`), PlanOnly: true, ExpectNonEmptyPlan: true,
 			ConfigPlanChecks: resource.ConfigPlanChecks{PostApplyPreRefresh: []plancheck.PlanCheck{plancheck.ExpectResourceAction(debian, plancheck.ResourceActionDestroyBeforeCreate)}},

@@ -66,6 +66,14 @@ func (r *imageResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 			plan.SHA256 = types.StringUnknown()
 		}
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+		return
+	}
+	// Terraform sees a change where a source is only written in another way, and has what
+	// is computed unknown by it: a plan that would never come to an end.
+	same := resp.Plan
+	resp.Diagnostics.Append(same.SetAttribute(ctx, path.Root("added_at"), state.AddedAt)...)
+	if same.Raw.Equal(req.State.Raw) {
+		resp.Plan = same
 	}
 }
 
