@@ -87,7 +87,9 @@ func whyNode(n core.Node) string {
 		parts = append(parts, n.Spec.EraseFault)
 	}
 	if n.Spec.Unreachable != "" {
-		parts = append(parts, "unreachable "+n.Spec.Unreachable)
+		// The fault may be of who called: the node is kept out only once another one
+		// answered where it did not.
+		parts = append(parts, "was unreachable "+n.Spec.Unreachable+either(n.State == core.Available, "; it stays Available, and the next create asks it again", ""))
 	}
 	return joined(parts...)
 }
