@@ -161,7 +161,7 @@ func (m maker) drivers(ctx context.Context) ([]byte, error) {
 		say("this kernel has no such modules: %s", strings.Join(none, " "))
 	}
 	if names := lacking(index, firmware); len(names) > 0 {
-		say("no package has the firmware %s", strings.Join(names, ", "))
+		say("nothing is wrong, but %d files of firmware that drivers may ask for are in no package: %s", len(names), strings.Join(names, ", "))
 	}
 	part, err := initramfs.Archive(append(records, firmware...))
 	if err != nil {
