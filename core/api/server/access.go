@@ -43,7 +43,7 @@ func (s *Server) admit(next http.Handler) http.Handler {
 			return
 		}
 		from := hostOf(r)
-		if s.failures.spent(from) {
+		if s.failures.spent(from) && !s.welcome.knows(secretOf(r)) {
 			tooMany(w, from, 0)
 			return
 		}
@@ -52,6 +52,7 @@ func (s *Server) admit(next http.Handler) http.Handler {
 			status := api.Status(core.KindOf(err))
 			if core.Is(err, core.Denied) {
 				s.failures.take(from)
+				s.welcome.forget(secretOf(r))
 				s.log.Warn("turned away", "from", from, "why", err)
 				w.Header().Set("WWW-Authenticate", "Bearer")
 				status = http.StatusUnauthorized
@@ -59,6 +60,7 @@ func (s *Server) admit(next http.Handler) http.Handler {
 			turnAway(w, status, err)
 			return
 		}
+		s.welcome.meet(secretOf(r))
 		if wait := s.rates.take(token.ID); wait > 0 {
 			tooMany(w, "the token "+token.ID, wait)
 			return
@@ -92,6 +94,12 @@ func (p principal) whileIn(ctx context.Context, end func()) {
 			return
 		}
 	}
+}
+
+// secretOf is the token that a request shows; "" for none.
+func secretOf(r *http.Request) string {
+	secret, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return secret
 }
 
 func (s *Server) authenticate(r *http.Request) (core.Token, error) {

@@ -53,6 +53,7 @@ type Server struct {
 	jobs     *jobs
 	rates    *limits // by token
 	failures *limits // by address
+	welcome  guests
 	metrics  *metrics.Metrics
 	handler  http.Handler
 

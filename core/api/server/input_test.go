@@ -212,8 +212,14 @@ func TestRatesAreLimited(t *testing.T) {
 		}
 		return false
 	}
+	if w := from(s, "192.0.2.1:1", good); w.Code != http.StatusOK {
+		t.Errorf("a good token is answered %d", w.Code)
+	}
 	if !limited("192.0.2.1:1", "guess", 100) {
 		t.Error("who guesses tokens is answered each time")
+	}
+	if w := from(s, "192.0.2.1:1", good); w.Code != http.StatusOK {
+		t.Errorf("who is known, and has the address of one who guesses, is answered %d", w.Code)
 	}
 	if w := from(s, "192.0.2.2:1", good); w.Code != http.StatusOK {
 		t.Errorf("another address is answered %d", w.Code)

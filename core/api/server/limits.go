@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/sha256"
 	"math"
 	"net"
 	"net/http"
@@ -95,4 +96,36 @@ func hostOf(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+// guests are tokens that were good when they were last seen, by their digests. Behind a
+// proxy or a gateway many have one address: somebody there who shows bad tokens does not
+// keep out the others. It lets nobody in: what they show is looked up all the same.
+type guests struct {
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]struct{}
+}
+
+func (g *guests) knows(secret string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, known := g.known[sha256.Sum256([]byte(secret))]
+	return known
+}
+
+func (g *guests) meet(secret string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.known == nil {
+		g.known = map[[sha256.Size]byte]struct{}{}
+	}
+	if len(g.known) < mostBuckets {
+		g.known[sha256.Sum256([]byte(secret))] = struct{}{}
+	}
+}
+
+func (g *guests) forget(secret string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.known, sha256.Sum256([]byte(secret)))
 }
