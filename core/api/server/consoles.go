@@ -79,7 +79,7 @@ func (s *Server) mayListen(ctx context.Context, p principal, id core.NodeID) err
 func relay(w http.ResponseWriter, from io.Reader) {
 	c := http.NewResponseController(w)
 	_ = c.SetReadDeadline(time.Time{}) // not every writer can
-	if c.Flush() != nil {
+	if sendWithin(c, func() error { return nil }) != nil {
 		return
 	}
 	buffer := make([]byte, 4<<10)

@@ -44,6 +44,9 @@ type Config struct {
 	// HeaderTime and BodyTime are how long a request may take to arrive; 0 is 10 seconds
 	// and a minute.
 	HeaderTime, BodyTime time.Duration
+	// AnswerTime is how long a request may take until its answer was taken, but for
+	// streams; 0 is 5 minutes.
+	AnswerTime time.Duration
 }
 
 // Server answers requests. It starts nothing until it is asked.
@@ -57,7 +60,7 @@ type Server struct {
 	metrics  *metrics.Metrics
 	handler  http.Handler
 
-	headerTime, bodyTime time.Duration
+	headerTime, bodyTime, takenTime time.Duration
 
 	api huma.API
 }
@@ -76,7 +79,7 @@ func New(c Config) *Server {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{pool: c.Pool, log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace)), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
-	s.headerTime, s.bodyTime = cmp.Or(c.HeaderTime, headerTime), cmp.Or(c.BodyTime, bodyTime)
+	s.headerTime, s.bodyTime, s.takenTime = cmp.Or(c.HeaderTime, headerTime), cmp.Or(c.BodyTime, bodyTime), cmp.Or(c.AnswerTime, takenTime)
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("metalpool", c.Version)
 	config.Info.Description = "Takes bare-metal servers from a pool and gives them back erased. A write carries an ID of the caller's own making, and may be sent again."

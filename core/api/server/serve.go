@@ -14,6 +14,8 @@ import (
 const (
 	headerTime = 10 * time.Second
 	bodyTime   = time.Minute
+	// takenTime is long: an answer may be a list of all there ever was, on a slow line.
+	takenTime  = 5 * time.Minute
 	idleTime   = 2 * time.Minute
 	mostHeader = 16 << 10
 	// pingAfter and pingTime find connections that died without saying so: who follows
@@ -32,6 +34,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, certificate *tls.Con
 		Handler:           s,
 		TLSConfig:         certificate,
 		ReadHeaderTimeout: s.headerTime,
+		WriteTimeout:      s.takenTime, // streams take it away again
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    mostHeader,
 		HTTP2:             &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTime, MaxConcurrentStreams: 250},
