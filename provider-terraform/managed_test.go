@@ -132,6 +132,25 @@ func TestKeysInPlace(t *testing.T) {
 	r.givenBack(t)
 }
 
+// TestPowerIsOnlyTold changes a machine that somebody has turned off since the last look.
+func TestPowerIsOnlyTold(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	w := r.newWork(t, machineBlock("web-1"))
+	w.apply(t)
+	m := r.named(t, "web-1")
+	if err := r.Engine(t).SetPower(t.Context(), m.ID, core.TurnOff); err != nil {
+		t.Fatal(err)
+	}
+	w.write(t, machineBlock("web-1", `labels = { tier = "web" }`))
+	w.run(t, "apply", "-auto-approve", "-refresh=false", "-no-color")
+	if is, err := r.Engine(t).Power(t.Context(), m.ID); err != nil || is != core.PowerOff {
+		t.Errorf("its power is %s: %v", is, err)
+	}
+	w.unchanged(t)
+	w.destroy(t)
+}
+
 // TestStartedIsEnough deploys what never shows its key over SSH, as an image without SSH
 // does, and turns its power.
 func TestStartedIsEnough(t *testing.T) {

@@ -67,6 +67,7 @@ func newRig(t testing.TB, nodes int) *rig {
 	for _, name := range labImages {
 		images = append(images, labtest.Image(name, r.image(name)))
 	}
+	images[1].User = "admin" // of another distribution, so to speak
 	r.Fill(t, images...)
 	return r
 }

@@ -40,7 +40,7 @@ func (r *deploymentResource) ModifyPlan(ctx context.Context, req resource.Modify
 		r.check(ctx, config, plan, false, resp)
 	}
 	if e.deploys() {
-		expectDeploy(&asked, config.machine())
+		expectDeploy(&asked, config.machine(), there)
 		plan.take(asked)
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 	}

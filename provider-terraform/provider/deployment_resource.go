@@ -79,6 +79,7 @@ func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequ
 	if err == nil {
 		resp.Diagnostics.Append(whole.fill(ctx, there)...)
 		r.finished(work, plan, there, &resp.Diagnostics)
+		whole.PowerState = types.StringValue(powerOn) // its SSH has just answered
 		r.power(work, &whole, there.Access, wanted, &resp.Diagnostics)
 		save()
 		return
@@ -162,7 +163,7 @@ func (r *deploymentResource) Read(ctx context.Context, req resource.ReadRequest,
 	}
 	switch {
 	case err != nil:
-		fault(&resp.Diagnostics, state.missed(err), path.Empty())
+		fault(&resp.Diagnostics, r.missed(state, err), path.Empty())
 		return
 	case there.State.Ended():
 		gone("The allocation has ended: " + ended(there))
@@ -183,9 +184,9 @@ func (r *deploymentResource) Read(ctx context.Context, req resource.ReadRequest,
 }
 
 // missed says why the allocation was not found.
-func (m deploymentModel) missed(err error) error {
+func (r *deploymentResource) missed(m deploymentModel, err error) error {
 	if core.Is(err, core.NotFound) {
-		return stranger(machineModel{serverModel: serverModel{ID: m.AllocationID, Name: m.AllocationID}})
+		return r.pool.stranger(machineModel{serverModel: serverModel{ID: m.AllocationID, Name: m.AllocationID}})
 	}
 	return err
 }
@@ -215,7 +216,6 @@ func (r *deploymentResource) Update(ctx context.Context, req resource.UpdateRequ
 		return
 	}
 	var told story
-	wanted := whole.PowerState
 	if whole.deploys() || there.State != core.Deployed || unfinished(there) {
 		there, err = r.pool.Deploy(ctx, o, told.report(ctx))
 	}
@@ -223,7 +223,7 @@ func (r *deploymentResource) Update(ctx context.Context, req resource.UpdateRequ
 		if unfinished(there) {
 			r.finished(ctx, state, there, &resp.Diagnostics)
 		}
-		r.bring(ctx, &whole, there, o.Keys, wanted, &resp.Diagnostics)
+		r.bring(ctx, &whole, there, o.Keys, state.PowerState, config.PowerState, &resp.Diagnostics)
 	} else {
 		switch left, known := r.left(ctx, o.ID); {
 		case known && left.State == core.Deployed: // it was not touched
@@ -255,7 +255,7 @@ func (r *deploymentResource) Delete(ctx context.Context, req resource.DeleteRequ
 	there, err := r.pool.Machine(ctx, id)
 	switch {
 	case err != nil:
-		fault(&resp.Diagnostics, state.missed(err), path.Empty())
+		fault(&resp.Diagnostics, r.missed(state, err), path.Empty())
 		return
 	case there.State.Ended() || !state.holds(there):
 		return

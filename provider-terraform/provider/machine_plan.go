@@ -129,7 +129,7 @@ func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		r.checkRedeploy(ctx, config, plan, state, resp)
 	}
 	if e.deploys() {
-		expectDeploy(&plan, config)
+		expectDeploy(&plan, config, state)
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 	}
 	e.tell(state, why, resp)
@@ -147,8 +147,8 @@ func (e effect) checkKeys(state, plan machineModel, resp *resource.ModifyPlanRes
 func (m machineModel) deploys() bool { return m.Address.IsUnknown() }
 
 // expectDeploy makes unknown what a deploy makes anew. That a machine was off is no wish
-// to have the next system off.
-func expectDeploy(plan *machineModel, config machineModel) {
+// to have the next system off, and another image may have another user.
+func expectDeploy(plan *machineModel, config, state machineModel) {
 	plan.State = types.StringValue(string(core.Deployed))
 	plan.Address, plan.SSHHostKey, plan.SSHKnownHosts = types.StringUnknown(), types.StringUnknown(), types.StringUnknown()
 	plan.Managed = types.BoolUnknown() // as the pool's policy is then
@@ -164,6 +164,10 @@ func expectDeploy(plan *machineModel, config machineModel) {
 	}
 	if config.PowerState.IsNull() {
 		plan.PowerState = types.StringUnknown()
+	}
+	finished := state.State.ValueString() == string(core.Deployed)
+	if config.SSHUser.IsNull() && !(finished && plan.Image.Equal(state.Image)) {
+		plan.SSHUser = types.StringUnknown()
 	}
 }
 

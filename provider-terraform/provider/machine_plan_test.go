@@ -12,9 +12,32 @@ import (
 func TestADeployKeepsNoPower(t *testing.T) {
 	for _, wanted := range []types.String{types.StringNull(), types.StringValue(powerOff)} {
 		plan := machineModel{systemModel: systemModel{PowerState: types.StringValue(powerOff)}}
-		expectDeploy(&plan, machineModel{systemModel: systemModel{PowerState: wanted}})
+		expectDeploy(&plan, machineModel{systemModel: systemModel{PowerState: wanted}}, plan)
 		if plan.PowerState.IsUnknown() != wanted.IsNull() {
 			t.Errorf("with %s in the configuration it is to be %s", wanted, plan.PowerState)
+		}
+	}
+}
+
+// Where nobody says who logs in, another image's user does.
+func TestADeployTakesTheImagesUser(t *testing.T) {
+	state := machineModel{systemModel: systemModel{State: types.StringValue("Deployed"), Image: types.StringValue("debian"), SSHUser: types.StringValue("debian")}}
+	for _, test := range []struct {
+		image, configured types.String
+		state             string
+		open              bool
+	}{
+		{types.StringValue("debian"), types.StringNull(), "Deployed", false},
+		{types.StringValue("ubuntu"), types.StringNull(), "Deployed", true},
+		{types.StringValue("ubuntu"), types.StringValue("ann"), "Deployed", false},
+		{types.StringValue("debian"), types.StringNull(), "Failed", true},
+	} {
+		state.State = types.StringValue(test.state)
+		plan := state
+		plan.Image = test.image
+		expectDeploy(&plan, machineModel{systemModel: systemModel{SSHUser: test.configured}}, state)
+		if plan.SSHUser.IsUnknown() != test.open {
+			t.Errorf("%+v: it is to be %s", test, plan.SSHUser)
 		}
 	}
 }

@@ -154,18 +154,16 @@ func (r *machineResource) left(ctx context.Context, id core.AllocationID) (there
 	return there, err == nil
 }
 
-// power brings the power to where it is wanted, and writes down where it is. A machine
-// that is turned on is waited for until SSH answers.
+// power brings the power to where it is wanted, if at all, and writes down where it is: m
+// has where it was last seen. A machine that is turned on is waited for until SSH answers.
 func (r *machineResource) power(ctx context.Context, m *machineModel, access core.Access, wanted types.String, diags *diag.Diagnostics) {
-	id, is := core.AllocationID(m.ID.ValueString()), types.StringNull()
-	if state, err := r.pool.Power(ctx, id); err == nil {
-		is = textOf(powerWord(state))
+	id := core.AllocationID(m.ID.ValueString())
+	if state, err := r.pool.Power(ctx, id); err == nil && powerWord(state) != "" {
+		m.PowerState = types.StringValue(powerWord(state))
 	}
-	if wanted.IsUnknown() || wanted.IsNull() || wanted.Equal(is) {
-		m.PowerState = is
+	if wanted.IsUnknown() || wanted.IsNull() || wanted.Equal(m.PowerState) {
 		return
 	}
-	m.PowerState = wanted
 	verb := core.TurnOn
 	if wanted.ValueString() == powerOff {
 		verb = core.ShutDown
@@ -175,9 +173,10 @@ func (r *machineResource) power(ctx context.Context, m *machineModel, access cor
 		err = core.AwaitSSH(ctx, access)
 	}
 	if err != nil {
-		m.PowerState = is
 		fault(diags, err, path.Root("power_state"))
+		return
 	}
+	m.PowerState = wanted
 }
 
 // Read asks the pool, and the server's BMC for the power.
@@ -211,7 +210,7 @@ func (r *machineResource) found(ctx context.Context, state machineModel, what st
 	case core.Is(err, core.NotFound) && state.Node.IsNull():
 		resp.State.RemoveResource(ctx) // its create never got to take a server
 	case core.Is(err, core.NotFound):
-		fault(&resp.Diagnostics, stranger(state), path.Empty())
+		fault(&resp.Diagnostics, r.pool.stranger(state), path.Empty())
 	case err != nil:
 		fault(&resp.Diagnostics, err, path.Empty())
 	case there.State.Ended():
@@ -230,7 +229,14 @@ func ended(there core.Machine) string {
 
 // stranger says that the pool is not the one in which a machine was made. To take it
 // for released would lose a server.
-func stranger(m machineModel) error {
+func (p *pool) stranger(m machineModel) error {
+	if p.served {
+		return &core.Error{
+			Op: "find machine", Allocation: m.Name.ValueString(), Kind: core.NotFound,
+			Err:  fmt.Errorf("the server knows of no %s that is %s's, whose token this is", m.ID.ValueString(), p.owner),
+			Hint: "see the provider's token and " + envToken + ", and its url and " + envURL + ": the machine was made with another owner's token, or in another pool",
+		}
+	}
 	return &core.Error{
 		Op: "find machine", Allocation: m.Name.ValueString(), Kind: core.NotFound,
 		Err:  fmt.Errorf("this pool has never had %s, and a pool forgets none: it is not the pool in which the machine was made", m.ID.ValueString()),
@@ -276,7 +282,6 @@ func (r *machineResource) Update(ctx context.Context, req resource.UpdateRequest
 		return
 	}
 	var told story
-	wanted := plan.PowerState
 	if plan.deploys() || there.State != core.Deployed {
 		there, err = r.deploy(ctx, o, there, told.report(ctx))
 	}
@@ -291,7 +296,7 @@ func (r *machineResource) Update(ctx context.Context, req resource.UpdateRequest
 		plan.settle()
 		orderFault(&resp.Diagnostics, err, &told)
 	} else {
-		r.bring(ctx, &plan, there, o.Keys, wanted, &resp.Diagnostics)
+		r.bring(ctx, &plan, there, o.Keys, state.PowerState, config.PowerState, &resp.Diagnostics)
 		plan.settle()
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
@@ -299,10 +304,19 @@ func (r *machineResource) Update(ctx context.Context, req resource.UpdateRequest
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, importedKey, []byte("false"))...)
 }
 
-// bring changes the power of a machine that is deployed, and who may log in: that while
-// it runs.
-func (r *machineResource) bring(ctx context.Context, m *machineModel, there core.Machine, keys []string, power types.String, diags *diag.Diagnostics) {
-	turn := func() { r.power(ctx, m, there.Access, power, diags) }
+// bring changes who may log in to a machine that is deployed, while it runs, and its power,
+// where that is configured. Where it is not, and nothing was deployed, the power stays as
+// it was told in the plan: the next refresh looks.
+func (r *machineResource) bring(ctx context.Context, m *machineModel, there core.Machine, keys []string, was, power types.String, diags *diag.Diagnostics) {
+	turn := func() {
+		if power.IsNull() && !m.PowerState.IsUnknown() {
+			return
+		}
+		if m.PowerState = was; m.deploys() {
+			m.PowerState = types.StringValue(powerOn)
+		}
+		r.power(ctx, m, there.Access, power, diags)
+	}
 	if power.ValueString() != powerOff {
 		turn()
 	}
@@ -386,7 +400,7 @@ func (r *machineResource) giveBack(ctx context.Context, state machineModel, diag
 	defer cancel()
 	id := core.AllocationID(state.ID.ValueString())
 	if _, err := r.pool.Machine(ctx, id); core.Is(err, core.NotFound) && !state.Node.IsNull() {
-		fault(diags, stranger(state), path.Empty())
+		fault(diags, r.pool.stranger(state), path.Empty())
 		return
 	}
 	var told story

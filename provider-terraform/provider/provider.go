@@ -49,6 +49,7 @@ func New(version string) func() provider.Provider {
 type pool struct {
 	core.Service
 	owner  string
+	served bool // behind https://
 	claims claims
 }
 
@@ -111,7 +112,9 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if place, err := open.Locate(url); owner == "" && (err != nil || !open.Served(place)) {
+	place, err := open.Locate(url)
+	isServed := err == nil && open.Served(place)
+	if owner == "" && !isServed {
 		fault(&resp.Diagnostics, &core.Error{
 			Op: "open pool", Kind: core.Invalid, Err: errors.New("nobody is named who owns what is taken"),
 			Hint: `set owner = "team-a/prod" in the provider's block, or ` + envOwner + "; user@host would be somebody else on the next machine that applies",
@@ -127,7 +130,7 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 		fault(&resp.Diagnostics, err, path.Root("token"))
 		return
 	}
-	ready := &pool{Service: service, owner: owner}
+	ready := &pool{Service: service, owner: owner, served: isServed}
 	resp.ResourceData, resp.DataSourceData = ready, ready
 	resp.EphemeralResourceData, resp.ListResourceData, resp.ActionData = ready, ready, ready
 }
