@@ -181,6 +181,15 @@ func (p principal) sees(m core.Machine) bool {
 	return p.Role != core.RoleUser || m.Owner == p.Name
 }
 
+// shownImage is an image as the caller sees it. What follows the question mark of an
+// address is often what lets one in: a signature, or a token.
+func (p principal) shownImage(i core.Image) core.Image {
+	if p.Role != core.RoleOperator {
+		i.Source, _, _ = strings.Cut(i.Source, "?")
+	}
+	return i
+}
+
 // shown is a node as the caller sees it: nobody is told a secret, sealed as it may be,
 // and only operators how its BMC is reached.
 func (p principal) shown(n core.Node, own map[core.AllocationID]bool) core.Node {

@@ -82,13 +82,17 @@ func (s *Server) policies() {
 
 func (s *Server) images() {
 	read(s, operation{id: "images", method: http.MethodGet, path: "/images", summary: "list images", role: core.RoleViewer},
-		func(ctx context.Context, _ principal, _ *struct{}) ([]core.Image, error) {
+		func(ctx context.Context, p principal, _ *struct{}) ([]core.Image, error) {
 			all, err := s.pool.Images(ctx)
+			for i := range all {
+				all[i] = p.shownImage(all[i])
+			}
 			return list(all), err
 		})
 	read(s, operation{id: "image", method: http.MethodGet, path: "/images/{name}", summary: "find an image", role: core.RoleViewer},
-		func(ctx context.Context, _ principal, in *OfName) (core.Image, error) {
-			return s.pool.Image(ctx, in.Name)
+		func(ctx context.Context, p principal, in *OfName) (core.Image, error) {
+			i, err := s.pool.Image(ctx, in.Name)
+			return p.shownImage(i), err
 		})
 	type added struct {
 		Asked

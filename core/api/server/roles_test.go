@@ -2,10 +2,12 @@ package server_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api/client"
 	"github.com/metalpool/metalpool/core/api/server"
 )
 
@@ -123,6 +125,31 @@ func TestNodesOfOtherPoolsAreNotThere(t *testing.T) {
 	for _, e := range events {
 		if strings.Contains(e.Message, "n1.bmc") {
 			t.Errorf("a viewer reads %+v", e)
+		}
+	}
+}
+
+// A signed address of an image is for operators.
+func TestSignaturesOfImagesAreNotShown(t *testing.T) {
+	r := newRig(t, 0)
+	s := r.serve("")
+	ops := s.client(r.operator())
+	const address, signature = "https://images.example/a.img", "?X-Amz-Signature=abc"
+	if _, err := ops.AddImage(t.Context(), core.Image{Name: "signed", Source: address + signature, SHA256: strings.Repeat("a", 64)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	user := s.client(r.token(core.TokenOrder{Name: "ann"}))
+	for who, test := range map[string]struct {
+		c    *client.Client
+		want string
+	}{"ops": {ops, address + signature}, "ann": {user, address}} {
+		i, err := test.c.Image(t.Context(), "signed")
+		if err != nil || i.Source != test.want {
+			t.Errorf("%s is told %q, %v", who, i.Source, err)
+		}
+		all, err := test.c.Images(t.Context())
+		if err != nil || !slices.ContainsFunc(all, func(i core.Image) bool { return i.Source == test.want }) {
+			t.Errorf("%s lists %v, %v", who, all, err)
 		}
 	}
 }
