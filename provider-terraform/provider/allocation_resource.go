@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
@@ -194,6 +193,9 @@ func (r *allocationResource) ModifyPlan(ctx context.Context, req resource.Modify
 		return
 	}
 	e.tell(there, why, resp)
+	if len(e.replace) > 0 {
+		r.planReplacement(ctx, config.machine(), asked, there, &resp.Diagnostics)
+	}
 }
 
 // planAllocate tells now whether a server could be taken.
@@ -208,36 +210,8 @@ func (r *allocationResource) planAllocate(ctx context.Context, config, plan allo
 	if !whole || resp.Diagnostics.HasError() {
 		return
 	}
-	if there, err := r.pool.MachineNamed(ctx, r.pool.owner, o.Name); err == nil && there.State.Owned() {
-		return // about to be replaced, or left by an apply that was killed
-	}
-	candidates, err := r.pool.Match(ctx, o)
-	if err != nil {
-		orderFault(&resp.Diagnostics, err, nil)
-		return
-	}
-	var seen []string
-	for _, c := range candidates {
-		if c.Fits {
-			return
-		}
-		why := c.Why
-		if why == "" {
-			why = "is " + string(c.State)
-		}
-		if seen = append(seen, string(c.Node)+" "+why); len(seen) == mostTold {
-			break
-		}
-	}
-	detail := "As things are now, the apply would fail. The servers that it gives back itself are not counted."
-	if len(seen) > 0 {
-		detail = "Node " + strings.Join(seen, "; node ") + ".\n\n" + detail
-	}
-	resp.Diagnostics.AddWarning(fmt.Sprintf("No server of pool %s fits allocation %s now", o.Request.Pool, o.Name), detail)
+	r.planAgain(ctx, o, config.Wait, &resp.Diagnostics)
 }
-
-// mostTold is of how many servers a plan says what they lack.
-const mostTold = 5
 
 // ImportState finds an allocation as a machine is found.
 func (r *allocationResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {

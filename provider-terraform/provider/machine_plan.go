@@ -133,6 +133,9 @@ func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 	}
 	e.tell(state, why, resp)
+	if len(e.replace) > 0 {
+		r.planReplacement(ctx, config, plan, state, &resp.Diagnostics)
+	}
 }
 
 // checkKeys refuses to change the keys of a machine that is off and is to stay so.
@@ -180,13 +183,17 @@ func (e effect) tell(state machineModel, why string, resp *resource.ModifyPlanRe
 	if why != "" {
 		warn("Machine "+name+" is replaced: its server lacks what is asked for now", "Node %s %s.", node, why)
 	}
-	if len(e.unlisted) > 0 {
-		warn("Machine "+name+" is replaced by another server",
-			"The change of %s gives node %s back, all of whose disks are erased, and takes a server anew. To deploy the same server anew instead, list it: allow_redeploy = [%s].",
-			strings.Join(e.unlisted, ", "), node, `"`+strings.Join(e.unlisted, `", "`)+`"`)
-		if slices.Contains(e.unlisted, "ssh_keys") {
-			warn("The keys of machine "+name+" cannot be changed while it runs", "Its pool kept no management key when it was deployed. Machines that are deployed after 'metalpool pool set %s --management-key always' can be changed in place.", state.Pool.ValueString())
+	// What the server lacks has been told.
+	if changed := slices.DeleteFunc(slices.Clone(e.replace), func(name string) bool { return name == "requirements" }); len(changed) > 0 {
+		instead := ""
+		if len(e.unlisted) == len(e.replace) {
+			instead = " To deploy the same server anew instead, list it: allow_redeploy = [\"" + strings.Join(e.unlisted, `", "`) + "\"]."
 		}
+		warn("Machine "+name+" is replaced by another server", "The change of %s gives node %s back, all of whose disks are erased, and takes a server anew.%s",
+			strings.Join(changed, ", "), node, instead)
+	}
+	if slices.Contains(e.unlisted, "ssh_keys") {
+		warn("The keys of machine "+name+" cannot be changed while it runs", "Its pool kept no management key when it was deployed. Machines that are deployed after 'metalpool pool set %s --management-key always' can be changed in place.", state.Pool.ValueString())
 	}
 	switch {
 	case !e.deploys():
@@ -247,8 +254,9 @@ func (r *machineResource) planCreate(ctx context.Context, config, plan machineMo
 	case err == nil:
 	case core.Is(err, core.Exists):
 		// It may be this machine, about to be replaced, or one that a killed apply left.
+		r.planAgain(ctx, o, config.Wait, &resp.Diagnostics)
 	case core.Is(err, core.NoCapacity, core.Denied, core.Busy, core.Transient, core.Timeout):
-		orderDoubt(&resp.Diagnostics, err, "As things are now, the apply would fail. The servers that it gives back itself are not counted.")
+		orderDoubt(&resp.Diagnostics, err, asThingsAre)
 	default:
 		orderFault(&resp.Diagnostics, err, nil)
 	}

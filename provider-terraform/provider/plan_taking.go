@@ -1,0 +1,101 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// mostTold is of how many servers a plan says what they lack.
+const mostTold = 5
+
+// asThingsAre ends what is told of a shortage.
+const asThingsAre = "As things are now, the apply would fail. The servers that it gives back itself are not counted."
+
+// planReplacement tells of a machine that is given back first whether the apply will find
+// a server in its stead. Terraform shows nobody what the plan of a replacement's create
+// warns of, so that this is told with what makes it one.
+func (r *machineResource) planReplacement(ctx context.Context, config, plan, state machineModel, diags *diag.Diagnostics) {
+	// What the pool decided on for the one that is there, it decides on anew.
+	plan.Pool, plan.Arch = config.Pool, config.Arch
+	if config.Pool.IsNull() {
+		plan.Pool = types.StringValue(core.DefaultPool)
+	}
+	o, whole, d := order(ctx, config, plan)
+	diags.Append(d...)
+	if !whole || diags.HasError() {
+		return
+	}
+	o.ID, o.Owner = core.AllocationID(state.ID.ValueString()), r.pool.owner
+	r.planTaking(ctx, o, config.Wait, core.NodeID(state.Node.ValueString()), diags)
+}
+
+// planAgain is planTaking of a create. Its name may be that of a machine which is given
+// back first, as one that is tainted.
+func (r *machineResource) planAgain(ctx context.Context, o core.Order, wait types.String, diags *diag.Diagnostics) {
+	there, err := r.pool.MachineNamed(ctx, o.Owner, o.Name)
+	if err == nil {
+		o.ID = there.ID
+	}
+	r.planTaking(ctx, o, wait, there.Node, diags)
+}
+
+// planTaking tells now whether the apply will find a server to take. The one with the
+// order's ID is given back first: it is nobody's neighbour any more, and its node counts,
+// since its erase is waited for.
+func (r *machineResource) planTaking(ctx context.Context, o core.Order, wait types.String, givenBack core.NodeID, diags *diag.Diagnostics) {
+	if err := r.nodeAsked(ctx, o); err != nil {
+		fault(diags, err, path.Root("node"))
+		return
+	}
+	candidates, err := r.pool.Match(ctx, o)
+	if err != nil {
+		orderFault(diags, err, nil)
+		return
+	}
+	var seen []string
+	for _, c := range candidates {
+		if c.Fits || c.Passes && (o.Wait > 0 || wait.IsNull() && (c.State == core.Cleaning || c.Node == givenBack)) {
+			return
+		}
+		if len(seen) < mostTold {
+			seen = append(seen, string(c.Node)+" "+missing(c))
+		}
+	}
+	detail := asThingsAre
+	if len(seen) > 0 {
+		detail = "Node " + strings.Join(seen, "; node ") + ".\n\n" + detail
+	}
+	diags.AddWarning(fmt.Sprintf("No server of pool %s fits %s now", o.Request.Pool, o.Name), detail)
+}
+
+// missing is why a server cannot be taken now.
+func missing(c core.Candidate) string {
+	if c.Why == "" {
+		return "is " + string(c.State)
+	}
+	return c.Why
+}
+
+// nodeAsked refuses a server that the pool does not have. Whom the pool does not answer
+// is told by what follows.
+func (r *machineResource) nodeAsked(ctx context.Context, o core.Order) error {
+	if o.Request.Node == "" {
+		return nil
+	}
+	n, err := r.pool.Node(ctx, o.Request.Node)
+	switch {
+	case core.Is(err, core.NotFound):
+		return err
+	case err == nil && n.Pool != o.Request.Pool:
+		return &core.Error{Op: "acquire", Allocation: o.Name, Node: n.ID, Kind: core.Invalid, Err: errors.New("the node is in pool " + n.Pool + ", not " + o.Request.Pool), Hint: "name that pool"}
+	}
+	return nil
+}
