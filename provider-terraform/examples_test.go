@@ -29,6 +29,8 @@ func TestExamplesAreFormatted(t *testing.T) {
 		}
 		w.run(t, "fmt", "-check", "-diff", "-recursive", dir)
 	}
+	w.file(t, "page.tf", shown(t, "../docs/terraform.md"))
+	w.run(t, "fmt", "-check", "-diff", "page.tf")
 }
 
 // file writes a file into the folder, and copy one of the repository's.

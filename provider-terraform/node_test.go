@@ -162,8 +162,8 @@ func TestRackFromNothing(t *testing.T) {
 	image := func(name string) string {
 		return fmt.Sprintf("TF_VAR_image={ name = %q, source = %q, user = \"debian\" }", name, r.image("lab"))
 	}
-	w.settings = append(w.settings, "TF_LOG=trace", "TF_LOG_PATH="+log, "TF_VAR_bmc_user="+there.BMC.User, "TF_VAR_bmc_password="+there.BMC.Password,
-		fmt.Sprintf("TF_VAR_servers={ %s = { bmc = %q, address = %q, ssh_port = %d, docker_port = %d } }", there.ID, there.BMC.URL, there.Address, there.SSHPort, there.DockerPort),
+	w.settings = append(w.settings, "TF_LOG=trace", "TF_LOG_PATH="+log, fmt.Sprintf("TF_VAR_bmc_passwords={ %s = %q }", there.ID, there.BMC.Password),
+		fmt.Sprintf("TF_VAR_servers={ %s = { bmc = %q, bmc_user = %q, address = %q, ssh_port = %d, docker_port = %d } }", there.ID, there.BMC.URL, there.BMC.User, there.Address, there.SSHPort, there.DockerPort),
 		image("debian-1"))
 	w.apply(t)
 	if m, _ := r.machine(t, "web-1"); m.State != core.Deployed || m.Node != there.ID || m.Image != "debian-1" || m.Pool != "web" {

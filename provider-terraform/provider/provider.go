@@ -76,7 +76,7 @@ func (p *metal) Schema(_ context.Context, _ provider.SchemaRequest, resp *provid
 		Attributes: map[string]schema.Attribute{
 			"url": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "The pool: a path, `sqlite:///path/pool.db`, or `https://host:port` of a `metalpool serve`. Read from `METALPOOL_URL` where it is left out; without either it is the pool in your home folder, `~/.local/share/metalpool/pool.db`.",
+				MarkdownDescription: "The pool: a path, `sqlite:///path/pool.db`, or `https://host:port` of a `metalpool serve`, whose CA `METALPOOL_FINGERPRINT` tells where nobody ran `metalpool login`. Read from `METALPOOL_URL` where it is left out; without either it is the pool in your home folder, `~/.local/share/metalpool/pool.db`.",
 			},
 			"token": schema.StringAttribute{
 				Optional: true, Sensitive: true,
@@ -84,7 +84,7 @@ func (p *metal) Schema(_ context.Context, _ provider.SchemaRequest, resp *provid
 			},
 			"owner": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "Who owns what is taken, such as `team-a/prod`. Read from `METALPOOL_OWNER` where it is left out; behind `https://` the token tells. Give it the same value wherever this configuration is applied: an apply that was killed is gone on with by the next one of the same owner.",
+				MarkdownDescription: "Who owns what is taken, such as `team-a/prod`. Read from `METALPOOL_OWNER` where it is left out. One of the two **must name it**, also where a configuration only reads: whose machines are one's own is asked by data sources and actions, too. Only behind `https://` it may be left out: there the token tells. Give it the same value wherever this configuration is applied: an apply that was killed is gone on with by the next one of the same owner.",
 			},
 		},
 	}

@@ -14,6 +14,7 @@ provider "metalpool" {} # METALPOOL_URL names the pool's store, METALPOOL_OWNER 
 variable "servers" {
   type = map(object({
     bmc         = string # https://host[:port]
+    bmc_user    = optional(string, "root")
     labels      = optional(map(string))
     address     = optional(string) # where these three are not what the server itself has
     ssh_port    = optional(number)
@@ -22,22 +23,17 @@ variable "servers" {
   description = "The servers, by the names that they are to have."
 }
 
-variable "bmc_user" {
-  type    = string
-  default = "root"
-}
-
-variable "bmc_password" {
-  type        = string
+variable "bmc_passwords" {
+  type        = map(string)
   sensitive   = true
   ephemeral   = true
-  description = "Password of the BMCs: in no state, and in no plan."
+  description = "Passwords of the BMCs, by the servers' names: in no state, and in no plan."
 }
 
 variable "bmc_password_version" {
   type        = number
   default     = 1
-  description = "Count it up with a new password."
+  description = "Count it up with new passwords."
 }
 
 variable "image" {
@@ -77,8 +73,8 @@ resource "metalpool_node" "web" {
   pool                    = metalpool_pool.web.id
   labels                  = each.value.labels
   bmc_url                 = each.value.bmc
-  bmc_user                = var.bmc_user
-  bmc_password_wo         = var.bmc_password
+  bmc_user                = each.value.bmc_user
+  bmc_password_wo         = var.bmc_passwords[each.key]
   bmc_password_wo_version = var.bmc_password_version
   address                 = each.value.address
   ssh_port                = each.value.ssh_port
