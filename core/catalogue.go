@@ -103,11 +103,19 @@ func (e *Engine) RemovePool(ctx context.Context, name string) error {
 	})
 }
 
+// CheckImageName refuses with Invalid what no image can be called.
+func CheckImageName(name string) error {
+	if idPattern().MatchString(name) {
+		return nil
+	}
+	return &Error{Op: "add image", Kind: Invalid, Err: fmt.Errorf("%q cannot name an image", name), Hint: "use letters, digits, dots, dashes and underscores, at most 64, and begin with a letter or digit"}
+}
+
 // AddImage examines an image file and puts it into the catalogue. The same name with
 // the same content is the same image; with another it is refused.
 func (e *Engine) AddImage(ctx context.Context, i Image, progress func(done, total Bytes)) (Image, error) {
-	if !idPattern().MatchString(i.Name) {
-		return i, &Error{Op: "add image", Kind: Invalid, Err: fmt.Errorf("%q cannot name an image", i.Name), Hint: "use letters, digits, dots, dashes and underscores, at most 64"}
+	if err := CheckImageName(i.Name); err != nil {
+		return i, err
 	}
 	if err := i.Boot.Validate(); err != nil {
 		return i, &Error{Op: "add image " + i.Name, Kind: Invalid, Err: err, Hint: "leave it out for " + string(Kexec)}

@@ -20,8 +20,9 @@ const (
 	maxLabelValue = 256 // bytes
 )
 
-// checkLabels refuses what could not be written in a condition on labels.
-func checkLabels(op, machine string, labels map[string]string) error {
+// CheckLabels refuses with Invalid what could not be written in a condition on labels. op
+// is what they are for, and machine whose they are.
+func CheckLabels(op, machine string, labels map[string]string) error {
 	bad := func(hint, format string, args ...any) error {
 		return &Error{Op: op, Allocation: machine, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
@@ -30,7 +31,7 @@ func checkLabels(op, machine string, labels map[string]string) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if !labelPattern().MatchString(key) {
-			return bad("use 1 to 63 letters, digits, dots, dashes, slashes and underscores", "%q is not a label", key)
+			return bad("use 1 to 63 letters, digits, dots, dashes, slashes and underscores, and begin and end with a letter or digit", "%q is not a label", key)
 		}
 		if v := labels[key]; len(v) > maxLabelValue || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' }) {
 			return bad("use one line of text", "the value of label %s is longer than %d bytes, or not one line", key, maxLabelValue)
@@ -44,8 +45,10 @@ func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (
 	if c.TTL != nil && *c.TTL < 0 {
 		return Machine{}, &Error{Op: "change", Allocation: string(id), Kind: Invalid, Err: errors.New("a machine cannot have ended already"), Hint: "say how long from now, such as 8h; 0 for ever; or release it"}
 	}
-	if c.Name != nil && !namePattern().MatchString(*c.Name) {
-		return Machine{}, &Error{Op: "rename", Allocation: string(id), Kind: Invalid, Err: fmt.Errorf("%q is not a machine name", *c.Name), Hint: "use letters, digits and dashes, at most 63"}
+	if c.Name != nil {
+		if err := CheckName("rename", string(id), *c.Name); err != nil {
+			return Machine{}, err
+		}
 	}
 	if c.Keys != nil {
 		c.Keys = slices.Clone(c.Keys)
@@ -69,7 +72,7 @@ func (e *Engine) Change(ctx context.Context, id AllocationID, c MachineChange) (
 			a.Name = *c.Name
 		}
 		a.Labels = changedLabels(a.Labels, c.Labels)
-		if err := checkLabels("change", a.Name, a.Labels); err != nil {
+		if err := CheckLabels("change", a.Name, a.Labels); err != nil {
 			return err
 		}
 		if c.TTL != nil {

@@ -41,7 +41,7 @@ func (e *Engine) enroll(ctx context.Context, in Enrollment, report Reporter) (No
 		n.ID = nodeName(found.Identity)
 	}
 	if !namePattern().MatchString(string(n.ID)) {
-		return n, &Error{Op: "enroll", Node: n.ID, Kind: Invalid, Err: fmt.Errorf("%q cannot name a node", n.ID), Hint: "name it with letters, digits and dashes, at most 63"}
+		return n, &Error{Op: "enroll", Node: n.ID, Kind: Invalid, Err: fmt.Errorf("%q cannot name a node", n.ID), Hint: nameHint}
 	}
 	if len(found.Identity.Keys()) == 0 {
 		return n, &Error{Op: "enroll", Node: n.ID, Kind: Backend, Err: errors.New("the BMC tells no UUID, serial or MAC that could identify the server"), Hint: "set them in the BMC or the BIOS"}
@@ -114,6 +114,13 @@ func (e *Engine) enrolled(ctx context.Context, in Enrollment) (Node, string, err
 	}
 	password, err := e.bmcPassword(ctx, n)
 	return n, password, err
+}
+
+// CheckBMCURL says what is wrong with the address of a BMC, without repeating it: a
+// password may be in it.
+func CheckBMCURL(raw string) error {
+	_, err := bmcURL(raw)
+	return err
 }
 
 // bmcURL reads the address of a BMC. An error does not repeat credentials.

@@ -26,8 +26,6 @@ func validate(o Order) error {
 	switch {
 	case !idPattern().MatchString(string(o.ID)):
 		return bad("use 1 to 64 letters, digits, dots, dashes and underscores", "%q is not an allocation ID", o.ID)
-	case !namePattern().MatchString(o.Name):
-		return bad("use letters, digits and dashes, at most 63", "%q is not a machine name", o.Name)
 	case o.Owner == "":
 		return bad("set METALPOOL_OWNER", "the machine has no owner")
 	case o.TTL < 0:
@@ -35,10 +33,25 @@ func validate(o Order) error {
 	case o.SSHPort < 0, o.SSHPort > 65535:
 		return bad("use 1 to 65535, or leave it out", "%d is not a port", o.SSHPort)
 	}
+	if err := CheckName("create", o.Name, o.Name); err != nil {
+		return err
+	}
 	if err := checkRequest("create", o.Name, o.Request); err != nil {
 		return err
 	}
-	return checkLabels("create", o.Name, o.Labels)
+	return CheckLabels("create", o.Name, o.Labels)
+}
+
+// nameHint says what namePattern asks of a name.
+const nameHint = "use letters, digits and dashes, at most 63, and begin and end with a letter or digit"
+
+// CheckName refuses with Invalid what no machine can be called. op is what the name is
+// for, and machine what it is for.
+func CheckName(op, machine, name string) error {
+	if namePattern().MatchString(name) {
+		return nil
+	}
+	return &Error{Op: op, Allocation: machine, Kind: Invalid, Err: fmt.Errorf("%q is not a machine name", name), Hint: nameHint}
 }
 
 // checkRequest refuses what no node could ever have.

@@ -26,7 +26,7 @@ func (p Pool) Validate() error {
 	}
 	switch {
 	case !namePattern().MatchString(p.Name):
-		return bad("use letters, digits and dashes, at most 63", "%q cannot name a pool", p.Name)
+		return bad(nameHint, "%q cannot name a pool", p.Name)
 	case p.EraseMinimum != NotErased && p.EraseMinimum.Rank() == 0:
 		return bad("use clear or purge", "%q is no erase class", p.EraseMinimum)
 	case p.Timeouts.Kexec >= p.Timeouts.OrDefaults().SSH:

@@ -79,7 +79,7 @@ func TestSaysWhy(t *testing.T) {
 		refused("no key", create(with("b-7", "mine", func(o *core.Order) { o.Keys = nil })), core.Invalid,
 			"create mine: invalid: no SSH key was given, so nobody could log in; give at least one public key")
 		refused("bad name", create(order("b-8", "-x")), core.Invalid,
-			"create -x: invalid: \"-x\" is not a machine name; use letters, digits and dashes, at most 63")
+			"create -x: invalid: \"-x\" is not a machine name; use letters, digits and dashes, at most 63, and begin and end with a letter or digit")
 		refused("bad ID", create(order("b/9", "mine")), core.Invalid,
 			"create mine: invalid: \"b/9\" is not an allocation ID; use 1 to 64 letters, digits, dots, dashes and underscores")
 		refused("bad user data", create(with("b-10", "mine", func(o *core.Order) { o.UserData = []byte("bad") })), core.Invalid,

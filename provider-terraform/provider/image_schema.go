@@ -62,7 +62,7 @@ func (r *imageResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 		Attributes: map[string]schema.Attribute{
 			"id": computed("The name, as it is known once it is there: for `image` of a `metalpool_machine` and `default_image` of a `metalpool_pool` in the same configuration."),
 			"name": schema.StringAttribute{
-				Required: true, Validators: notEmpty, PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()},
+				Required: true, Validators: []validator.String{imageName}, PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()},
 				MarkdownDescription: "Name: letters, digits, dots, dashes and underscores, at most 64. It is what machines and pools ask for, and what import takes." + newImage,
 			},
 			"source": schema.StringAttribute{

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"regexp"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
@@ -92,7 +91,7 @@ var (
 
 // bmcAddress refuses already when planning what the state would keep in plain text.
 var bmcAddress = quantity[string]{"a BMC's address, such as https://10.0.0.7", func(text string) (string, error) {
-	if u, err := url.Parse(text); err != nil || u.Host == "" || u.User != nil {
+	if core.CheckBMCURL(text) != nil {
 		return "", &core.Error{Op: "read address", Kind: core.Invalid, Err: errBMCAddress, Hint: "write https://host[:port], and user and password as bmc_user and bmc_password_wo"}
 	}
 	return text, nil

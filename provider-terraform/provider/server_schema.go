@@ -31,7 +31,7 @@ type serverModel struct {
 }
 
 // serverAttributes are those of serverModel, without its blocks; labels are what its
-// labels must satisfy.
+// labels must satisfy beyond the pool's own rule.
 func serverAttributes(labels ...validator.Map) map[string]schema.Attribute {
 	architecture := chosen("Architecture: `amd64` or `arm64`; by default the image's, or any where no image is known yet." + replaces)
 	architecture.PlanModifiers = append([]planmodifier.String{arch}, keepText...)
@@ -41,11 +41,11 @@ func serverAttributes(labels ...validator.Map) map[string]schema.Attribute {
 		"owner":      computed("Who owns the machine: the provider's owner when it was created."),
 		"created_at": computed("When the server was taken, RFC 3339."),
 		"name": schema.StringAttribute{
-			Required: true, Validators: notEmpty,
+			Required: true, Validators: []validator.String{machineName},
 			MarkdownDescription: "Name, unique among the owner's machines: letters, digits and dashes, at most 63." + inPlace,
 		},
 		"labels": schema.MapAttribute{
-			Optional: true, ElementType: textType, Validators: labels,
+			Optional: true, ElementType: textType, Validators: append([]validator.Map{labelled{}}, labels...),
 			MarkdownDescription: "Your own notes on it." + inPlace,
 		},
 		"pool": chosen("The pool to take a server from; by default `default`." + replaces),
