@@ -47,7 +47,7 @@ func TestPasswordsBehindReferences(t *testing.T) {
 		if err := enroll("env:BMC"); err != nil {
 			t.Fatal(err)
 		}
-		p.password("n1", "env:BMC", "")
+		p.password("env:BMC", "")
 
 		// A host that cannot find it has found no fault with the node.
 		delete(known, "env:BMC")
@@ -70,15 +70,15 @@ func TestPasswordsBehindReferences(t *testing.T) {
 		if err := set("file:relative"); !core.Is(err, core.Invalid) {
 			t.Errorf("no reference: %v", err)
 		}
-		p.password("n1", "env:BMC", "")
+		p.password("env:BMC", "")
 		if err := set("exec:pass show n1"); err != nil {
 			t.Error(err)
 		}
-		p.password("n1", "exec:pass show n1", "")
+		p.password("exec:pass show n1", "")
 		if err := set("literal:exec:a-password"); err != nil {
 			t.Error(err)
 		}
-		p.password("n1", "", "exec:a-password")
+		p.password("", "exec:a-password")
 
 		files, err := filepath.Glob(p.path + "*")
 		if err != nil || len(files) < 2 {
@@ -95,10 +95,10 @@ func TestPasswordsBehindReferences(t *testing.T) {
 	})
 }
 
-// password checks what the store has of a node's password.
-func (p *pool) password(id core.NodeID, from core.Reference, literal string) {
+// password checks what the store has of the password of n1.
+func (p *pool) password(from core.Reference, literal string) {
 	p.t.Helper()
-	at := p.node(id).Spec.BMC
+	at := p.node("n1").Spec.BMC
 	if plain, _ := (cloak{}).Open(at.Secret); at.PasswordFrom != from || string(plain) != literal {
 		p.t.Errorf("the password is from %q, or %q; want %q, or %q", at.PasswordFrom, plain, from, literal)
 	}

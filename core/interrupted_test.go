@@ -106,7 +106,7 @@ func TestTheStoryOfAnInterruptedCreate(t *testing.T) {
 				}
 				host.Thaw()
 				if tt.killed {
-					<-ended
+					_ = <-ended // however it ends, once it wakes up
 				}
 				p.sound()
 			})

@@ -190,7 +190,7 @@ func TestAReleaseOfWhatEndsIsCutShort(t *testing.T) {
 				}
 				p.reconcile()
 				host.Thaw()
-				<-ended
+				_ = <-ended // however it ends, once it wakes up
 				p.reconcile()
 				p.sound()
 				p.wantStates("n1 Available")

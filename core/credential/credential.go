@@ -80,7 +80,7 @@ func file(path string) (string, error) {
 // onePassword takes the line break off that editors and programs put at the end.
 func onePassword(text string) (string, error) {
 	line := strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
-	bad := ""
+	var bad string
 	switch {
 	case len(text) > maxPassword:
 		bad = "it is longer than a password"

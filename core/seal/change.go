@@ -19,10 +19,11 @@ import (
 // next takes its place. Whoever opens the store in between finds the next key there,
 // and does the last step.
 
-// NextFile and OldFile are where the next key lies while it is not in use yet, and where
-// the one before it stays: backups from its time are sealed with it.
+// NextFile is where the next key lies while it is not in use yet.
 func NextFile(file string) string { return file + ".new" }
-func OldFile(file string) string  { return file + ".old" }
+
+// OldFile is where the key before this one stays: backups from its time are sealed with it.
+func OldFile(file string) string { return file + ".old" }
 
 const opChange = "change the key"
 

@@ -168,8 +168,8 @@ func expectDeploy(plan *machineModel, config, state machineModel) {
 	if config.PowerState.IsNull() {
 		plan.PowerState = types.StringUnknown()
 	}
-	finished := state.State.ValueString() == string(core.Deployed)
-	if config.SSHUser.IsNull() && !(finished && plan.Image.Equal(state.Image)) {
+	other := state.State.ValueString() != string(core.Deployed) || !plan.Image.Equal(state.Image)
+	if config.SSHUser.IsNull() && other {
 		plan.SSHUser = types.StringUnknown()
 	}
 }

@@ -66,7 +66,7 @@ func (t *tx) more(c *cursor) ([]core.Node, error) {
 	var nodes []core.Node
 	scan := func(more ...any) func(scanner) (core.Node, error) {
 		return func(row scanner) (core.Node, error) {
-			n, _, err := scanNodeAnd(row, more...)
+			n, err := scanNodeAnd(row, more...)
 			return n, err
 		}
 	}

@@ -17,28 +17,25 @@ const (
 	fromNodes   = " FROM nodes n JOIN inventory i ON i.node = n.id"
 )
 
-func scanNode(row scanner) (core.Node, error) {
-	n, _, err := scanNodeAnd(row)
-	return n, err
-}
+func scanNode(row scanner) (core.Node, error) { return scanNodeAnd(row) }
 
 // scanNodeAnd reads a node and what else the query yields.
-func scanNodeAnd(row scanner, more ...any) (core.Node, []any, error) {
+func scanNodeAnd(row scanner, more ...any) (core.Node, error) {
 	var n core.Node
 	var since, version int64
 	var spec, hardware string
 	err := row.Scan(append([]any{&n.ID, &n.Pool, &n.State, &n.Reason, &n.Suspect, &n.Allocation, &n.Attempt, &n.Erases, &since, &version, &spec, &hardware}, more...)...)
 	if err != nil {
-		return n, more, err
+		return n, err
 	}
 	n.Since, n.Version = moment(since), uint64(version)
 	if err := json.Unmarshal([]byte(spec), &n.Spec); err != nil {
-		return n, more, fmt.Errorf("spec of node %s: %w", n.ID, err)
+		return n, fmt.Errorf("spec of node %s: %w", n.ID, err)
 	}
 	if err := json.Unmarshal([]byte(hardware), &n.Hardware); err != nil {
-		return n, more, fmt.Errorf("hardware of node %s: %w", n.ID, err)
+		return n, fmt.Errorf("hardware of node %s: %w", n.ID, err)
 	}
-	return n, more, nil
+	return n, nil
 }
 
 // Node locks the row first: what was waited for is then seen in both tables.

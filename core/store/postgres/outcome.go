@@ -118,7 +118,7 @@ func (t *tx) outcome(lost error) error {
 	// What is wrapped must not read as a connection that broke: it would be run again.
 	unknown := func(why error) error {
 		return &core.Error{Op: "commit", Kind: core.Transient,
-			Err:  fmt.Errorf("%s: the connection broke (%v), and whether the change was committed is not known: %v", s.address.shown, told(lost), told(why)),
+			Err:  fmt.Errorf("%s: the connection broke (%s), and whether the change was committed is not known: %s", s.address.shown, told(lost).Error(), told(why).Error()),
 			Hint: "look before you ask again; to ask again under the same ID does no harm"}
 	}
 	end := time.Now().Add(s.patience)

@@ -144,7 +144,7 @@ func TestABrokenSessionIsNotUsedAgain(t *testing.T) {
 			refused := errors.New("refused")
 			err := run(s, func(x core.Tx) error {
 				statement, err := x.(*tx).session.statement(rollback)
-				return errors.Join(err, statement.Close(), refused) // it cannot be run any more
+				return errors.Join(err, statement.Close(), refused) //nolint:sqlclosecheck // it is closed so that it cannot be run any more
 			})
 			if !errors.Is(err, refused) {
 				t.Errorf("it returned %v", err)
