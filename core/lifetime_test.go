@@ -190,7 +190,7 @@ func TestAReleaseOfWhatEndsIsCutShort(t *testing.T) {
 				}
 				p.reconcile()
 				host.Thaw()
-				_ = <-ended // however it ends, once it wakes up
+				t.Logf("woken up, it ended: %v", <-ended)
 				p.reconcile()
 				p.sound()
 				p.wantStates("n1 Available")
