@@ -1,16 +1,22 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api"
 	"github.com/metalpool/metalpool/core/api/client"
+	"github.com/metalpool/metalpool/core/api/server"
 )
 
 func wantKind(t *testing.T, what string, err error, kind core.Kind, texts ...string) {
@@ -140,6 +146,37 @@ func TestUsersSeeOnlyTheirOwn(t *testing.T) {
 	}
 	_, err = ann.Audit(ctx, core.AuditFilter{})
 	wantKind(t, "a user reads the audit log", err, core.Denied)
+}
+
+// shaky is a pool that finds no machine for a moment.
+type shaky struct{ *core.Engine }
+
+func (shaky) Machine(context.Context, core.AllocationID) (core.Machine, error) {
+	return core.Machine{}, &core.Error{Op: "find machine", Kind: core.Transient, Err: errors.New("the store does not answer"), Hint: "ask again"}
+}
+
+// While it is not known whose an ID is, nobody is told how his order differs from it.
+func TestAnOrderWaitsUntilItIsKnownWhoseItsIDIs(t *testing.T) {
+	r := newRig(t, 1)
+	e, _ := r.engine()
+	o := order("web-1")
+	o.Owner = "ann"
+	if _, err := e.Allocate(t.Context(), o, nil); err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(api.Question{ID: o.ID, Order: api.NewOrder(o)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/orders/check", bytes.NewReader(body))
+	req.Header.Set("Authorization", "Bearer "+r.token(core.TokenOrder{Name: "bob"}))
+	req.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	server.New(server.Config{Pool: shaky{e}}).ServeHTTP(w, req)
+	var p api.Problem
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Kind != core.Transient || strings.Contains(w.Body.String(), "ann") {
+		t.Errorf("bob hears %d %s", w.Code, w.Body)
+	}
 }
 
 // told is the audit log as text.

@@ -9,8 +9,8 @@ import (
 	"github.com/metalpool/metalpool/core/api"
 )
 
-// OfMachine, OfNode and OfName are the paths of what is done with one thing. The
-// framework fills in only what is exported.
+// OfMachine is the path of what is done with one machine. It is exported, as OfNode and
+// OfName are, since the framework fills in nothing else.
 type OfMachine struct {
 	ID core.AllocationID `path:"id" minLength:"1" maxLength:"64" doc:"The allocation's ID, of the caller's own making."`
 }
@@ -205,8 +205,13 @@ func (s *Server) mayOrder(ctx context.Context, p principal, o core.Order) error 
 		return err
 	}
 	m, err := s.pool.Machine(ctx, o.ID)
-	if err != nil || p.sees(m) {
-		return nil // whatever is wrong, the order itself meets it
+	switch {
+	case core.Is(err, core.NotFound):
+		return nil
+	case err != nil:
+		return err // whose it is, is not known; the engine would tell all that is different
+	case p.sees(m):
+		return nil
 	}
 	return &core.Error{Op: "create", Allocation: o.Name, Kind: core.Exists, Err: errors.New("the ID " + string(o.ID) + " is taken"), Hint: "make a new ID for a new machine"}
 }
