@@ -13,7 +13,7 @@ const ProblemType = "application/problem+json"
 
 // Problem is an error as it travels. From it the client makes an error that reads, and
 // is told apart, as the one that the server had.
-type Problem struct {
+type Problem struct { //nolint:errname // what is on the wire has RFC 9457's name
 	Title  string `json:"title" doc:"What sort of failure it is."`
 	Status int    `json:"status,omitempty"`
 	Detail string `json:"detail" doc:"All of it, as one text for people."`
@@ -91,9 +91,13 @@ type told struct {
 func (t *told) Error() string { return t.text }
 func (t *told) Unwrap() error { return t.cause }
 
-// GetStatus, Error and ContentType are how the server's framework sees an error.
-func (p *Problem) GetStatus() int            { return p.Status }
-func (p *Problem) Error() string             { return p.Detail }
+// GetStatus tells the server's framework the HTTP status to answer with.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// Error is the detail: the server's framework carries a refusal as an error.
+func (p *Problem) Error() string { return p.Detail }
+
+// ContentType tells the server's framework that a refusal is no plain JSON.
 func (p *Problem) ContentType(string) string { return ProblemType }
 
 // Status is the HTTP status of a kind. None of them is 503: that is for servers that

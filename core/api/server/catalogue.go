@@ -9,6 +9,7 @@ import (
 	"github.com/metalpool/metalpool/core/api"
 )
 
+// OfName is the path of what is done with a pool or an image.
 type OfName struct {
 	Name string `path:"name" minLength:"1" maxLength:"64"`
 }

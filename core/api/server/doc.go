@@ -120,7 +120,6 @@ func refusal(status int, message string, errs ...error) huma.StatusError {
 			return p
 		}
 		if d, ok := err.(*huma.ErrorDetail); ok { //nolint:errorlint // it comes as such
-			err = &core.Error{Op: d.Location, Kind: core.Invalid, Hint: d.Message}
 			text += either(i == 0, ": ", ", ") + d.Location + ": " + d.Message
 			continue
 		}

@@ -49,7 +49,7 @@ func FuzzRequests(f *testing.F) {
 		if err != nil || strings.Contains(path, "?") && strings.Contains(path, "#") {
 			t.Skip()
 		}
-		req := httptest.NewRequest(http.MethodGet, "/", strings.NewReader(body)).WithContext(t.Context())
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", strings.NewReader(body))
 		req.Method, req.URL = method, target
 		req.Header.Set("Authorization", "Bearer "+ops)
 		req.Header.Set("Content-Type", "application/json")

@@ -24,7 +24,7 @@ import (
 )
 
 // problem reads a refusal, which every answer that is no success must be.
-func problem(t *testing.T, resp *http.Response, text string) api.Problem {
+func problem(t *testing.T, resp reply, text string) api.Problem {
 	t.Helper()
 	var p api.Problem
 	if kind := resp.Header.Get("Content-Type"); kind != api.ProblemType {
@@ -48,7 +48,7 @@ func TestBadInputIsRefusedWithAReason(t *testing.T) {
 	}{
 		"no JSON":          {"PUT", "/v1/machines/m-1", `{"name":`, 400, "unexpected"},
 		"another type":     {"PUT", "/v1/machines/m-1", `{"name":7}`, 422, "body.name: expected string"},
-		"unknown field":    {"PUT", "/v1/machines/m-1", `{"name":"a","nmae":"b"}`, 422, "body.nmae: unexpected property"},
+		"unknown field":    {"PUT", "/v1/machines/m-1", `{"name":"a","colour":"b"}`, 422, "body.colour: unexpected property"},
 		"another case":     {"PUT", "/v1/machines/m-1", `{"Name":"a"}`, 422, "body.Name"},
 		"deep unknown":     {"PUT", "/v1/machines/m-1", `{"name":"a","request":{"disks":[{"count":1,"sise":1}]}}`, 422, "sise"},
 		"null":             {"PUT", "/v1/machines/m-1", `null`, 422, "expected object"},
@@ -187,8 +187,8 @@ func TestOldAndNewClients(t *testing.T) {
 }
 
 // from asks as an address would.
-func from(s http.Handler, address, token string) *httptest.ResponseRecorder {
-	req := httptest.NewRequest(http.MethodGet, "/v1/pools", nil)
+func from(ctx context.Context, s http.Handler, address, token string) *httptest.ResponseRecorder {
+	req := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/pools", nil)
 	req.RemoteAddr = address
 	req.Header.Set("Authorization", "Bearer "+token)
 	w := httptest.NewRecorder()
@@ -203,7 +203,7 @@ func TestRatesAreLimited(t *testing.T) {
 	good := r.operator()
 	limited := func(address, token string, most int) bool {
 		for range most {
-			if w := from(s, address, token); w.Code == http.StatusTooManyRequests {
+			if w := from(t.Context(), s, address, token); w.Code == http.StatusTooManyRequests {
 				if seconds, err := strconv.Atoi(w.Header().Get("Retry-After")); err != nil || seconds < 1 {
 					t.Errorf("Retry-After is %q", w.Header().Get("Retry-After"))
 				}
@@ -212,29 +212,29 @@ func TestRatesAreLimited(t *testing.T) {
 		}
 		return false
 	}
-	if w := from(s, "192.0.2.1:1", good); w.Code != http.StatusOK {
+	if w := from(t.Context(), s, "192.0.2.1:1", good); w.Code != http.StatusOK {
 		t.Errorf("a good token is answered %d", w.Code)
 	}
 	if !limited("192.0.2.1:1", "guess", 100) {
 		t.Error("who guesses tokens is answered each time")
 	}
-	if w := from(s, "192.0.2.1:1", good); w.Code != http.StatusOK {
+	if w := from(t.Context(), s, "192.0.2.1:1", good); w.Code != http.StatusOK {
 		t.Errorf("who is known, and has the address of one who guesses, is answered %d", w.Code)
 	}
-	if w := from(s, "192.0.2.2:1", good); w.Code != http.StatusOK {
+	if w := from(t.Context(), s, "192.0.2.2:1", good); w.Code != http.StatusOK {
 		t.Errorf("another address is answered %d", w.Code)
 	}
 	if !limited("192.0.2.3:1", good, 10_000) {
 		t.Error("a token is answered as often as it asks")
 	}
-	if w := from(s, "192.0.2.3:1", r.operator()); w.Code != http.StatusOK {
+	if w := from(t.Context(), s, "192.0.2.3:1", r.operator()); w.Code != http.StatusOK {
 		t.Errorf("another token is answered %d", w.Code)
 	}
 	// Strangers by the thousand take no memory without an end, nor anybody's place.
 	for i := range 11_000 {
-		from(s, fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), "guess")
+		from(t.Context(), s, fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), "guess")
 	}
-	if w := from(s, "192.0.2.4:1", r.operator()); w.Code != http.StatusOK {
+	if w := from(t.Context(), s, "192.0.2.4:1", r.operator()); w.Code != http.StatusOK {
 		t.Errorf("after many strangers a token is answered %d", w.Code)
 	}
 }

@@ -73,7 +73,7 @@ func (js *jobs) begin(key, who, request string, do func(context.Context, core.Re
 		if js.draining {
 			return nil, errDraining
 		}
-		j = newJob(key, js.ctx, js.grace)
+		j = newJob(js.ctx, key, js.grace)
 		js.running[key] = j
 		js.all.Go(func() {
 			e := do(j.ctx, j.report)
@@ -157,7 +157,7 @@ type event struct {
 	api.Progress
 }
 
-func newJob(key string, parent context.Context, grace time.Duration) *job {
+func newJob(parent context.Context, key string, grace time.Duration) *job {
 	j := &job{key: key, told: make(chan struct{}), news: make(chan struct{}), grace: grace, began: time.Now()}
 	j.ctx, j.cancel = context.WithCancelCause(parent)
 	j.over, j.finish = context.WithCancel(context.Background())

@@ -9,6 +9,7 @@ import (
 	"github.com/metalpool/metalpool/core/api"
 )
 
+// OfNode is the path of what is done with one node.
 type OfNode struct {
 	ID core.NodeID `path:"id" minLength:"1" maxLength:"63"`
 }

@@ -199,8 +199,15 @@ func sameText(t *testing.T, what string, through, embedded error) {
 	}
 }
 
-// raw is what a client that is not ours gets, with what it is told.
-func (s *running) raw(method, path, token, body string, headers ...string) (*http.Response, string) {
+// reply is an answer without its body.
+type reply struct {
+	Status     string // with its words
+	StatusCode int
+	Header     http.Header
+}
+
+// raw is what a client that is not ours gets, with all that it is told.
+func (s *running) raw(method, path, token, body string, headers ...string) (reply, string) {
 	s.t.Helper()
 	check, err := client.Pinned(s.fingerprint)
 	if err != nil {
@@ -230,5 +237,5 @@ func (s *running) raw(method, path, token, body string, headers ...string) (*htt
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return resp, string(text)
+	return reply{resp.Status, resp.StatusCode, resp.Header}, string(text)
 }

@@ -40,7 +40,12 @@ func TestAnswersAreTakenOrGivenUp(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, l, config) }()
-	defer func() { stop(); <-ended }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
 	check, err := client.Pinned(fingerprint)
 	if err != nil {
 		t.Fatal(err)
