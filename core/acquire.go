@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,7 +37,7 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 		}
 		left := o.Wait - time.Since(began)
 		if left <= 0 {
-			return a, e.leaveQueue(ctx, o.ID, err)
+			return a, e.leaveQueue(ctx, o.ID, waited(err))
 		}
 		if !waiting {
 			say(report, Progress{Step: StepQueue, Message: "waiting for a node: " + why.Error()})
@@ -49,6 +50,18 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 		case <-time.After(min(left, e.timing.Queue)):
 		}
 	}
+}
+
+// waited is a refusal to somebody who has waited for as long as he wanted to: that he could
+// wait is no news to him.
+func waited(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	told := *e
+	told.Hint = strings.Replace(e.Hint, "wait for one "+AdviceWait, "wait longer", 1)
+	return &told
 }
 
 // StepQueue is the step that progress names while an order waits for a node, and holds

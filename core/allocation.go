@@ -6,6 +6,10 @@ import "time"
 // same request. 1 to 64 of [A-Za-z0-9._-].
 type AllocationID string
 
+// AdapterLabels begins the labels that adapters keep on allocations for themselves. They are
+// nothing to show to people.
+const AdapterLabels = "metalpool/"
+
 // Allocation is ownership of a node by a caller. Its row stays for ever: an ID
 // that was released or has expired never acquires again.
 type Allocation struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -181,6 +182,11 @@ func noCapacity(tx Tx, a Allocation) (why, err error) {
 	if len(all) == 0 {
 		return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("pool %q has no nodes", a.Request.Pool), Hint: "enroll some with 'metalpool node enroll', or name another pool ('metalpool pool list')"}, nil
 	}
+	if a.Request.Node != "" {
+		if all, err = only(tx, a, all); err != nil {
+			return nil, err
+		}
+	}
 	soon := 0
 	states := map[State]int{}
 	reasons := map[string][]NodeID{}
@@ -201,17 +207,46 @@ func noCapacity(tx Tx, a Allocation) (why, err error) {
 	if soon > 0 {
 		hint = "wait for one " + AdviceWait + ", or " + hint
 	}
-	return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: &ShortageError{Total: len(all), May: soon, Why: shortage(states, reasons)}, Hint: hint}, nil
+	return &Error{Op: "acquire", Allocation: a.Name, Kind: NoCapacity, Err: &ShortageError{Node: a.Request.Node, Total: len(all), May: soon, Why: shortage(states, reasons)}, Hint: hint}, nil
+}
+
+// only is the one candidate that was asked for by its name, and whose it is where it is
+// somebody's. Other owners are not named: not everybody may know who they are.
+func only(tx Tx, a Allocation, all []Candidate) ([]Candidate, error) {
+	i := slices.IndexFunc(all, func(c Candidate) bool { return c.Node == a.Request.Node })
+	if i < 0 {
+		return all, nil
+	}
+	one := all[i]
+	n, err := tx.Node(one.Node)
+	if err != nil || one.Why != "" || one.Fits {
+		return []Candidate{one}, err
+	}
+	one.Why = "is " + strings.ToLower(string(one.State))
+	if n.Allocation != "" {
+		holder, err := tx.Allocation(n.Allocation)
+		if err != nil {
+			return nil, err
+		}
+		if one.Why += ", and another owner's"; holder.Owner == a.Owner {
+			one.Why = "is " + strings.ToLower(string(one.State)) + " for " + holder.Owner + "/" + holder.Name
+		}
+	}
+	return []Candidate{one}, nil
 }
 
 // ShortageError is the reason of a NoCapacity error.
 type ShortageError struct {
+	Node  NodeID   // the one that was asked for; empty: any
 	Total int      // nodes of the pool
 	May   int      // that fit, and are only taken or being cleaned now
 	Why   []string // the nodes' reasons, most frequent first
 }
 
 func (s *ShortageError) Error() string {
+	if s.Node != "" {
+		return strings.Join(s.Why, ", ")
+	}
 	return fmt.Sprintf("0 of %d nodes match (%s)", s.Total, strings.Join(s.Why, ", "))
 }
 

@@ -57,7 +57,11 @@ func TestSaysWhy(t *testing.T) {
 		})), core.NoCapacity,
 			"acquire racked: no capacity: 0 of 3 nodes match (1 maintenance, 1 deployed, n3 has rack=r1 (asked for rack!=r1)); wait for one with --wait 30m, or see 'metalpool node list'")
 		refused("the node asked for is taken", create(with("b-3", "mine", func(o *core.Order) { o.Request.Node = "n1" })), core.NoCapacity,
-			"acquire mine: no capacity: 0 of 3 nodes match (1 deployed, n2, n3 are not n1); wait for one with --wait 30m, or see 'metalpool node list'")
+			"acquire mine: no capacity: n1 is deployed for ann/web-1; wait for one with --wait 30m, or see 'metalpool node list'")
+		refused("it is somebody else's", create(with("b-6", "mine", func(o *core.Order) { o.Owner, o.Request.Node = "bob", "n1" })), core.NoCapacity,
+			"acquire mine: no capacity: n1 is deployed, and another owner's; wait for one with --wait 30m, or see 'metalpool node list'")
+		refused("it was waited for", create(with("b-7", "mine", func(o *core.Order) { o.Wait, o.Request.Node = time.Nanosecond, "n1" })), core.NoCapacity,
+			"acquire mine: no capacity: n1 is deployed for ann/web-1; wait longer, or see 'metalpool node list'")
 		refused("no such node", create(with("b-4", "mine", func(o *core.Order) { o.Request.Node = "n9" })), core.NotFound,
 			"acquire mine (node n9): not found: no such node; there are: n1, n2, n3")
 		refused("no such pool", create(with("b-5", "mine", func(o *core.Order) { o.Request.Pool = "gpu"; o.Image = "debian" })), core.NotFound,

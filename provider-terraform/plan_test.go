@@ -275,5 +275,5 @@ output "any"    { value = data.metalpool_match.any.fits }
 			output("why", knownvalue.StringRegexp(regexp.MustCompile("of the 900 GiB memory asked for"))),
 			output("any", knownvalue.ListExact([]knownvalue.Check{text(string(r.Lab.Nodes()[1].ID()))})),
 		},
-	})
+	}, refused("data \"metalpool_nodes\" \"none\" {\n  pool = \"gpu\"\n}\n", `Find pool gpu: not found.*there are: default`))
 }

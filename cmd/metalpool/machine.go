@@ -277,7 +277,7 @@ func (a *app) showMachine(ctx context.Context, e core.Operator, m core.Machine, 
 	s.line("Node", string(m.Node))
 	s.line("Pool", m.Pool)
 	s.line("Image", m.Image)
-	s.line("Labels", labelText(m.Labels))
+	s.line("Labels", labelText(peoplesLabels(m.Labels)))
 	if m.Access.Address != "" {
 		s.line("SSH", words(m.Access.SSHUser, "at", address(m.Access)))
 		s.line("Docker", net.JoinHostPort(m.Access.Address, strconv.Itoa(m.Access.DockerPort)))

@@ -54,6 +54,13 @@ func stamp(t time.Time) string {
 }
 
 // labelText writes labels as they are given, in the order of their names.
+// peoplesLabels are the labels that people have given a machine.
+func peoplesLabels(labels map[string]string) map[string]string {
+	own := maps.Clone(labels)
+	maps.DeleteFunc(own, func(name, _ string) bool { return strings.HasPrefix(name, core.AdapterLabels) })
+	return own
+}
+
 func labelText(labels map[string]string) string {
 	parts := make([]string, 0, len(labels))
 	for _, name := range slices.Sorted(maps.Keys(labels)) {

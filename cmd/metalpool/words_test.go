@@ -53,3 +53,14 @@ func TestPublicURL(t *testing.T) {
 		}
 	}
 }
+
+// TestPeoplesLabels: what adapters note on a machine for themselves is not shown.
+func TestPeoplesLabels(t *testing.T) {
+	labels := map[string]string{"team": "web", core.AdapterLabels + "deployment": "dep-1"}
+	if got := labelText(peoplesLabels(labels)); got != "team=web" {
+		t.Errorf("shown are %s", got)
+	}
+	if len(labels) != 2 {
+		t.Error("the machine's own labels were changed")
+	}
+}

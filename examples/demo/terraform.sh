@@ -17,7 +17,7 @@ done
 tf() {
 	show "$(typed "$tf" "$@")"
 	"$terraform" "$@" 2>&1 | tee "$work/terraform.log" |
-		sed -nE '/^(metalpool_machine|Plan:|No changes|(Apply|Destroy) complete|machines = |  "|\}|  # metalpool_machine|(Terraform|OpenTofu) has been)/p' || {
+		sed -nE '/^(metalpool_machine|(│ )?Warning: Machine |Plan:|No changes|(Apply|Destroy) complete|machines = |  "|\}|  # metalpool_machine|(Terraform|OpenTofu) has been)/p' || {
 		cat "$work/terraform.log" >&2
 		return 1
 	}

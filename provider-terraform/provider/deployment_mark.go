@@ -19,7 +19,7 @@ import (
 // create is found again by it, one that was destroyed is told from one that is there,
 // and what was deployed by other means is not deployed over.
 const (
-	markLabel = "metalpool/deployment"
+	markLabel = core.AdapterLabels + "deployment"
 	// markBegun precedes the ID of a deployment whose create has not come to its end, and
 	// what that asked for: begun/ID/ORDER.
 	markBegun = "begun/"

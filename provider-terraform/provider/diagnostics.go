@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -192,10 +194,16 @@ func attributeOf(err error) (at path.Path) {
 	return at
 }
 
-// sentence begins with a capital.
+// sentence begins with a capital, unless its first word is one that is written as it is: a
+// name such as ann/web-1, an address, or the x509 of another library.
 func sentence(s string) string {
-	if s == "" {
+	first, _, _ := strings.Cut(s, " ")
+	if strings.ContainsAny(first, "/:.@0123456789") {
 		return s
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	letter, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return s
+	}
+	return string(unicode.ToUpper(letter)) + s[size:]
 }

@@ -50,3 +50,26 @@ func TestDiagnostics(t *testing.T) {
 		}
 	}
 }
+
+func TestSentences(t *testing.T) {
+	for said, want := range map[string]string{
+		"":                            "",
+		"medium error":                "Medium error",
+		"éteint":                      "Éteint",
+		"ann/db is there":             "ann/db is there",
+		"https://host gives no image": "https://host gives no image",
+		"10.0.0.7 does not answer":    "10.0.0.7 does not answer",
+		"x509: signed by nobody":      "x509: signed by nobody",
+		"tls: no certificate":         "tls: no certificate",
+		"\"gpu\" is not a pool":       "\"gpu\" is not a pool",
+		"web-1 is there":              "web-1 is there",
+	} {
+		if got := sentence(said); got != want {
+			t.Errorf("%q is said as %q, not %q", said, got, want)
+		}
+	}
+	_, err := core.ParseBytes("64")
+	if text := said(err); strings.HasSuffix(text, ".") {
+		t.Errorf("Terraform ends with a second full stop: %q", text)
+	}
+}

@@ -41,10 +41,11 @@ func (f *reading[T]) Run(ctx context.Context, req function.RunRequest, resp *fun
 	resp.Error = resp.Result.Set(ctx, value)
 }
 
-// said is an error in one text: a function has no room for a summary of its own.
+// said is an error in one text: a function has no room for a summary of its own. Terraform
+// ends it with a full stop.
 func said(err error) string {
 	summary, detail := explain(err, nil)
-	return summary + "\n\n" + detail
+	return strings.TrimSuffix(summary+"\n\n"+detail, ".")
 }
 
 func oneText(name, doc string) []function.Parameter {

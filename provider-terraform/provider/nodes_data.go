@@ -8,7 +8,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -129,8 +128,15 @@ func (d *nodesData) Read(ctx context.Context, req datasource.ReadRequest, resp *
 		return
 	}
 	nodes, err := d.pool.Nodes(ctx, filter)
+	if err == nil && len(nodes) == 0 && filter.Pool != "" {
+		// An empty list would be taken for a pool of which nothing is left. Who may not ask
+		// for a match keeps the list.
+		if _, missing := d.pool.Match(ctx, core.Order{Owner: d.pool.owner, Request: core.Request{Pool: filter.Pool}}); core.Is(missing, core.NotFound) {
+			err = missing
+		}
+	}
 	if err != nil {
-		fault(&resp.Diagnostics, err, path.Empty())
+		fault(&resp.Diagnostics, err, attributeOf(err))
 		return
 	}
 	var ask core.Request
