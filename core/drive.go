@@ -215,4 +215,4 @@ func interrupted(ctx context.Context) bool {
 }
 
 // errOutOfTime is the cause of a context whose deploy took too long.
-var errOutOfTime = &Error{Op: "deploy", Kind: Timeout, Err: errors.New("the time for the whole deploy is over"), Hint: "see the node's events for where it went, or allow more with the deploy timeout"}
+var errOutOfTime = &Error{Op: "deploy", Kind: Timeout, Err: errors.New("the time for the whole deploy is over"), Hint: "see the node's events for where it went, or allow more " + AdviceTime}

@@ -26,6 +26,9 @@ func TestNames(t *testing.T) {
 		refused("resource \"metalpool_node\" \"n\" {\n bmc_url = \"http://\"\n bmc_password_wo = \"secret\"\n}", `not the address of a BMC alone.*write https`),
 		refused("resource \"metalpool_node\" \"n\" {\n bmc_url = \"ftp://10.0.0.7\"\n bmc_password_wo = \"secret\"\n}", `not the address of a BMC alone.*write https`),
 	}
+	for _, limit := range []string{"-5s", "0s"} {
+		refusals = append(refusals, refused(machineBlock("web-1", "timeouts {\n create = \""+limit+"\"\n }"), "Nothing can be done within "+limit))
+	}
 	there := resource.TestStep{Config: allocationBlock("web-1")}
 	r.unit(t, append(append([]resource.TestStep{there}, refusals...), there)...)
 }

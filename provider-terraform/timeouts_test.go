@@ -25,7 +25,7 @@ func TestTimeouts(t *testing.T) {
 
 	first := limited("web-1", asleep, `create = "10s"`)
 	r.breaks(t, asleep, lab.NewFault{Machine: &lab.Fault{Kind: lab.MediaHang, Count: lab.Forever}})
-	says(t, first.refuse(t), "the time for the whole deploy is over", "Node: "+string(asleep.ID()), "Phase: boot ramdisk", "deploy timeout")
+	says(t, first.refuse(t), "the time for the whole deploy is over", "Node: "+string(asleep.ID()), "Phase: boot ramdisk", "allow more with timeouts { create }", "takes another")
 
 	// The pool's limits are those of a phase, whatever the operation has left.
 	second := limited("web-2", slow, `create = "24h"`)

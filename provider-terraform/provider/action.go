@@ -39,7 +39,7 @@ func deedSchema(ctx context.Context, doc string, more map[string]schema.Attribut
 	return schema.Schema{
 		MarkdownDescription: doc,
 		Attributes:          more,
-		Blocks:              map[string]schema.Block{"timeouts": timeouts.Block(ctx)},
+		Blocks:              map[string]schema.Block{"timeouts": actionTimesBlock(ctx)},
 	}
 }
 
@@ -73,7 +73,7 @@ func (d *deed) perform(ctx context.Context, m deedModel, usual time.Duration, re
 	defer cancel()
 	tell, end := forward(ctx, resp.SendProgress)
 	defer end()
-	told := story{again: againAsked, also: tell}
+	told := story{next: ofAction, also: tell}
 	if err := work(ctx, limit, told.report(ctx)); err != nil {
 		actionFault(&resp.Diagnostics, err, &told, d.own)
 	}

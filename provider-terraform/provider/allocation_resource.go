@@ -79,7 +79,7 @@ func (r *allocationResource) Create(ctx context.Context, req resource.CreateRequ
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	var told story
+	told := story{next: ofCreate}
 	work, cancel := context.WithTimeout(ctx, o.Wait+limit)
 	defer cancel()
 	there, err := r.taking(work, o, plan.Wait, limit, func(o core.Order) (core.Machine, error) { return r.pool.Allocate(work, o, told.report(ctx)) })

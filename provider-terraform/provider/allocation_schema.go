@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
@@ -37,7 +36,7 @@ func (r *allocationResource) Schema(ctx context.Context, _ resource.SchemaReques
 		Attributes:          attributes,
 		Blocks: map[string]schema.Block{
 			"requirements": requirementsBlock(),
-			"timeouts":     timeouts.BlockAll(ctx),
+			"timeouts":     timesBlock(ctx, allTimes),
 		},
 	}
 }

@@ -72,7 +72,7 @@ func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequ
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	var told story
+	told := story{next: ofCreateHere}
 	o.ID, o.DeployTimeout, o.Afresh = id, limit, true
 	o.Revision = revision(plan.ID, o.Revision)
 	there, err = r.pool.Deploy(work, o, told.report(ctx))

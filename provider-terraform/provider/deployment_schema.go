@@ -53,6 +53,6 @@ func (r *deploymentResource) Schema(ctx context.Context, _ resource.SchemaReques
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "An operating system on the server of a `metalpool_allocation`, deployed until it answers SSH. It never takes another server: a deploy that fails is tried again on the same one by the next apply, and the allocation is untouched by it. Destroy turns the server off and leaves it, its disks as they are, to its allocation.",
 		Attributes:          attributes,
-		Blocks:              map[string]schema.Block{"timeouts": timeouts.BlockAll(ctx)},
+		Blocks:              map[string]schema.Block{"timeouts": timesBlock(ctx, allTimes)},
 	}
 }

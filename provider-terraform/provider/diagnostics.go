@@ -105,10 +105,11 @@ func explain(err error, s *story) (summary, detail string) {
 	if e.Allocation != "" {
 		what += " " + e.Allocation
 	}
+	next := s.outlook()
 	summary = sentence(what) + ": " + string(e.Kind)
 	var b strings.Builder
 	if e.Err != nil {
-		b.WriteString(sentence(e.Err.Error()) + ".")
+		b.WriteString(sentence(next.words(e.Err.Error())) + ".") // what it wraps may advise, too
 	}
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "\n\n"+format, args...) }
 	if node := nodeOf(err); node != "" {
@@ -117,7 +118,7 @@ func explain(err error, s *story) (summary, detail string) {
 	if phase := s.phase(); phase != "" {
 		line("Phase: %s", phase)
 	}
-	if hint := hintOf(err, s.next()); hint != "" {
+	if hint := next.words(hintOf(err)); hint != "" {
 		line("What to do: %s.", hint)
 	}
 	return summary, strings.TrimSpace(b.String() + reportIt(err))
@@ -149,20 +150,24 @@ func nodeOf(err error) (node core.NodeID) {
 	return node
 }
 
-// hintOf is the outermost advice: it knows most of what was asked. Advice for people at
-// a command line is put into Terraform's words; again is what the next apply does about
-// what has failed.
-func hintOf(err error, again string) (hint string) {
+// hintOf is the outermost advice: it knows most of what was asked.
+func hintOf(err error) (hint string) {
 	each(err, func(e *core.Error) bool {
 		hint = e.Hint
 		return hint != ""
 	})
+	return hint
+}
+
+// words puts advice for people at a command line into Terraform's words.
+func (o outlook) words(text string) string {
 	return strings.NewReplacer(
 		core.AdviceTakeOver, "set take_over = true",
 		core.AdviceWait, `with wait = "30m"`,
-		core.AdviceFailed, again,
-		core.AdviceUnfinished, "the next apply goes on with it, and destroy gives it back",
-	).Replace(hint)
+		core.AdviceFailed, o.failed,
+		core.AdviceUnfinished, o.unfinished,
+		core.AdviceTime, "with timeouts { "+o.operation+" }",
+	).Replace(text)
 }
 
 // attributeOf is the attribute of a machine that an error is about.

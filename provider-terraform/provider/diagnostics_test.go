@@ -17,7 +17,7 @@ func TestDiagnostics(t *testing.T) {
 		Op: "create", Allocation: "web-1", Kind: core.Backend,
 		Err: &core.Error{Op: "write", Node: "n7", Kind: core.Backend, Err: errors.New("medium error"), Hint: "see 'metalpool node events n7'; the same request tries again, release gives it back"},
 	}
-	told := &story{again: againElsewhere, last: core.Progress{Step: "write image", Message: "43%"}}
+	told := &story{next: ofCreate, last: core.Progress{Step: "write image", Message: "43%"}}
 	for _, test := range []struct {
 		name    string
 		err     error
@@ -26,6 +26,7 @@ func TestDiagnostics(t *testing.T) {
 		says    []string
 	}{
 		{"of a node", deep, path.Empty(), "Create web-1: backend", []string{"medium error", "Node: n7", "Phase: write image: 43%", "What to do: see 'metalpool node events n7'", "terraform untaint"}},
+		{"of an end", &core.Error{Op: "deploy", Node: "n7", Kind: core.Timeout, Err: errors.New("the time is over"), Hint: core.AdviceUnfinished + ", or allow more " + core.AdviceTime}, path.Empty(), "Deploy: timeout", []string{"releases it and takes another", "terraform untaint", "with timeouts { create }"}},
 		{"of an image", &core.Error{Op: "find image debain", Kind: core.NotFound, Err: errors.New("no such image"), Hint: "there are: debian"}, path.Root("image"), "Find image debain: not found", []string{"there are: debian"}},
 		{"of a pool", fmt.Errorf("so: %w", &core.Error{Op: "find pool ci", Kind: core.NotFound}), path.Root("pool"), "Find pool ci: not found", nil},
 		{"of capacity", &core.Error{Op: "acquire", Allocation: "web-1", Kind: core.NoCapacity, Err: errors.New("0 of 6"), Hint: "wait for one with --wait 30m"}, path.Root("requirements"), "Acquire web-1: no capacity", []string{"0 of 6", `wait = "30m"`}},

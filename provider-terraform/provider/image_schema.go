@@ -100,7 +100,7 @@ func (r *imageResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 			"min_disk_bytes": schema.Int64Attribute{Computed: true, PlanModifiers: keepNumber, MarkdownDescription: "The smallest disk that holds it, in bytes."},
 			"added_at":       schema.StringAttribute{Computed: true, MarkdownDescription: "When it was last put into the catalogue, RFC 3339."},
 		},
-		Blocks: map[string]schema.Block{"timeouts": timeouts.Block(ctx, timeouts.Opts{Create: true, Update: true})},
+		Blocks: map[string]schema.Block{"timeouts": timesBlock(ctx, timeouts.Opts{Create: true, Update: true})},
 	}
 }
 

@@ -52,10 +52,13 @@ func broughtMachine(ctx context.Context, there core.Machine, times timeouts.Valu
 // imported finds what an import names.
 func (r *machineResource) imported(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) (core.Machine, bool) {
 	word := req.ID
-	if word == "" && req.Identity != nil {
+	if word == "" && req.Identity != nil && !req.Identity.Raw.IsNull() {
 		var identity machineIdentity
 		resp.Diagnostics.Append(req.Identity.Get(ctx, &identity)...)
 		word = identity.ID.ValueString()
+	}
+	if word == "" && !resp.Diagnostics.HasError() {
+		fault(&resp.Diagnostics, nothingNamed("an ID, or OWNER/NAME, as 'metalpool machine list' shows them"), path.Empty())
 	}
 	if resp.Diagnostics.HasError() {
 		return core.Machine{}, false

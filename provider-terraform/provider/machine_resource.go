@@ -83,7 +83,7 @@ func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	told := story{again: againElsewhere}
+	told := story{next: ofCreate}
 	work, cancel := context.WithTimeout(ctx, o.Wait+2*limit+margin)
 	defer cancel()
 	there, err := r.taking(work, o, plan.Wait, limit, func(o core.Order) (core.Machine, error) { return r.pool.Create(work, o, told.report(ctx)) })

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -47,7 +46,7 @@ func (r *machineResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 		Attributes:          attributes,
 		Blocks: map[string]schema.Block{
 			"requirements": requirementsBlock(),
-			"timeouts":     timeouts.BlockAll(ctx),
+			"timeouts":     timesBlock(ctx, allTimes),
 		},
 	}
 }

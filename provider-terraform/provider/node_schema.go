@@ -218,6 +218,6 @@ func (r *nodeResource) Schema(ctx context.Context, _ resource.SchemaRequest, res
 			"cpus":         schema.Int64Attribute{Computed: true, MarkdownDescription: "Logical CPUs."},
 			"memory_bytes": schema.Int64Attribute{Computed: true, MarkdownDescription: "Memory in bytes."},
 		},
-		Blocks: map[string]schema.Block{"timeouts": timeouts.Block(ctx, timeouts.Opts{Create: true, Update: true, Delete: true})},
+		Blocks: map[string]schema.Block{"timeouts": timesBlock(ctx, timeouts.Opts{Create: true, Update: true, Delete: true})},
 	}
 }

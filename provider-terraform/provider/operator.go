@@ -54,10 +54,19 @@ func gone(ctx context.Context, resp *resource.ReadResponse, what string) {
 
 // importedName is the name that an import gives, as an ID or an identity.
 func importedName(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) string {
-	if req.ID != "" || req.Identity == nil {
-		return req.ID
+	name := req.ID
+	if name == "" && req.Identity != nil && !req.Identity.Raw.IsNull() {
+		var identity nameIdentity
+		resp.Diagnostics.Append(req.Identity.Get(ctx, &identity)...)
+		name = identity.Name.ValueString()
 	}
-	var identity nameIdentity
-	resp.Diagnostics.Append(req.Identity.Get(ctx, &identity)...)
-	return identity.Name.ValueString()
+	if name == "" && !resp.Diagnostics.HasError() {
+		fault(&resp.Diagnostics, nothingNamed("its name"), path.Empty())
+	}
+	return name
+}
+
+// nothingNamed is that an import was told nothing, as by a variable that is empty.
+func nothingNamed(by string) error {
+	return &core.Error{Op: "import", Kind: core.Invalid, Err: errors.New("what to import is not named: its ID is empty"), Hint: "give " + by}
 }

@@ -12,27 +12,43 @@ import (
 // story follows the work on a machine: Terraform's log has each step, and a
 // diagnostic the last one.
 type story struct {
-	// again is what the next apply does should this one fail; "" is againHere.
-	again string
-	also  func(string) // is told each step, too; nil is allowed
+	next outlook      // should this one fail; ofUpdate where it is empty
+	also func(string) // is told each step, too; nil is allowed
 
 	mu   sync.Mutex
 	last core.Progress
 }
 
-// What Terraform does next about what has failed. A create dooms what it created, an
-// update and an action nothing.
-const (
-	againElsewhere = "the next apply releases it and takes another; after 'terraform untaint' it tries this one again"
-	againHere      = "the next apply tries again"
-	againAsked     = "the next apply of its resource deploys it again, and so does the action"
+// outlook is what Terraform does next, in the words of its users.
+type outlook struct {
+	failed     string // about a deploy that has failed
+	unfinished string // about one that was left
+	operation  string // whose time it was, by its name in timeouts
+}
+
+// A create that fails dooms what it created, an update and an action nothing.
+var (
+	ofCreate = outlook{
+		"the next apply releases it and takes another; after 'terraform untaint' it tries this one again",
+		"the next apply releases it and takes another; after 'terraform untaint' it goes on with this one", "create",
+	}
+	// ofCreateHere is of a create that never takes another server.
+	ofCreateHere = outlook{
+		"the next apply tries again",
+		"the next apply begins anew on the same server; after 'terraform untaint' it goes on with it", "create",
+	}
+	ofUpdate = outlook{"the next apply tries again", "the next apply goes on with it, and destroy gives it back", "update"}
+	ofAction = outlook{
+		"the next apply of its resource deploys it again, and so does the action",
+		"the next apply of its resource goes on with it, and so does the action", "invoke",
+	}
 )
 
-func (s *story) next() string {
-	if s == nil || s.again == "" {
-		return againHere
+func (s *story) outlook() outlook {
+	if s == nil || s.next == (outlook{}) {
+		return ofUpdate
 	}
-	return s.again
+	return s.next
 }
 
 func (s *story) report(ctx context.Context) core.Reporter {
