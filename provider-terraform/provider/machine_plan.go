@@ -19,6 +19,7 @@ type effect struct {
 	replace  []string // attributes for whose sake another server is taken
 	redeploy []string // attributes for whose sake the same server is deployed anew
 	unlisted []string // those of replace that allow_redeploy could have listed
+	listed   []string // what it lists
 	unknown  []string // attributes that were imported without being known, and are taken as given
 	keys     bool     // other keys are let in by the machine that runs
 	finish   bool     // the deploy has not come to its end
@@ -31,7 +32,7 @@ func (e effect) deploys() bool { return len(e.replace) == 0 && (len(e.redeploy) 
 // lacks something of the requirements; imported, whether the machine came by an import
 // and nobody knows its user data.
 func decide(there, asked machineModel, allowed []string, misfit, imported bool) effect {
-	var e effect
+	e := effect{listed: allowed}
 	for name, pair := range map[string][2]attr.Value{
 		"pool": {there.Pool, asked.Pool}, "node": {there.Node, asked.Node}, "arch": {there.Arch, asked.Arch},
 	} {
@@ -187,7 +188,7 @@ func (e effect) tell(state machineModel, why string, resp *resource.ModifyPlanRe
 	if changed := slices.DeleteFunc(slices.Clone(e.replace), func(name string) bool { return name == "requirements" }); len(changed) > 0 {
 		instead := ""
 		if len(e.unlisted) == len(e.replace) {
-			instead = " To deploy the same server anew instead, list it: allow_redeploy = [\"" + strings.Join(e.unlisted, `", "`) + "\"]."
+			instead = " To deploy the same server anew instead, list it: allow_redeploy = [\"" + strings.Join(append(slices.Clone(e.listed), e.unlisted...), `", "`) + "\"]."
 		}
 		warn("Machine "+name+" is replaced by another server", "The change of %s gives node %s back, all of whose disks are erased, and takes a server anew.%s",
 			strings.Join(changed, ", "), node, instead)

@@ -2,8 +2,10 @@ package provider
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
 
@@ -102,5 +104,15 @@ func TestDecide(t *testing.T) {
 		if !slices.Equal(e.replace, test.replace) || !slices.Equal(e.redeploy, test.redeploy) || e.deploys() != test.deploys || e.keys != test.inPlace {
 			t.Errorf("%s: %+v, deploys %v", test.name, e, e.deploys())
 		}
+	}
+}
+
+// What is to be listed is told with what is listed already: people copy it as it stands.
+func TestAllowRedeployIsToldWhole(t *testing.T) {
+	e := effect{replace: []string{"hostname"}, unlisted: []string{"hostname"}, listed: []string{"image"}}
+	var resp resource.ModifyPlanResponse
+	e.tell(machineModel{}, "", &resp)
+	if len(resp.Diagnostics) != 1 || !strings.Contains(resp.Diagnostics[0].Detail(), `allow_redeploy = ["image", "hostname"]`) {
+		t.Errorf("it says %v", resp.Diagnostics)
 	}
 }
