@@ -266,22 +266,31 @@ func (e *Engine) admit(tx Tx, o Order) error {
 	if err != nil {
 		return err
 	}
-	if o.Request.Node != "" {
-		n, err := tx.Node(o.Request.Node)
-		if Is(err, NotFound) {
-			err = noSuchNode(tx, "acquire", o.Request.Node)
-		}
-		if err != nil {
-			return named(err, o.Name)
-		}
-		if n.Pool != o.Request.Pool {
-			return &Error{Op: "acquire", Allocation: o.Name, Node: n.ID, Kind: Invalid, Err: fmt.Errorf("the node is in pool %q, not %q", n.Pool, o.Request.Pool), Hint: "name that pool"}
-		}
+	if err := nodeAsked(tx, o); err != nil {
+		return err
 	}
 	if err := withinQuota(tx, o, "", o.Quota); err != nil {
 		return err
 	}
 	return withinQuota(tx, o, p.Name, p.Quota)
+}
+
+// nodeAsked refuses a node that the order's pool does not have.
+func nodeAsked(tx Tx, o Order) error {
+	if o.Request.Node == "" {
+		return nil
+	}
+	n, err := tx.Node(o.Request.Node)
+	if Is(err, NotFound) {
+		err = noSuchNode(tx, "acquire", o.Request.Node)
+	}
+	if err != nil {
+		return named(err, o.Name)
+	}
+	if n.Pool != o.Request.Pool {
+		return &Error{Op: "acquire", Allocation: o.Name, Node: n.ID, Kind: Invalid, Err: fmt.Errorf("the node is in pool %q, not %q", n.Pool, o.Request.Pool), Hint: "name that pool"}
+	}
+	return nil
 }
 
 // withinQuota counts what the owner has, in one pool or in all.
@@ -297,7 +306,7 @@ func withinQuota(tx Tx, o Order, pool string, limit int) error {
 		have++
 	}
 	if have >= limit {
-		return &Error{Op: "acquire", Allocation: o.Name, Kind: Denied, Err: &quotaError{o.Owner, pool, have, limit}, Hint: "release one, wait until one is released with --wait 30m, or have the quota raised"}
+		return &Error{Op: "acquire", Allocation: o.Name, Kind: Denied, Err: &quotaError{o.Owner, pool, have, limit}, Hint: "release one, wait until one is released " + AdviceWait + ", or have the quota raised"}
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ type Candidate struct {
 // each other one why not. It allocates nothing.
 func (e *Engine) Match(ctx context.Context, o Order) ([]Candidate, error) {
 	o = o.withDefaults()
+	asked := o // its refusals name only what the caller named
 	if o.Name == "" {
 		o.Name = "match"
 	}
@@ -31,6 +32,9 @@ func (e *Engine) Match(ctx context.Context, o Order) ([]Candidate, error) {
 	}
 	var list []Candidate
 	err := e.store.View(ctx, func(tx Tx) error {
+		if err := nodeAsked(tx, asked); err != nil {
+			return err
+		}
 		all, err := candidates(tx, Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, Request: o.Request})
 		if err != nil {
 			return err

@@ -40,6 +40,17 @@ func TestMatchSaysWhyNot(t *testing.T) {
 		if _, err := e.Match(t.Context(), core.Order{Request: core.Request{Pool: "nosuch"}}); !core.Is(err, core.NotFound) {
 			t.Errorf("in a pool that is not there: %v", err)
 		}
+		for node, want := range map[core.NodeID]string{
+			"n9": "acquire (node n9): not found: no such node; there are: n1, n2, n3, n4",
+			"n1": `acquire (node n1): invalid: the node is in pool "default", not "other"; name that pool`,
+		} {
+			if err := e.SetPool(t.Context(), core.Pool{Name: "other"}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := e.Match(t.Context(), core.Order{Request: core.Request{Node: node, Pool: "other"}}); err == nil || err.Error() != want {
+				t.Errorf("node %s:\ngot  %v\nwant %s", node, err, want)
+			}
+		}
 		if _, err := e.Match(t.Context(), core.Order{Request: core.Request{CPUs: -1}}); !core.Is(err, core.Invalid) {
 			t.Errorf("with a negative requirement: %v", err)
 		}

@@ -10,7 +10,8 @@ import (
 type Service interface {
 	// Check looks whether an order could be served, and allocates nothing.
 	Check(ctx context.Context, o Order) error
-	// Match tells of every node of a pool whether it would do, and why not.
+	// Match tells of every node of a pool whether it would do, and why not. A node that
+	// is asked for by name and is not in the pool is refused.
 	Match(ctx context.Context, o Order) ([]Candidate, error)
 	Node(ctx context.Context, id NodeID) (Node, error)
 	Nodes(ctx context.Context, f NodeFilter) ([]Node, error)

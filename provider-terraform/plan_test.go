@@ -204,7 +204,7 @@ func TestRefusals(t *testing.T) {
 		refused(machineBlock("web-1", `pool = "nosuch"`), `Find pool nosuch.*no such pool`),
 		refused(machineBlock("no spaces"), `not a machine name.*use letters, digits and dashes`),
 		refused(machineBlock("web-1", `hostname = "web_1!"`), `web_1!`),
-		refused(machineBlock("web-1", `node = "nosuch"`), `no such node`),
+		refused(machineBlock("web-1", `node = "nosuch"`), `node = "nosuch".*no such node`),
 		refused(machineBlock("web-1", "requirements {\n memory = \"64\"\n }"), `"64" is not a size.*64GiB`),
 		refused(machineBlock("web-1", "requirements {\n nic {\n speed = \"fast\"\n }\n }"), `25G`),
 		refused(machineBlock("web-1", `wait = "soon"`), `30m`),

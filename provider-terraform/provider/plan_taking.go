@@ -2,12 +2,10 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
-	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/metalpool/metalpool/core"
@@ -51,10 +49,6 @@ func (r *machineResource) planAgain(ctx context.Context, o core.Order, wait type
 // order's ID is given back first: it is nobody's neighbour any more, and its node counts,
 // since its erase is waited for.
 func (r *machineResource) planTaking(ctx context.Context, o core.Order, wait types.String, givenBack core.NodeID, diags *diag.Diagnostics) {
-	if err := r.nodeAsked(ctx, o); err != nil {
-		fault(diags, err, path.Root("node"))
-		return
-	}
 	candidates, err := r.pool.Match(ctx, o)
 	if err != nil {
 		orderFault(diags, err, nil)
@@ -82,20 +76,4 @@ func missing(c core.Candidate) string {
 		return "is " + string(c.State)
 	}
 	return c.Why
-}
-
-// nodeAsked refuses a server that the pool does not have. Whom the pool does not answer
-// is told by what follows.
-func (r *machineResource) nodeAsked(ctx context.Context, o core.Order) error {
-	if o.Request.Node == "" {
-		return nil
-	}
-	n, err := r.pool.Node(ctx, o.Request.Node)
-	switch {
-	case core.Is(err, core.NotFound):
-		return err
-	case err == nil && n.Pool != o.Request.Pool:
-		return &core.Error{Op: "acquire", Allocation: o.Name, Node: n.ID, Kind: core.Invalid, Err: errors.New("the node is in pool " + n.Pool + ", not " + o.Request.Pool), Hint: "name that pool"}
-	}
-	return nil
 }
