@@ -90,8 +90,9 @@ var importRules = []importRule{
 // another.
 var siblings = []string{"core/store/*/...", "core/backend/*/...", "core/deploy/...", "core/api/..."}
 
-// leaves are packages below siblings that anyone may import.
-var leaves = []string{"core/deploy/wire"}
+// leaves are packages below siblings that others may import; Go itself keeps what is
+// internal among those beside it.
+var leaves = []string{"core/deploy/wire", "core/store/internal/record"}
 
 type goPackage struct {
 	ImportPath             string

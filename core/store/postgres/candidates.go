@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // Candidates costs the same for the first node whether the pool has ten or ten
@@ -54,8 +55,8 @@ const (
 	nextWorth = `WITH low AS MATERIALIZED (SELECT worth, seq FROM nodes WHERE state = '` + string(core.Available) + `' AND pool = $1 AND worth > $2 ORDER BY worth, seq LIMIT 1),
 		high AS MATERIALIZED (SELECT seq FROM nodes WHERE state = '` + string(core.Available) + `' AND pool = $1 AND worth = (SELECT worth FROM low) ORDER BY worth DESC, seq DESC LIMIT 1),
 		place AS MATERIALIZED (SELECT low.seq + floor($3::float8 * (high.seq - low.seq + 1))::bigint AS start FROM low, high)
-		SELECT ` + nodeColumns + `, n.seq, n.worth, (SELECT start FROM place)` + available + `(SELECT worth FROM low) AND n.seq >= (SELECT start FROM place) ORDER BY n.seq LIMIT $4`
-	sameWorth = "SELECT " + nodeColumns + ", n.seq" + available + "$2 AND n.seq > $3 AND n.seq < $4 ORDER BY n.seq LIMIT $5"
+		SELECT ` + record.NodeColumns + `, n.seq, n.worth, (SELECT start FROM place)` + available + `(SELECT worth FROM low) AND n.seq >= (SELECT start FROM place) ORDER BY n.seq LIMIT $4`
+	sameWorth = "SELECT " + record.NodeColumns + ", n.seq" + available + "$2 AND n.seq > $3 AND n.seq < $4 ORDER BY n.seq LIMIT $5"
 )
 
 // more reads the next handful, which may be empty though there is more to come.
@@ -64,10 +65,9 @@ func (t *tx) more(c *cursor) ([]core.Node, error) {
 	handful := min(firstHandful<<(2*c.reads), mostHandful)
 	c.reads = min(c.reads+1, 8)
 	var nodes []core.Node
-	scan := func(more ...any) func(scanner) (core.Node, error) {
-		return func(row scanner) (core.Node, error) {
-			n, err := scanNodeAnd(row, more...)
-			return n, err
+	scan := func(more ...any) func(record.Row) (core.Node, error) {
+		return func(row record.Row) (core.Node, error) {
+			return record.Node(wider{row, more})
 		}
 	}
 	var rows iter.Seq2[core.Node, error]
@@ -97,3 +97,11 @@ func (t *tx) more(c *cursor) ([]core.Node, error) {
 	}
 	return nodes, nil
 }
+
+// wider is a row with more in it than what reads it asks for.
+type wider struct {
+	record.Row
+	more []any // where that goes
+}
+
+func (w wider) Scan(dest ...any) error { return w.Row.Scan(append(dest, w.more...)...) }

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // How events are numbered
@@ -62,14 +63,11 @@ func decided(drawn int64, undecided []int64) int64 {
 	return last
 }
 
-const (
-	eventColumns = "seq, at, node, allocation, attempt, generation, type, before, after, trigger, step, message, bytes, process"
-	insertEvent  = "INSERT INTO events (tx, " + eventColumns + ") VALUES ($1, coalesce($2::bigint, nextval('numbers')), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
-)
+const insertEvent = "INSERT INTO events (tx, " + record.EventColumns + ") VALUES ($1, coalesce($2::bigint, nextval('numbers')), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 
 func (t *tx) AddEvent(e core.Event) error {
 	if t.imports != nil {
-		return t.take(&t.imports.event, e.Seq, insertEvent, eventRow(0, &e.Seq, e))
+		return t.take(&t.imports.Event, e.Seq, insertEvent, eventRow(0, &e.Seq, e))
 	}
 	e.At = t.now
 	return t.tell("store an event", insertEvent, eventRow(t.id, nil, e))
@@ -90,33 +88,25 @@ func (t *tx) tell(op, query string, row []any) error {
 
 // eventRow is an event as insertEvent takes it: under a number, or the next one.
 func eventRow(tx int64, seq *int64, e core.Event) []any {
-	return []any{tx, seq, stamp(e.At), text(e.Node), text(e.Allocation), text(e.Attempt), int64(e.Generation), text(e.Type), text(e.From), text(e.To), text(e.On), text(e.Step), text(e.Message), int64(e.Bytes), text(e.By)}
-}
-
-func scanEvent(row scanner) (core.Event, error) {
-	var e core.Event
-	var at, generation, bytes int64
-	err := row.Scan(&e.Seq, &at, &e.Node, &e.Allocation, &e.Attempt, &generation, &e.Type, &e.From, &e.To, &e.On, &e.Step, &e.Message, &bytes, &e.By)
-	e.At, e.Generation, e.Bytes = moment(at), uint64(generation), core.Bytes(bytes)
-	return e, err
+	return []any{tx, seq, record.Stamp(e.At), text(e.Node), text(e.Allocation), text(e.Attempt), int64(e.Generation), text(e.Type), text(e.From), text(e.To), text(e.On), text(e.Step), text(e.Message), int64(e.Bytes), text(e.By)}
 }
 
 func (t *tx) Events(f core.EventFilter) iter.Seq2[core.Event, error] {
-	var where conditions
+	var where record.Where
 	if f.Node != "" {
 		// The indexes hold only events of some node or allocation; PostgreSQL uses them
 		// where the query says so in the same words.
-		where.and("node = $%d AND node <> ''", text(f.Node))
+		where.And("node = $%d AND node <> ''", text(f.Node))
 	}
 	if f.Allocation != "" {
-		where.and("allocation = $%d AND allocation <> ''", text(f.Allocation))
+		where.And("allocation = $%d AND allocation <> ''", text(f.Allocation))
 	}
-	return numbered(t, "list events", scanEvent, "SELECT "+eventColumns+" FROM events", where, f.After, f.Limit)
+	return numbered(t, "list events", record.Event, "SELECT "+record.EventColumns+" FROM events", where, f.After, f.Limit)
 }
 
 // numbered lists what is numbered like events: in that order, after a number, the last
 // ones up to a limit.
-func numbered[T any](t *tx, op string, scan func(scanner) (T, error), query string, where conditions, after int64, limit int) iter.Seq2[T, error] {
+func numbered[T any](t *tx, op string, scan func(record.Row) (T, error), query string, where record.Where, after int64, limit int) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		err := t.usable()
 		where := where
@@ -125,7 +115,7 @@ func numbered[T any](t *tx, op string, scan func(scanner) (T, error), query stri
 		case t.mode.writes():
 			err = t.flush(op)
 		default:
-			where.and("seq <= $%d", t.decided)
+			where.And("seq <= $%d", t.decided)
 		}
 		if err != nil {
 			var zero T
@@ -133,13 +123,13 @@ func numbered[T any](t *tx, op string, scan func(scanner) (T, error), query stri
 			return
 		}
 		if after > 0 {
-			where.and("seq > $%d", after)
+			where.And("seq > $%d", after)
 		}
 		query := query + where.String() + " ORDER BY seq"
 		if limit > 0 {
-			where.args = append(where.args, limit)
-			query = fmt.Sprintf("SELECT * FROM (%s DESC LIMIT $%d) last ORDER BY seq", query, len(where.args))
+			where.Args = append(where.Args, limit)
+			query = fmt.Sprintf("SELECT * FROM (%s DESC LIMIT $%d) last ORDER BY seq", query, len(where.Args))
 		}
-		list(t, op, scan, query, where.args...)(yield)
+		list(t, op, scan, query, where.Args...)(yield)
 	}
 }

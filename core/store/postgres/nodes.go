@@ -1,42 +1,17 @@
 package postgres
 
 import (
-	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
-const (
-	nodeColumns = "n.id, n.pool, n.state, n.reason, n.suspect, n.allocation, n.attempt, n.erases, n.since, n.version, i.spec, i.hardware"
-	fromNodes   = " FROM nodes n JOIN inventory i ON i.node = n.id"
-)
-
-func scanNode(row scanner) (core.Node, error) { return scanNodeAnd(row) }
-
-// scanNodeAnd reads a node and what else the query yields.
-func scanNodeAnd(row scanner, more ...any) (core.Node, error) {
-	var n core.Node
-	var since, version int64
-	var spec, hardware string
-	err := row.Scan(append([]any{&n.ID, &n.Pool, &n.State, &n.Reason, &n.Suspect, &n.Allocation, &n.Attempt, &n.Erases, &since, &version, &spec, &hardware}, more...)...)
-	if err != nil {
-		return n, err
-	}
-	n.Since, n.Version = moment(since), uint64(version)
-	if err := json.Unmarshal([]byte(spec), &n.Spec); err != nil {
-		return n, fmt.Errorf("spec of node %s: %w", n.ID, err)
-	}
-	if err := json.Unmarshal([]byte(hardware), &n.Hardware); err != nil {
-		return n, fmt.Errorf("hardware of node %s: %w", n.ID, err)
-	}
-	return n, nil
-}
+const fromNodes = " FROM nodes n JOIN inventory i ON i.node = n.id"
 
 // Node locks the row first: what was waited for is then seen in both tables.
 func (t *tx) Node(id core.NodeID) (n core.Node, err error) {
@@ -49,10 +24,10 @@ func (t *tx) Node(id core.NodeID) (n core.Node, err error) {
 		batch.Queue("SELECT FROM nodes WHERE id = $1 FOR NO KEY UPDATE", text(id))
 	}
 	found := false
-	batch.Queue("SELECT "+nodeColumns+fromNodes+" WHERE n.id = $1", text(id)).Query(func(rows pgx.Rows) error {
+	batch.Queue("SELECT "+record.NodeColumns+fromNodes+" WHERE n.id = $1", text(id)).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			found = true
-			if n, err = scanNode(rows); err != nil {
+			if n, err = record.Node(rows); err != nil {
 				return err
 			}
 		}
@@ -63,27 +38,23 @@ func (t *tx) Node(id core.NodeID) (n core.Node, err error) {
 	}
 	if !found {
 		t.lacks("node " + string(id))
-		return n, noNode(id)
+		return n, record.NoNode(id)
 	}
 	return n, nil
 }
 
-func noNode(id core.NodeID) error {
-	return &core.Error{Op: "find", Node: id, Kind: core.NotFound, Err: fmt.Errorf("there is no node %q", id), Hint: "see 'metalpool node list'"}
-}
-
 func (t *tx) Nodes(f core.NodeFilter) iter.Seq2[core.Node, error] {
-	var where conditions
+	var where record.Where
 	if f.Pool != "" {
-		where.and("n.pool = $%d", text(f.Pool))
+		where.And("n.pool = $%d", text(f.Pool))
 	}
-	where.states("n.state", f.States)
-	return list(t, "list nodes", scanNode, "SELECT "+nodeColumns+fromNodes+where.String()+" ORDER BY n.id", where.args...)
+	states(&where, "n.state", f.States)
+	return list(t, "list nodes", record.Node, "SELECT "+record.NodeColumns+fromNodes+where.String()+" ORDER BY n.id", where.Args...)
 }
 
 func (t *tx) InsertNode(n core.Node) error {
 	const op = "store a node"
-	spec, hardware, err := documents(n)
+	spec, hardware, err := record.Inventory(n)
 	if err != nil {
 		return err
 	}
@@ -92,7 +63,7 @@ func (t *tx) InsertNode(n core.Node) error {
 	}
 	rows, err := t.write(op, `INSERT INTO nodes (id, pool, state, reason, suspect, allocation, attempt, erases, since, version, worth)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING`,
-		text(n.ID), text(n.Pool), text(n.State), text(n.Reason), n.Suspect, text(n.Allocation), text(n.Attempt), int64(n.Erases), stamp(n.Since), int64(n.Version), n.Hardware.Worth())
+		text(n.ID), text(n.Pool), text(n.State), text(n.Reason), n.Suspect, text(n.Allocation), text(n.Attempt), int64(n.Erases), record.Stamp(n.Since), int64(n.Version), n.Hardware.Worth())
 	if err != nil {
 		return err
 	}
@@ -100,7 +71,7 @@ func (t *tx) InsertNode(n core.Node) error {
 		if err := t.cameIn("node " + string(n.ID)); err != nil {
 			return err
 		}
-		return &core.Error{Op: "enroll", Node: n.ID, Kind: core.Exists, Err: fmt.Errorf("there is a node %s already", n.ID), Hint: "choose another ID, or change that node with 'metalpool node set'"}
+		return record.NodeExists(n)
 	}
 	if _, err := t.write(op, "INSERT INTO inventory (node, spec, hardware) VALUES ($1, $2, $3)", text(n.ID), spec, hardware); err != nil {
 		return err
@@ -111,7 +82,7 @@ func (t *tx) InsertNode(n core.Node) error {
 // PutSpec also frees the identity that the node had before.
 func (t *tx) PutSpec(n core.Node) error {
 	const op = "store a node's spec"
-	spec, hardware, err := documents(n)
+	spec, hardware, err := record.Inventory(n)
 	if err != nil {
 		return err
 	}
@@ -123,7 +94,7 @@ func (t *tx) PutSpec(n core.Node) error {
 		return err
 	}
 	if rows == 0 {
-		return noNode(n.ID)
+		return record.NoNode(n.ID)
 	}
 	if _, err := t.write(op, "UPDATE inventory SET spec = $2, hardware = $3 WHERE node = $1", text(n.ID), spec, hardware); err != nil {
 		return err
@@ -138,11 +109,8 @@ func (t *tx) PutSpec(n core.Node) error {
 // identifying are the texts that no other node may share with n, each once.
 func identifying(n core.Node) []string {
 	keys := []string{}
-	for _, key := range n.Spec.Identity.Keys() {
+	for _, key := range record.Identity(n) {
 		keys = append(keys, text(key))
-	}
-	if n.Spec.BMC.URL != "" {
-		keys = append(keys, text("BMC "+n.Spec.BMC.Host()))
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
@@ -159,9 +127,7 @@ func (t *tx) unshared(n core.Node) error {
 	if err != nil || !taken {
 		return err
 	}
-	what, value, _ := strings.Cut(key, " ")
-	return &core.Error{Op: "enroll", Node: n.ID, Kind: core.Exists, Err: fmt.Errorf("node %s has the same %s, %s", other, what, value),
-		Hint: "it is the same server: change that node with 'metalpool node set', or retire it first"}
+	return record.SameServer(n, other, key)
 }
 
 // identify records what identifies n. Another node that came in since unshared looked
@@ -176,46 +142,22 @@ func (t *tx) identify(n core.Node, keys []string) error {
 	return err
 }
 
-func documents(n core.Node) (spec, hardware string, err error) {
-	a, err := json.Marshal(n.Spec)
-	if err != nil {
-		return "", "", broken("store a node", err)
-	}
-	b, err := json.Marshal(n.Hardware)
-	if err != nil {
-		return "", "", broken("store a node", err)
-	}
-	return string(a), string(b), nil
-}
-
 func (t *tx) SwapNode(n core.Node) error {
 	return t.swap("swap a node", `UPDATE nodes SET state = $3, reason = $4, suspect = $5, allocation = $6, attempt = $7, erases = $8, since = $9, version = version + 1
 		WHERE id = $1 AND version = $2`,
-		text(n.ID), int64(n.Version), text(n.State), text(n.Reason), n.Suspect, text(n.Allocation), text(n.Attempt), int64(n.Erases), stamp(n.Since))
+		text(n.ID), int64(n.Version), text(n.State), text(n.Reason), n.Suspect, text(n.Allocation), text(n.Attempt), int64(n.Erases), record.Stamp(n.Since))
 }
 
 func (t *tx) DeleteNode(id core.NodeID) error {
 	rows, err := t.write("delete a node", "DELETE FROM nodes WHERE id = $1", text(id))
 	if err == nil && rows == 0 {
-		return noNode(id)
+		return record.NoNode(id)
 	}
 	return err
 }
 
-// conditions is a WHERE under construction, with its arguments.
-type conditions struct {
-	terms []string
-	args  []any
-}
-
-// and adds a condition, whose verb %d is the number of arg.
-func (c *conditions) and(condition string, arg any) {
-	c.args = append(c.args, arg)
-	c.terms = append(c.terms, fmt.Sprintf(condition, len(c.args)))
-}
-
 // states adds that column is one of states, where any are given.
-func (c *conditions) states(column string, states []core.State) {
+func states(where *record.Where, column string, states []core.State) {
 	if len(states) == 0 {
 		return
 	}
@@ -223,12 +165,5 @@ func (c *conditions) states(column string, states []core.State) {
 	for _, s := range states {
 		names = append(names, text(s))
 	}
-	c.and(column+" = ANY ($%d)", names)
-}
-
-func (c *conditions) String() string {
-	if len(c.terms) == 0 {
-		return ""
-	}
-	return " WHERE " + strings.Join(c.terms, " AND ")
+	where.And(column+" = ANY ($%d)", names)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // begin starts the transaction.
@@ -85,7 +86,7 @@ func (t *tx) commit() error {
 	case err == nil && ended.String() == "COMMIT":
 		return nil
 	case err == nil:
-		return broken("commit", fmt.Errorf("the server says %s", ended))
+		return record.Broken("commit", fmt.Errorf("the server says %s", ended))
 	case !t.mode.writes():
 		return t.fail("end", err)
 	case code(err) != "" && !gone(err) && !t.conn.IsClosed():
@@ -104,7 +105,7 @@ func (t *tx) mark() {
 	if t.told > 0 {
 		return
 	}
-	t.held.Queue("INSERT INTO marks (seq, tx, at) VALUES (nextval('numbers'), $1, $2)", t.id, stamp(t.now))
+	t.held.Queue("INSERT INTO marks (seq, tx, at) VALUES (nextval('numbers'), $1, $2)", t.id, record.Stamp(t.now))
 	if t.id%1024 == 0 { // now and then
 		t.held.Queue("DELETE FROM marks WHERE seq < $1", t.drawn-keptMarks)
 	}
@@ -158,7 +159,7 @@ func (t *tx) committed() (found bool, err error) {
 	}
 	if err == nil || code(err) == invalidParameter { // an ID to come: the server has lost it
 		err = conn.QueryRow(t.ctx, "SELECT EXISTS (SELECT FROM (SELECT tx, at FROM events WHERE seq >= $1 UNION ALL SELECT tx, at FROM audit WHERE seq >= $1 UNION ALL SELECT tx, at FROM marks WHERE seq >= $1) left_rows WHERE tx = $2 AND at = $3)",
-			t.drawn, t.id, stamp(t.now)).Scan(&found)
+			t.drawn, t.id, record.Stamp(t.now)).Scan(&found)
 	}
 	if err != nil && (gone(err) || conn.Conn().IsClosed()) {
 		err = &goneError{err}

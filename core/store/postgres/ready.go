@@ -2,9 +2,7 @@ package postgres
 
 import (
 	"context"
-	"crypto/rand"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,19 +12,11 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 //go:embed migrations
 var migrations embed.FS
-
-// newest is the version of the last migration.
-func newest() (int64, error) {
-	entries, err := migrations.ReadDir("migrations")
-	if err != nil {
-		return 0, err
-	}
-	return goose.NumericComponent(entries[len(entries)-1].Name())
-}
 
 // header is what a store tells about itself in one look.
 type header struct {
@@ -39,9 +29,9 @@ type header struct {
 // ready brings the store to this program's schema and checks that it may be used. A
 // store that is as it should be is only read.
 func (s *Store) ready(ctx context.Context, o Options) error {
-	want, err := newest()
+	want, err := record.Newest(migrations)
 	if err != nil {
-		return broken("open the store", err)
+		return record.Broken("open the store", err)
 	}
 	conn, err := s.first(ctx)
 	if err != nil {
@@ -87,12 +77,7 @@ func (s *Store) prepare(ctx context.Context, conn *pgx.Conn, want int64, o Optio
 			return h, err
 		}
 	}
-	id := make([]byte, 8)
-	rand.Read(id) // never fails (crypto/rand)
-	for name, value := range map[string]string{"pool id": hex.EncodeToString(id), metaKey: o.KeyFingerprint} {
-		if value == "" {
-			continue
-		}
+	for name, value := range record.FirstMeta(o.KeyFingerprint) {
 		if _, err := conn.Exec(ctx, "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
 			return h, err
 		}
@@ -143,7 +128,7 @@ func readHeader(ctx context.Context, conn querier) (header, error) {
 		h.foreign = tables > 1
 		return h, nil
 	}
-	err = conn.QueryRow(ctx, "SELECT coalesce(max(value) FILTER (WHERE key = 'pool id'), ''), coalesce(max(value) FILTER (WHERE key = '"+metaKey+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+metaDigest+"'), '') FROM meta").
+	err = conn.QueryRow(ctx, "SELECT coalesce(max(value) FILTER (WHERE key = '"+record.MetaPool+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+record.MetaKey+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+record.MetaDigest+"'), '') FROM meta").
 		Scan(&h.poolID, &h.sealing.Fingerprint, &h.sealing.Digest)
 	return h, err
 }

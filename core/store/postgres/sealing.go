@@ -1,20 +1,13 @@
 package postgres
 
 import (
-	"fmt"
-
 	"github.com/metalpool/metalpool/core"
-)
-
-// Rows of meta that tell of the key.
-const (
-	metaKey    = "key fingerprint"
-	metaDigest = "digest key"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // selectKey is asked for where a transaction begins, behind the lock that PutSealing has
 // to itself: the key cannot change behind it.
-const selectKey = "coalesce((SELECT value FROM meta WHERE key = '" + metaKey + "'), '')"
+const selectKey = "coalesce((SELECT value FROM meta WHERE key = '" + record.MetaKey + "'), '')"
 
 // PutSealing is run with no other Update beside it: one that began before it would write
 // what it sealed with the key before.
@@ -23,10 +16,10 @@ func (t *tx) PutSealing(s core.Sealing) error {
 		return err
 	}
 	const put = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-	if _, err := t.write("record the key", put, metaKey, s.Fingerprint); err != nil {
+	if _, err := t.write("record the key", put, record.MetaKey, s.Fingerprint); err != nil {
 		return err
 	}
-	_, err := t.write("record the key", put, metaDigest, s.Digest)
+	_, err := t.write("record the key", put, record.MetaDigest, s.Digest)
 	return err
 }
 
@@ -36,7 +29,5 @@ func (s *Store) stillOurs(now string) error {
 	if s.key == "" || now == s.key {
 		return nil
 	}
-	return &core.Error{Op: "use the store", Kind: core.Denied,
-		Err:  fmt.Errorf("%s is sealed with key %s by now, and this process was started with key %s", s.address.shown, now, s.key),
-		Hint: "start it again, with the new key where METALPOOL_KEY names it; nothing was changed"}
+	return record.Rekeyed(s.address.shown, now, s.key)
 }

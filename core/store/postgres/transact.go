@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // maxRuns bounds how often Update runs its function when that loses its
@@ -78,7 +79,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // connection takes one that leads to a server which can be written to.
 func (s *Store) connection(ctx context.Context) (*pgxpool.Conn, error) {
 	if s.closed.Err() != nil {
-		return nil, errClosed
+		return nil, record.ErrClosed
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, s.patience, errPatience)
 	defer cancel()
@@ -89,7 +90,7 @@ func (s *Store) connection(ctx context.Context) (*pgxpool.Conn, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case s.closed.Err() != nil:
-		return nil, errClosed
+		return nil, record.ErrClosed
 	case limited.Err() != nil:
 		return nil, &core.Error{Op: "use the store", Kind: core.Busy, Err: fmt.Errorf("%s: no connection came free, or could be made, within %s", s.address.shown, s.patience),
 			Hint: "try again; if it stays so, see whether the server answers, and raise pool_max_conns in the address"}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // tx is a core.Tx. Its verbs are in the files named for what they store.
@@ -27,7 +28,7 @@ type tx struct {
 	held  pgx.Batch
 	told  int // how much in held is numbered, or was
 
-	imports *numbers // set in an Import, which brings its own
+	imports *record.Numbers // set in an Import, which brings its own
 
 	absent  map[string]bool   // what was read, and is not there
 	seen    map[string]string // documents, as they were read
@@ -48,9 +49,9 @@ func (t *tx) Now() time.Time { return t.now }
 func (t *tx) usable() error {
 	switch {
 	case t.ended:
-		return broken("use a transaction", errors.New("it has ended"))
+		return record.Broken("use a transaction", errors.New("it has ended"))
 	case t.drained != "":
-		return broken("use a transaction", fmt.Errorf("the iterator of %q is still open; leave its loop first", t.drained))
+		return record.Broken("use a transaction", fmt.Errorf("the iterator of %q is still open; leave its loop first", t.drained))
 	case t.failed != nil:
 		return t.failed
 	}
@@ -81,7 +82,7 @@ func (t *tx) writable(op string) error {
 		return err
 	}
 	if !t.mode.writes() {
-		return broken(op, errors.New("View does not write"))
+		return record.Broken(op, errors.New("View does not write"))
 	}
 	return nil
 }
@@ -136,7 +137,7 @@ func (t *tx) read(op, query string, args []any, dest ...any) (bool, error) {
 }
 
 // one reads what the query yields, of which there is at most one.
-func one[T any](t *tx, op string, scan func(scanner) (T, error), query string, args ...any) (found T, ok bool, err error) {
+func one[T any](t *tx, op string, scan func(record.Row) (T, error), query string, args ...any) (found T, ok bool, err error) {
 	for item, err := range list(t, op, scan, query, args...) {
 		return item, err == nil, err
 	}
@@ -144,7 +145,7 @@ func one[T any](t *tx, op string, scan func(scanner) (T, error), query string, a
 }
 
 // list yields the rows of a query one by one as they are asked for.
-func list[T any](t *tx, op string, scan func(scanner) (T, error), query string, args ...any) iter.Seq2[T, error] {
+func list[T any](t *tx, op string, scan func(record.Row) (T, error), query string, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
 		if err := t.usable(); err != nil {
@@ -183,24 +184,6 @@ func list[T any](t *tx, op string, scan func(scanner) (T, error), query string, 
 			yield(zero, t.fail(op, err))
 		}
 	}
-}
-
-// scanner is a row, alone or among others.
-type scanner interface{ Scan(dest ...any) error }
-
-// stamp stores a time, and moment reads it; the zero time is 0.
-func stamp(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-func moment(stamp int64) time.Time {
-	if stamp == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(stamp).UTC()
 }
 
 // text is what PostgreSQL takes as text: it refuses a zero byte and what is no UTF-8,

@@ -6,48 +6,41 @@ import (
 	"iter"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // Leases and attempts: the right to work, and the work.
 
-const selectLeases = "SELECT node, holder, generation, expires FROM leases"
-
-func scanLease(row scanner) (core.Lease, error) {
-	var l core.Lease
-	var generation, expires int64
-	err := row.Scan(&l.Node, &l.Holder, &generation, &expires)
-	l.Generation, l.Expires = uint64(generation), moment(expires)
-	return l, err
-}
+const selectLeases = "SELECT " + record.LeaseColumns + " FROM leases"
 
 // Lease is locked where it is read to be written under: that is the fence.
 func (t *tx) Lease(id core.NodeID) (core.Lease, error) {
-	l, _, err := one(t, "read a lease", scanLease, selectLeases+" WHERE node = $1"+t.locked(), text(id))
+	l, _, err := one(t, "read a lease", record.Lease, selectLeases+" WHERE node = $1"+t.locked(), text(id))
 	return l, err
 }
 
 func (t *tx) Leases() iter.Seq2[core.Lease, error] {
-	return list(t, "list leases", scanLease, selectLeases+" ORDER BY node")
+	return list(t, "list leases", record.Lease, selectLeases+" ORDER BY node")
 }
 
 // SwapLease inserts the first lease of a node, which no row is generation 0 of.
 func (t *tx) SwapLease(l core.Lease, before uint64) error {
 	const op = "swap a lease"
-	if l.Generation < before {
-		return broken(op, fmt.Errorf("generation %d of node %s would go back to %d", before, l.Node, l.Generation))
+	if err := record.Grows(op, l, before); err != nil {
+		return err
 	}
 	if before == 0 {
 		return t.swap(op, "INSERT INTO leases (node, holder, generation, expires) VALUES ($1, $2, $3, $4) ON CONFLICT (node) DO UPDATE SET holder = $2, generation = $3, expires = $4 WHERE leases.generation = 0",
-			text(l.Node), text(l.Holder), int64(l.Generation), stamp(l.Expires))
+			text(l.Node), text(l.Holder), int64(l.Generation), record.Stamp(l.Expires))
 	}
 	return t.swap(op, "UPDATE leases SET holder = $3, generation = $4, expires = $5 WHERE node = $1 AND generation = $2",
-		text(l.Node), int64(before), text(l.Holder), int64(l.Generation), stamp(l.Expires))
+		text(l.Node), int64(before), text(l.Holder), int64(l.Generation), record.Stamp(l.Expires))
 }
 
 func (t *tx) Attempt(id core.AttemptID) (core.Attempt, error) {
 	a, found, err := document[core.Attempt](t, "read an attempt", "attempts", "id", string(id))
 	if err == nil && !found {
-		err = &core.Error{Op: "find", Kind: core.NotFound, Err: fmt.Errorf("there is no attempt %q", id)}
+		err = record.NoAttempt(id)
 	}
 	return a, err
 }
@@ -57,7 +50,7 @@ func (t *tx) PutAttempt(a core.Attempt) error {
 }
 
 func (t *tx) Attempts() iter.Seq2[core.Attempt, error] {
-	return list(t, "list attempts", scanDocument[core.Attempt], "SELECT document FROM attempts ORDER BY seq")
+	return list(t, "list attempts", record.Document[core.Attempt], "SELECT document FROM attempts ORDER BY seq")
 }
 
 // document reads one of a table's JSON documents.
@@ -82,21 +75,12 @@ func document[T any](t *tx, op, table, column, key string) (item T, found bool, 
 	return item, true, nil
 }
 
-func scanDocument[T any](row scanner) (T, error) {
-	var item T
-	var stored string
-	if err := row.Scan(&stored); err != nil {
-		return item, err
-	}
-	return item, json.Unmarshal([]byte(stored), &item)
-}
-
 // putDocument writes a document, unless another transaction has written it since this
 // one read it: then this one is run again.
 func (t *tx) putDocument(op, table, column, key string, item any) error {
 	written, err := json.Marshal(item)
 	if err != nil {
-		return broken(op, err)
+		return record.Broken(op, err)
 	}
 	what := documentOf(table, key)
 	insert := "INSERT INTO " + table + " (" + column + ", document) VALUES ($1, $2) ON CONFLICT (" + column + ") DO "

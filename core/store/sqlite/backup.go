@@ -13,6 +13,7 @@ import (
 	driver "modernc.org/sqlite"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // metaTaken marks a file as a backup, with the time: whoever worked on one as if it were
@@ -106,7 +107,7 @@ func Replace(ctx context.Context, path, from, aside string) error {
 	}
 	db, err := sql.Open("sqlite", dsn(path, defaultPatience))
 	if err != nil {
-		return broken(op, err)
+		return record.Broken(op, err)
 	}
 	defer db.Close()
 	conn, err := db.Conn(ctx)

@@ -1,10 +1,10 @@
 package sqlite
 
 import (
-	"fmt"
 	"iter"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // Pools and images: few, and small; a document each.
@@ -12,13 +12,13 @@ import (
 func (t *tx) Pool(name string) (core.Pool, error) {
 	p, found, err := document[core.Pool](t, "read a pool", "SELECT document FROM pools WHERE name = ?", name)
 	if err == nil && !found {
-		err = noPool(name)
+		err = record.NoPool(name)
 	}
 	return p, err
 }
 
 func (t *tx) Pools() iter.Seq2[core.Pool, error] {
-	return list(t, "list pools", scanDocument[core.Pool], "SELECT document FROM pools ORDER BY name")
+	return list(t, "list pools", record.Document[core.Pool], "SELECT document FROM pools ORDER BY name")
 }
 
 func (t *tx) PutPool(p core.Pool) error {
@@ -28,7 +28,7 @@ func (t *tx) PutPool(p core.Pool) error {
 func (t *tx) DeletePool(name string) error {
 	rows, err := t.write("delete a pool", "DELETE FROM pools WHERE name = ?", name)
 	if err == nil && rows == 0 {
-		return noPool(name)
+		return record.NoPool(name)
 	}
 	return err
 }
@@ -36,13 +36,13 @@ func (t *tx) DeletePool(name string) error {
 func (t *tx) Image(name string) (core.Image, error) {
 	i, found, err := document[core.Image](t, "read an image", "SELECT document FROM images WHERE name = ?", name)
 	if err == nil && !found {
-		err = noImage(name)
+		err = record.NoImage(name)
 	}
 	return i, err
 }
 
 func (t *tx) Images() iter.Seq2[core.Image, error] {
-	return list(t, "list images", scanDocument[core.Image], "SELECT document FROM images ORDER BY name")
+	return list(t, "list images", record.Document[core.Image], "SELECT document FROM images ORDER BY name")
 }
 
 func (t *tx) PutImage(i core.Image) error {
@@ -52,15 +52,7 @@ func (t *tx) PutImage(i core.Image) error {
 func (t *tx) DeleteImage(name string) error {
 	rows, err := t.write("delete an image", "DELETE FROM images WHERE name = ?", name)
 	if err == nil && rows == 0 {
-		return noImage(name)
+		return record.NoImage(name)
 	}
 	return err
-}
-
-func noPool(name string) error {
-	return &core.Error{Op: "find pool", Kind: core.NotFound, Err: fmt.Errorf("there is no pool %q", name), Hint: "see 'metalpool pool list'"}
-}
-
-func noImage(name string) error {
-	return &core.Error{Op: "find image", Kind: core.NotFound, Err: fmt.Errorf("there is no image %q", name), Hint: "see 'metalpool image list'"}
 }

@@ -12,13 +12,6 @@ import (
 	"github.com/metalpool/metalpool/core"
 )
 
-var errClosed = &core.Error{Op: "use the store", Kind: core.Internal, Err: errors.New("it was closed")}
-
-// broken wraps what should never happen and is no fault of the request.
-func broken(op string, err error) error {
-	return &core.Error{Op: op, Kind: core.Internal, Err: err}
-}
-
 // code is SQLite's result code, or 0 where err is not SQLite's.
 func code(err error) int {
 	var e *driver.Error

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // group is a transaction that writers of this process share, one after the other. What
@@ -135,7 +136,7 @@ func (s *Store) updateOnce(ctx context.Context, alone bool, fn func(tx core.Tx) 
 func (s *Store) beginGroup(ctx context.Context) (*group, error) {
 	if err := s.turnstile.enter(ctx); err != nil {
 		if s.isClosed() {
-			return nil, errClosed
+			return nil, record.ErrClosed
 		}
 		return nil, err
 	}

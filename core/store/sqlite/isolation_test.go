@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // refuseCommit makes the commit of all that has been done fail, as a full disk does:
@@ -124,7 +125,7 @@ func TestNobodyJoinsAfterClose(t *testing.T) {
 		t.Errorf("who was at work was told %v", errs[0])
 	}
 	for _, err := range errs[1:] {
-		if !errors.Is(err, errClosed) {
+		if !errors.Is(err, record.ErrClosed) {
 			t.Errorf("who came too late was told %v", err)
 		}
 	}

@@ -2,10 +2,8 @@ package sqlite
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"time"
@@ -13,19 +11,11 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 //go:embed migrations
 var migrations embed.FS
-
-// newest is the version of the last migration.
-func newest() (int64, error) {
-	entries, err := migrations.ReadDir("migrations")
-	if err != nil {
-		return 0, err
-	}
-	return goose.NumericComponent(entries[len(entries)-1].Name())
-}
 
 // header is what a store tells about itself in one look.
 type header struct {
@@ -40,9 +30,9 @@ type header struct {
 // ready brings the store to this program's schema and checks that it may be used.
 // A store that is as it should be is only read.
 func (s *Store) ready(ctx context.Context, o Options) error {
-	want, err := newest()
+	want, err := record.Newest(migrations)
 	if err != nil {
-		return broken("open the store", err)
+		return record.Broken("open the store", err)
 	}
 	session, err := s.session(ctx)
 	if err != nil {
@@ -65,7 +55,7 @@ func (s *Store) ready(ctx context.Context, o Options) error {
 	s.key = o.KeyFingerprint
 	if h.taken != "" {
 		if s.taken, err = time.Parse(time.RFC3339Nano, h.taken); err != nil {
-			return broken("open the backup", err)
+			return record.Broken("open the backup", err)
 		}
 	}
 	return nil
@@ -96,12 +86,7 @@ func (s *Store) prepare(ctx context.Context, session *session, want int64, o Opt
 			return h, s.explain(op, err)
 		}
 	}
-	id := make([]byte, 8)
-	rand.Read(id) // never fails (crypto/rand)
-	for name, value := range map[string]string{"pool id": hex.EncodeToString(id), metaKey: o.KeyFingerprint} {
-		if value == "" {
-			continue
-		}
+	for name, value := range record.FirstMeta(o.KeyFingerprint) {
 		if _, err := session.exec("INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING", name, value); err != nil {
 			return h, s.explain(op, err)
 		}
@@ -149,7 +134,7 @@ func readHeader(s *session) (header, error) {
 		return h, nil
 	}
 	var id, key, digest, taken sql.NullString
-	err = s.row("SELECT max(value) FILTER (WHERE key = 'pool id'), max(value) FILTER (WHERE key = '"+metaKey+"'), max(value) FILTER (WHERE key = '"+metaDigest+"'), max(value) FILTER (WHERE key = '"+metaTaken+"') FROM meta", nil, &id, &key, &digest, &taken)
+	err = s.row("SELECT max(value) FILTER (WHERE key = '"+record.MetaPool+"'), max(value) FILTER (WHERE key = '"+record.MetaKey+"'), max(value) FILTER (WHERE key = '"+record.MetaDigest+"'), max(value) FILTER (WHERE key = '"+metaTaken+"') FROM meta", nil, &id, &key, &digest, &taken)
 	h.poolID, h.taken, h.sealing = id.String, taken.String, core.Sealing{Fingerprint: key.String, Digest: digest.String}
 	return h, err
 }

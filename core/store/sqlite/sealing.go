@@ -3,23 +3,17 @@ package sqlite
 import (
 	"database/sql"
 	"errors"
-	"fmt"
 
 	"github.com/metalpool/metalpool/core"
-)
-
-// Rows of meta that tell of the key.
-const (
-	metaKey    = "key fingerprint"
-	metaDigest = "digest key"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 func (t *tx) PutSealing(s core.Sealing) error {
 	const put = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2"
-	if _, err := t.write("record the key", put, metaKey, s.Fingerprint); err != nil {
+	if _, err := t.write("record the key", put, record.MetaKey, s.Fingerprint); err != nil {
 		return err
 	}
-	_, err := t.write("record the key", put, metaDigest, s.Digest)
+	_, err := t.write("record the key", put, record.MetaDigest, s.Digest)
 	return err
 }
 
@@ -31,14 +25,12 @@ func (s *Store) stillOurs(session *session) error {
 		return nil
 	}
 	var now string
-	err := session.row("SELECT value FROM meta WHERE key = '"+metaKey+"'", nil, &now)
+	err := session.row("SELECT value FROM meta WHERE key = '"+record.MetaKey+"'", nil, &now)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return s.explain("read the store's key", err)
 	}
 	if now == s.key {
 		return nil
 	}
-	return &core.Error{Op: "use the store", Kind: core.Denied,
-		Err:  fmt.Errorf("%s is sealed with key %s by now, and this process was started with key %s", s.path, now, s.key),
-		Hint: "start it again, with the new key where METALPOOL_KEY names it; nothing was changed"}
+	return record.Rekeyed(s.path, now, s.key)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 var _ core.SelfChecker = (*Store)(nil)
@@ -20,7 +21,7 @@ func (s *Store) SelfCheck(ctx context.Context) ([]string, error) {
 	var damage []string
 	err := s.View(ctx, func(view core.Tx) error {
 		t := view.(*tx)
-		text := func(row scanner) (line string, err error) { return line, row.Scan(&line) }
+		text := func(row record.Row) (line string, err error) { return line, row.Scan(&line) }
 		for line, err := range list(t, "check the store", text, fmt.Sprintf("PRAGMA integrity_check(%d)", maxDamage)) {
 			if err != nil {
 				return err
@@ -31,7 +32,7 @@ func (s *Store) SelfCheck(ctx context.Context) ([]string, error) {
 				}
 			}
 		}
-		orphan := func(row scanner) (line string, err error) {
+		orphan := func(row record.Row) (line string, err error) {
 			var table, parent string
 			var id sql.NullInt64 // of some tables
 			var key int64

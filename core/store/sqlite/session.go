@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // session is one connection with the statements prepared on it. One goroutine uses
@@ -79,7 +81,7 @@ func (s *Store) session(ctx context.Context) (*session, error) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return nil, errClosed
+		return nil, record.ErrClosed
 	}
 	if n := len(s.idle); n > 0 {
 		session := s.idle[n-1]

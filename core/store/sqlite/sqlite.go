@@ -20,6 +20,7 @@ import (
 	driver "modernc.org/sqlite"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // Options say how to open a store.
@@ -90,7 +91,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	connector, err := driver.NewConnector(dsn(path, o.Patience))
 	if err != nil {
-		return nil, errors.Join(broken("open the store", err), s.turnstile.close())
+		return nil, errors.Join(record.Broken("open the store", err), s.turnstile.close())
 	}
 	s.db = sql.OpenDB(connector)
 	if err := s.ready(ctx, o); err != nil {
@@ -158,7 +159,7 @@ const (
 func place(path string, create bool) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return "", broken("open the store", err)
+		return "", record.Broken("open the store", err)
 	}
 	if create {
 		if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {

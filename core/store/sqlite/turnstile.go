@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // turnstile lets one writer pass at a time, among the goroutines of this process
@@ -68,7 +69,7 @@ func (t *turnstile) enter(ctx context.Context) error {
 	case err := <-passed:
 		if err != nil {
 			<-t.turn
-			return broken("lock the store", err)
+			return record.Broken("lock the store", err)
 		}
 		return nil
 	case <-ctx.Done():

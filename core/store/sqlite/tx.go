@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // maxRuns bounds how often Update runs its function when that loses its
@@ -94,8 +95,8 @@ type tx struct {
 	now     time.Time
 	writes  bool
 	ended   bool
-	imports *numbers // set in an Import, which brings its own
-	drained string   // the iterator that is being drained
+	imports *record.Numbers // set in an Import, which brings its own
+	drained string          // the iterator that is being drained
 	// failed is the first statement that broke. SQLite may have rolled back by itself
 	// then, so the transaction must not be committed, though fn went on.
 	failed error
@@ -109,9 +110,9 @@ func (t *tx) Now() time.Time { return t.now }
 func (t *tx) usable() error {
 	switch {
 	case t.ended:
-		return broken("use a transaction", errors.New("it has ended"))
+		return record.Broken("use a transaction", errors.New("it has ended"))
 	case t.drained != "":
-		return broken("use a transaction", fmt.Errorf("the iterator of %q is still open; leave its loop first", t.drained))
+		return record.Broken("use a transaction", fmt.Errorf("the iterator of %q is still open; leave its loop first", t.drained))
 	case t.failed != nil:
 		return t.failed
 	}
@@ -133,7 +134,7 @@ func (t *tx) write(op, query string, args ...any) (int64, error) {
 		return 0, err
 	}
 	if !t.writes {
-		return 0, broken(op, errors.New("View does not write"))
+		return 0, record.Broken(op, errors.New("View does not write"))
 	}
 	result, err := t.session.exec(query, args...)
 	if duplicate(err) {
@@ -174,7 +175,7 @@ func (t *tx) read(op, query string, args []any, dest ...any) (bool, error) {
 }
 
 // list yields the rows of a query one by one as they are asked for.
-func list[T any](t *tx, op string, scan func(scanner) (T, error), query string, args ...any) iter.Seq2[T, error] {
+func list[T any](t *tx, op string, scan func(record.Row) (T, error), query string, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
 		if err := t.usable(); err != nil {
@@ -210,22 +211,4 @@ func list[T any](t *tx, op string, scan func(scanner) (T, error), query string, 
 			yield(zero, t.fail(op, err))
 		}
 	}
-}
-
-// scanner is a row, alone or among others.
-type scanner interface{ Scan(dest ...any) error }
-
-// stamp stores a time, and moment reads it; the zero time is 0.
-func stamp(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-func moment(stamp int64) time.Time {
-	if stamp == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(stamp).UTC()
 }

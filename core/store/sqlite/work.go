@@ -6,49 +6,42 @@ import (
 	"iter"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // Leases and attempts: the right to work, and the work.
 
-const selectLeases = "SELECT node, holder, generation, expires FROM leases"
-
-func scanLease(row scanner) (core.Lease, error) {
-	var l core.Lease
-	var expires int64
-	err := row.Scan(&l.Node, &l.Holder, &l.Generation, &expires)
-	l.Expires = moment(expires)
-	return l, err
-}
+const selectLeases = "SELECT " + record.LeaseColumns + " FROM leases"
 
 func (t *tx) Lease(id core.NodeID) (core.Lease, error) {
-	for l, err := range list(t, "read a lease", scanLease, selectLeases+" WHERE node = ?", string(id)) {
+	for l, err := range list(t, "read a lease", record.Lease, selectLeases+" WHERE node = ?", string(id)) {
 		return l, err
 	}
 	return core.Lease{}, nil
 }
 
 func (t *tx) Leases() iter.Seq2[core.Lease, error] {
-	return list(t, "list leases", scanLease, selectLeases+" ORDER BY node")
+	return list(t, "list leases", record.Lease, selectLeases+" ORDER BY node")
 }
 
 // SwapLease inserts the first lease of a node, which no row is generation 0 of.
 func (t *tx) SwapLease(l core.Lease, before uint64) error {
 	const op = "swap a lease"
-	if l.Generation < before {
-		return broken(op, fmt.Errorf("generation %d of node %s would go back to %d", before, l.Node, l.Generation))
+	if err := record.Grows(op, l, before); err != nil {
+		return err
 	}
 	if before == 0 {
 		return t.swap(op, "INSERT INTO leases (node, holder, generation, expires) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (node) DO UPDATE SET holder = ?2, generation = ?3, expires = ?4 WHERE generation = 0",
-			string(l.Node), l.Holder, int64(l.Generation), stamp(l.Expires))
+			string(l.Node), l.Holder, int64(l.Generation), record.Stamp(l.Expires))
 	}
 	return t.swap(op, "UPDATE leases SET holder = ?, generation = ?, expires = ? WHERE node = ? AND generation = ?",
-		l.Holder, int64(l.Generation), stamp(l.Expires), string(l.Node), int64(before))
+		l.Holder, int64(l.Generation), record.Stamp(l.Expires), string(l.Node), int64(before))
 }
 
 func (t *tx) Attempt(id core.AttemptID) (core.Attempt, error) {
 	a, found, err := document[core.Attempt](t, "read an attempt", "SELECT document FROM attempts WHERE id = ?", string(id))
 	if err == nil && !found {
-		err = &core.Error{Op: "find", Kind: core.NotFound, Err: fmt.Errorf("there is no attempt %q", id)}
+		err = record.NoAttempt(id)
 	}
 	return a, err
 }
@@ -58,7 +51,7 @@ func (t *tx) PutAttempt(a core.Attempt) error {
 }
 
 func (t *tx) Attempts() iter.Seq2[core.Attempt, error] {
-	return list(t, "list attempts", scanDocument[core.Attempt], "SELECT document FROM attempts ORDER BY seq")
+	return list(t, "list attempts", record.Document[core.Attempt], "SELECT document FROM attempts ORDER BY seq")
 }
 
 // document reads the one JSON document that the query yields.
@@ -74,19 +67,10 @@ func document[T any](t *tx, op, query, key string) (item T, found bool, err erro
 	return item, true, nil
 }
 
-func scanDocument[T any](row scanner) (T, error) {
-	var item T
-	var text []byte
-	if err := row.Scan(&text); err != nil {
-		return item, err
-	}
-	return item, json.Unmarshal(text, &item)
-}
-
 func (t *tx) putDocument(op, query, key string, item any) error {
 	text, err := json.Marshal(item)
 	if err != nil {
-		return broken(op, err)
+		return record.Broken(op, err)
 	}
 	_, err = t.write(op, query, key, string(text))
 	return err

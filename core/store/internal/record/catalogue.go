@@ -1,0 +1,23 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// NoPool says that there is none of that name.
+func NoPool(name string) error {
+	return &core.Error{Op: "find pool", Kind: core.NotFound, Err: fmt.Errorf("there is no pool %q", name), Hint: "see 'metalpool pool list'"}
+}
+
+// NoImage says that there is none of that name.
+func NoImage(name string) error {
+	return &core.Error{Op: "find image", Kind: core.NotFound, Err: fmt.Errorf("there is no image %q", name), Hint: "see 'metalpool image list'"}
+}
+
+// NoToken says that none has the digest that was asked for, and not which that was.
+func NoToken() error {
+	return &core.Error{Op: "find token", Kind: core.NotFound, Err: errors.New("no token has this digest"), Hint: "see 'metalpool token list'"}
+}
