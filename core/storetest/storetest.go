@@ -25,15 +25,23 @@ type Fresh func(t *testing.T) (address string)
 // several times for one address, in this process and in others.
 type Open func(ctx context.Context, address string) (core.Store, error)
 
+// Promise is what some stores hold to, and others need not.
+type Promise string
+
+// Queued is the promise that writers wait in one line: each gets nearly as much as any
+// other. Without it the scheduler decides, and in a short race a writer may get nothing.
+const Queued Promise = "queued"
+
 // suite is one implementation under test.
 type suite struct {
-	fresh Fresh
-	open  Open
+	fresh    Fresh
+	open     Open
+	promises []Promise
 }
 
 // Run runs every test.
-func Run(t *testing.T, fresh Fresh, open Open) {
-	s := suite{fresh, open}
+func Run(t *testing.T, fresh Fresh, open Open, promises ...Promise) {
+	s := suite{fresh, open, promises}
 	for _, test := range []struct {
 		name string
 		run  func(s suite, t *testing.T)

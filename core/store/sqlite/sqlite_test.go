@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) string { return filepath.Join(t.TempDir(), "pool.db") }, open)
+	storetest.Run(t, func(t *testing.T) string { return filepath.Join(t.TempDir(), "pool.db") }, open, storetest.Queued)
 }
 
 func open(ctx context.Context, address string) (core.Store, error) {
