@@ -17,7 +17,7 @@ func openFile(ctx context.Context, path string, create bool) (*sqlite.Store, *se
 	}
 	var store *sqlite.Store
 	key, err = withKey(key, seal.FileOf(path), func(key *seal.Key) (err error) {
-		store, err = sqlite.Open(ctx, path, sqlite.Options{Create: create, KeyFingerprint: key.Fingerprint()})
+		store, err = sqlite.Open(ctx, path, sqlite.Options{Create: create, KeyFingerprint: key.Fingerprint(), Now: clock})
 		return err
 	})
 	if err != nil {

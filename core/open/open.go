@@ -103,6 +103,7 @@ func assemble(ctx context.Context, address string, o Options) (e *core.Engine, b
 		Sealer:   key,
 		Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{})},
 		Deployer: deployer,
+		Timing:   timing,
 		Log:      o.Log,
 		Detach:   o.Detach,
 		Resolve:  credential.Resolve,

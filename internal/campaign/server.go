@@ -1,0 +1,140 @@
+package campaign
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// server is a `metalpool serve`, which is killed and started again at the same address.
+type server struct {
+	number      int
+	world       *World
+	address     string // host:port
+	fingerprint string
+
+	mu      sync.Mutex
+	process *exec.Cmd
+	ended   chan struct{}
+	ordered bool // its end is ours
+}
+
+func (s *server) log() string {
+	return filepath.Join(s.world.Dir, fmt.Sprintf("server%d.log", s.number))
+}
+
+// start returns once the server takes requests.
+func (s *server) start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	log, err := os.OpenFile(s.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	listen := s.address
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
+	cmd := exec.Command(s.world.Programs.Metalpool, "serve", "--listen", listen, "-o", "json") //nolint:noctx // it is killed, in many ways
+	cmd.Env = append(s.world.environment(), "METALPOOL_URL="+s.world.pool, "METALPOOL_OWNER=operator")
+	cmd.Stderr = log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := s.world.nest.start(cmd); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	var ready struct{ URL, Fingerprint string }
+	if err == nil {
+		err = json.Unmarshal(line, &ready)
+	}
+	if err != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return fmt.Errorf("server %d does not start: %w; see %s", s.number, err, s.log())
+	}
+	s.address, s.fingerprint = strings.TrimPrefix(ready.URL, "https://"), ready.Fingerprint
+	s.process, s.ended, s.ordered = cmd, make(chan struct{}), false
+	go func(ended chan struct{}) {
+		_ = cmd.Wait()
+		close(ended)
+	}(s.ended)
+	return nil
+}
+
+// end ends the server and waits for that. It tells why, where it had ended by itself.
+func (s *server) end(how syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil || s.ordered {
+		return nil
+	}
+	select {
+	case <-s.ended:
+		s.ordered = true
+		return fmt.Errorf("server %d ended by itself: %s; see %s", s.number, s.process.ProcessState, s.log())
+	default:
+	}
+	s.ordered = true
+	_ = s.process.Process.Signal(syscall.SIGCONT)
+	_ = s.process.Process.Signal(how)
+	select {
+	case <-s.ended:
+	case <-time.After(time.Minute):
+		_ = s.process.Process.Kill()
+		<-s.ended
+		return fmt.Errorf("server %d did not end within a minute of %s", s.number, how)
+	}
+	return nil
+}
+
+func (s *server) kill() { _ = s.end(syscall.SIGKILL) }
+
+// signal freezes or wakes it.
+func (s *server) signal(how syscall.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil && !s.ordered {
+		_ = s.process.Process.Signal(how) // it may have ended
+	}
+}
+
+// up starts the server again where it is down, and tells where that was its own doing.
+// Its store may be away for some time more.
+func (s *server) up() error {
+	s.mu.Lock()
+	down, ordered := s.process == nil, s.ordered
+	if !down {
+		select {
+		case <-s.ended:
+			down = true
+		default:
+		}
+	}
+	s.mu.Unlock()
+	if !down {
+		return nil
+	}
+	var own error
+	if !ordered {
+		own = fmt.Errorf("server %d ended by itself; see %s", s.number, s.log())
+	}
+	var err error
+	for range 20 {
+		if err = s.start(); err == nil {
+			return own
+		}
+		<-time.After(500 * time.Millisecond)
+	}
+	return err
+}
