@@ -16,6 +16,7 @@ import (
 var (
 	ops   = flag.Int("ops", 0, "operations, of all settings together (default: some dozens)")
 	seed  = flag.Uint64("seed", 1, "what the plans follow from")
+	keep  = flag.Bool("keep", false, "keep what it leaves also where nothing was found")
 	store = flag.String("store", "", "the `settings` to run, of sqlite, sqlite-served, postgres, postgres-served (default: all)")
 )
 
@@ -95,7 +96,7 @@ func keptIfBroken(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if t.Failed() {
+		if t.Failed() || *keep {
 			t.Logf("what it did and was told is in %s", dir)
 			return
 		}
