@@ -59,6 +59,8 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer a.stop()
 	go func() { _ = a.server.Serve(a.listener) }() // ends with stop
+	// What the console shows from here on was printed for nobody before.
+	a.log.Info("begins " + core.ConsoleMark(cfg.Params.Boot))
 
 	if err := a.checkIn(a.ctx); err != nil {
 		return a.powerOff(ctx, err)

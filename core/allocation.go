@@ -105,6 +105,8 @@ type Attempt struct {
 	// workers that died too.
 	Boot  *Boot `json:"boot,omitempty"`
 	Boots int   `json:"boots,omitempty"`
+	// ConsoleMarks are the marks of all its boots; see ConsoleMark.
+	ConsoleMarks []string `json:"console_marks,omitempty"`
 	// Disk is the root disk that was chosen, by serial or WWN; MACs are the ports that
 	// ask for an address, the agent's first.
 	Disk string   `json:"disk,omitempty"`

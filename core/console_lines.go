@@ -27,45 +27,54 @@ const (
 // console is the end of the node's console, for an error about a server that did not
 // come where it should; "" where it cannot be had, for it is a courtesy. It may be
 // asked when the time for a step is over; who was stopped from outside has no use for
-// it.
+// it. own says that all of it was printed since this attempt began, see ConsoleMark.
 //
 // It is what the server says, whatever runs there. A system may print what it is
 // configured with, so the words of the user data and the BMC's password are taken out.
-func (w *work) console(ctx context.Context) string {
+func (w *work) console(ctx context.Context) (text string, own bool) {
 	cause := context.Cause(ctx)
 	if cause != nil && !errors.Is(cause, context.DeadlineExceeded) && !errors.Is(cause, errOutOfTime) {
-		return ""
+		return "", false
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), consoleOpens+consoleMost)
 	defer cancel()
 	secrets, err := w.consoleSecrets(ctx)
 	if err != nil {
 		w.e.log.Warn("the console is not read", "node", w.node.ID, "error", err)
-		return ""
+		return "", false
 	}
 	console, err := w.e.openConsole(ctx, w.node)
 	if err != nil {
 		w.e.log.Info("the console tells nothing", "node", w.node.ID, "error", err)
-		return ""
+		return "", false
 	}
 	defer console.Close()
-	return withoutWords(hear(ctx, console, consoleHeard), secrets)
+	text = hear(ctx, console, consoleKept)
+	if since, found := sinceMark(text, w.attempt.marks()); found {
+		text, own = since, true
+	}
+	return withoutWords(lastBytes(text, consoleHeard), secrets), own
+}
+
+// lastBytes is the end of a text from a line's beginning on: half a secret would not be
+// found.
+func lastBytes(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	_, text, _ = strings.Cut(text[len(text)-most:], "\n")
+	return text
 }
 
 // ConsoleTail is the last lines of a node's console: of what the BMC has kept, and of
 // what the server prints in the few seconds in which we listen. They are the server's
 // own words, without control characters.
 func (e *Engine) ConsoleTail(ctx context.Context, id NodeID, lines int) ([]string, error) {
-	console, err := e.Console(ctx, id)
+	text, err := e.heardOf(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	defer console.Close()
-	all := strings.Split(strings.TrimRight(hear(ctx, console, consoleKept), "\n"), "\n")
-	if len(all) == 1 && all[0] == "" {
-		return nil, ctx.Err()
-	}
-	return all[max(0, len(all)-lines):], ctx.Err()
+	return lastLines(text, lines), ctx.Err()
 }
 
 // consoleSecrets are texts that may be on the console and not in an error.

@@ -10,13 +10,41 @@ import (
 
 const (
 	consoleEnds = "; its console ends: "
-	logEnds     = "; the agent's log ends: "
+	// olderEnds begins words that may be of who had the server before.
+	olderEnds = "; its console, which may show what was there before, ends: "
+	logEnds   = "; the agent's log ends: "
 )
+
+// lastWords begin what is not part of a line among others.
+var lastWords = []string{consoleEnds, olderEnds, logEnds}
+
+// Discreet is a reason as it is told to others than operators: without what a console
+// said for who had the server before; with everybody, without what it said for anybody.
+func Discreet(reason string, everybody bool) string {
+	intros := []string{olderEnds}
+	if everybody {
+		intros = append(intros, consoleEnds)
+	}
+	for _, intro := range intros {
+		before, after, found := strings.Cut(reason, intro)
+		if !found {
+			continue
+		}
+		// What is after the last quote is the reason's own, if it is cut off nowhere.
+		end := strings.LastIndex(after, "\"")
+		rest := after[end+1:]
+		if end < 0 || !strings.HasPrefix(rest, ";") && !strings.HasPrefix(rest, ")") {
+			rest = ""
+		}
+		reason = before + "; what its console says is for operators" + rest
+	}
+	return reason
+}
 
 // Brief is a reason up to what a console or a log said last: what happened, for a line
 // among others.
 func Brief(reason string) string {
-	for _, words := range []string{consoleEnds, logEnds} {
+	for _, words := range lastWords {
 		reason, _, _ = strings.Cut(reason, words)
 	}
 	return reason
@@ -25,7 +53,7 @@ func Brief(reason string) string {
 // Apart takes a reason apart: what happened, as far as it is a line among others, and what
 // a console or a log said last, with a line before it that says whose it is.
 func Apart(reason string) (what string, said []string) {
-	for _, words := range []string{consoleEnds, logEnds} {
+	for _, words := range lastWords {
 		before, after, found := strings.Cut(reason, words)
 		end := strings.LastIndex(after, "\"")
 		if !found || end < 1 || after[0] != '"' {
@@ -39,7 +67,11 @@ func Apart(reason string) (what string, said []string) {
 
 // consolesWords end a sentence about a server that did not do what it should.
 func (w *work) consolesWords(ctx context.Context) string {
-	return ending(consoleEnds, tail(w.console(ctx)))
+	text, own := w.console(ctx)
+	if own {
+		return ending(consoleEnds, tail(text))
+	}
+	return ending(olderEnds, tail(text))
 }
 
 // agentsWords end a sentence about what the agent could not do.
@@ -70,7 +102,7 @@ func (w *work) agentLog(ctx context.Context) string {
 }
 
 // ownWords begin lines of the agent's log that say what its answers say as well.
-var ownWords = []string{"checked in", "command begins", "command ended"}
+var ownWords = []string{"begins boot-", "checked in", "command begins", "command ended"}
 
 // spoken is a log of slog's text handler as people read it, a line at a time.
 func spoken(log string) string {

@@ -99,7 +99,10 @@ func bootRamdisk(ctx context.Context, w *work) error {
 		return err
 	}
 	offered := boot
-	if err := w.save(ctx, func(a *Attempt) { a.Boot = &offered }); err != nil {
+	mark := ConsoleMark(boot.ID)
+	if err := w.save(ctx, func(a *Attempt) {
+		a.Boot, a.ConsoleMarks = &offered, append(slices.Clone(a.ConsoleMarks), mark)
+	}); err != nil {
 		return err
 	}
 	bmc, err := w.conn(ctx)

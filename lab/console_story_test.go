@@ -150,10 +150,11 @@ func TestErrorsTellTheConsole(t *testing.T) {
 		name   string
 		fault  lab.FaultKind
 		change func(*core.Timeouts)
+		whose  string
 		says   string
 	}{
-		{"no check-in", lab.MediaHang, func(l *core.Timeouts) { l.CheckIn = time.Second }, "hangs while it boots from virtual media"},
-		{"no SSH", lab.DiskHang, func(l *core.Timeouts) { l.SSH = time.Second }, "hangs while it boots from the disk"},
+		{"no check-in", lab.MediaHang, func(l *core.Timeouts) { l.CheckIn = time.Second }, "its console, which may show what was there before, ends: \"", "hangs while it boots from virtual media"},
+		{"no SSH", lab.DiskHang, func(l *core.Timeouts) { l.SSH = time.Second }, "its console ends: \"", "hangs while it boots from the disk"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStory(t, 1)
@@ -165,7 +166,7 @@ func TestErrorsTellTheConsole(t *testing.T) {
 			o.UserData = []byte("#cloud-config\nbootcmd: [echo virtual, 'echo firmware']\n")
 			_, err := s.Create(t.Context(), o, nil)
 			want := strings.ReplaceAll(c.says, "virtual", "***") // a word of the user data
-			s.refused(err, core.Timeout, "its console ends: \"", want)
+			s.refused(err, core.Timeout, c.whose, want)
 			if !strings.Contains(s.events(node), want) {
 				t.Errorf("the story does not tell %q: %s", want, s.events(node))
 			}

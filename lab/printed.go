@@ -31,6 +31,13 @@ var printed = map[string][]string{
 	},
 }
 
+// prints writes one line to the console of a simulated node.
+func (n *Node) prints(line string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, _ = n.console.Write([]byte(line + "\r\n")) // to memory, which takes all
+}
+
 // print writes a phase to the console of a simulated node, with the time since its
 // power came on. The caller holds mu.
 func (n *Node) print(phase string) {

@@ -78,6 +78,7 @@ func (s *simulated) runAgent(ctx context.Context, params wire.Params) outcome {
 		s.power.work.Go(func() { s.runTwin(ctx, params, called) })
 	}
 	s.say("agent runs")
+	s.prints("metalpool: begins " + core.ConsoleMark(params.Boot))
 	err = agent.Run(ctx, agent.Config{
 		Params: params, Host: h, Listener: listener, Address: listener.Addr().String(), Buffers: s.buffers, Log: s.log,
 	})

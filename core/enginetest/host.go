@@ -79,7 +79,7 @@ func (h *Host) said(e core.Endpoint) string {
 	h.rack.mu.Lock()
 	defer h.rack.mu.Unlock()
 	if s := h.rack.servers[strings.TrimPrefix(e.URL, "https://")]; s != nil {
-		return s.console
+		return s.older + s.mark + s.console
 	}
 	return ""
 }

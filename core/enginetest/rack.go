@@ -127,6 +127,8 @@ type Server struct {
 	system   *core.Seed    // the OS that runs, as its seed made it
 	ssh      *core.SSHLook // what a look at the running OS finds; nil: its host key
 	console  string
+	older    string
+	mark     string
 	log      string // the agent's
 	faults   []*Fault
 	erases   int
@@ -244,11 +246,27 @@ func (s *Server) ShowSSH(l core.SSHLook) {
 	s.ssh = &l
 }
 
-// Say is what the server's console and its agent's log hold.
+// Forget has the BMC lose the line with which the last ramdisk began.
+func (s *Server) Forget() {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	s.mark = ""
+}
+
+// Say is what the server's console has since its last ramdisk began, and what its agent's
+// log holds.
 func (s *Server) Say(console, log string) {
 	s.rack.mu.Lock()
 	defer s.rack.mu.Unlock()
 	s.console, s.log = console, log
+}
+
+// SaidBefore is what the BMC has kept of the console from before the last boot of a
+// ramdisk.
+func (s *Server) SaidBefore(text string) {
+	s.rack.mu.Lock()
+	defer s.rack.mu.Unlock()
+	s.older = text
 }
 
 // LetIn adds a key to the system that runs, as its owner may.
@@ -334,6 +352,7 @@ func (s *Server) bootMedia() bool {
 	if s.faulty("check-in") {
 		return true
 	}
+	s.mark = "metalpool: begins " + core.ConsoleMark(o.boot.ID) + "\r\n"
 	select {
 	case o.checkIn <- core.AgentEndpoint{Address: s.Address + ":9000", Certificate: []byte("certificate of " + o.boot.ID), Identity: s.identity, Peer: s.Address}:
 	default: // it has checked in before

@@ -57,7 +57,7 @@ func (e *consoleEphemeral) Schema(_ context.Context, _ ephemeral.SchemaRequest, 
 			"It is read anew by each plan and each apply, through the server's BMC, whatever state the machine is in, and is never stored. " +
 			"Use it in a `postcondition`, or in a provisioner that keeps it with the logs of your pipeline.\n\n" +
 			"At a BMC that keeps nothing, it is what the server prints in the few seconds of the look. " +
-			"What a BMC has kept may be older than the machine.",
+			"What a BMC has kept may be older than the machine: who asks a `metalpool serve` with a user's token is shown what was printed since the last deploy began, and nothing, with a warning, where the BMC keeps too little to tell.",
 		Attributes: map[string]schema.Attribute{
 			"machine_id": schema.StringAttribute{Required: true, Validators: notEmpty, MarkdownDescription: machineIDDoc},
 			"owner":      schema.StringAttribute{Optional: true, Validators: notEmpty, MarkdownDescription: ownerDoc},
@@ -98,6 +98,10 @@ func (e *consoleEphemeral) Open(ctx context.Context, req ephemeral.OpenRequest, 
 		count = m.Lines.ValueInt64()
 	}
 	lines, err := reader.ConsoleTail(ctx, there.Node, int(count))
+	if core.Is(err, core.Denied) { // what cannot be shown stops no plan
+		resp.Diagnostics.AddWarning("The console is not shown", err.Error())
+		err = nil
+	}
 	if err != nil {
 		fault(&resp.Diagnostics, err, path.Empty())
 		return

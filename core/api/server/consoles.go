@@ -14,7 +14,8 @@ import (
 )
 
 // consoles registers what servers print. Who sees a node's console is who has the
-// machine on it, or operates the pool: what a BMC has kept may be another's.
+// machine on it, from when it was deployed, or operates the pool: what a BMC has kept
+// from before may be another's.
 func (s *Server) consoles() {
 	type tail struct {
 		OfNode
@@ -22,10 +23,16 @@ func (s *Server) consoles() {
 	}
 	read(s, operation{id: "console-tail", method: http.MethodGet, path: "/nodes/{id}/console", summary: "read the end of a console", role: core.RoleUser},
 		func(ctx context.Context, p principal, in *tail) (api.Lines, error) {
-			if err := s.mayListen(ctx, p, in.ID); err != nil {
+			n, err := s.mayListen(ctx, p, in.ID)
+			if err != nil {
 				return api.Lines{}, err
 			}
-			lines, err := s.pool.ConsoleTail(ctx, in.ID, in.Lines)
+			var lines []string
+			if p.Role == core.RoleOperator {
+				lines, err = s.pool.ConsoleTail(ctx, in.ID, in.Lines)
+			} else {
+				lines, err = s.pool.MachineConsole(ctx, n.Allocation, in.Lines)
+			}
 			return api.Lines{Lines: list(lines)}, err
 		})
 	o := operation{id: "console", method: http.MethodGet, path: "/nodes/{id}/console/stream", summary: "follow a console", role: core.RoleOperator}
@@ -38,7 +45,7 @@ func (s *Server) consoles() {
 		p := caller(ctx)
 		err := p.needs(o.role, o.summary)
 		if err == nil {
-			err = s.mayListen(ctx, p, in.ID)
+			_, err = s.mayListen(ctx, p, in.ID)
 		}
 		if err != nil {
 			return nil, api.NewProblem(err)
@@ -60,19 +67,19 @@ func (s *Server) consoles() {
 }
 
 // mayListen refuses a console of a node that is not the caller's now.
-func (s *Server) mayListen(ctx context.Context, p principal, id core.NodeID) error {
+func (s *Server) mayListen(ctx context.Context, p principal, id core.NodeID) (core.Node, error) {
 	n, err := s.pool.Node(ctx, id)
 	if err != nil {
-		return p.blurred(err)
+		return n, p.blurred(err)
 	}
 	own, err := s.own(ctx, p)
 	if err != nil {
-		return err
+		return n, err
 	}
 	if !p.allows(n.Pool) || p.Role == core.RoleUser && !own[n.Allocation] {
-		return &core.Error{Op: "open console", Node: id, Kind: core.NotFound, Err: plain("no machine of " + p.Name + " is on this node"), Hint: "see 'metalpool machine list'"}
+		return n, &core.Error{Op: "open console", Node: id, Kind: core.NotFound, Err: plain("no machine of " + p.Name + " is on this node"), Hint: "see 'metalpool machine list'"}
 	}
-	return nil
+	return n, nil
 }
 
 // relay sends on what is read, as soon as it is.

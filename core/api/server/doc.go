@@ -29,6 +29,8 @@ type Pool interface {
 	core.Operator
 	// Authenticate finds the token that a secret is; Denied where it lets nobody in.
 	Authenticate(ctx context.Context, secret string) (core.Token, error)
+	// MachineConsole is the console for who has the machine on it.
+	MachineConsole(ctx context.Context, id core.AllocationID, lines int) ([]string, error)
 	Record(ctx context.Context, e core.AuditEntry) error
 }
 
@@ -85,6 +87,7 @@ func New(c Config) *Server {
 	config.Info.Description = "Takes bare-metal servers from a pool and gives them back erased. A write carries an ID of the caller's own making, and may be sent again."
 	config.DocsPath, config.SchemasPath = "", "" // the first would load scripts from elsewhere
 	config.CreateHooks = nil
+	config.Transformers = []huma.Transformer{discreet}
 	config.RejectUnknownQueryParameters = true
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	config.Security = []map[string][]string{{"token": {}}}

@@ -122,7 +122,7 @@ func TestOperatorsSession(t *testing.T) {
 		t.Error(err)
 	}
 	r.rack.Server("n2").Say("hello from n2\n", "")
-	if lines, err := c.ConsoleTail(ctx, "n2", 5); err != nil || len(lines) != 1 || lines[0] != "hello from n2" {
+	if lines, err := c.ConsoleTail(ctx, "n2", 5); err != nil || len(lines) != 2 || lines[1] != "hello from n2" {
 		t.Errorf("the console says %q, %v", lines, err)
 	}
 	if err := c.Retire(ctx, "n2", "old"); err != nil {

@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -123,7 +122,7 @@ func (s stream) send(id int64, name string, data any) error {
 	if id > 0 {
 		fmt.Fprintf(&b, "id: %d\n", id)
 	}
-	text, err := json.Marshal(data)
+	text, err := s.to.told(data)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,107 @@
+package server_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
+)
+
+// What a BMC has kept of the owner before is not shown to the next one, and where that
+// cannot be told apart, nothing is.
+func TestAUserSeesNoConsoleOfTheOwnerBefore(t *testing.T) {
+	r := newRig(t, 1)
+	s := r.serve("")
+	node := r.rack.Server("n1")
+	bob, ops := s.client(r.token(core.TokenOrder{Name: "bob"})), s.client(r.operator())
+	const before, now = "password of ann\r\n", "login: of bob\r\n"
+	node.SaidBefore(before)
+	node.Say(now, "")
+	if _, err := bob.Allocate(t.Context(), order("web"), nil); err != nil {
+		t.Fatal(err)
+	}
+	lines, err := bob.ConsoleTail(t.Context(), "n1", 50)
+	if len(lines) > 0 {
+		t.Errorf("before a deploy he sees %q", lines)
+	}
+	wantKind(t, "before a deploy", err, core.Denied, "nothing was deployed yet")
+	if _, err := bob.Deploy(t.Context(), order("web"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if lines, err = bob.ConsoleTail(t.Context(), "n1", 50); err != nil || !slices.Equal(lines, []string{"login: of bob"}) {
+		t.Errorf("he sees %q, %v", lines, err)
+	}
+	if lines, err = ops.ConsoleTail(t.Context(), "n1", 50); err != nil || len(lines) < 3 || lines[0] != "password of ann" {
+		t.Errorf("an operator sees %q, %v", lines, err)
+	}
+	node.Forget() // a BMC keeps so much and no more
+	lines, err = bob.ConsoleTail(t.Context(), "n1", 50)
+	if len(lines) > 0 {
+		t.Errorf("without a mark he sees %q", lines)
+	}
+	wantKind(t, "without a mark", err, core.Denied, "no sign of this machine's deploy")
+}
+
+// Errors and events tell a console's last words to whom they belong.
+func TestLastWordsAreToldToWhomTheyBelong(t *testing.T) {
+	r := newRig(t, 1)
+	s := r.serve("")
+	ops := s.client(r.operator())
+	if err := ops.SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian", Timeouts: core.Timeouts{CheckIn: 100 * time.Millisecond, SSH: 100 * time.Millisecond}}); err != nil {
+		t.Fatal(err)
+	}
+	node := r.rack.Server("n1")
+	node.SaidBefore("password of ann\r\n")
+	node.Say("word of bob\r\n", "")
+	bob, eve := s.client(r.token(core.TokenOrder{Name: "bob"})), s.client(r.token(core.TokenOrder{Name: "eve", Role: core.RoleViewer}))
+	fails := func(name, fault string) (told, events, seen string) {
+		t.Helper()
+		node.Fail(enginetest.Fault{Op: fault, Err: enginetest.ErrBroken, Times: -1})
+		defer node.Heal()
+		o := order(name)
+		o.Request.Node = "n1"
+		_, err := bob.Create(t.Context(), o, nil)
+		if err == nil {
+			t.Fatalf("%s: it is deployed", fault)
+		}
+		f := core.EventFilter{Allocation: o.ID}
+		defer func() {
+			if err := bob.Release(t.Context(), o.ID, core.ReleaseOptions{WaitClean: true}, nil); err != nil {
+				t.Log(err)
+			}
+		}()
+		return err.Error(), r.story(bob.Events(t.Context(), f)), r.story(eve.Events(t.Context(), f))
+	}
+	told, events, seen := fails("one", "boot disk")
+	if !strings.Contains(told, "word of bob") || !strings.Contains(events, "word of bob") || strings.Contains(seen, "word of bob") {
+		t.Errorf("of his own console bob is told\n%s\nwith the events\n%s\nand a viewer\n%s", told, events, seen)
+	}
+	if all := told + events + seen; strings.Contains(all, "of ann") {
+		t.Errorf("others hear of ann:\n%s", all)
+	}
+	node.Forget()
+	told, events, seen = fails("two", "fetch media")
+	if all := told + events + seen; strings.Contains(all, "of ann") || strings.Contains(all, "word of bob") || !strings.Contains(told, "for operators") {
+		t.Errorf("without a mark others hear\n%s", all)
+	}
+	all := r.story(ops.Events(t.Context(), core.EventFilter{Allocation: "m-two"}))
+	if !strings.Contains(all, "of ann") {
+		t.Errorf("an operator hears\n%s", all)
+	}
+}
+
+// story is what events tell.
+func (r *rig) story(all []core.Event, err error) string {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, ev := range all {
+		b.WriteString(ev.Message + "\n")
+	}
+	return b.String()
+}
