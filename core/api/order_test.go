@@ -2,63 +2,13 @@ package api_test
 
 import (
 	"encoding/json"
-	"net/netip"
 	"reflect"
 	"testing"
-	"time"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/api"
+	"github.com/metalpool/metalpool/internal/filled"
 )
-
-// fill sets every field, each to something else: one that is added to core is thereby
-// tested here, without anybody thinking of it.
-func fill(v reflect.Value, n *int) {
-	*n++
-	switch v.Interface().(type) {
-	case time.Time:
-		v.Set(reflect.ValueOf(time.Unix(int64(*n), 0).UTC()))
-		return
-	case netip.Addr:
-		v.Set(reflect.ValueOf(netip.AddrFrom4([4]byte{10, 0, 0, byte(*n)})))
-		return
-	case netip.Prefix:
-		v.Set(reflect.ValueOf(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(*n)}), 24)))
-		return
-	}
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString("text " + string(rune('a'+*n%26)))
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Int, reflect.Int64:
-		v.SetInt(int64(*n))
-	case reflect.Uint8, reflect.Uint64:
-		v.SetUint(uint64(*n % 256))
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem(), n)
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
-		fill(v.Index(0), n)
-		fill(v.Index(1), n)
-	case reflect.Map:
-		v.Set(reflect.MakeMap(v.Type()))
-		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
-		fill(key, n)
-		fill(value, n)
-		v.SetMapIndex(key, value)
-	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i), n)
-		}
-	}
-}
-
-func filled[T any]() (v T) {
-	fill(reflect.ValueOf(&v).Elem(), new(int))
-	return v
-}
 
 // travelled is what arrives of what is sent.
 func travelled[W any](t *testing.T, sent W) (arrived W) {
@@ -82,13 +32,13 @@ func same(t *testing.T, what string, got, want any) {
 
 // What a caller says of an order, or of a change, arrives at the engine whole.
 func TestNothingIsLostOnTheWay(t *testing.T) {
-	o := filled[core.Order]()
+	o := filled.Value[core.Order](t)
 	want := o
 	want.Quota, want.KeepsPlace = 0, false // the token's, and the server's to say
 	same(t, "an order", travelled(t, api.NewOrder(o)).Core(o.ID, o.Owner), want)
 	same(t, "nothing of an order", travelled(t, api.NewOrder(core.Order{})).Core("", ""), core.Order{})
 
-	change := filled[core.MachineChange]()
+	change := filled.Value[core.MachineChange](t)
 	gone := map[string]*string{"gone": nil}
 	for key, value := range change.Labels {
 		gone[key] = value
@@ -99,11 +49,11 @@ func TestNothingIsLostOnTheWay(t *testing.T) {
 	none := core.MachineChange{Keys: []string{}}
 	same(t, "a change to no keys", travelled(t, api.NewMachineChange(none)).Core(), none)
 
-	node := filled[core.NodeChange]()
+	node := filled.Value[core.NodeChange](t)
 	node.Labels = gone
 	same(t, "a change of a node", travelled(t, api.NewNodeChange(node)).Core(), node)
-	in := filled[core.Enrollment]()
+	in := filled.Value[core.Enrollment](t)
 	same(t, "an enrolment", core.Enrollment(travelled(t, api.Enrollment(in))), in)
-	p := filled[core.Progress]()
+	p := filled.Value[core.Progress](t)
 	same(t, "progress", core.Progress(travelled(t, api.Progress(p))), p)
 }

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/internal/filled"
 )
 
 func (s suite) tokens(t *testing.T) {
 	store := s.make(t)
-	full, bare := filled[core.Token](t), core.Token{Hash: "a"}
+	full, bare := filled.Value[core.Token](t), core.Token{Hash: "a"}
 	full.Hash = "b"
 	update(t, store, func(tx core.Tx) error {
 		_, err := tx.Token("b")
@@ -33,7 +34,7 @@ func (s suite) tokens(t *testing.T) {
 
 func (s suite) audit(t *testing.T) {
 	store := s.make(t)
-	full := filled[core.AuditEntry](t)
+	full := filled.Value[core.AuditEntry](t)
 	var now time.Time
 	update(t, store, func(tx core.Tx) error {
 		now = tx.Now()

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/internal/filled"
 )
 
 func (s suite) allocations(t *testing.T) {
 	store := s.make(t)
-	full, bare := filled[core.Allocation](t), core.Allocation{ID: "tombstone-1", State: core.Released}
+	full, bare := filled.Value[core.Allocation](t), core.Allocation{ID: "tombstone-1", State: core.Released}
 	update(t, store, func(tx core.Tx) error {
 		return errors.Join(tx.InsertAllocation(full), tx.InsertAllocation(bare), tx.InsertAllocation(core.Allocation{ID: "tombstone-2", State: core.Released}))
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/internal/filled"
 )
 
 // collection is a set of things kept whole under their names.
@@ -19,7 +20,7 @@ type collection[T any] struct {
 }
 
 func (c collection[T]) run(t *testing.T, store core.Store) {
-	full := filled[T](t)
+	full := filled.Value[T](t)
 	*c.name(&full) = "b"
 	var bare T
 	*c.name(&bare) = "a"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/internal/filled"
 )
 
 // copy is suite.copying between two stores of one kind.
@@ -29,13 +30,13 @@ func (s suite) importer(t *testing.T) core.Importer {
 // everything writes some of every kind that a store holds.
 func everything(t *testing.T, store core.Store) {
 	t.Helper()
-	node, allocation, attempt := filled[core.Node](t), filled[core.Allocation](t), filled[core.Attempt](t)
+	node, allocation, attempt := filled.Value[core.Node](t), filled.Value[core.Allocation](t), filled.Value[core.Attempt](t)
 	node.Spec.BMC.Node = "" // the engine says it; it is not stored
-	lease := filled[core.Lease](t)
+	lease := filled.Value[core.Lease](t)
 	lease.Expires = time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC) // its worker died long ago
-	token, other := filled[core.Token](t), filled[core.Token](t)
+	token, other := filled.Value[core.Token](t), filled.Value[core.Token](t)
 	other.Hash = "another"
-	pool, image := filled[core.Pool](t), filled[core.Image](t)
+	pool, image := filled.Value[core.Pool](t), filled.Value[core.Image](t)
 	stock(t, store, 3)
 	update(t, store, func(tx core.Tx) error {
 		return errors.Join(
@@ -44,8 +45,8 @@ func everything(t *testing.T, store core.Store) {
 			tx.InsertAllocation(allocation), tx.InsertAllocation(core.Allocation{ID: "tombstone", State: core.Released}),
 			tx.InsertAllocation(core.Allocation{ID: "an earlier one", Owner: allocation.Owner, Name: allocation.Name, State: core.Expired, Version: 3}),
 			tx.PutAttempt(attempt), tx.PutAttempt(core.Attempt{ID: "a"}),
-			tx.PutPool(pool), tx.PutPool(core.Pool{Name: "bare"}), tx.PutImage(image), tx.PutToken(token), tx.PutToken(other), tx.PutOwner(filled[core.Owner](t)),
-			tx.AddEvent(filled[core.Event](t)), tx.AddAudit(filled[core.AuditEntry](t)),
+			tx.PutPool(pool), tx.PutPool(core.Pool{Name: "bare"}), tx.PutImage(image), tx.PutToken(token), tx.PutToken(other), tx.PutOwner(filled.Value[core.Owner](t)),
+			tx.AddEvent(filled.Value[core.Event](t)), tx.AddAudit(filled.Value[core.AuditEntry](t)),
 		)
 	})
 	update(t, store, func(tx core.Tx) error {

@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/internal/filled"
 )
 
 func (s suite) nodes(t *testing.T) {
 	store := s.make(t)
-	full, bare := filled[core.Node](t), core.Node{ID: "a-bare-one"}
+	full, bare := filled.Value[core.Node](t), core.Node{ID: "a-bare-one"}
 	full.Spec.BMC.Node = "" // the engine says it; it is not stored
 	update(t, store, func(tx core.Tx) error {
 		return errors.Join(tx.InsertNode(full), tx.InsertNode(bare))
@@ -41,7 +42,7 @@ func (s suite) nodes(t *testing.T) {
 	})
 
 	t.Run("swap", func(t *testing.T) {
-		change := filled[core.Node](t)
+		change := filled.Value[core.Node](t)
 		change.State, change.Reason, change.Suspect = core.Cleaning, "", false
 		change.Allocation, change.Attempt, change.Erases, change.Since = "", "", 0, bare.Since
 		// A swap is for the fields of a life, not for these.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/internal/filled"
 )
 
 func (s suite) owners(t *testing.T) {
@@ -15,7 +16,7 @@ func (s suite) owners(t *testing.T) {
 		return read(t, store, func(tx core.Tx) (core.Owner, error) { return tx.Owner(name) })
 	}
 	same(t, "never seen", owner("ann"), core.Owner{Name: "ann"})
-	full := filled[core.Owner](t)
+	full := filled.Value[core.Owner](t)
 	ann := core.Owner{Name: "ann", Seen: full.Seen.Add(time.Minute)}
 	update(t, store, func(tx core.Tx) error { return errors.Join(tx.PutOwner(full), tx.PutOwner(ann)) })
 	same(t, "read back", owner(full.Name), full)

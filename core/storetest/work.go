@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/internal/filled"
 )
 
 func (s suite) leases(t *testing.T) {
@@ -15,7 +16,7 @@ func (s suite) leases(t *testing.T) {
 		return read(t, store, func(tx core.Tx) (core.Lease, error) { return tx.Lease("n1") })
 	}
 	same(t, "nobody's", lease(), core.Lease{})
-	full := filled[core.Lease](t)
+	full := filled.Value[core.Lease](t)
 	full.Node = "n1"
 	update(t, store, func(tx core.Tx) error {
 		wantConflict(t, tx.SwapLease(full, full.Generation)) // there is none to swap
@@ -53,7 +54,7 @@ func (s suite) leases(t *testing.T) {
 
 func (s suite) attempts(t *testing.T) {
 	store := s.make(t)
-	full := filled[core.Attempt](t)
+	full := filled.Value[core.Attempt](t)
 	attempt := func() core.Attempt {
 		t.Helper()
 		return read(t, store, func(tx core.Tx) (core.Attempt, error) { return tx.Attempt(full.ID) })
@@ -77,7 +78,7 @@ func (s suite) attempts(t *testing.T) {
 
 func (s suite) events(t *testing.T) {
 	store := s.make(t)
-	full := filled[core.Event](t)
+	full := filled.Value[core.Event](t)
 	var now time.Time
 	update(t, store, func(tx core.Tx) error {
 		now = tx.Now()
