@@ -16,6 +16,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/store/postgres"
+	"github.com/metalpool/metalpool/core/storetest"
 	"github.com/metalpool/metalpool/internal/bench"
 	"github.com/metalpool/metalpool/internal/pgtest"
 )
@@ -39,16 +40,16 @@ func TestBenchAcquire(t *testing.T) {
 	crowded := core.New(core.Config{Store: scarce})
 	for range benchRounds {
 		base := rate(t, bare)
-		got := rate(t, func(ctx context.Context, _ int) error { return acquireRelease(ctx, acquire) })
-		tight := rate(t, func(ctx context.Context, _ int) error { return acquireRelease(ctx, crowded) })
+		got := rate(t, func(ctx context.Context, _ int) error { return storetest.AcquireRelease(ctx, acquire) })
+		tight := rate(t, func(ctx context.Context, _ int) error { return storetest.AcquireRelease(ctx, crowded) })
 		all, few = append(all, got/base), append(few, tight/got)
 		told = append(told, fmt.Sprintf("%.0f bare, %.0f acquire+release, %.0f of %d nodes", base, got, tight, benchClients+4))
 	}
 	bench.Record(t, bench.Result{Name: fmt.Sprintf("PostgreSQL: acquire+release, 10,000 nodes, %d clients", benchClients), Value: bench.Median(all), Op: ">=", Bound: 0.3, Unit: "×", Against: "bare transactions that write the same rows"})
 	bench.Record(t, bench.Result{Name: fmt.Sprintf("PostgreSQL: the same on %d nodes", benchClients+4), Value: bench.Median(few), Op: ">=", Bound: 0.5, Unit: "×", Against: "on 10,000 nodes"})
 	bench.Tell(t, "acquire+release on PostgreSQL, pairs per second from 16 clients:\n  "+strings.Join(told, "\n  "))
-	noneTwice(t, large)
-	noneTwice(t, scarce)
+	storetest.NoneTwice(t, large)
+	storetest.NoneTwice(t, scarce)
 }
 
 // filled is a store with Available nodes, and what writes the rows of an acquire and a
@@ -61,7 +62,7 @@ func filled(t *testing.T, server *pgtest.Server, nodes int) (*postgres.Store, fu
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	if err := store.Update(t.Context(), func(tx core.Tx) error { return tx.InsertNode(benchNode(0)) }); err != nil {
+	if err := store.Update(t.Context(), func(tx core.Tx) error { return tx.InsertNode(storetest.BenchNode(0)) }); err != nil {
 		t.Fatal(err)
 	}
 	// The others in the server itself: one by one they would take most of the time.
@@ -82,13 +83,13 @@ func filled(t *testing.T, server *pgtest.Server, nodes int) (*postgres.Store, fu
 	var count atomic.Int64
 	return store, func(ctx context.Context, client int) error {
 		n := count.Add(1)
-		return sameRows(ctx, pool, nodeID(int(n*benchClients+int64(client))%nodes), n)
+		return sameRows(ctx, pool, storetest.BenchNodeID(int(n*benchClients+int64(client))%nodes), n)
 	}
 }
 
 // sameRows writes what an acquire and a release write.
 func sameRows(ctx context.Context, pool *pgxpool.Pool, node core.NodeID, number int64) error {
-	id, now := fmt.Sprintf("bare-%d", number), time.Now().UnixMicro()
+	id, now := fmt.Sprintf(storetest.BarePrefix+"%d", number), time.Now().UnixMicro()
 	step := func(from, to core.State, on core.Trigger, holder, allocation string, args ...any) error {
 		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "UPDATE nodes SET state = $2, reason = '', suspect = false, allocation = $3, attempt = '', erases = 0, since = $4, version = version + 1 WHERE id = $1", string(node), string(to), holder, now); err != nil {
@@ -108,15 +109,6 @@ func sameRows(ctx context.Context, pool *pgxpool.Pool, node core.NodeID, number 
 		return err
 	}
 	return step(core.Allocated, core.Available, core.Release, "", "UPDATE allocations SET state = 'Released', live = false, ended = $2, document = $3, version = version + 1 WHERE id = $1", id, now, document)
-}
-
-func acquireRelease(ctx context.Context, e *core.Engine) error {
-	id := core.AllocationID(core.NewID("b"))
-	o := core.Order{ID: id, Owner: "bench", Name: string(id), Request: core.Request{Pool: core.DefaultPool}}
-	if _, err := e.Acquire(ctx, o, nil); err != nil {
-		return err
-	}
-	return e.Release(ctx, id, core.ReleaseOptions{}, nil)
 }
 
 // rate is how many pairs a second all clients do together.
@@ -144,44 +136,4 @@ func rate(t *testing.T, pair func(ctx context.Context, client int) error) float6
 	}
 	run(benchPeriod / 10) // connections and statements are there before it counts
 	return run(benchPeriod)
-}
-
-func benchNode(i int) core.Node {
-	n := core.Node{ID: nodeID(i), Pool: core.DefaultPool, State: core.Available, Version: 1, Since: time.Now()}
-	n.Spec.Labels = map[string]string{"rack": fmt.Sprintf("r%d", i%40), "zone": fmt.Sprintf("z%d", i%3)}
-	n.Spec.Identity = core.Identity{Serial: fmt.Sprintf("SN%06d", i), MACs: []string{fmt.Sprintf("02:00:00:%02x:%02x:%02x", i>>16, i>>8&255, i&255)}}
-	n.Spec.BMC = core.Endpoint{Backend: "redfish", URL: fmt.Sprintf("https://127.%d.%d.%d", 1+i>>16, i>>8&255, i&255), User: "admin", Secret: make([]byte, 200), TLS: core.TLSCheck{Fingerprint: strings.Repeat("ab", 32)}}
-	n.Hardware = core.Hardware{Manufacturer: "Example", Model: "S1", Arch: "amd64", CPUs: 32, Memory: 128 * core.GiB,
-		Disks: []core.Disk{{Serial: fmt.Sprintf("D%06d", i), Kind: core.NVMe, Size: 480e9}}, NICs: []core.NIC{{MAC: n.Spec.Identity.MACs[0], Mbps: 25000}}}
-	return n
-}
-
-func nodeID(i int) core.NodeID { return core.NodeID(fmt.Sprintf("node-%05d", i)) }
-
-// noneTwice looks through the whole story of the store for a node that was claimed while
-// somebody had it.
-func noneTwice(t *testing.T, store core.Store) {
-	t.Helper()
-	err := store.View(t.Context(), func(tx core.Tx) error {
-		holder := map[core.NodeID]core.AllocationID{}
-		for ev, err := range tx.Events(core.EventFilter{}) {
-			if err != nil {
-				return err
-			}
-			bare := strings.HasPrefix(string(ev.Allocation), "bare-") // whose numbers say nothing
-			switch {
-			case bare:
-			case ev.To == core.Allocated && holder[ev.Node] != "":
-				t.Errorf("event %d gives %s to %s while %s has it", ev.Seq, ev.Node, ev.Allocation, holder[ev.Node])
-			case ev.To == core.Allocated:
-				holder[ev.Node] = ev.Allocation
-			case ev.To == core.Available:
-				delete(holder, ev.Node)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

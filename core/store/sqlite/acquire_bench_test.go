@@ -16,6 +16,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/store/sqlite"
+	"github.com/metalpool/metalpool/core/storetest"
 	"github.com/metalpool/metalpool/internal/bench"
 )
 
@@ -49,7 +50,7 @@ func TestBenchAcquire(t *testing.T) {
 	bench.Record(t, bench.Result{Name: "acquire+release, 10,000 nodes, 1 process", Value: bench.Median(one), Op: ">=", Bound: 0.6, Unit: "×", Against: against})
 	bench.Record(t, bench.Result{Name: "acquire+release, 10,000 nodes, 8 processes", Value: bench.Median(eight), Op: ">=", Bound: 0.4, Unit: "×", Against: against})
 	bench.Record(t, bench.Result{Name: "slowest of 8 processes", Value: bench.Median(fair), Op: ">=", Bound: 0.5, Unit: "×", Against: "the mean of the 8"})
-	twice(t, large)
+	noneTwice(t, large)
 
 	small := fill(t, 100)
 	var growth []float64
@@ -71,7 +72,7 @@ func fill(t *testing.T, n int) string {
 	defer s.Close()
 	err = s.Update(ctx, func(tx core.Tx) error {
 		for i := range n {
-			if err := tx.InsertNode(benchNode(i)); err != nil {
+			if err := tx.InsertNode(storetest.BenchNode(i)); err != nil {
 				return err
 			}
 		}
@@ -82,18 +83,6 @@ func fill(t *testing.T, n int) string {
 	}
 	return path
 }
-
-func benchNode(i int) core.Node {
-	n := core.Node{ID: nodeID(i), Pool: core.DefaultPool, State: core.Available, Version: 1, Since: time.Now()}
-	n.Spec.Labels = map[string]string{"rack": fmt.Sprintf("r%d", i%40), "zone": fmt.Sprintf("z%d", i%3)}
-	n.Spec.Identity = core.Identity{Serial: fmt.Sprintf("SN%06d", i), MACs: []string{fmt.Sprintf("02:00:00:%02x:%02x:%02x", i>>16, i>>8&255, i&255)}}
-	n.Spec.BMC = core.Endpoint{Backend: "redfish", URL: fmt.Sprintf("https://127.%d.%d.%d", 1+i>>16, i>>8&255, i&255), User: "admin", Secret: make([]byte, 200), TLS: core.TLSCheck{Fingerprint: strings.Repeat("ab", 32)}}
-	n.Hardware = core.Hardware{Manufacturer: "Example", Model: "S1", Arch: "amd64", CPUs: 32, Memory: 128 * core.GiB,
-		Disks: []core.Disk{{Serial: fmt.Sprintf("D%06d", i), Kind: core.NVMe, Size: 480e9}}, NICs: []core.NIC{{MAC: n.Spec.Identity.MACs[0], Mbps: 25000}}}
-	return n
-}
-
-func nodeID(i int) core.NodeID { return core.NodeID(fmt.Sprintf("node-%05d", i)) }
 
 // period is how long processes are measured.
 const period = 2 * time.Second
@@ -173,7 +162,7 @@ func TestBenchChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := core.New(core.Config{Store: s})
-	pair := func(int) error { return acquireRelease(ctx, e) }
+	pair := func(int) error { return storetest.AcquireRelease(ctx, e) }
 	if role == "known" {
 		pair = func(i int) error { return knownRows(ctx, s, i) }
 	}
@@ -194,15 +183,6 @@ func TestBenchChild(t *testing.T) {
 	fmt.Printf("rate %f\n", float64(n)/time.Since(began).Seconds())
 }
 
-func acquireRelease(ctx context.Context, e *core.Engine) error {
-	id := core.AllocationID(core.NewID("b"))
-	o := core.Order{ID: id, Owner: "bench", Name: string(id), Request: core.Request{Pool: core.DefaultPool}}
-	if _, err := e.Acquire(ctx, o, nil); err != nil {
-		return err
-	}
-	return e.Release(ctx, id, core.ReleaseOptions{}, nil)
-}
-
 // knownRows writes what an acquire and a release write, without looking for
 // anything: node, allocation and event, twice.
 func knownRows(ctx context.Context, s core.Store, i int) error {
@@ -213,7 +193,7 @@ func knownRows(ctx context.Context, s core.Store, i int) error {
 	a := core.Allocation{ID: id, Owner: "bench", Name: string(id), State: core.Allocated, Request: core.Request{Pool: core.DefaultPool}}
 	var n core.Node
 	err := s.Update(ctx, func(tx core.Tx) (err error) {
-		if n, err = tx.Node(nodeID(i * 7919 % 10_000)); err != nil {
+		if n, err = tx.Node(storetest.BenchNodeID(i * 7919 % 10_000)); err != nil {
 			return err
 		}
 		n.State, n.Allocation, n.Since = core.Allocated, id, tx.Now()
@@ -243,34 +223,13 @@ func knownRows(ctx context.Context, s core.Store, i int) error {
 	})
 }
 
-// twice looks through the whole story of the store for a node that was claimed while
-// somebody had it.
-func twice(t *testing.T, path string) {
+// noneTwice is storetest's of the store at path.
+func noneTwice(t *testing.T, path string) {
 	t.Helper()
-	ctx := context.Background()
-	s, err := sqlite.Open(ctx, path, sqlite.Options{})
+	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	holder := map[core.NodeID]core.AllocationID{}
-	err = s.View(ctx, func(tx core.Tx) error {
-		for ev, err := range tx.Events(core.EventFilter{}) {
-			if err != nil {
-				return err
-			}
-			switch {
-			case ev.To == core.Allocated && holder[ev.Node] != "":
-				t.Errorf("event %d gives %s to %s while %s has it", ev.Seq, ev.Node, ev.Allocation, holder[ev.Node])
-			case ev.To == core.Allocated:
-				holder[ev.Node] = ev.Allocation
-			case ev.To == core.Available:
-				delete(holder, ev.Node)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	storetest.NoneTwice(t, s)
 }
