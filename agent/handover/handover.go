@@ -45,14 +45,6 @@ type System struct {
 	tpm      func() (transport.TPMCloser, error)
 }
 
-// Prepare is (*System).Prepare of this machine.
-func Prepare(ctx context.Context, d agent.Disk, mode core.BootMode) (leave func() error, err error) {
-	return (&System{}).Prepare(ctx, d, mode)
-}
-
-// Reset is (*System).Reset of this machine.
-func Reset(ctx context.Context) ([]string, error) { return (&System{}).Reset(ctx) }
-
 // label is what our boot entries are called.
 const label = "metalpool"
 

@@ -108,16 +108,6 @@ func Plan(v Volume) (*Layout, error) {
 // Size is the file system's, in bytes.
 func (l *Layout) Size() int64 { return int64(l.sectors) * sector }
 
-// Offset is where a file begins, in bytes; -1 where there is no such file.
-func (l *Layout) Offset(name string) int64 {
-	for _, f := range l.files {
-		if f.Name == name {
-			return int64(f.sector) * sector
-		}
-	}
-	return -1
-}
-
 // Write writes the file system, reading each file's Data once. A file that has
 // fewer or more bytes than its Size is an error.
 func (l *Layout) Write(w io.Writer) error {
