@@ -266,13 +266,15 @@ func (e *Engine) admit(tx Tx, o Order) error {
 	if err != nil {
 		return err
 	}
-	if err := nodeAsked(tx, o); err != nil {
-		return err
-	}
 	if err := withinQuota(tx, o, "", o.Quota); err != nil {
 		return err
 	}
-	return withinQuota(tx, o, p.Name, p.Quota)
+	if err := withinQuota(tx, o, p.Name, p.Quota); err != nil {
+		return err
+	}
+	// After the quota, as a claim comes after it: an owner's orders wait for each other
+	// there, and in another order they would wait in a circle.
+	return nodeAsked(tx, o)
 }
 
 // nodeAsked refuses a node that the order's pool does not have.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -12,6 +13,7 @@ import (
 // decisions: what is written rests on what was read, whoever else decides at one time.
 func (s suite) decisions(t *testing.T) {
 	t.Run("one request, asked twice", s.sameRequest)
+	t.Run("one request, asked twice, for the last there is", s.sameRequestForTheLast)
 	t.Run("a quota", s.quota)
 	t.Run("a policy", s.policy)
 	t.Run("the last node of a pool", s.lastNode)
@@ -67,6 +69,30 @@ func (s suite) sameRequest(t *testing.T) {
 				t.Errorf("found %s, and %s was made", id, all[0].ID)
 			}
 		}
+	}
+}
+
+// sameRequestForTheLast: who asks again, elsewhere, while his request is being decided
+// upon, is given what it is given. He is not told that his quota, or the pool, was used up:
+// it was, by himself.
+func (s suite) sameRequestForTheLast(t *testing.T) {
+	for round := range 4 {
+		o := core.Order{ID: "a", Owner: "o", Name: "web", AcquireTimeout: time.Hour}
+		prepare := func(store core.Store) {
+			p := core.Pool{Name: core.DefaultPool}
+			if round%2 == 1 {
+				p.Quota = 1
+			}
+			stock(t, store, 1)
+			update(t, store, func(tx core.Tx) error { return tx.PutPool(p) })
+		}
+		s.racersAtOnce(t, prepare, 6, func(_ int, store core.Store) error {
+			a, err := core.New(core.Config{Store: store}).Acquire(t.Context(), o, nil)
+			if err == nil && (a.ID != o.ID || a.Node != server(0).ID) {
+				err = fmt.Errorf("it is %s on %s", a.ID, a.Node)
+			}
+			return err
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,6 +58,8 @@ func play(role string, open Open) error {
 			return err
 		}
 		return json.NewEncoder(os.Stdout).Encode(claims)
+	case "calls":
+		return answerCalls(ctx, store, parent, os.Stdout)
 	case "hold":
 		return store.Update(ctx, func(tx core.Tx) error {
 			if _, err := claim(tx, "held", "child"); err != nil {
@@ -102,23 +105,26 @@ type process struct {
 
 func (s suite) start(t *testing.T, role, address, name string) *process {
 	t.Helper()
-	self, err := os.Executable()
+	p, err := s.launch(t, role, address, name)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return p
+}
+
+// launch is start for any goroutine.
+func (s suite) launch(t *testing.T, role, address, name string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
 	cmd := exec.CommandContext(t.Context(), self)
 	cmd.Env = append(os.Environ(), childRole+"="+role, childAddress+"="+address, childName+"="+name)
 	cmd.Stderr = os.Stderr
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	stdout, outErr := cmd.StdoutPipe()
+	stdin, inErr := cmd.StdinPipe()
+	if err := errors.Join(outErr, inErr, cmd.Start()); err != nil {
+		return nil, err
 	}
 	p := &process{cmd: cmd, lines: bufio.NewScanner(stdout), stdin: stdin}
 	p.lines.Buffer(nil, 1<<20)
@@ -126,7 +132,7 @@ func (s suite) start(t *testing.T, role, address, name string) *process {
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()
 	})
-	return p
+	return p, nil
 }
 
 // line is the next line that the child prints.

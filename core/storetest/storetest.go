@@ -73,6 +73,7 @@ func Run(t *testing.T, fresh Fresh, open Open, promises ...Promise) {
 		{"RacingGoroutines", suite.racingGoroutines},
 		{"RacingProcesses", suite.racingProcesses},
 		{"KilledProcesses", suite.killedProcesses},
+		{"Linearizable", suite.linearizable},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(s, t) })
 	}

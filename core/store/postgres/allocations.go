@@ -1,8 +1,11 @@
 package postgres
 
 import (
+	"errors"
 	"iter"
 	"slices"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/store/internal/record"
@@ -10,8 +13,15 @@ import (
 
 const selectAllocations = "SELECT " + record.AllocationColumns + " FROM allocations"
 
+// Allocation locks the row. Where there is none it locks the ID, and looks again: whoever
+// came in between has ended then. (Not before the first look: a transaction may read
+// thousands that are there, and the server has room for some thousand locks on keys.)
 func (t *tx) Allocation(id core.AllocationID) (core.Allocation, error) {
-	a, found, err := one(t, "read an allocation", record.Allocation, selectAllocations+" WHERE id = $1"+t.locked(), text(id))
+	const op, where = "read an allocation", " WHERE id = $1"
+	a, found, err := one(t, op, record.Allocation, selectAllocations+where+t.locked(), text(id))
+	if err == nil && !found && t.mode.writes() {
+		a, found, err = t.settled(op, keyOf(id), where, text(id))
+	}
 	if err == nil && !found {
 		t.lacks(keyOf(id))
 		err = record.NoAllocation(id)
@@ -19,13 +29,36 @@ func (t *tx) Allocation(id core.AllocationID) (core.Allocation, error) {
 	return a, err
 }
 
+// AllocationNamed locks the name, too: what is found may be released, and another have it.
 func (t *tx) AllocationNamed(owner, name string) (core.Allocation, error) {
-	a, found, err := one(t, "read an allocation", record.Allocation, selectAllocations+" WHERE owner = $1 AND name = $2 AND live"+t.locked(), text(owner), text(name))
+	a, found, err := t.settled("read an allocation", nameOf(owner, name), " WHERE owner = $1 AND name = $2 AND live", text(owner), text(name))
 	if err == nil && !found {
 		t.lacks(nameOf(owner, name))
 		err = record.NoMachine(owner, name)
 	}
 	return a, err
+}
+
+// settled reads what there is of a key once nobody else decides upon it, in one round trip.
+func (t *tx) settled(op, key, where string, args ...any) (a core.Allocation, found bool, err error) {
+	if err := t.usable(); err != nil {
+		return a, false, err
+	}
+	batch := &pgx.Batch{}
+	if t.mode.writes() {
+		batch.Queue(lockKey, text(key), int64(t.store.schema))
+	}
+	batch.Queue(selectAllocations+where+t.locked(), args...).Query(func(rows pgx.Rows) (err error) {
+		for rows.Next() && err == nil {
+			found = true
+			a, err = record.Allocation(rows)
+		}
+		return errors.Join(err, rows.Err())
+	})
+	if err := t.conn.SendBatch(t.ctx, batch).Close(); err != nil {
+		return a, false, t.fail(op, err)
+	}
+	return a, found, nil
 }
 
 // What may not be there, and then come into being.

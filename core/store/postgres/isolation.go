@@ -19,8 +19,10 @@ import (
 //   - A node, lease or allocation that it reads by its key, or by owner and name, is
 //     locked until it ends: a worker whose lease is taken over cannot commit any more,
 //     and whoever takes it over waits for a commit under way.
-//   - What it reads by a key and does not find stays so, or it is run again: the same
-//     request twice at one time finds itself, and is not refused.
+//   - An allocation that it does not find, by its key or by owner and name, is not made
+//     by another until it ends: who asks for the same waits, finds it, and is not refused
+//     for want of what it holds. A node, pool, image or attempt that it does not find and
+//     then writes is not there, or it is run again.
 //   - A pool, image or attempt that it reads and then writes is as it was read, or it is
 //     run again.
 //   - The allocations of an owner, once listed, change only by itself: quota and
@@ -85,12 +87,15 @@ func (t *tx) cameIn(key string) error {
 	return nil
 }
 
+// lockKey locks a text until the transaction ends.
+const lockKey = "SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, $2))"
+
 // forOwner has other decisions on the owner's allocations wait for this one.
 func (t *tx) forOwner(owner string) error {
 	if !t.mode.writes() || t.owners[owner] {
 		return t.usable()
 	}
-	if _, err := t.read("wait for the owner's other requests", "SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, $2))", []any{text(owner), int64(t.store.schema)}, new(bool)); err != nil {
+	if _, err := t.read("wait for the owner's other requests", lockKey, []any{text(owner), int64(t.store.schema)}, new(bool)); err != nil {
 		return err
 	}
 	if t.owners == nil {
