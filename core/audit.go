@@ -40,6 +40,7 @@ type AuditFilter struct {
 	Who   string
 	After int64 // only Seq greater than this
 	Limit int   // the last ones
+	Whole bool  // as in EventFilter
 }
 
 // Record adds an entry. Seq and At are set by the store.

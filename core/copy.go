@@ -45,31 +45,90 @@ func CopyStore(ctx context.Context, from Store, to Importer, timing Timing) (cop
 	timing = timing.orDefaults()
 	err = to.Import(ctx, from.Info(), func(dst Tx) error {
 		copied = Copied{}
+		begun := false
 		err := from.View(ctx, func(src Tx) error {
+			if begun {
+				return &Error{Op: opCopy, Kind: Transient, Err: errors.New("the connection to " + from.Info().URL + " broke on the way"), Hint: "copy it again; nothing was kept of this copy"}
+			}
+			begun = true
 			if err := atRest(src, timing.Call); err != nil {
 				return err
 			}
-			for _, k := range copied.kinds() {
-				var err error
-				if *k.count, err = k.copy(src, dst); err != nil {
-					return err
-				}
-			}
-			return nil
+			return copied.copy(src, dst)
 		})
 		if err != nil {
 			return err
 		}
-		return from.View(ctx, func(src Tx) error {
-			for _, k := range copied.kinds() {
-				if err := k.compare(src, dst); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err = from.View(ctx, func(src Tx) error { return copied.compare(src, dst) })
+		if differ, ok := errors.AsType[*differError](err); ok {
+			return &Error{Op: opCopy, Kind: Busy, Err: fmt.Errorf("%w: somebody has written to the pool meanwhile", differ),
+				Hint: "stop the servers and commands that use the pool, and copy it again; nothing was kept of this copy"}
+		}
+		return err
 	})
 	return copied, err
+}
+
+// Snapshot has an empty store hold another one as it stands at one moment, while others
+// work on that: what is copied is no second pool to work on, but what a backup is made
+// of. It is read back and compared before it is kept.
+func Snapshot(ctx context.Context, from Store, to Importer) (taken time.Time, err error) {
+	kept := false
+	err = from.View(ctx, func(src Tx) error {
+		if kept { // the connection broke when all was over
+			return nil
+		}
+		taken = src.Now()
+		err := to.Import(ctx, from.Info(), func(dst Tx) error {
+			_, err := CopyRows(src, dst)
+			return err
+		})
+		kept = err == nil
+		return err
+	})
+	return taken, err
+}
+
+// CopyRows writes all that src sees to dst, which is of an Import, and compares the two.
+func CopyRows(src, dst Tx) (copied Copied, err error) {
+	err = copied.copy(src, dst)
+	if err == nil {
+		err = copied.compare(src, dst)
+	}
+	if differ, ok := errors.AsType[*differError](err); ok {
+		err = &Error{Op: opCopy, Kind: Internal, Err: differ, Hint: "nothing was kept of this copy"}
+	}
+	return copied, err
+}
+
+func (c *Copied) copy(src, dst Tx) (err error) {
+	*c = Copied{}
+	for _, k := range c.kinds() {
+		if *k.count, err = k.copy(src, dst); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Copied) compare(src, dst Tx) error {
+	for _, k := range c.kinds() {
+		if err := k.compare(src, dst); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// differError is a row that does not read back as it was written.
+type differError struct {
+	what          string
+	number        int
+	there, copied string
+}
+
+func (e *differError) Error() string {
+	return fmt.Sprintf("the %s number %d is not what was copied (there is %s, and in the copy %s)", e.what, e.number, e.there, e.copied)
 }
 
 // atRest refuses where a worker has a lease: what it does next would be known only to
@@ -114,8 +173,8 @@ func (c *Copied) kinds() []kind {
 		{rows[Allocation]{"allocation", func(tx Tx) iter.Seq2[Allocation, error] { return tx.Allocations(AllocationFilter{}) }, Tx.InsertAllocation}, &c.Allocations},
 		{rows[Owner]{"owner", Tx.Owners, Tx.PutOwner}, &c.Owners},
 		{rows[Attempt]{"attempt", Tx.Attempts, Tx.PutAttempt}, &c.Attempts},
-		{rows[Event]{"event", func(tx Tx) iter.Seq2[Event, error] { return tx.Events(EventFilter{}) }, Tx.AddEvent}, &c.Events},
-		{rows[AuditEntry]{"audit entry", func(tx Tx) iter.Seq2[AuditEntry, error] { return tx.Audit(AuditFilter{}) }, Tx.AddAudit}, &c.Audit},
+		{rows[Event]{"event", func(tx Tx) iter.Seq2[Event, error] { return tx.Events(EventFilter{Whole: true}) }, Tx.AddEvent}, &c.Events},
+		{rows[AuditEntry]{"audit entry", func(tx Tx) iter.Seq2[AuditEntry, error] { return tx.Audit(AuditFilter{Whole: true}) }, Tx.AddAudit}, &c.Audit},
 	}
 }
 
@@ -144,8 +203,7 @@ func (r rows[T]) compare(src, dst Tx) error {
 	next, stop := iter.Pull2(r.list(dst))
 	defer stop()
 	differ := func(number int, there, copied string) error {
-		return &Error{Op: opCopy, Kind: Busy, Err: fmt.Errorf("the %s number %d is not what was copied: somebody has written to the pool meanwhile (there is %s, and in the copy %s)", r.what, number, there, copied),
-			Hint: "stop the servers and commands that use the pool, and copy it again; nothing was kept of this copy"}
+		return &differError{r.what, number, digest(there), digest(copied)}
 	}
 	number := 0
 	for row, err := range r.list(src) {
@@ -162,11 +220,11 @@ func (r rows[T]) compare(src, dst Tx) error {
 			return err
 		}
 		if !ok || there != copied {
-			return differ(number, digest(there), digest(copied))
+			return differ(number, there, copied)
 		}
 	}
 	if copied, more, err := pulled(next); err != nil || more {
-		return errors.Join(err, differ(number+1, digest(""), digest(copied)))
+		return errors.Join(err, differ(number+1, "", copied))
 	}
 	return nil
 }

@@ -153,6 +153,9 @@ type EventFilter struct {
 	Allocation AllocationID
 	After      int64 // only Seq greater than this
 	Limit      int
+	// Whole selects all that the transaction sees. Else those are left out that one with a
+	// lower Seq may still come in before: whoever goes on after the last one misses none.
+	Whole bool
 }
 
 // ErrConflict is a lost compare-and-swap. It is returned through Update, which

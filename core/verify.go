@@ -92,7 +92,7 @@ func takePicture(tx Tx) (picture, error) {
 			p.attempts[at.ID] = at
 		}
 	}
-	for ev, err := range tx.Events(EventFilter{}) {
+	for ev, err := range tx.Events(EventFilter{Whole: true}) {
 		if err != nil {
 			return p, err
 		}

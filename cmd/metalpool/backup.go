@@ -20,7 +20,8 @@ func backupCommand(a *app) *cobra.Command {
 		Short: "Back the pool up, while it is in use",
 		Long: `Backup writes the pool as it stands at one moment into FILE, while others go on
 working on it. What it wrote it opens and checks. FILE must not be there yet; only you
-may read it.
+may read it. It is the same kind of file for a pool in a file and for one in PostgreSQL,
+and may be restored into either.
 
 The BMC passwords and other secrets in it are sealed. The key is not in it: a backup
 goes to places where a key must not. Keep the key elsewhere, or the secrets are lost;
@@ -63,7 +64,8 @@ func restoreCommand(a *app) *cobra.Command {
 		Use:   "restore {FILE | --as-of TIME}",
 		Short: "Put a backup in the place of the pool",
 		Long: `Restore puts what 'metalpool backup' wrote in the place of the pool that
---metalpool-url names, in one step. The store that was there is kept beside it.
+--metalpool-url names, a file or a database, in one step. What was there is kept as a
+backup itself.
 
 The servers went on since the backup, and nobody knows how: what is free in the backup
 may be somebody's by now. So nothing is erased or given out by itself. Nodes that were

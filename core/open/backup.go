@@ -35,14 +35,15 @@ type Backup struct {
 	Findings []core.Violation `json:"findings"`
 }
 
-// WriteBackup backs a pool up into a new file, while others work on the pool. The key is
-// written beside the backup where withKey says so; seal.FileOf names that file.
+// WriteBackup backs a pool up into a new file, while others work on the pool. Of a file
+// and of a database it is the same kind of file, and may be restored into either. The key
+// is written beside the backup where withKey says so; seal.FileOf names that file.
 func WriteBackup(ctx context.Context, url, file string, withKey bool) (b Backup, err error) {
-	path, err := inFile("back up", url)
+	address, err := ownStore("back up", url)
 	if err != nil {
 		return b, err
 	}
-	store, key, err := openFile(ctx, path, false)
+	store, key, base, err := openStore(ctx, address, false)
 	if err != nil {
 		return b, err
 	}
@@ -62,13 +63,13 @@ func WriteBackup(ctx context.Context, url, file string, withKey bool) (b Backup,
 	}
 	// It is made and looked at beside the store: where it is to go may be another host's,
 	// and no place for SQLite.
-	folder, err := workFolder(path)
+	folder, err := workFolder(base)
 	if err != nil {
 		return b, err
 	}
 	defer os.RemoveAll(folder)
 	made := filepath.Join(folder, "pool.db")
-	if b.Taken, err = store.Backup(ctx, made); err != nil {
+	if err := backUp(ctx, store, made); err != nil {
 		return b, err
 	}
 	if err := b.look(ctx, made, key); err != nil {
@@ -85,18 +86,33 @@ func WriteBackup(ctx context.Context, url, file string, withKey bool) (b Backup,
 	return b, nil
 }
 
-// inFile finds a store that this host has in a file.
-func inFile(op, url string) (path string, err error) {
-	path, err = ownStore(op, url)
-	if err == nil && inDatabase(path) {
-		err = &core.Error{Op: op, Kind: core.Invalid, Err: errors.New("the pool is in a database, and in no file of this host"), Hint: "use what the database has for that, such as pg_dump; docs/store.md says what to do after one was put back"}
+// backUp writes the store as it stands at one moment into the new file made, in a folder
+// that nobody else uses.
+func backUp(ctx context.Context, store core.Store, made string) error {
+	if file, ok := store.(*sqlite.Store); ok {
+		_, err := file.Backup(ctx, made)
+		return err
 	}
-	return path, err
+	return written(ctx, made, func(to *sqlite.Store) (time.Time, error) { return core.Snapshot(ctx, store, to) })
 }
 
-// workFolder is a folder beside the store, which nobody else may read.
-func workFolder(path string) (string, error) {
-	folder, err := os.MkdirTemp(filepath.Dir(path), ".metalpool-copy-")
+// written makes a backup of what fill writes, as of the time that it returns.
+func written(ctx context.Context, made string, fill func(to *sqlite.Store) (time.Time, error)) error {
+	to, err := sqlite.Open(ctx, made, sqlite.Options{Create: true})
+	if err != nil {
+		return err
+	}
+	taken, err := fill(to)
+	if err == nil {
+		err = to.PutAway(taken)
+	}
+	return errors.Join(err, to.Close())
+}
+
+// workFolder is a folder beside the store, or beside what this host has of it, which
+// nobody else may read.
+func workFolder(base string) (string, error) {
+	folder, err := os.MkdirTemp(filepath.Dir(base), ".metalpool-copy-")
 	if err != nil {
 		return "", &core.Error{Op: "make room for a copy of the store", Kind: core.Denied, Err: err, Hint: fmt.Sprintf("give user %d the right to write that folder", os.Getuid())}
 	}

@@ -2,16 +2,17 @@ package open
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/seal"
@@ -27,55 +28,64 @@ func backedUp(t *testing.T, withKey bool) (b Backup) {
 	return b
 }
 
-func TestBackupWhileOthersWrite(t *testing.T) {
-	path := stocked(t)
-	ctx, stop := context.WithCancel(t.Context())
-	var writers sync.WaitGroup
-	began := make(chan struct{}, 2)
-	for i := range 2 {
-		store, err := sqlite.Open(t.Context(), path, sqlite.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer store.Close()
-		writers.Go(func() {
-			// Two rows that are the same in every picture of the store.
-			for n := 0; ctx.Err() == nil; n++ {
-				err := store.Update(ctx, func(tx core.Tx) error {
-					var errs []error
-					for _, id := range []core.NodeID{"free", "apart"} {
-						node, err := tx.Node(id)
-						node.Reason = fmt.Sprintf("%d of %d", n, i)
-						errs = append(errs, err, tx.SwapNode(node), tx.AddEvent(core.Event{Node: id, Type: core.Note, Message: node.Reason}))
-					}
-					return errors.Join(errs...)
-				})
-				if err != nil && ctx.Err() == nil {
-					t.Error(err)
-					return
-				}
-				if n == 0 {
-					began <- struct{}{}
-				}
+func TestBackupWhileOthersWrite(t *testing.T) { stockedIn(t, backupWhileOthersWrite) }
+
+func backupWhileOthersWrite(t *testing.T, address string) {
+	taker, store, _ := opened(t, address)
+	_, another, _ := opened(t, address)
+	// Two rows that are the same in every picture of the store.
+	alike := func(store core.Store) error {
+		return store.Update(t.Context(), func(tx core.Tx) error {
+			var errs []error
+			reason := core.NewID("r")
+			for _, id := range []core.NodeID{"apart", "cleaning"} {
+				node, err := tx.Node(id)
+				node.Reason = reason
+				errs = append(errs, err, tx.SwapNode(node), tx.AddEvent(core.Event{Node: id, Type: core.Note, Message: reason}))
 			}
+			return errors.Join(errs...)
 		})
 	}
-	<-began
-	<-began
-	for range 5 {
+	// And a machine that is taken and given back: its events are to be in the same picture.
+	taken := func() error {
+		id := core.AllocationID(core.NewID("b"))
+		_, err := taker.Acquire(t.Context(), core.Order{ID: id, Owner: "bob", Name: "web", Request: core.Request{Pool: core.DefaultPool}}, nil)
+		return errors.Join(err, taker.Release(t.Context(), id, core.ReleaseOptions{}, nil))
+	}
+	for range 4 {
+		var writers, begun sync.WaitGroup
+		for _, write := range []func() error{func() error { return alike(store) }, func() error { return alike(another) }, taken} {
+			begun.Add(1)
+			writers.Go(func() {
+				began := sync.OnceFunc(begun.Done)
+				defer began()
+				for range 15 {
+					if err := write(); err != nil {
+						t.Error(err)
+						return
+					}
+					began()
+				}
+			})
+		}
+		begun.Wait()
 		b := backedUp(t, false)
-		if b.Nodes != 6 || b.Machines != 3 || len(b.Findings) > 0 || b.Size == 0 || b.KeyFile != "" {
+		writers.Wait()
+		if b.Nodes != 6 || b.Machines < 3 || b.Machines > 4 || len(b.Findings) > 0 || b.Size == 0 || b.KeyFile != "" {
 			t.Errorf("it says %+v", b)
+		}
+		if age := time.Since(b.Taken); age < -time.Hour || age > time.Hour {
+			t.Errorf("it is of %s", b.Taken)
 		}
 		store, err := sqlite.Open(t.Context(), b.File, sqlite.Options{Backup: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = store.View(t.Context(), func(tx core.Tx) error {
-			free, err := tx.Node("free")
-			apart, err2 := tx.Node("apart")
-			if free.Reason != apart.Reason {
-				t.Errorf("it is no one moment: %q and %q", free.Reason, apart.Reason)
+			apart, err := tx.Node("apart")
+			cleaning, err2 := tx.Node("cleaning")
+			if apart.Reason != cleaning.Reason {
+				t.Errorf("it is no one moment: %q and %q", apart.Reason, cleaning.Reason)
 			}
 			return errors.Join(err, err2)
 		})
@@ -83,16 +93,33 @@ func TestBackupWhileOthersWrite(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	stop()
-	writers.Wait()
-	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".metalpool-*"))
-	if err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+	nothingLeft(t, address)
+}
+
+// nothingLeft looks where work on copies of the store is done.
+func nothingLeft(t *testing.T, address string) {
+	t.Helper()
+	folder := filepath.Dir(address)
+	if inDatabase(address) {
+		var err error
+		if folder, err = dataFolder(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasPrefix(filepath.Base(path), ".metalpool-") {
+			t.Errorf("left behind: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
-func TestABackupIsForItsOwnerAlone(t *testing.T) {
-	path := stocked(t)
+func TestABackupIsForItsOwnerAlone(t *testing.T) { stockedIn(t, backupIsForItsOwnerAlone) }
+
+func backupIsForItsOwnerAlone(t *testing.T, path string) {
 	plain, with := backedUp(t, false), backedUp(t, true)
 	for _, file := range []string{plain.File, with.File, with.KeyFile} {
 		if m := mode(t, file); m != 0o600 {
@@ -155,8 +182,9 @@ func TestBackupRefuses(t *testing.T) {
 	}
 }
 
-func TestRestore(t *testing.T) {
-	path := stocked(t)
+func TestRestore(t *testing.T) { stockedIn(t, restore) }
+
+func restore(t *testing.T, path string) {
 	before, _, _ := opened(t, path)
 	token, secret, err := before.CreateToken(t.Context(), core.TokenOrder{Name: "ci"})
 	if err != nil {
@@ -222,6 +250,7 @@ func TestRestore(t *testing.T) {
 	if _, err := Restore(t.Context(), "", r.Aside, RestoreOptions{Replace: true, KeepTokens: true}); err != nil {
 		t.Fatal(err)
 	}
+	nothingLeft(t, path)
 	if _, err := worker.Authenticate(t.Context(), secret); err != nil {
 		t.Errorf("kept: %v", err)
 	}

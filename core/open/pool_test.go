@@ -9,7 +9,6 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/seal"
-	"github.com/metalpool/metalpool/core/store/sqlite"
 )
 
 const testPassword, testUserData = "calvin-the-secret", "the-users-own-secret"
@@ -78,10 +77,19 @@ func stocked(t *testing.T) (path string) {
 	return path
 }
 
-// opened is the pool at path, as an engine of this process has it.
-func opened(t *testing.T, path string) (*core.Engine, *sqlite.Store, *seal.Key) {
+// stockedIn is the stocked pool in a store of each kind: a file, and a database.
+func stockedIn(t *testing.T, test func(t *testing.T, address string)) {
+	t.Run("a file", func(t *testing.T) { test(t, stocked(t)) })
+	t.Run("a database", func(t *testing.T) {
+		address, _ := inPostgres(t)
+		test(t, address)
+	})
+}
+
+// opened is the pool at address, as an engine of this process has it.
+func opened(t *testing.T, address string) (*core.Engine, core.Store, *seal.Key) {
 	t.Helper()
-	store, key, err := openFile(t.Context(), path, false)
+	store, key, _, err := openStore(t.Context(), address, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,10 +101,10 @@ func opened(t *testing.T, path string) (*core.Engine, *sqlite.Store, *seal.Key) 
 	return core.New(core.Config{Store: store, Sealer: key}), store, key
 }
 
-// sound checks the pool at path, its secrets among it.
-func sound(t *testing.T, path string) {
+// sound checks the pool at address, its secrets among it.
+func sound(t *testing.T, address string) {
 	t.Helper()
-	e, store, key := opened(t, path)
+	e, store, key := opened(t, address)
 	found, err := e.Verify(t.Context())
 	if err != nil || len(found) > 0 {
 		t.Errorf("found %v, %v", found, err)
@@ -123,9 +131,9 @@ func sound(t *testing.T, path string) {
 	}
 }
 
-func states(t *testing.T, path string) map[core.NodeID]core.State {
+func states(t *testing.T, address string) map[core.NodeID]core.State {
 	t.Helper()
-	e, _, _ := opened(t, path)
+	e, _, _ := opened(t, address)
 	nodes, err := e.Nodes(t.Context(), core.NodeFilter{})
 	if err != nil {
 		t.Fatal(err)

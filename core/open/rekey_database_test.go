@@ -86,9 +86,6 @@ func TestTheKeyOfADatabaseIsCutShort(t *testing.T) {
 
 func TestADatabaseThatWasPutBack(t *testing.T) {
 	address, _ := inPostgres(t)
-	if _, err := WriteBackup(t.Context(), "", t.TempDir()+"/b", false); !core.Is(err, core.Invalid) {
-		t.Errorf("backed up as a file: %v", err)
-	}
 	r, err := Distrust(t.Context(), "", time.Now().Add(-time.Hour), false)
 	if err != nil || len(r.Findings) > 0 || r.Nodes != 6 {
 		t.Fatalf("%+v, %v", r, err)

@@ -37,20 +37,27 @@ type Restored struct {
 	Aside string `json:"aside,omitempty"`
 }
 
-// Restore puts a backup in the place of a pool. See core.Engine.Distrust for what may
-// not be believed any more.
+// Restore puts a backup in the place of a pool, whether that is in a file or in a
+// database. See core.Engine.Distrust for what may not be believed any more.
 func Restore(ctx context.Context, url, file string, o RestoreOptions) (r Restored, err error) {
-	path, err := inFile(opRestore, url)
+	address, err := ownStore(opRestore, url)
 	if err != nil {
 		return r, err
 	}
 	if r.File, err = filepath.Abs(file); err != nil {
 		return r, err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	base := address
+	if inDatabase(address) {
+		// What this host has of that pool is named after its ID, which the backup tells.
+		if base, err = baseOf(core.StoreInfo{}); err != nil {
+			return r, err
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(base), 0o700); err != nil {
 		return r, &core.Error{Op: opRestore, Kind: core.Denied, Err: err}
 	}
-	folder, err := workFolder(path)
+	folder, err := workFolder(base)
 	if err != nil {
 		return r, err
 	}
@@ -61,49 +68,74 @@ func Restore(ctx context.Context, url, file string, o RestoreOptions) (r Restore
 	} else if err != nil {
 		return r, &core.Error{Op: opRestore, Kind: core.Denied, Err: err}
 	}
-	sealed, err := sealingOf(ctx, made)
+	backup, err := infoOf(ctx, made)
 	if err != nil {
 		return r, err
 	}
-	theirs, ours, err := restoreKeys(path, r.File, sealed.Fingerprint, o.KeyFile)
+	if inDatabase(address) {
+		if base, err = baseOf(backup); err != nil {
+			return r, err
+		}
+	}
+	theirs, ours, err := restoreKeys(base, r.File, backup.Sealing.Fingerprint, o.KeyFile)
 	if err != nil {
 		return r, err
 	}
-	if err := theirs.Adopt(sealed); err != nil {
+	if err := theirs.Adopt(backup.Sealing); err != nil {
 		return r, err
 	}
 	if err := r.look(ctx, made, theirs); err != nil {
 		return r, err
 	}
-	there, err := r.mayReplace(ctx, path, o.Replace)
+	r.Key = ours.Fingerprint()
+	put := restoring{from: made, base: base, theirs: theirs, ours: ours, RestoreOptions: o}
+	if inDatabase(address) {
+		err = r.intoDatabase(ctx, address, put)
+	} else {
+		err = r.intoFile(ctx, address, put)
+	}
 	if err != nil {
 		return r, err
 	}
-	if r.Restored, err = prepared(ctx, made, theirs, ours, o.KeepTokens); err != nil {
-		return r, err
-	}
-	r.Key = ours.Fingerprint()
-	if err := ownKey(path, ours); err != nil {
-		return r, err
-	}
-	stamp := time.Now().UTC().Format("20060102T150405.000Z")
-	if there != nothing {
-		r.Aside = path + ".replaced-" + stamp
-	}
-	if there == unreadable {
-		if err := moveAside(path, r.Aside); err != nil {
-			return r, err
-		}
-	}
-	if err := sqlite.Replace(ctx, path, made, r.Aside); err != nil {
-		return r, err
-	}
-	store, _, err := openFile(ctx, path, false)
+	store, _, _, err := openStore(ctx, address, false)
 	if err != nil {
 		return r, err
 	}
 	r.URL = store.Info().URL
 	return r, store.Close()
+}
+
+// restoring is a backup on its way.
+type restoring struct {
+	from         string // a copy of it, which becomes the store
+	base         string // what the pool's own files on this host are named after
+	theirs, ours *seal.Key
+	RestoreOptions
+}
+
+// intoFile puts it in the place of the store at path.
+func (r *Restored) intoFile(ctx context.Context, path string, put restoring) error {
+	there, err := r.mayReplaceFile(ctx, path, put.Replace)
+	if err != nil {
+		return err
+	}
+	if err := r.prepare(ctx, put); err != nil {
+		return err
+	}
+	if there != nothing {
+		r.Aside = replacedBy(path)
+	}
+	if there == unreadable {
+		if err := moveAside(path, r.Aside); err != nil {
+			return err
+		}
+	}
+	return sqlite.Replace(ctx, path, put.from, r.Aside)
+}
+
+// replacedBy names the file that keeps what is replaced now.
+func replacedBy(base string) string {
+	return base + ".replaced-" + time.Now().UTC().Format("20060102T150405.000Z")
 }
 
 const opRestore = "restore"
@@ -128,13 +160,13 @@ func Distrust(ctx context.Context, url string, asOf time.Time, keepTokens bool) 
 	return r, r.count(ctx, e)
 }
 
-// sealingOf tells which key a backup is sealed with, before that key is known.
-func sealingOf(ctx context.Context, file string) (core.Sealing, error) {
+// infoOf tells which pool a backup is of, and its key, before that key is known.
+func infoOf(ctx context.Context, file string) (core.StoreInfo, error) {
 	store, err := sqlite.Open(ctx, file, sqlite.Options{Backup: true})
 	if err != nil {
-		return core.Sealing{}, err
+		return core.StoreInfo{}, err
 	}
-	return store.Info().Sealing, store.Close()
+	return store.Info(), store.Close()
 }
 
 // restoreKeys finds the key that the backup is sealed with, and the one that the pool is
@@ -184,36 +216,58 @@ const (
 	unreadable              // a file that cannot be
 )
 
-// mayReplace looks what is at path, and refuses to replace what may be needed.
-func (r *Restored) mayReplace(ctx context.Context, path string, replace bool) (place, error) {
+// mayReplaceFile looks what is at path, and refuses to replace what may be needed.
+func (r *Restored) mayReplaceFile(ctx context.Context, path string, replace bool) (place, error) {
 	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		return nothing, nil
-	}
-	refuse := func(format string, args ...any) error {
-		return &core.Error{Op: opRestore, Kind: core.Exists, Err: fmt.Errorf("%s "+format, append([]any{path}, args...)...), Hint: "to replace it all the same: --replace; it is kept beside the new one"}
 	}
 	store, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err != nil {
 		if !replace {
-			return unreadable, refuse("cannot be opened (%w), so that nobody knows who has machines of it", err)
+			return unreadable, keepThere(path, "cannot be opened (%w), so that nobody knows who has machines of it", err)
 		}
 		return unreadable, nil
 	}
-	e := core.New(core.Config{Store: store})
+	return whole, errors.Join(r.mayReplace(ctx, store, path, replace), store.Close())
+}
+
+// mayReplace refuses to replace a store whose content may be needed.
+func (r *Restored) mayReplace(ctx context.Context, store core.Store, name string, replace bool) error {
+	if replace {
+		return nil
+	}
+	e := core.New(core.Config{Store: keptOpen{store}})
 	defer e.Close()
 	live, err := e.Machines(ctx, core.AllocationFilter{Live: true})
-	if err != nil && !replace {
-		return whole, refuse("cannot be read (%w), so that nobody knows who has machines of it", err)
+	if err != nil {
+		return keepThere(name, "cannot be read (%w), so that nobody knows who has machines of it", err)
 	}
 	nodes, _ := e.Nodes(ctx, core.NodeFilter{})
 	switch other := store.Info().PoolID; {
-	case replace:
 	case len(live) > 0:
-		return whole, refuse("has %d unreleased machines, such as %s/%s; those that the backup knows otherwise would be lost", len(live), live[0].Owner, live[0].Name)
+		return keepThere(name, "has %d unreleased machines, such as %s/%s; those that the backup knows otherwise would be lost", len(live), live[0].Owner, live[0].Name)
 	case other != r.PoolID && len(nodes) > 0:
-		return whole, refuse("is another pool (%s, with %d nodes) than that of the backup (%s)", other, len(nodes), r.PoolID)
+		return keepThere(name, "is another pool (%s, with %d nodes) than that of the backup (%s)", other, len(nodes), r.PoolID)
 	}
-	return whole, nil
+	return nil
+}
+
+// keptOpen is a store that an engine borrows.
+type keptOpen struct{ core.Store }
+
+func (keptOpen) Close() error { return nil }
+
+func keepThere(name, format string, args ...any) error {
+	return &core.Error{Op: opRestore, Kind: core.Exists, Err: fmt.Errorf("%s "+format, append([]any{name}, args...)...), Hint: "to replace it all the same: --replace; it is kept beside the new one"}
+}
+
+// prepare makes of the copy of a backup what is to take the place of the store, and sees
+// that this host has its key.
+func (r *Restored) prepare(ctx context.Context, put restoring) (err error) {
+	if r.Restored, err = prepared(ctx, put.from, put.theirs, put.ours, put.KeepTokens); err != nil {
+		return err
+	}
+	return ownKey(put.base, put.ours)
 }
 
 // prepared makes of the copy of a backup what is to take the place of the store.

@@ -101,12 +101,13 @@ func (t *tx) Events(f core.EventFilter) iter.Seq2[core.Event, error] {
 	if f.Allocation != "" {
 		where.And("allocation = $%d AND allocation <> ''", text(f.Allocation))
 	}
-	return numbered(t, "list events", record.Event, "SELECT "+record.EventColumns+" FROM events", where, f.After, f.Limit)
+	return numbered(t, "list events", record.Event, "SELECT "+record.EventColumns+" FROM events", where, f.After, f.Limit, f.Whole)
 }
 
 // numbered lists what is numbered like events: in that order, after a number, the last
-// ones up to a limit.
-func numbered[T any](t *tx, op string, scan func(record.Row) (T, error), query string, where record.Where, after int64, limit int) iter.Seq2[T, error] {
+// ones up to a limit; where the whole is asked for also those that earlier ones may come in
+// before.
+func numbered[T any](t *tx, op string, scan func(record.Row) (T, error), query string, where record.Where, after int64, limit int, whole bool) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		err := t.usable()
 		where := where
@@ -114,7 +115,7 @@ func numbered[T any](t *tx, op string, scan func(record.Row) (T, error), query s
 		case err != nil:
 		case t.mode.writes():
 			err = t.flush(op)
-		default:
+		case !whole:
 			where.And("seq <= $%d", t.decided)
 		}
 		if err != nil {

@@ -61,6 +61,27 @@ func mark(ctx context.Context, path, statement string, args ...any) error {
 
 func fileURL(path string) string { return (&url.URL{Scheme: "file", Path: path}).String() }
 
+// PutAway makes a backup of the store that s has open, as of that time, and closes it: a
+// file of one piece, which survives a power cut. Nobody else may have it open.
+func (s *Store) PutAway(taken time.Time) error {
+	session, err := s.session(background)
+	if err != nil {
+		return err
+	}
+	_, err = session.exec("INSERT INTO meta (key, value) VALUES (?1, ?2)", metaTaken, taken.UTC().Format(time.RFC3339Nano))
+	s.giveBack(session)
+	// The last one to close it has SQLite write all into the file.
+	err = errors.Join(err, s.Close())
+	if err != nil {
+		return s.explain("put a backup away", err)
+	}
+	f, err := os.Open(s.path)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close(), syncFolder(filepath.Dir(s.path)))
+	}
+	return s.explain("put a backup away", err)
+}
+
 // PutToUse makes a store of the backup that s has open.
 func (s *Store) PutToUse() error {
 	session, err := s.session(background)
