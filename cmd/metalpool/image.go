@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api/client"
 )
 
 func imageCommand(a *app) *cobra.Command {
@@ -44,7 +45,7 @@ image needs cloud-init. Most of the cloud images that distributions publish fit.
 		}),
 	}
 	f := cmd.Flags()
-	f.StringVar(&image.Source, "source", "", "the image: a `path` on this host, or an https URL")
+	f.StringVar(&image.Source, "source", "", "the image: a `path` on this host (behind a server: below its --images), or an https URL")
 	f.StringVar(&image.SHA256, "sha256", "", "what the file's SHA-256 must be (`hex`); needed with a URL")
 	f.StringVar(&image.User, "user", "", "the image's login `user`, such as debian or ubuntu")
 	f.StringVar(&image.Format, "format", "", "`format`: raw or qcow2, with .gz, .xz or .zst if compressed (default: found out)")
@@ -57,6 +58,10 @@ image needs cloud-init. Most of the cloud images that distributions publish fit.
 }
 
 func (a *app) addImage(ctx context.Context, e core.Operator, image core.Image, o outputFlag) error {
+	var err error
+	if image.Source, err = absolute(e, image.Source); err != nil {
+		return err
+	}
 	p := a.progress()
 	added, err := e.AddImage(ctx, image, func(done, total core.Bytes) {
 		p.report(core.Progress{Node: core.NodeID(image.Name), Step: "read", Done: done, Total: total})
@@ -71,8 +76,7 @@ func (a *app) addImage(ctx context.Context, e core.Operator, image core.Image, o
 	return a.imageTable([]core.Image{added})
 }
 
-// completeImage checks the flags of `image add`. A path is kept absolute: deploys
-// run in other folders.
+// completeImage checks the flags of `image add`.
 func completeImage(i *core.Image) error {
 	switch {
 	case i.Source == "":
@@ -85,11 +89,16 @@ func completeImage(i *core.Image) error {
 		return asUsage(err)
 	}
 	i.Arch = either(arch == "", "amd64", arch)
-	if strings.Contains(i.Source, "://") {
-		return nil
+	return nil
+}
+
+// absolute keeps a path as deploys need it, which run in other folders. To a server it is
+// sent as it is: it names a file of that host, below the folder which it takes images from.
+func absolute(e core.Operator, source string) (string, error) {
+	if _, served := e.(*client.Client); served || strings.Contains(source, "://") {
+		return source, nil
 	}
-	i.Source, err = filepath.Abs(i.Source)
-	return err
+	return filepath.Abs(source)
 }
 
 func imageListCommand(a *app) *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,7 @@ import (
 
 type serveFlags struct {
 	listen, cert, key, dir string
+	images                 string
 	hosts                  []string
 	verbose                bool
 	output                 outputFlag
@@ -49,13 +51,14 @@ the next server of the pool, or to its own next start.`,
 	f.StringVar(&flags.key, "tls-key", "", "`file` with its private key, PEM")
 	f.StringVar(&flags.dir, "tls-dir", "", "`folder` of the CA that is made at the first start (default: the pool's)")
 	f.StringArrayVar(&flags.hosts, "host", nil, "`name` or address to be put into the certificate that is made; may be repeated")
+	f.StringVar(&flags.images, "images", "", "`folder` of this host whose files operators may add as images (default: none)")
 	f.BoolVar(&flags.verbose, "verbose", false, "log each request, and not only writes and faults")
 	flags.output.add(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if (flags.cert == "") != (flags.key == "") {
 			return usagef("--tls-cert and --tls-key go together")
 		}
-		return nil
+		return flags.checkImages()
 	}
 	return cmd
 }
@@ -97,7 +100,7 @@ func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
 	if err != nil {
 		return &core.Error{Op: "serve", Kind: core.Invalid, Err: err, Hint: "listen elsewhere with --listen"}
 	}
-	s := apiserver.New(apiserver.Config{Pool: e, Log: log, Version: thisVersion()})
+	s := apiserver.New(apiserver.Config{Pool: e, Log: log, Version: thisVersion(), Images: flags.images})
 	if err := a.sayNobody(ctx, e); err != nil {
 		return err
 	}
@@ -115,6 +118,21 @@ func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
 		return errors.Join(err, l.Close())
 	}
 	return s.Serve(ctx, l, certificate)
+}
+
+// checkImages has a folder that is not there told at the start, and not to whoever adds
+// the first image.
+func (f *serveFlags) checkImages() (err error) {
+	if f.images == "" {
+		return nil
+	}
+	if f.images, err = filepath.Abs(f.images); err != nil {
+		return err
+	}
+	if info, err := os.Stat(f.images); err != nil || !info.IsDir() {
+		return usagef("--images %s is no folder", f.images)
+	}
+	return nil
 }
 
 // sayNobody tells how the first one gets in.

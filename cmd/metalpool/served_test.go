@@ -30,7 +30,7 @@ func servePool(ts *testscript.TestScript, _ bool, args []string) {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(program))
-	cmd.Stderr = log
+	cmd.Dir, cmd.Stderr = ts.MkAbs("."), log
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())

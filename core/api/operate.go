@@ -66,7 +66,7 @@ func (c NodeChange) Core() core.NodeChange {
 
 // ImageAdded is what of a core.Image its operator says.
 type ImageAdded struct {
-	Source string        `json:"source" doc:"A path of the server's host, or an https URL."`
+	Source string        `json:"source" doc:"A path of the server's host, below the folder that it takes images from, or an https URL."`
 	SHA256 string        `json:"sha256,omitempty" doc:"Of the source file; needed with a URL."`
 	Format string        `json:"format,omitempty" doc:"Default: found out."`
 	Arch   string        `json:"arch,omitempty"`

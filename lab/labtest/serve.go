@@ -46,7 +46,7 @@ func (s *Server) start(t testing.TB, listen string) {
 	}
 	defer log.Close()
 	// No context of the test's: its end is to find the server as it is.
-	s.process = exec.Command(filepath.Join(s.program.Dir(t), s.program.Name), "serve", "--listen", listen, "-o", "json") //nolint:noctx // see above
+	s.process = exec.Command(filepath.Join(s.program.Dir(t), s.program.Name), "serve", "--listen", listen, "-o", "json", "--images", s.rack.Dir) //nolint:noctx // see above
 	s.process.Env, s.process.Stderr = append(os.Environ(), s.rack.Settings()...), log
 	out, err := s.process.StdoutPipe()
 	if err != nil {

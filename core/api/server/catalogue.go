@@ -19,7 +19,7 @@ func (n OfName) about() string { return n.Name }
 // catalogue registers pools, images, and what is told of all.
 func (s *Server) catalogue() {
 	s.policies()
-	s.images()
+	s.listed()
 	s.stories()
 }
 
@@ -81,7 +81,7 @@ func (s *Server) policies() {
 		})
 }
 
-func (s *Server) images() {
+func (s *Server) listed() {
 	read(s, operation{id: "images", method: http.MethodGet, path: "/images", summary: "list images", role: core.RoleViewer},
 		func(ctx context.Context, p principal, _ *struct{}) ([]core.Image, error) {
 			all, err := s.pool.Images(ctx)
@@ -106,7 +106,12 @@ func (s *Server) images() {
 				return core.Image{}, err
 			}
 			i := in.Body
-			return s.pool.AddImage(ctx, core.Image{Name: in.Name, Source: i.Source, SHA256: i.SHA256, Format: i.Format, Arch: i.Arch, User: i.User, Boot: i.Boot},
+			source, err := s.source(ctx, in.Name, i.Source)
+			if err != nil {
+				return core.Image{}, err
+			}
+			i.Source = source
+			return s.pool.AddImage(core.AskedFromAfar(ctx), core.Image{Name: in.Name, Source: i.Source, SHA256: i.SHA256, Format: i.Format, Arch: i.Arch, User: i.User, Boot: i.Boot},
 				func(done, total core.Bytes) { report(core.Progress{Step: "read", Done: done, Total: total}) })
 		})
 }

@@ -39,6 +39,8 @@ type Config struct {
 	Pool    Pool
 	Log     *slog.Logger
 	Version string // of the program, for the API's document
+	// Images is the folder whose files operators may add as images, absolute; "" is none.
+	Images string
 	// QueueGrace is how long an order that only queues outlives the last who followed
 	// it; 0 is 15 seconds. Its place in the queue lapses after that, unless another server
 	// has the order by then.
@@ -54,6 +56,7 @@ type Config struct {
 // Server answers requests. It starts nothing until it is asked.
 type Server struct {
 	pool     Pool
+	images   imageFolder
 	log      *slog.Logger
 	jobs     *jobs
 	rates    *limits // by token
@@ -80,7 +83,7 @@ func New(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{pool: c.Pool, log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace)), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
+	s := &Server{pool: c.Pool, images: imageFolder(c.Images), log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace)), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
 	s.headerTime, s.bodyTime, s.takenTime = cmp.Or(c.HeaderTime, headerTime), cmp.Or(c.BodyTime, bodyTime), cmp.Or(c.AnswerTime, takenTime)
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("metalpool", c.Version)

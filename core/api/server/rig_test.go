@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -116,7 +117,7 @@ func (r *rig) serve(at string) *running {
 	e, host := r.engine()
 	s := &running{t: r.t, engine: e, host: host, ended: make(chan error, 1), log: &lockedBuffer{}}
 	s.Server = server.New(server.Config{
-		Pool: e, QueueGrace: 200 * time.Millisecond,
+		Pool: e, Images: r.dir, QueueGrace: 200 * time.Millisecond,
 		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	var (
@@ -238,4 +239,15 @@ func (s *running) raw(method, path, token, body string, headers ...string) (repl
 		s.t.Fatal(err)
 	}
 	return reply{resp.Status, resp.StatusCode, resp.Header}, string(text)
+}
+
+// ask asks a handler without a connection.
+func ask(t *testing.T, s http.Handler, token, method, path, body string) *httptest.ResponseRecorder {
+	t.Helper()
+	req := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, req)
+	return w
 }

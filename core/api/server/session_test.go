@@ -112,7 +112,8 @@ func TestOperatorsSession(t *testing.T) {
 	if n, err = c.AwaitRest(ctx, "n1", nil); err != nil || n.State != core.Available {
 		t.Errorf("at rest: %+v, %v", n, err)
 	}
-	if _, err := c.AddImage(ctx, core.Image{Name: "other", Source: "/other.img", User: "root"}, nil); err != nil {
+	r.file("other.img")
+	if _, err := c.AddImage(ctx, core.Image{Name: "other", Source: "other.img", User: "root"}, nil); err != nil {
 		t.Error(err)
 	}
 	if images, err := c.Images(ctx); err != nil || len(images) != 2 {

@@ -68,7 +68,7 @@ func (l *Library) get(ctx context.Context, u *url.URL) (*http.Response, error) {
 	if err != nil {
 		return nil, invalid("", errors.New("its URL is not one"))
 	}
-	resp, err := l.client.Do(req)
+	resp, err := l.clientFor(ctx).Do(req)
 	if err != nil {
 		return nil, unreachable(ctx, err)
 	}
@@ -93,6 +93,9 @@ func (l *Library) get(ctx context.Context, u *url.URL) (*http.Response, error) {
 func unreachable(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
+	}
+	if refused, ok := errors.AsType[*fault](err); ok {
+		return refused
 	}
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {

@@ -21,6 +21,7 @@ import (
 type Library struct {
 	dir    string
 	client *http.Client
+	afar   *http.Client // for core.AskedFromAfar
 
 	mu   sync.Mutex
 	open map[string]*shared // by the file's SHA-256
@@ -64,7 +65,7 @@ const (
 func NewLibrary(dir string) *Library {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true // the file's own bytes are what has the digest
-	return &Library{dir: dir, client: &http.Client{Transport: transport}, open: map[string]*shared{}}
+	return &Library{dir: dir, client: &http.Client{Transport: transport}, afar: clientFromAfar(transport), open: map[string]*shared{}}
 }
 
 // SeedRoom is what an image's smallest disk has behind the image: the seed's

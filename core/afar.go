@@ -1,0 +1,17 @@
+package core
+
+import "context"
+
+type afarKey struct{}
+
+// AskedFromAfar is a context of what somebody asks who is not on this host: a Deployer
+// fetches nothing for it from the host itself, or from what only its neighbours reach.
+func AskedFromAfar(ctx context.Context) context.Context {
+	return context.WithValue(ctx, afarKey{}, true)
+}
+
+// IsFromAfar reports whether a context is of AskedFromAfar.
+func IsFromAfar(ctx context.Context) bool {
+	afar, _ := ctx.Value(afarKey{}).(bool)
+	return afar
+}
