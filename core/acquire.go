@@ -14,6 +14,12 @@ import (
 // Acquire takes a node for an allocation, without touching its hardware, waiting in
 // the queue for up to o.Wait. The same ID again is the same answer.
 func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocation, error) {
+	return e.acquire(ctx, o, nil, report)
+}
+
+// acquire is Acquire where the allocation keeps from when it has a node what is to be
+// deployed there; nil keeps nothing yet.
+func (e *Engine) acquire(ctx context.Context, o Order, kept *DeployOrder, report Reporter) (Allocation, error) {
 	o = o.withDefaults()
 	if err := validate(o); err != nil {
 		return Allocation{}, err
@@ -21,7 +27,7 @@ func (e *Engine) Acquire(ctx context.Context, o Order, report Reporter) (Allocat
 	e.Seen(ctx, o.Owner)
 	began, waiting := time.Now(), false
 	for {
-		a, err := e.acquireOnce(ctx, o, waiting)
+		a, err := e.acquireOnce(ctx, o, kept, waiting)
 		if err == nil || o.Wait <= 0 {
 			return a, err
 		}
@@ -97,7 +103,7 @@ func (q *quotaError) Error() string {
 
 // acquireOnce looks once. queue makes or renews the place in the queue when there
 // is no node.
-func (e *Engine) acquireOnce(ctx context.Context, o Order, queue bool) (a Allocation, err error) {
+func (e *Engine) acquireOnce(ctx context.Context, o Order, kept *DeployOrder, queue bool) (a Allocation, err error) {
 	var missed error
 	err = e.store.Update(ctx, func(tx Tx) error {
 		missed = nil
@@ -120,6 +126,11 @@ func (e *Engine) acquireOnce(ctx context.Context, o Order, queue bool) (a Alloca
 			return nil
 		case err != nil || a.State != Waiting:
 			return err
+		}
+		if kept != nil {
+			order := *kept
+			order.By = tx.Now().Add(o.DeployTimeout)
+			a.Order = &order
 		}
 		return e.claim(tx, &a, stored, n, o)
 	})

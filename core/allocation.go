@@ -77,6 +77,14 @@ type DeployOrder struct {
 	UserData Sealed   `json:"user_data,omitempty"`
 	// Digest tells the user data and revision of two orders apart without opening them.
 	Digest string `json:"digest"`
+	// WaitFor is how far the machine is to come before it counts as deployed.
+	WaitFor WaitFor `json:"wait_for,omitempty"`
+	// Stays has it deployed on the node that the allocation has, or not at all.
+	Stays bool `json:"stays,omitempty"`
+	// Served is an order that a server has taken: servers go on with it by themselves, until
+	// By, by the store's clock.
+	Served bool      `json:"served,omitempty"`
+	By     time.Time `json:"by,omitzero"`
 }
 
 // AttemptID names one try at a deploy, a clean or a preparation. It is new for

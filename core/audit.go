@@ -74,10 +74,27 @@ func WithAudit(ctx context.Context, entry AuditEntry) context.Context {
 	return context.WithValue(ctx, auditKey{}, &audited{entry: entry})
 }
 
-// auditedStore is a store that heeds WithAudit.
+// auditedStore is a store that heeds WithAudit, and whose own faults are known from those
+// of what runs in it.
 type auditedStore struct{ Store }
 
+func (s auditedStore) View(ctx context.Context, fn func(tx Tx) error) error {
+	var own error
+	return markStore(s.Store.View(ctx, func(tx Tx) error {
+		own = fn(tx)
+		return own
+	}), own)
+}
+
 func (s auditedStore) Update(ctx context.Context, fn func(tx Tx) error) error {
+	var own error
+	return markStore(s.update(ctx, func(tx Tx) error {
+		own = fn(tx)
+		return own
+	}), own)
+}
+
+func (s auditedStore) update(ctx context.Context, fn func(tx Tx) error) error {
 	a, asked := ctx.Value(auditKey{}).(*audited)
 	if !asked {
 		return s.Store.Update(ctx, fn)

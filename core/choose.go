@@ -293,14 +293,9 @@ func nameNodes(ids []NodeID) string {
 // expireStale lets go of allocations that were never deployed in time, but for spared,
 // whose caller is here. It is run where somebody may be refused on their account.
 func (e *Engine) expireStale(tx Tx, spared AllocationID) (int, error) {
-	var stale []Allocation
-	for a, err := range tx.Allocations(AllocationFilter{States: []State{Allocated, Waiting}}) {
-		if err != nil {
-			return 0, err
-		}
-		if a.ID != spared && !a.Deadline.IsZero() && !tx.Now().Before(a.Deadline) {
-			stale = append(stale, a)
-		}
+	stale, err := staleOf(tx, spared)
+	if err != nil {
+		return 0, err
 	}
 	for _, a := range stale {
 		if err := e.expire(tx, a); err != nil {
@@ -308,6 +303,19 @@ func (e *Engine) expireStale(tx Tx, spared AllocationID) (int, error) {
 		}
 	}
 	return len(stale), nil
+}
+
+// staleOf lists what is past its deadline.
+func staleOf(tx Tx, spared AllocationID) (stale []Allocation, err error) {
+	for a, err := range tx.Allocations(AllocationFilter{States: []State{Allocated, Waiting}}) {
+		if err != nil {
+			return nil, err
+		}
+		if a.ID != spared && !a.Deadline.IsZero() && !tx.Now().Before(a.Deadline) {
+			stale = append(stale, a)
+		}
+	}
+	return stale, nil
 }
 
 func (e *Engine) expire(tx Tx, a Allocation) error {

@@ -36,7 +36,7 @@ func (w *work) clean(ctx context.Context) error {
 	if interrupted(ctx) || Is(err, LeaseLost) {
 		return err
 	}
-	if Is(err, Busy) {
+	if Is(err, Busy) || ofStore(err) {
 		return err // the store would not take it; the node did nothing wrong
 	}
 	if Is(err, Transient) && w.boots < maxBoots {
@@ -129,10 +129,11 @@ type Outcome struct {
 // reconcileNode finishes the work on one node whose worker is gone.
 func (e *Engine) reconcileNode(ctx context.Context, id NodeID, o ReconcileOptions, report Reporter) (Outcome, error) {
 	var (
-		n  Node
-		p  Pool
-		at Attempt
-		l  Lease
+		n    Node
+		p    Pool
+		at   Attempt
+		l    Lease
+		what duty
 	)
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
 		if n, err = tx.Node(id); err != nil {
@@ -145,10 +146,14 @@ func (e *Engine) reconcileNode(ctx context.Context, id NodeID, o ReconcileOption
 		if err != nil {
 			return err
 		}
-		if n.State == Deploying && !o.AbandonDeploys {
-			if until := old.Expires.Add(e.timing.Grace); tx.Now().Before(until) {
-				return &Error{Op: "reconcile", Node: id, Kind: Busy, Err: fmt.Errorf("its deploy may be gone on with by its caller until %s", until.UTC().Format("15:04:05 MST")), Hint: "or release it: metalpool machine release " + string(n.Allocation)}
-			}
+		if what, err = e.dutyOf(tx, n, old); err != nil {
+			return err
+		}
+		switch {
+		case what.job == toGoOn && !o.AbandonDeploys:
+			return nil // it takes the lease itself
+		case what.job == toLeave && n.State == Deploying && !o.AbandonDeploys:
+			return &Error{Op: "reconcile", Node: id, Kind: Busy, Err: fmt.Errorf("its deploy may be gone on with by its caller until %s", what.due.UTC().Format("15:04:05 MST")), Hint: "or release it: metalpool machine release " + string(n.Allocation)}
 		}
 		if p, err = findPool(tx, n.Pool); err != nil {
 			return err
@@ -161,7 +166,7 @@ func (e *Engine) reconcileNode(ctx context.Context, id NodeID, o ReconcileOption
 		}
 		switch {
 		case n.State == Deploying:
-			return tx.AddEvent(e.takes(at, l, old, stepOff, ", to end it: "+errDeserted.Error()))
+			return tx.AddEvent(e.takes(at, l, old, stepOff, ", to end it: "+what.why().Error()))
 		case old.Holder != "": // one that gave it back has handed it on
 			s, _ := (&work{attempt: at}).firstUnmet(cleanSteps)
 			return tx.AddEvent(e.takes(at, l, old, s.name, ""))
@@ -172,13 +177,10 @@ func (e *Engine) reconcileNode(ctx context.Context, id NodeID, o ReconcileOption
 	if err != nil {
 		return out, err
 	}
-	ctx, w := e.begin(ctx, n, p, at, l, report)
-	defer w.end()
-	if n.State == Deploying {
-		c := &creation{e: e, report: report}
-		err = c.abandon(ctx, w)
+	if what.job == toGoOn && l.Holder == "" {
+		err = e.resume(ctx, n.Allocation, report)
 	} else {
-		err = w.clean(ctx)
+		err = e.finishOn(ctx, n, p, at, l, what, report)
 	}
 	if now, readErr := e.Node(context.WithoutCancel(ctx), id); readErr == nil {
 		out.To, out.Note = now.State, now.Reason
@@ -186,12 +188,26 @@ func (e *Engine) reconcileNode(ctx context.Context, id NodeID, o ReconcileOption
 	return out, err
 }
 
-// abandon ends a deploy whose caller did not come back.
-func (c *creation) abandon(ctx context.Context, w *work) error {
+// finishOn ends the work on a node whose lease was just taken: a clean, or a deploy that
+// nobody is to go on with.
+func (e *Engine) finishOn(ctx context.Context, n Node, p Pool, at Attempt, l Lease, what duty, report Reporter) error {
+	ctx, w := e.begin(ctx, n, p, at, l, report)
+	defer w.end()
+	if n.State == Deploying {
+		return (&creation{e: e, report: report}).abandon(ctx, w, what.why())
+	}
+	return w.clean(ctx)
+}
+
+// abandon ends a deploy that nobody goes on with.
+func (c *creation) abandon(ctx context.Context, w *work, why error) error {
 	if err := w.drive(ctx, abandonSteps); err != nil {
 		return err
 	}
-	return c.giveUp(ctx, w, errDeserted)
+	return c.giveUp(ctx, w, why)
 }
 
-var errDeserted = errors.New("its worker died and its caller did not come back")
+var (
+	errDeserted = errors.New("its worker died and its caller did not come back")
+	errTooLate  = errors.New("its worker died, and the time for the whole deploy was over before another could go on")
+)

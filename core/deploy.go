@@ -19,21 +19,31 @@ func (e *Engine) Create(ctx context.Context, o Order, report Reporter) (Machine,
 	if o.DeployTimeout <= 0 {
 		o.DeployTimeout = 2 * time.Hour
 	}
-	a, err := e.Acquire(ctx, o, report)
+	c := &creation{e: e, order: o, report: report}
+	if c.deploy, err = e.sealedOrder(o); err != nil {
+		return Machine{}, err
+	}
+	var kept *DeployOrder
+	if o.Served {
+		kept = &c.deploy
+	}
+	a, err := e.acquire(ctx, o, kept, report)
 	if err != nil {
 		return Machine{}, err
 	}
-	return (&creation{e: e, order: o, report: report}).run(ctx, a)
+	return c.run(ctx, a)
 }
 
 // creation is one call of Create, over all the nodes that it tries, or of Deploy,
 // which stays on the one that the allocation has.
 type creation struct {
-	e      *Engine
-	order  Order
-	stays  bool // on the node that it has
-	begun  bool // the order is in the store
-	report Reporter
+	e       *Engine
+	order   Order
+	deploy  DeployOrder // what is kept of the order, its secrets sealed
+	stays   bool        // on the node that it has
+	begun   bool        // the order is in the store
+	resumes bool        // it goes on for a process that died, and nobody waits for it
+	report  Reporter
 	// silent are nodes that did not answer us. They are suspect only once another
 	// node did, where they did not: until then the fault may be ours, or the image's.
 	silent []silence
@@ -53,19 +63,26 @@ func (c *creation) run(ctx context.Context, a Allocation) (Machine, error) {
 	for {
 		switch a.State {
 		case Deployed:
-			if !c.stays || c.asOrdered(a) {
+			if !c.stays || c.resumes || c.asOrdered(a) {
 				return machineOf(a), nil
 			}
-		case Allocated, Deploying, Failed:
+		case Failed:
+			if c.resumes {
+				return machineOf(a), nil // somebody else has given it up
+			}
+		case Allocated, Deploying:
 		default:
 			return Machine{}, &Error{Op: "create", Allocation: c.order.Name, Kind: Denied, Err: fmt.Errorf("the allocation was given up meanwhile: %s (%s)", a.State, a.Reason), Hint: "make a new ID for a new machine"}
 		}
 		err := c.onNode(ctx, a)
+		switch {
+		case err == nil:
+			a, err = c.e.allocation(context.WithoutCancel(ctx), a.ID)
+		case c.outlasts(ctx, err):
+			a, err = c.afterFault(ctx, a.ID, err)
+		}
 		if err != nil {
 			return Machine{}, named(err, c.order.Name)
-		}
-		if a, err = c.e.allocation(context.WithoutCancel(ctx), a.ID); err != nil {
-			return Machine{}, err
 		}
 		if c.stays && a.State.Owned() {
 			return machineOf(a), nil // what it is by now others may have asked for since
@@ -140,10 +157,6 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 	if err != nil {
 		return ctx, nil, err
 	}
-	order, err := e.sealedOrder(c.order)
-	if err != nil {
-		return ctx, nil, err
-	}
 	login, keep, err := e.newLogin(ctx, c.order)
 	if err != nil {
 		return ctx, nil, err
@@ -166,6 +179,9 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 				return err
 			}
 			if held.State == Deployed && (!c.stays || c.asOrdered(*held)) || held.Node != a.Node {
+				return errBroughtFurther
+			}
+			if c.resumes && !c.asLeft(*held) {
 				return errBroughtFurther
 			}
 			if p, err = findPool(tx, n.Pool); err != nil {
@@ -203,11 +219,13 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 					return err
 				}
 			}
+			order := c.deploy
+			order.By = tx.Now().Add(c.timeLeft(ctx))
 			n.Attempt, held.Order = at.ID, &order
 			held.Access, held.Login = Access{}, nil
 			return e.advance(tx, &n, held, on, "")
 		})
-		if !Is(err, Busy) {
+		if !Is(err, Busy) || c.resumes {
 			break
 		}
 		if busy == nil {
@@ -255,7 +273,7 @@ func (w *work) deployed(ctx context.Context) error {
 
 // settle decides what becomes of a deploy that failed.
 func (c *creation) settle(ctx context.Context, w *work, why error) error {
-	if interrupted(ctx) || Is(why, LeaseLost) {
+	if interrupted(ctx) || Is(why, LeaseLost) || ofStore(why) {
 		return c.stopped(ctx, w, why)
 	}
 	ctx = context.WithoutCancel(ctx) // the deploy's own time may be over
@@ -268,7 +286,7 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 			w.e.log.Warn("the boot media stays inserted", "node", w.node.ID, "error", err)
 		}
 	}
-	if Is(stopErr, LeaseLost) {
+	if Is(stopErr, LeaseLost) || ofStore(stopErr) {
 		return c.stopped(ctx, w, stopErr)
 	}
 	// A node whose OS was reached has done its part, too.
@@ -280,7 +298,7 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 		return c.failed(ctx, w, why)
 	}
 	switch err := c.moveAway(ctx, w, why); {
-	case Is(err, LeaseLost):
+	case Is(err, LeaseLost), ofStore(err):
 		return c.stopped(ctx, w, err)
 	case err != nil:
 		return c.failed(ctx, w, alone(why, c.e.explained(ctx, err)))
@@ -334,14 +352,13 @@ func heldBy(tx Tx, id AllocationID) (Node, *Allocation, error) {
 }
 
 // deployOrder is what of an order is stored, but for its secrets.
-func deployOrder(o Order) DeployOrder {
-	return DeployOrder{Image: o.Image, Hostname: cmp.Or(o.Hostname, o.Name), SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys}
+func (e *Engine) deployOrder(o Order) DeployOrder {
+	return DeployOrder{Image: o.Image, Hostname: cmp.Or(o.Hostname, o.Name), SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys, Digest: e.digest(o), WaitFor: o.WaitFor, Served: o.Served}
 }
 
 // sealedOrder is the order as it is stored, its secrets sealed.
 func (e *Engine) sealedOrder(o Order) (DeployOrder, error) {
-	d := deployOrder(o)
-	d.Digest = e.digest(o)
+	d := e.deployOrder(o)
 	if len(o.UserData) > 0 {
 		sealed, err := e.sealer.Seal(o.UserData)
 		if err != nil {

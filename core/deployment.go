@@ -21,7 +21,12 @@ func (e *Engine) Deploy(ctx context.Context, o Order, report Reporter) (Machine,
 	if o.DeployTimeout <= 0 {
 		o.DeployTimeout = 2 * time.Hour
 	}
-	return (&creation{e: e, order: o, stays: true, report: report}).run(ctx, a)
+	c := &creation{e: e, order: o, stays: true, report: report}
+	if c.deploy, err = e.sealedOrder(o); err != nil {
+		return Machine{}, err
+	}
+	c.deploy.Stays = true
+	return c.run(ctx, a)
 }
 
 // CheckDeploy says what Deploy would refuse; see Service.
@@ -97,7 +102,7 @@ func replacing(a Allocation, o Order) Order {
 
 // asOrdered says whether what is deployed, or being deployed, is what is ordered.
 func (c *creation) asOrdered(a Allocation) bool {
-	return a.Order != nil && a.Order.Image == c.order.Image && len(c.e.orderDifferences(*a.Order, c.order)) == 0
+	return a.Order != nil && a.Order.Image == c.deploy.Image && len(orderDifferences(*a.Order, c.deploy)) == 0
 }
 
 // drop gives up a deploy of another order, whose worker is dead: nobody is going to ask

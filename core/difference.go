@@ -23,22 +23,21 @@ func (e *Engine) difference(a Allocation, o Order) string {
 		if o.Image != "" {
 			d.compare("Image", a.Order.Image, o.Image)
 		}
-		d = append(d, e.orderDifferences(*a.Order, o)...)
+		d = append(d, orderDifferences(*a.Order, e.deployOrder(o))...)
 	}
 	return strings.Join(d, "; ")
 }
 
 // orderDifferences names all in which an order differs from one that is stored, but
 // for the image. Keys are too long to be shown, and user data is a secret.
-func (e *Engine) orderDifferences(there DeployOrder, o Order) differences {
-	asked, d := deployOrder(o), differences{}
+func orderDifferences(there, asked DeployOrder) (d differences) {
 	d.compare("Host name", there.Hostname, asked.Hostname)
 	d.compare("SSH user", there.SSHUser, asked.SSHUser)
 	d.compare("SSH port", there.SSHPort, asked.SSHPort)
 	if !slices.Equal(there.Keys, asked.Keys) {
 		d = append(d, "the keys are different")
 	}
-	if there.Digest != e.digest(o) {
+	if there.Digest != asked.Digest {
 		d = append(d, "the user data is different")
 	}
 	return d

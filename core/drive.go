@@ -53,6 +53,12 @@ func (w *work) drive(ctx context.Context, steps []step) error {
 		if errors.Is(err, errStartedOver) {
 			continue
 		}
+		if ofStore(err) {
+			// Until it answers, or our lease has lapsed without it. What was done is done again.
+			w.say(s.name, "the store does not answer, going on once it does: %v", err)
+			_ = wait(ctx, w.e.timing.Retry) // the next step hears of its end
+			continue
+		}
 		w.failed(ctx, s, err)
 		if w.bootAgain(s, err) {
 			w.say(s.name, "the agent is silent; starting the ramdisk again")

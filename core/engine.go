@@ -22,6 +22,7 @@ type Engine struct {
 	log      *slog.Logger
 	detach   func() (started bool, err error)
 	referred func(ctx context.Context, ref Reference) (string, error)
+	serves   bool
 	process  string // who we are in leases and events: user@host/pid
 
 	boots   sync.Map // boot ID → *work, for what the deployer tells of agents
@@ -42,6 +43,9 @@ type Config struct {
 	Detach func() (started bool, err error)
 	// Resolve finds passwords that nodes only refer to; nil finds none.
 	Resolve func(ctx context.Context, ref Reference) (password string, err error)
+	// Serves is whether this process is a server of the pool, which goes on with orders that
+	// another server has taken; see takeover.go.
+	Serves bool
 }
 
 // Timing holds the periods that make leases safe. Every process on one store must
@@ -100,6 +104,7 @@ func New(c Config) *Engine {
 		log:      c.Log,
 		detach:   c.Detach,
 		referred: c.Resolve,
+		serves:   c.Serves,
 		process:  fmt.Sprintf("%s/%d", DefaultOwner(), os.Getpid()),
 	}
 }

@@ -251,7 +251,7 @@ func (e *Engine) Reconcile(ctx context.Context, o ReconcileOptions, report Repor
 	if err := e.endAll(ctx); err != nil {
 		return nil, err
 	}
-	nodes, err := e.Nodes(ctx, NodeFilter{States: []State{Cleaning, Deploying, Preparing}})
+	nodes, err := e.Nodes(ctx, NodeFilter{States: workingStates})
 	if err != nil {
 		return nil, err
 	}
@@ -311,7 +311,17 @@ func (e *Engine) settleNode(ctx context.Context, id NodeID, o ReconcileOptions, 
 	}
 }
 
+// expireAll lets go of what is past its deadline. It only reads where nothing is.
 func (e *Engine) expireAll(ctx context.Context) error {
+	some := false
+	err := e.store.View(ctx, func(tx Tx) error {
+		stale, err := staleOf(tx, "")
+		some = len(stale) > 0
+		return err
+	})
+	if err != nil || !some {
+		return err
+	}
 	return e.store.Update(ctx, func(tx Tx) error {
 		_, err := e.expireStale(tx, "")
 		return err
@@ -325,7 +335,7 @@ func (e *Engine) Unattended(ctx context.Context) ([]NodeID, error) {
 	var ids []NodeID
 	err := e.store.View(ctx, func(tx Tx) error {
 		ids = nil
-		nodes, err := collect(tx.Nodes(NodeFilter{States: []State{Cleaning, Deploying, Preparing}}))
+		nodes, err := collect(tx.Nodes(NodeFilter{States: workingStates}))
 		if err != nil {
 			return err
 		}
@@ -334,8 +344,11 @@ func (e *Engine) Unattended(ctx context.Context) ([]NodeID, error) {
 			if err != nil {
 				return err
 			}
-			inGrace := n.State == Deploying && tx.Now().Before(l.Expires.Add(e.timing.Grace))
-			if l.Free(tx.Now(), e.timing.Call) && !inGrace {
+			what, err := e.dutyOf(tx, n, l)
+			if err != nil {
+				return err
+			}
+			if what.job != toLeave {
 				ids = append(ids, n.ID)
 			}
 		}

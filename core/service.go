@@ -89,6 +89,9 @@ type Order struct {
 	TTL time.Duration
 	// DeployTimeout bounds the whole deploy, moves to other nodes included; 0 is 2 hours.
 	DeployTimeout time.Duration
+	// Served is an order that a server has taken for somebody: once it has a node, the pool's
+	// servers bring it to its end, whichever of them and whether he asks again or not.
+	Served bool
 }
 
 // MachineChange is what of a machine may change while it runs; nil leaves it.

@@ -19,6 +19,8 @@ type Stage struct {
 	Worker string    `json:"worker,omitempty"`
 	Left   time.Time `json:"left,omitzero"`
 	Until  time.Time `json:"until,omitzero"`
+	// Served is that a server of the pool goes on with it, and nobody need ask.
+	Served bool `json:"served,omitempty"`
 	// Told is what was told last of the step, as what of events; none: nothing yet.
 	Told    EventType `json:"told,omitempty"`
 	Message string    `json:"message,omitempty"`
@@ -31,6 +33,8 @@ func (s Stage) String() string {
 		return "" // all is done but for saying so
 	case s.Worker == "" && !s.Until.IsZero():
 		return fmt.Sprintf("%s: nobody works on it since %s; the same request goes on with it, until %s", s.Step, utc(s.Left), utc(s.Until))
+	case s.Worker == "" && s.Served:
+		return fmt.Sprintf("%s: nobody works on it since %s; a server of the pool goes on with it", s.Step, utc(s.Left))
 	case s.Worker == "":
 		return fmt.Sprintf("%s: nobody works on it since %s; the next command on the pool goes on with it", s.Step, utc(s.Left))
 	case s.Told == StepWaits:
@@ -50,7 +54,7 @@ func (e *Engine) Stages(ctx context.Context) ([]Stage, error) {
 	var stages []Stage
 	err := e.store.View(ctx, func(tx Tx) error {
 		stages = nil
-		nodes, err := collect(tx.Nodes(NodeFilter{States: []State{Cleaning, Deploying, Preparing}}))
+		nodes, err := collect(tx.Nodes(NodeFilter{States: workingStates}))
 		if err != nil {
 			return err
 		}
@@ -96,7 +100,16 @@ func (e *Engine) stage(tx Tx, n Node) (Stage, error) {
 	case len(events) > 0 && events[len(events)-1].Type == WorkLeft:
 		s.Worker, s.Left = "", events[len(events)-1].At // its last call is waited out
 	}
-	if s.Worker == "" && n.State == Deploying {
+	if s.Worker != "" || n.State != Deploying {
+		return s, nil
+	}
+	a, err := tx.Allocation(n.Allocation)
+	switch {
+	case err != nil:
+		return s, err
+	case a.Order != nil && a.Order.Served:
+		s.Served = true
+	default:
 		s.Until = l.Expires.Add(e.timing.Grace)
 	}
 	return s, nil

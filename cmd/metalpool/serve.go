@@ -76,7 +76,7 @@ func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
 	}
 	log := slog.New(slog.NewJSONHandler(a.err, &slog.HandlerOptions{Level: level}))
 	wake := make(chan struct{}, 1)
-	e, err := open.Engine(ctx, a.url, open.Options{Create: true, Log: log, Detach: func() (bool, error) {
+	e, err := open.Engine(ctx, a.url, open.Options{Create: true, Serves: true, Log: log, Detach: func() (bool, error) {
 		select {
 		case wake <- struct{}{}:
 		default:

@@ -34,7 +34,7 @@ func same(t *testing.T, what string, got, want any) {
 func TestNothingIsLostOnTheWay(t *testing.T) {
 	o := filled.Value[core.Order](t)
 	want := o
-	want.Quota, want.KeepsPlace = 0, false // the token's, and the server's to say
+	want.Quota, want.KeepsPlace, want.Served = 0, false, false // the token's, and the server's to say
 	same(t, "an order", travelled(t, api.NewOrder(o)).Core(o.ID, o.Owner), want)
 	same(t, "nothing of an order", travelled(t, api.NewOrder(core.Order{})).Core("", ""), core.Order{})
 

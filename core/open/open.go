@@ -36,6 +36,8 @@ type Options struct {
 	// Detach starts the worker that finishes what is left; nil starts this program again
 	// as one. See core.Config.
 	Detach func() (started bool, err error)
+	// Serves is core.Config's.
+	Serves bool
 }
 
 // Service opens a pool for an adapter. An empty url means METALPOOL_URL, else the
@@ -106,6 +108,7 @@ func assemble(ctx context.Context, address string, o Options) (e *core.Engine, b
 		Timing:   timing,
 		Log:      o.Log,
 		Detach:   o.Detach,
+		Serves:   o.Serves,
 		Resolve:  credential.Resolve,
 	})
 	return e, base, nil

@@ -31,7 +31,7 @@ func (s *Server) machines() {
 		func(ctx context.Context, p principal, in *ordered, report core.Reporter) (core.Machine, error) {
 			o := in.Body.Core(in.ID, p.Name)
 			// The client may be at another server by the time that this job is cut off.
-			o.Quota, o.KeepsPlace = p.Quota, true
+			o.Quota, o.KeepsPlace, o.Served = p.Quota, true, true
 			if err := s.mayOrder(ctx, p, o); err != nil {
 				return core.Machine{}, err
 			}
@@ -49,7 +49,9 @@ func (s *Server) machines() {
 			}
 			others := &elsewhere{s: s, id: in.ID, report: report}
 			defer others.leave()
-			return s.pool.Deploy(ctx, in.Body.Core(in.ID, p.Name), others.tell)
+			o := in.Body.Core(in.ID, p.Name)
+			o.Served = true
+			return s.pool.Deploy(ctx, o, others.tell)
 		})
 	type changed struct {
 		Asked

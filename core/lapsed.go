@@ -1,0 +1,69 @@
+package core
+
+import (
+	"context"
+	"slices"
+)
+
+// lapsed is what one survey of the store finds of work that nobody does.
+type lapsed struct {
+	nodes []NodeID // at work, and nobody works on them
+	// orders are served ones that have a node, and were left before anything was begun.
+	orders []AllocationID
+	held   []NodeID // at work by others, who may die
+}
+
+// survey finds what is left to be done, once what was never deployed in time is let go, and
+// what was to be kept only so long. It only reads where there is none of that: every
+// server asks, all the time.
+func (e *Engine) survey(ctx context.Context) (found lapsed, err error) {
+	if err := e.expireAll(ctx); err != nil {
+		return found, err
+	}
+	if err := e.endAll(ctx); err != nil {
+		return found, err
+	}
+	err = e.store.View(ctx, func(tx Tx) error {
+		found = lapsed{}
+		nodes, err := collect(tx.Nodes(NodeFilter{States: workingStates}))
+		if err != nil {
+			return err
+		}
+		for _, n := range nodes {
+			l, err := tx.Lease(n.ID)
+			if err != nil {
+				return err
+			}
+			what, err := e.dutyOf(tx, n, l)
+			if err != nil {
+				return err
+			}
+			if what.job == toLeave {
+				found.held = append(found.held, n.ID)
+			} else {
+				found.nodes = append(found.nodes, n.ID)
+			}
+		}
+		if !e.serves {
+			return nil
+		}
+		allocated, err := collect(tx.Allocations(AllocationFilter{States: []State{Allocated}}))
+		if err != nil {
+			return err
+		}
+		for _, a := range allocated {
+			n, err := tx.Node(a.Node)
+			if err != nil {
+				return err
+			}
+			if stranded(a, n.Since, tx.Now(), e.timing) {
+				found.orders = append(found.orders, a.ID)
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// workingStates are those of work under way.
+var workingStates = slices.DeleteFunc(slices.Clone(NodeStates), func(s State) bool { return !s.Working() })
