@@ -48,9 +48,10 @@ const (
 
 // Limits that both sides keep.
 const (
-	// MaxBody bounds a body that may hold user data, MaxSmallBody any other.
-	MaxBody      = 24 << 20
-	MaxSmallBody = 1 << 20
+	// MaxBody bounds a body that may hold user data, of which a deploy takes 1 MiB, as
+	// base64; MaxSmallBody any other.
+	MaxBody      = 4 << 20
+	MaxSmallBody = 256 << 10
 	// EventsAlive is how long a stream of events stays silent at most.
 	EventsAlive = 10 * time.Second
 )

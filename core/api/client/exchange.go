@@ -23,6 +23,9 @@ import (
 // mostAnswer is more than any answer has: a list of all nodes of a large pool.
 const mostAnswer = 512 << 20
 
+// mostRefusal is more than any refusal has, which may tell of each node of a pool.
+const mostRefusal = 4 << 20
+
 // call is one request.
 type call struct {
 	method  string
@@ -115,7 +118,7 @@ func (c *Client) refused(resp *http.Response) error {
 		after = time.Duration(min(seconds, 60)) * time.Second
 	}
 	again := resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests && after > 0
-	text, err := io.ReadAll(io.LimitReader(resp.Body, api.MaxSmallBody))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, mostRefusal))
 	if err != nil {
 		return c.unreached(err)
 	}

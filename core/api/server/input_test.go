@@ -238,3 +238,57 @@ func TestRatesAreLimited(t *testing.T) {
 		t.Errorf("after many strangers a token is answered %d", w.Code)
 	}
 }
+
+// neverRead is a body that nobody may read.
+type neverRead struct{ t *testing.T }
+
+func (n neverRead) Read([]byte) (int, error) {
+	n.t.Error("the body is read")
+	return 0, io.EOF
+}
+
+// Who may not do a thing is told so before anything that he sends is read, and the audit
+// log tells of it.
+func TestTheRoleIsLookedAtBeforeTheBody(t *testing.T) {
+	r := newRig(t, 0)
+	e, _ := r.engine()
+	s := server.New(server.Config{Pool: e})
+	viewer, user := r.token(core.TokenOrder{Name: "eve", Role: core.RoleViewer}), r.token(core.TokenOrder{Name: "bob"})
+	for line, o := range least {
+		method, path, _ := strings.Cut(line, " ")
+		token, who := user, core.RoleUser
+		if o.role == core.RoleUser {
+			token, who = viewer, core.RoleViewer
+		}
+		if o.body == "" || who.Covers(o.role) {
+			continue
+		}
+		req := httptest.NewRequestWithContext(t.Context(), method, path, neverRead{t})
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, req)
+		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "and this takes "+string(o.role)) {
+			t.Errorf("%s: %d %s", line, w.Code, w.Body)
+		}
+	}
+	log, err := e.Audit(t.Context(), core.AuditFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subjects := map[string]string{}
+	for _, line := range log {
+		subjects[line.What] = line.Subject
+		if line.Outcome != core.AuditDenied {
+			t.Errorf("in the audit log is %+v", line)
+		}
+	}
+	for what, subject := range map[string]string{"create": "m-1", "set-power": "m-1", "set-node": "n9", "set-pool": "p", "add-image": "i", "enroll": "", "create-token": ""} {
+		if got, there := subjects[what]; !there || got != subject {
+			t.Errorf("the audit log tells %s of %q, want %q", what, got, subject)
+		}
+	}
+	if _, there := subjects["check"]; there {
+		t.Error("a question is in the audit log")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/metalpool/metalpool/core"
@@ -14,8 +15,11 @@ import (
 // over.
 const recordTime = 10 * time.Second
 
-// mostSubject bounds what a line repeats of a request that nobody has checked yet.
-const mostSubject = 200
+// These bound what a line repeats of a request that nobody has checked yet.
+const (
+	mostSubject = 200
+	mostReason  = 512
+)
 
 // Because is why something is asked, where the caller says.
 type Because struct {
@@ -28,8 +32,7 @@ func (b Because) reason() string { return b.Reason }
 func entry(p principal, o operation, request string, in any) core.AuditEntry {
 	e := core.AuditEntry{Who: p.Name, Token: p.ID, From: p.from, Request: request, What: o.id}
 	if subject, ok := in.(interface{ about() string }); ok {
-		e.Subject = subject.about()
-		e.Subject = e.Subject[:min(len(e.Subject), mostSubject)]
+		e.Subject = cut(subject.about(), mostSubject)
 	}
 	if why, ok := in.(interface{ reason() string }); ok {
 		e.Reason = why.reason()
@@ -82,4 +85,9 @@ func outcome(ctx context.Context, err error) core.AuditOutcome {
 		return core.AuditDenied
 	}
 	return core.AuditFailed
+}
+
+// cut is the beginning of a text, at most so many bytes, without half a character.
+func cut(text string, most int) string {
+	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }

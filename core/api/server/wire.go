@@ -18,6 +18,7 @@ type operation struct {
 	summary          string
 	role             core.Role
 	body             int64 // most bytes; 0: api.MaxSmallBody
+	writes           bool  // set by write
 }
 
 // answerTime is how long a write's own answer waits for its end.
@@ -31,7 +32,8 @@ func (s *Server) huma(o operation) huma.Operation {
 	return huma.Operation{
 		OperationID: o.id, Method: o.method, Path: api.Prefix + o.path, Summary: o.summary,
 		Description: "Takes a token of the role " + string(o.role) + ".", MaxBodyBytes: o.body, BodyReadTimeout: s.bodyTime,
-		Errors: []int{http.StatusUnauthorized, http.StatusForbidden},
+		Errors:      []int{http.StatusUnauthorized, http.StatusForbidden},
+		Middlewares: huma.Middlewares{s.gate(o)},
 	}
 }
 
@@ -40,17 +42,19 @@ type answer[O any] struct{ Body O }
 // read registers an operation that changes nothing.
 func read[I, O any](s *Server, o operation, do func(ctx context.Context, p principal, in *I) (O, error)) {
 	huma.Register(s.api, s.huma(o), func(ctx context.Context, in *I) (*answer[O], error) {
-		p := caller(ctx)
-		if err := p.needs(o.role, o.summary); err != nil {
-			return nil, api.NewProblem(err)
-		}
-		out, err := do(ctx, p, in)
+		out, err := do(ctx, caller(ctx), in)
 		if err != nil {
 			return nil, api.NewProblem(err)
 		}
 		return &answer[O]{out}, nil
 	})
 }
+
+// What a write's ID looks like; its field says the same.
+const (
+	requestPattern = `^[A-Za-z0-9][A-Za-z0-9._-]*$`
+	mostRequestID  = 64
+)
 
 // Asked is what every write carries.
 type Asked struct {
@@ -69,6 +73,7 @@ type written[O any] struct {
 // write registers an operation that changes something. It is done as a job, whoever
 // still listens.
 func write[I, O any](s *Server, o operation, do func(ctx context.Context, p principal, in *I, report core.Reporter) (O, error)) {
+	o.writes = true
 	op := s.huma(o)
 	op.Errors = append(op.Errors, http.StatusConflict, http.StatusServiceUnavailable)
 	op.Responses = map[string]*huma.Response{"202": {
@@ -82,11 +87,6 @@ func write[I, O any](s *Server, o operation, do func(ctx context.Context, p prin
 			request = core.NewID("r")
 		}
 		line := entry(p, o, request, in)
-		if err := p.needs(o.role, o.summary); err != nil {
-			line.Outcome, line.Error = core.AuditDenied, err.Error()
-			s.record(ctx, line)
-			return nil, api.NewProblem(err)
-		}
 		j, err := s.jobs.begin(jobKey(p, o.id, in), p.ID, request, func(ctx context.Context, report core.Reporter) ended {
 			return s.recorded(ctx, line, func(ctx context.Context) (any, error) { return do(ctx, p, in, report) })
 		})
