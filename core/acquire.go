@@ -164,7 +164,7 @@ func (e *Engine) look(tx Tx, o Order, a *Allocation) (stored bool, n Node, err e
 func (e *Engine) claim(tx Tx, a *Allocation, stored bool, n Node, o Order) error {
 	timeout := o.AcquireTimeout
 	if timeout <= 0 {
-		timeout = 5 * time.Minute
+		timeout = DefaultAcquireTimeout
 	}
 	n.Allocation, n.Attempt = a.ID, ""
 	to, err := e.move(tx, &n, Claim, "")

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // Create takes a node and deploys it, moving on to another where a node fails by
@@ -17,7 +16,7 @@ func (e *Engine) Create(ctx context.Context, o Order, report Reporter) (Machine,
 		return Machine{}, err
 	}
 	if o.DeployTimeout <= 0 {
-		o.DeployTimeout = 2 * time.Hour
+		o.DeployTimeout = DefaultDeployTimeout
 	}
 	c := &creation{e: e, order: o, report: report}
 	if c.deploy, err = e.sealedOrder(o); err != nil {

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // Allocate takes a node; see Service.
@@ -19,7 +18,7 @@ func (e *Engine) Deploy(ctx context.Context, o Order, report Reporter) (Machine,
 		return Machine{}, err
 	}
 	if o.DeployTimeout <= 0 {
-		o.DeployTimeout = 2 * time.Hour
+		o.DeployTimeout = DefaultDeployTimeout
 	}
 	c := &creation{e: e, order: o, stays: true, report: report}
 	if c.deploy, err = e.sealedOrder(o); err != nil {

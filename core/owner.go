@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"strings"
 )
 
 // EnvOwner names the owner of what a process takes.
@@ -25,4 +26,13 @@ func DefaultOwner() string {
 		host = "localhost"
 	}
 	return name + "@" + host
+}
+
+// SplitOwner reads OWNER/NAME, as people name somebody's machine: the last slash counts,
+// since an owner may have some.
+func SplitOwner(word string) (owner, name string, both bool) {
+	if i := strings.LastIndexByte(word, '/'); i >= 0 {
+		return word[:i], word[i+1:], true
+	}
+	return "", word, false
 }

@@ -57,13 +57,18 @@ func (n DiskNeed) String() string {
 
 // String writes the need as it is parsed.
 func (n NICNeed) String() string {
-	switch {
-	case n.Mbps == 0:
+	if n.Mbps == 0 {
 		return times(n.Count) + "any"
-	case n.Mbps%1000 == 0:
-		return fmt.Sprintf("%s%dG", times(n.Count), n.Mbps/1000)
 	}
-	return fmt.Sprintf("%s%dM", times(n.Count), n.Mbps)
+	return times(n.Count) + Speed(n.Mbps)
+}
+
+// Speed writes a port's speed as it is asked for, such as 25G.
+func Speed(mbps int) string {
+	if mbps%1000 == 0 {
+		return fmt.Sprintf("%dG", mbps/1000)
+	}
+	return fmt.Sprintf("%dM", mbps)
 }
 
 func times(count int) string {

@@ -37,10 +37,11 @@ func (o *ownerFlag) name() string { return cmp.Or(o.owner, core.DefaultOwner()) 
 
 // split reads OWNER/NAME, or the NAME of one's own.
 func (o *ownerFlag) split(word string) (owner, name string) {
-	if i := strings.LastIndex(word, "/"); i >= 0 {
-		return word[:i], word[i+1:]
+	owner, name, both := core.SplitOwner(word)
+	if !both {
+		owner = o.name()
 	}
-	return o.name(), word
+	return owner, name
 }
 
 // machine finds what a word on the command line means: a machine's name, its owner

@@ -72,9 +72,7 @@ func (p *progress) report(moment core.Progress) {
 	if fresh || said {
 		p.plain(moment.Node, words(t.step+either(said, ":", ""), moment.Message))
 	}
-	if moment.Total > 0 {
-		// In floating point: done*100 of a large disk overflows.
-		percent := int(float64(moment.Done) / float64(moment.Total) * 100)
+	if percent, known := moment.Percent(); known {
 		if percent = percent / percentStep * percentStep; percent > t.shown {
 			t.shown = percent
 			p.plain(moment.Node, fmt.Sprintf("%s: %d%% of %s", t.step, percent, moment.Amount(moment.Total)))

@@ -91,16 +91,12 @@ func diskSummary(disks []core.Disk) string {
 	return strings.Join(kinds, ", ")
 }
 
-// speed writes a port's speed as it is asked for: "25G".
+// speed writes a port's speed; "" where it is not known.
 func speed(mbps int) string {
-	switch {
-	case mbps == 0:
+	if mbps == 0 {
 		return ""
-	case mbps%1000 == 0:
-		return fmt.Sprintf("%dG", mbps/1000)
-	default:
-		return fmt.Sprintf("%dM", mbps)
 	}
+	return core.Speed(mbps)
 }
 
 // plural counts things: "1 node", "2 nodes".

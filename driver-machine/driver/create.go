@@ -17,9 +17,6 @@ import (
 const (
 	checkTimeout    = time.Minute
 	rollBackTimeout = 5 * time.Minute
-	// createMargin is what Create gets beyond what the user allowed, so that the
-	// pool's own limits end the work, which then say what they ended.
-	createMargin = 5 * time.Minute
 )
 
 // PreCreateCheck implements drivers.Driver. It allocates nothing: where it fails,
@@ -61,7 +58,7 @@ func (d *Driver) Create() error {
 	if err != nil {
 		return d.explain(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, order.Wait+order.AcquireTimeout+order.DeployTimeout+createMargin)
+	ctx, cancel := context.WithTimeout(ctx, order.Wait+order.AcquireTimeout+order.DeployTimeout+core.CallMargin)
 	defer cancel()
 	if err := d.key.write(d.GetSSHKeyPath()); err != nil {
 		return d.explain(localFault("write the SSH key", d.GetSSHKeyPath(), err))

@@ -21,14 +21,14 @@ const maxLine = 2000
 func newProgress(print func(...any)) core.Reporter {
 	var mu sync.Mutex
 	var last core.Progress
-	var lastPercent int64
+	var lastPercent int
 	return func(p core.Progress) {
 		mu.Lock()
 		defer mu.Unlock()
-		same := p.Node == last.Node && p.Step == last.Step && p.Message == last.Message
-		percent := int64(-1)
-		if p.Total > 0 {
-			percent = int64(float64(p.Done)/float64(p.Total)*100) / percentStep * percentStep
+		same := p.Same(last)
+		percent, known := p.Percent()
+		if percent = percent / percentStep * percentStep; !known {
+			percent = -1
 		}
 		if same && percent <= lastPercent {
 			return
@@ -39,7 +39,7 @@ func newProgress(print func(...any)) core.Reporter {
 }
 
 // progressLine is one line for people; a percent below 0 is not shown.
-func progressLine(p core.Progress, percent int64) string {
+func progressLine(p core.Progress, percent int) string {
 	var parts []string
 	for _, part := range []string{string(p.Node), p.Step, p.Message} {
 		if part != "" {

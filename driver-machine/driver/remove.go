@@ -3,18 +3,10 @@ package driver
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/docker/machine/libmachine/log"
 
 	"github.com/metalpool/metalpool/core"
-)
-
-const (
-	releaseTimeout = 10 * time.Minute
-	// cleanTimeout is beyond the longest erase that a pool allows by default; a rack
-	// of large hard disks takes most of a day.
-	cleanTimeout = 26 * time.Hour
 )
 
 // Remove implements drivers.Driver. It goes by the allocation's ID alone, so that
@@ -25,9 +17,9 @@ func (d *Driver) Remove() error {
 			Err:  errors.New("docker-machine's record of it holds no allocation ID"),
 			Hint: "look it up with 'metalpool machine list', release it with 'metalpool machine release', then 'docker-machine rm -f' forgets the record"})
 	}
-	limit := releaseTimeout
+	limit := core.ReleasePatience
 	if d.WaitClean {
-		limit = cleanTimeout
+		limit = core.CleanPatience
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()

@@ -69,7 +69,7 @@ func (d *deed) perform(ctx context.Context, m deedModel, usual time.Duration, re
 	if diags.HasError() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit+margin)
+	ctx, cancel := context.WithTimeout(ctx, limit+core.CallMargin)
 	defer cancel()
 	tell, end := forward(ctx, resp.SendProgress)
 	defer end()

@@ -39,7 +39,7 @@ func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequ
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	work, cancel := context.WithTimeout(ctx, limit+margin)
+	work, cancel := context.WithTimeout(ctx, limit+core.CallMargin)
 	defer cancel()
 	id := core.AllocationID(plan.AllocationID.ValueString())
 	there, err := r.pool.Machine(work, id)
@@ -207,7 +207,7 @@ func (r *deploymentResource) Update(ctx context.Context, req resource.UpdateRequ
 	}
 	o.ID, o.DeployTimeout = core.AllocationID(state.AllocationID.ValueString()), limit
 	o.Revision = revision(state.ID, o.Revision)
-	ctx, cancel := context.WithTimeout(ctx, limit+margin)
+	ctx, cancel := context.WithTimeout(ctx, limit+core.CallMargin)
 	defer cancel()
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, machineIdentity{ID: state.AllocationID})...)
 	there, err := r.pool.Machine(ctx, o.ID)
@@ -244,7 +244,7 @@ func (r *deploymentResource) Update(ctx context.Context, req resource.UpdateRequ
 func (r *deploymentResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var state deploymentModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
-	limit, diags := state.Timeouts.Delete(ctx, releaseTimeout)
+	limit, diags := state.Timeouts.Delete(ctx, core.ReleasePatience)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return

@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -72,7 +71,7 @@ func (r *machineResource) imported(ctx context.Context, req resource.ImportState
 
 // find finds a machine that was not given up.
 func (r *machineResource) find(ctx context.Context, word string) (core.Machine, error) {
-	if owner, name, ok := cutLast(word, "/"); ok {
+	if owner, name, ok := core.SplitOwner(word); ok {
 		return r.pool.MachineNamed(ctx, owner, name)
 	}
 	there, err := r.pool.Machine(ctx, core.AllocationID(word))
@@ -86,12 +85,4 @@ func (r *machineResource) find(ctx context.Context, word string) (core.Machine, 
 		return there, &core.Error{Op: "import", Allocation: word, Kind: core.Invalid, Err: errors.New("the machine was given up: " + string(there.State) + ", " + there.Reason), Hint: "create a new one"}
 	}
 	return there, err
-}
-
-// cutLast cuts around the last separator: an owner may have some.
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
 }

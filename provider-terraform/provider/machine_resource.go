@@ -19,17 +19,11 @@ import (
 // Timeouts of the operations, where the configuration names none. The pool bounds each
 // phase by itself.
 const (
-	createTimeout  = 2 * time.Hour
-	updateTimeout  = 2 * time.Hour
-	readTimeout    = 2 * time.Minute
-	releaseTimeout = 10 * time.Minute
-	// cleanTimeout is beyond the longest erase that a pool allows by default.
-	cleanTimeout = 26 * time.Hour
+	createTimeout = core.DefaultDeployTimeout
+	updateTimeout = core.DefaultDeployTimeout
+	readTimeout   = 2 * time.Minute
 	// lookTimeout is for a look at what became of a machine whose own time is over.
 	lookTimeout = 30 * time.Second
-	// margin is what an operation has beyond the deploy, so that the pool itself ends
-	// the work, and says what it ended.
-	margin = 5 * time.Minute
 )
 
 // machineResource is metalpool_machine.
@@ -84,7 +78,7 @@ func (r *machineResource) Create(ctx context.Context, req resource.CreateRequest
 		return
 	}
 	told := story{next: ofCreate}
-	work, cancel := context.WithTimeout(ctx, o.Wait+2*limit+margin)
+	work, cancel := context.WithTimeout(ctx, o.Wait+2*limit+core.CallMargin)
 	defer cancel()
 	there, err := r.taking(work, o, plan.Wait, limit, func(o core.Order) (core.Machine, error) { return r.pool.Create(work, o, told.report(ctx)) })
 	if err == nil {
@@ -272,7 +266,7 @@ func (r *machineResource) Update(ctx context.Context, req resource.UpdateRequest
 		return
 	}
 	o.ID, o.Owner, o.DeployTimeout = core.AllocationID(state.ID.ValueString()), state.Owner.ValueString(), limit
-	ctx, cancel := context.WithTimeout(ctx, limit+margin)
+	ctx, cancel := context.WithTimeout(ctx, limit+core.CallMargin)
 	defer cancel()
 
 	there, err := r.change(ctx, o, plan, state)
@@ -383,9 +377,9 @@ func (r *machineResource) Delete(ctx context.Context, req resource.DeleteRequest
 
 // giveBack releases what the state has, unless it is protected or of another pool.
 func (r *machineResource) giveBack(ctx context.Context, state machineModel, diags *diag.Diagnostics) {
-	usual := releaseTimeout
+	usual := core.ReleasePatience
 	if state.WaitClean.ValueBool() {
-		usual = cleanTimeout
+		usual = core.CleanPatience
 	}
 	limit, d := state.Timeouts.Delete(ctx, usual)
 	diags.Append(d...)

@@ -76,7 +76,7 @@ func (r *nodeResource) Create(ctx context.Context, req resource.CreateRequest, r
 	var config, plan inventoryModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	limit, diags := plan.Timeouts.Create(ctx, cleanTimeout)
+	limit, diags := plan.Timeouts.Create(ctx, core.CleanPatience)
 	resp.Diagnostics.Append(diags...)
 	in, diags := plan.enrollment(ctx, config)
 	resp.Diagnostics.Append(diags...)
@@ -195,7 +195,7 @@ func (r *nodeResource) Update(ctx context.Context, req resource.UpdateRequest, r
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, nameIdentity{state.Name})...)
-	limit, diags := plan.Timeouts.Update(ctx, cleanTimeout)
+	limit, diags := plan.Timeouts.Update(ctx, core.CleanPatience)
 	resp.Diagnostics.Append(diags...)
 	change, diags := plan.change(ctx, config, state)
 	resp.Diagnostics.Append(diags...)
@@ -227,7 +227,7 @@ func (r *nodeResource) Update(ctx context.Context, req resource.UpdateRequest, r
 func (r *nodeResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var state inventoryModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
-	limit, diags := state.Timeouts.Delete(ctx, cleanTimeout)
+	limit, diags := state.Timeouts.Delete(ctx, core.CleanPatience)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return

@@ -62,13 +62,6 @@ func readSpeed(text string) (int, error) {
 	return needs[0].Mbps, nil
 }
 
-func speedText(mbps int) string {
-	if mbps%1000 == 0 {
-		return fmt.Sprintf("%dG", mbps/1000)
-	}
-	return fmt.Sprintf("%dM", mbps)
-}
-
 // duration is a length of time, such as 30m.
 type duration struct{}
 

@@ -82,9 +82,9 @@ func (a *releaseAction) Invoke(ctx context.Context, req action.InvokeRequest, re
 		fault(&resp.Diagnostics, err, machineIDPath)
 		return
 	}
-	usual := releaseTimeout
+	usual := core.ReleasePatience
 	if m.WaitClean.ValueBool() {
-		usual = cleanTimeout
+		usual = core.CleanPatience
 	}
 	a.perform(ctx, m.deedModel, usual, resp, func(ctx context.Context, limit time.Duration, report core.Reporter) error {
 		ctx, cancel := context.WithTimeout(ctx, limit)

@@ -143,7 +143,7 @@ func requirements(ctx context.Context, r core.Request) (types.Object, diag.Diagn
 	for _, n := range r.NICs {
 		nic := nicModel{Count: types.Int64Value(int64(n.Count))}
 		if n.Mbps > 0 {
-			nic.Speed = types.StringValue(speedText(n.Mbps))
+			nic.Speed = types.StringValue(core.Speed(n.Mbps))
 		}
 		m.NICs = append(m.NICs, nic)
 	}

@@ -54,7 +54,7 @@ func (s *story) outlook() outlook {
 func (s *story) report(ctx context.Context) core.Reporter {
 	return func(p core.Progress) {
 		s.mu.Lock()
-		again := p.Node == s.last.Node && p.Step == s.last.Step && p.Message == s.last.Message
+		again := p.Same(s.last)
 		s.last = p
 		s.mu.Unlock()
 		if again {
