@@ -11,7 +11,7 @@ import (
 
 const (
 	// deniedAdvice is for pools behind https://, internalAdvice for what should not be.
-	deniedAdvice   = "the token is read from " + tokenVariable + " on each command and never stored"
+	deniedAdvice   = "the token is that of " + tokenVariable + ", else of 'metalpool login', on each command, and never stored with the machine"
 	internalAdvice = "this is a defect of metalpool: please report it with what 'docker-machine -D' prints"
 )
 

@@ -39,7 +39,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("nothing became %v", err)
 	}
 	d.URL = "https://pool.example.com"
-	want := "create web-1 (node n1): denied: why; do this; the token is read from METALPOOL_TOKEN on each command and never stored"
+	want := "create web-1 (node n1): denied: why; do this; the token is that of METALPOOL_TOKEN, else of 'metalpool login', on each command, and never stored with the machine"
 	if got := d.explain(fault(core.Denied)); got.Error() != want {
 		t.Errorf("got  %v\nwant %s", got, want)
 	}

@@ -19,7 +19,7 @@ const (
 // empty from the environment. None has "userdata" or "cloud-config" in its name, by
 // which Rancher would take it for the place to put its own script.
 var createFlags = []mcnflag.Flag{
-	stringFlag("url", "the pool: a path (this version opens no https:// address)", ""),
+	stringFlag("url", "the pool: a path, or the https://host:port of a metalpool serve", ""),
 	stringFlag("token", "token for a pool behind https://; never stored, so better in the environment", ""),
 	stringFlag("owner", "who owns the machine (default: user@host; behind https:// the token tells)", ""),
 	stringFlag("pool", "pool to take a server from", core.DefaultPool),
