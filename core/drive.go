@@ -100,7 +100,11 @@ func (w *work) bootAgain(s step, err error) bool {
 func (w *work) try(ctx context.Context, s step) error {
 	limit := s.timeout(w.pool.Timeouts.OrDefaults())
 	// What is waited for on another worker's account is not the step's own time.
-	bounded, cancel := context.WithTimeout(ctx, limit+max(0, time.Until(w.attempt.Quiet)))
+	quiet, err := w.quiet(ctx)
+	if err != nil {
+		quiet = w.e.timing.Call // the step finds out what there is to be waited for
+	}
+	bounded, cancel := context.WithTimeout(ctx, limit+quiet)
 	defer cancel()
 	w.waiting.begin(time.Now())
 	if s.agent() {

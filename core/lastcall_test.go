@@ -45,35 +45,43 @@ func TestNobodyBeginsWhileACutCallIsOnItsWay(t *testing.T) {
 }
 
 // A release that stops a living worker does not return before the last call of that
-// worker has ended, and reads Off back after it.
+// worker has ended, and reads Off back after it. That is a matter of the store's clock,
+// which may be another than ours.
 func TestReleaseOutwaitsTheLastCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, 1)
-		e, host := p.engine()
-		host.FreezeIn("bmc set power on", enginetest.Late) // it lands at its last moment
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			_, _ = e.Create(context.WithoutCancel(t.Context()), order("a-1", "web-1"), nil)
-		}()
-		<-host.Frozen()
-		other, second := p.engine()
-		var said []string
-		if err := other.Release(t.Context(), "a-1", core.ReleaseOptions{}, func(pr core.Progress) { said = append(said, pr.Message) }); err != nil {
-			t.Fatal(err)
-		}
-		if now := p.rack.Server("n1").Look(); now.Power != core.PowerOff {
-			t.Errorf("release returned, and the server is %s", now.Power)
-		}
-		if n := len(slices.DeleteFunc(second.Calls(), func(c string) bool { return c != "bmc set power off" })); n != 2 {
-			t.Errorf("Off was asked for %d times", n)
-		}
-		if all := strings.Join(said, "\n"); !strings.Contains(all, "looking again in 20s") {
-			t.Errorf("the wait was not told:\n%s", all)
-		}
-		host.Thaw()
-		<-ended
-		p.reconcile()
-		p.sound()
-	})
+	for name, ahead := range map[string]time.Duration{"one clock": 0, "the store's clock is ahead": time.Hour, "the store's clock is behind": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { releaseOutwaitsTheLastCall(t, ahead) })
+		})
+	}
+}
+
+func releaseOutwaitsTheLastCall(t *testing.T, ahead time.Duration) {
+	p := newPool(t, 1)
+	p.store = p.openBy(func() time.Time { return time.Now().Add(ahead) })
+	e, host := p.engine()
+	host.FreezeIn("bmc set power on", enginetest.Late) // it lands at its last moment
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = e.Create(context.WithoutCancel(t.Context()), order("a-1", "web-1"), nil)
+	}()
+	<-host.Frozen()
+	other, second := p.engine()
+	var said []string
+	if err := other.Release(t.Context(), "a-1", core.ReleaseOptions{}, func(pr core.Progress) { said = append(said, pr.Message) }); err != nil {
+		t.Fatal(err)
+	}
+	if now := p.rack.Server("n1").Look(); now.Power != core.PowerOff {
+		t.Errorf("release returned, and the server is %s", now.Power)
+	}
+	if n := len(slices.DeleteFunc(second.Calls(), func(c string) bool { return c != "bmc set power off" })); n != 2 {
+		t.Errorf("Off was asked for %d times", n)
+	}
+	if all := strings.Join(said, "\n"); !strings.Contains(all, "looking again in 20s") {
+		t.Errorf("the wait was not told:\n%s", all)
+	}
+	host.Thaw()
+	<-ended
+	p.reconcile()
+	p.sound()
 }

@@ -109,7 +109,13 @@ func (m preset) pool(t *testing.T) *pool {
 // open opens the pool's store once more, as another process does.
 func (p *pool) open() core.Store {
 	p.t.Helper()
-	store, err := sqlite.Open(p.t.Context(), p.path, sqlite.Options{Create: true})
+	return p.openBy(nil)
+}
+
+// openBy opens it with another clock than ours.
+func (p *pool) openBy(clock func() time.Time) core.Store {
+	p.t.Helper()
+	store, err := sqlite.Open(p.t.Context(), p.path, sqlite.Options{Create: true, Now: clock})
 	if err != nil {
 		p.t.Fatal(err)
 	}

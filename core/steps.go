@@ -68,15 +68,29 @@ func powerOff(ctx context.Context, w *work) error {
 	if err := bmc.SetPower(ctx, TurnOff); err != nil {
 		return err
 	}
-	quiet := time.Until(w.attempt.Quiet)
-	if quiet <= 0 {
-		return nil
+	quiet, err := w.quiet(ctx)
+	if err != nil || quiet == 0 {
+		return err
 	}
 	w.say(stepOff, "off; looking again in %s, once the last call of the worker that was stopped has ended", quiet.Round(time.Second))
 	if err := wait(ctx, quiet); err != nil {
 		return err
 	}
 	return bmc.SetPower(ctx, TurnOff)
+}
+
+// quiet is for how long the last call of a worker that was fenced out may still be on its
+// way. By the store's clock it was written down, and ours may be another: only the distance
+// there counts, which was never more than one call, wherever a clock has gone since.
+func (w *work) quiet(ctx context.Context) (left time.Duration, err error) {
+	if w.attempt.Quiet.IsZero() {
+		return 0, nil
+	}
+	err = w.e.store.View(ctx, func(tx Tx) error {
+		left = w.attempt.Quiet.Sub(tx.Now())
+		return nil
+	})
+	return min(max(0, left), w.e.timing.Call), err
 }
 
 // bootRamdisk starts the agent from virtual media and waits for its check-in. Each
