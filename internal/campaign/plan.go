@@ -107,7 +107,7 @@ type Fault struct {
 }
 
 // BurstOps is how many operations a burst has.
-const BurstOps = 150
+const BurstOps = 250
 
 // NewPlan makes bursts of together ops operations. The seeds of the bursts count up from
 // the plan's.
@@ -243,7 +243,7 @@ func faults(r *rand.Rand, seed uint64, ops int, s Shape) (list []Fault) {
 			kinds := []lab.FaultKind{lab.PowerStuck, lab.MediaHang, lab.DiskHang, lab.AgentSilent, lab.EraseSilent, lab.AgentTwice, lab.OldToken, lab.OtherMachine, lab.DiskMissing, lab.WriteError, lab.EraseError, lab.EraseLie, lab.HostKey}
 			f.Lab.Machine = &lab.Fault{Kind: kinds[r.IntN(len(kinds))], Nth: 1 + r.IntN(2), Count: 1}
 		case StepClock:
-			f.Step = []time.Duration{-time.Minute, -5 * time.Second, 3 * time.Second, time.Minute, time.Hour}[r.IntN(5)]
+			f.Step = []time.Duration{-20 * time.Second, -5 * time.Second, 3 * time.Second, time.Minute, time.Hour}[r.IntN(5)]
 		}
 		list = append(list, f)
 	}

@@ -28,7 +28,7 @@ type result struct {
 func (r result) ok() bool { return r.status == 0 }
 
 // patience is far beyond what any process takes, faults and deadlines included.
-const patience = 3 * time.Minute
+const patience = 2 * time.Minute
 
 // run runs a process to its end, which may be a kill. struck is told when it was hurt.
 func (w *World) run(ctx context.Context, d door, h Hurt, struck func(at time.Time), program string, args ...string) result {
@@ -69,6 +69,7 @@ func (w *World) run(ctx context.Context, d door, h Hurt, struck func(at time.Tim
 	case <-ended:
 	case <-time.After(patience):
 		r.hung = true
+		w.dump()
 		_ = cmd.Process.Signal(syscall.SIGQUIT) // its goroutines tell why
 		select {
 		case <-ended:
@@ -81,6 +82,13 @@ func (w *World) run(ctx context.Context, d door, h Hurt, struck func(at time.Tim
 	r.status = cmd.ProcessState.ExitCode()
 	r.out, r.err = out.String(), complaints.String()
 	return r
+}
+
+// dump has the servers write what all their goroutines wait for, which ends them.
+func (w *World) dump() {
+	for _, s := range w.server {
+		_ = s.end(syscall.SIGQUIT)
+	}
 }
 
 // environment is what every process gets: nothing of ours that is about metalpool.

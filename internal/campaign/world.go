@@ -68,8 +68,8 @@ type World struct {
 }
 
 const (
-	nodes   = 9
-	clients = 5
+	nodes   = 14
+	clients = 9
 	slots   = 2
 )
 
