@@ -13,7 +13,7 @@ fi
 for module in . tools/docker-machine; do
 	(cd "$module" && go vet ./...)
 done
-go vet -tags bench,hybrid,ironic,vm ./... # so that what is seldom run still builds
+go vet -tags bench,campaign,hybrid,ironic,vm ./... # so that what is seldom run still builds
 
 # The race detector needs cgo, which is off by default where there is no C compiler.
 if [ "$(go env CGO_ENABLED)" != 1 ] && [ -z "${CGO_ENABLED:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -147,7 +147,7 @@ func (b *burst) watch(ctx context.Context) {
 	}
 }
 
-const watchEvery = 300 * time.Millisecond
+const watchEvery = 500 * time.Millisecond
 
 // sample looks at the nodes as the operator does.
 func (b *burst) sample(ctx context.Context) (sample, error) {

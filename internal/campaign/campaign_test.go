@@ -17,13 +17,13 @@ var (
 	ops   = flag.Int("ops", 0, "operations, of all settings together (default: some dozens)")
 	seed  = flag.Uint64("seed", 1, "what the plans follow from")
 	keep  = flag.Bool("keep", false, "keep what it leaves also where nothing was found")
-	store = flag.String("store", "", "the `settings` to run, of sqlite, sqlite-served, postgres, postgres-served (default: all)")
+	store = flag.String("store", "", "the `settings` to run, of sqlite, sqlite-served, postgres, postgres-served (default: all, or two of them without -ops)")
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // shortOps is how many operations of each setting every run of the tests has.
-const shortOps = 40
+const shortOps = 60
 
 // TestCampaign runs a short campaign, or the one that `make campaign` asks for.
 func TestCampaign(t *testing.T) {
@@ -32,9 +32,9 @@ func TestCampaign(t *testing.T) {
 	report := NewReport()
 	chosen := chooseSettings(t)
 	for i, name := range chosen {
-		c := Config{Seed: *seed, Ops: shortOps, Programs: programs, Setting: setting(t, name), Dir: keptIfBroken(t), Say: func(line string) { t.Log(line) }}
+		c := Config{Seed: *seed, Ops: shortOps, Rack: Small, Programs: programs, Setting: setting(t, name), Dir: keptIfBroken(t), Say: func(line string) { t.Log(line) }}
 		if *ops > 0 {
-			c.Ops = (*ops + len(chosen) - 1 - i) / len(chosen)
+			c.Ops, c.Rack = (*ops+len(chosen)-1-i)/len(chosen), Large
 			c.Say = func(line string) { fmt.Fprintln(os.Stderr, line) }
 		}
 		r, err := Run(t.Context(), c)
@@ -61,7 +61,10 @@ func TestCampaign(t *testing.T) {
 var settings = []string{"sqlite", "sqlite-served", "postgres", "postgres-served"}
 
 func chooseSettings(t *testing.T) []string {
-	if *store == "" {
+	switch {
+	case *store == "" && *ops == 0: // both stores, and both ways to them
+		return []string{"sqlite", "postgres-served"}
+	case *store == "":
 		return settings
 	}
 	chosen := strings.Split(*store, ",")

@@ -107,7 +107,7 @@ type Fault struct {
 }
 
 // BurstOps is how many operations a burst has.
-const BurstOps = 250
+const BurstOps = 500
 
 // NewPlan makes bursts of together ops operations. The seeds of the bursts count up from
 // the plan's.
@@ -171,7 +171,7 @@ func ownersOp(r *rand.Rand, held []bool) Op {
 		held[slot] = op.Verb == Create
 		return op
 	}
-	op.Verb = choose(r, []weighted[Verb]{{16, Release}, {5, Redeploy}, {9, Power}, {9, Log}, {7, Label}, {3, Keys}, {7, Show}, {4, List}, {3, Logs}, {3, Create}})
+	op.Verb = choose(r, []weighted[Verb]{{14, Release}, {4, Redeploy}, {10, Power}, {10, Log}, {8, Label}, {3, Keys}, {8, Show}, {6, List}, {4, Logs}, {3, Create}})
 	switch op.Verb {
 	case Release:
 		held[slot] = false
@@ -223,7 +223,7 @@ var often = []weighted[Kind]{
 }
 
 // faultEvery is how many operations there are to a fault of another than themselves.
-const faultEvery = 10
+const faultEvery = 12
 
 func faults(r *rand.Rand, seed uint64, ops int, s Shape) (list []Fault) {
 	possible := slices.DeleteFunc(slices.Clone(often), func(w weighted[Kind]) bool { return !slices.Contains(s.Faults, w.what) })

@@ -31,11 +31,22 @@ var deadlines = []string{"power=15s", "check-in=12s", "write=20s", "ssh=15s", "k
 type Config struct {
 	Seed     uint64
 	Ops      int
+	Rack     Rack
 	Setting  Setting
 	Programs Programs
 	Dir      string            // with all that it leaves; empty, on a local disk
 	Say      func(line string) // how far it is
 }
+
+// Rack is how many there are of what.
+type Rack struct{ Nodes, Clients int }
+
+// Racks of the short campaign, which is one burst, and of the long one: what waits there
+// for a lease to lapse is to leave the others something to do.
+var (
+	Small = Rack{Nodes: 8, Clients: 5}
+	Large = Rack{Nodes: 24, Clients: 15}
+)
 
 // Setting is where the pool is, and how its clients reach it.
 type Setting struct {
@@ -67,11 +78,8 @@ type World struct {
 	diary  *diary
 }
 
-const (
-	nodes   = 14
-	clients = 9
-	slots   = 2
-)
+// slots is how many machines each client has at most.
+const slots = 2
 
 // newWorld makes a rack and fills a pool with it. What it has made is ended by close, also
 // where it fails.
@@ -95,14 +103,14 @@ func newWorld(ctx context.Context, c Config) (w *World, err error) {
 	}
 	w.nest = newNest(w.store())
 	w.leaks = newLeaks()
-	if w.lab, err = lab.Up(ctx, lab.Config{Dir: filepath.Join(c.Dir, "lab"), Nodes: nodes}); err != nil {
+	if w.lab, err = lab.Up(ctx, lab.Config{Dir: filepath.Join(c.Dir, "lab"), Nodes: c.Rack.Nodes}); err != nil {
 		return w, err
 	}
 	w.pool = filepath.Join(w.store(), "pool.db")
 	if c.Setting.Postgres != nil {
 		w.pool = c.Setting.Database
 	}
-	w.shape = Shape{Nodes: nodes, Clients: clients, Slots: slots, Servers: c.Setting.Servers, Faults: w.possible()}
+	w.shape = Shape{Nodes: c.Rack.Nodes, Clients: c.Rack.Clients, Slots: slots, Servers: c.Setting.Servers, Faults: w.possible()}
 	embedded := door{"METALPOOL_URL=" + w.pool, "METALPOOL_OWNER=admin"}
 	if err := w.fill(ctx, embedded); err != nil {
 		return w, err
