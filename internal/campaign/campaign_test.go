@@ -116,9 +116,20 @@ func build(t *testing.T) Programs {
 	t.Helper()
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "campaign", "-o", dir, "../../cmd/metalpool", "./caller")
+	if *ops > 0 {
+		cmd.Args = append(cmd.Args, "../../driver-machine")
+	}
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	return Programs{Metalpool: filepath.Join(dir, "metalpool"), Caller: filepath.Join(dir, "caller")}
+	p := Programs{Metalpool: filepath.Join(dir, "metalpool"), Caller: filepath.Join(dir, "caller")}
+	if *ops > 0 {
+		needs.Program(t, "scp", "openssh-client")
+		p.DockerMachine = needs.DockerMachine(t)
+		if err := os.Rename(filepath.Join(dir, "driver-machine"), filepath.Join(dir, "docker-machine-driver-metalpool")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
 }

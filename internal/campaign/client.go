@@ -38,6 +38,8 @@ func (c *client) run(ctx context.Context, op Op, b *burst) {
 	switch op.Verb {
 	case Create:
 		c.create(ctx, op, s, name, b)
+	case DockerMachine:
+		c.dockerMachine(ctx, op, b)
 	case Redeploy:
 		c.redeploy(ctx, op, s, name, b)
 	case Release:

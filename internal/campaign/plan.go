@@ -16,32 +16,35 @@ type Shape struct {
 	Slots   int
 	Servers int    // 0: every process opens the store itself
 	Faults  []Kind // that are possible here
+	Docker  bool   // docker-machine is here, too
 }
 
 // Verb is what an operation does.
 type Verb string
 
 const (
-	Create      Verb = "create"
-	Allocate    Verb = "allocate"
-	Redeploy    Verb = "redeploy"
-	Release     Verb = "release"
-	Abandon     Verb = "abandon" // the release of an ID that nobody knows, and then a create under it
-	Power       Verb = "power"
-	Log         Verb = "log in" // and read the mark that the deploy wrote
-	Label       Verb = "label"
-	Keys        Verb = "keys"
-	Show        Verb = "show"
-	List        Verb = "list"
-	Logs        Verb = "logs"
-	Nodes       Verb = "node list"
-	Events      Verb = "node events"
-	Check       Verb = "check"
-	Repair      Verb = "repair"
-	Maintenance Verb = "maintenance"
-	Resume      Verb = "resume"
-	SetNode     Verb = "node set"
-	Reconcile   Verb = "reconcile"
+	Create Verb = "create"
+	// DockerMachine is a create, and the rm of what came of it.
+	DockerMachine Verb = "docker-machine"
+	Allocate      Verb = "allocate"
+	Redeploy      Verb = "redeploy"
+	Release       Verb = "release"
+	Abandon       Verb = "abandon" // the release of an ID that nobody knows, and then a create under it
+	Power         Verb = "power"
+	Log           Verb = "log in" // and read the mark that the deploy wrote
+	Label         Verb = "label"
+	Keys          Verb = "keys"
+	Show          Verb = "show"
+	List          Verb = "list"
+	Logs          Verb = "logs"
+	Nodes         Verb = "node list"
+	Events        Verb = "node events"
+	Check         Verb = "check"
+	Repair        Verb = "repair"
+	Maintenance   Verb = "maintenance"
+	Resume        Verb = "resume"
+	SetNode       Verb = "node set"
+	Reconcile     Verb = "reconcile"
 )
 
 // Kind is a sort of fault.
@@ -128,12 +131,12 @@ func newBurst(seed uint64, ops int, s Shape) Burst {
 		held[i] = make([]bool, s.Slots)
 	}
 	for range ops {
-		client := r.IntN(s.Clients + 1)
+		client := min(r.IntN(s.Clients+2), s.Clients)
 		var op Op
 		if client == s.Clients {
 			op = operatorsOp(r, s)
 		} else {
-			op = ownersOp(r, held[client])
+			op = ownersOp(r, s, held[client])
 		}
 		op.Hurt = hurt(r, op, s)
 		b.Clients[client] = append(b.Clients[client], op)
@@ -163,11 +166,15 @@ func choose[T any](r *rand.Rand, of []weighted[T]) T {
 }
 
 // ownersOp is what a client does next. Where it has no machine it mostly takes one.
-func ownersOp(r *rand.Rand, held []bool) Op {
+func ownersOp(r *rand.Rand, s Shape, held []bool) Op {
 	slot := r.IntN(len(held))
 	op := Op{Slot: slot}
 	if !held[slot] {
-		op.Verb = choose(r, []weighted[Verb]{{20, Create}, {1, Allocate}, {1, Abandon}, {1, Release}, {3, List}, {2, Show}})
+		docker := 0
+		if s.Docker {
+			docker = 1
+		}
+		op.Verb = choose(r, []weighted[Verb]{{20, Create}, {1, Allocate}, {1, Abandon}, {1, Release}, {3, List}, {2, Show}, {docker, DockerMachine}})
 		held[slot] = op.Verb == Create
 		return op
 	}
@@ -197,6 +204,8 @@ func hurt(r *rand.Rand, op Op, s Shape) Hurt {
 	switch op.Verb {
 	case Create, Redeploy, Repair, Reconcile, Abandon:
 		lasts = 1500 * time.Millisecond
+	case DockerMachine:
+		lasts = 4 * time.Second
 	case Release:
 		lasts = 400 * time.Millisecond
 	}

@@ -8,7 +8,7 @@ import (
 
 // everything is a shape in which every fault is possible.
 func everything() Shape {
-	s := Shape{Nodes: 6, Clients: 3, Slots: 2, Servers: 2, Faults: []Kind{KillCommand, FreezeCommand}}
+	s := Shape{Nodes: 6, Clients: 3, Slots: 2, Servers: 2, Docker: true, Faults: []Kind{KillCommand, FreezeCommand}}
 	for _, w := range often {
 		s.Faults = append(s.Faults, w.what)
 	}
@@ -49,7 +49,7 @@ func TestPlanHasEveryOperationAndFault(t *testing.T) {
 	if ops != 10_000 {
 		t.Errorf("%d operations", ops)
 	}
-	for _, v := range []Verb{Create, Allocate, Redeploy, Release, Abandon, Power, Log, Label, Keys, Show, List, Logs, Nodes, Events, Check, Repair, Maintenance, Resume, SetNode, Reconcile} {
+	for _, v := range []Verb{Create, DockerMachine, Allocate, Redeploy, Release, Abandon, Power, Log, Label, Keys, Show, List, Logs, Nodes, Events, Check, Repair, Maintenance, Resume, SetNode, Reconcile} {
 		if verbs[v] < 20 {
 			t.Errorf("%s comes up %d times", v, verbs[v])
 		}

@@ -56,8 +56,11 @@ type Setting struct {
 	Servers  int            // 0: every process opens the store itself
 }
 
-// Programs are files, built with the tag campaign.
-type Programs struct{ Metalpool, Caller string }
+// Programs are files, built with the tag campaign. The driver is beside metalpool.
+type Programs struct {
+	Metalpool, Caller string
+	DockerMachine     string // the real one; empty: it is left out
+}
 
 // World is a rack, a pool, and who is there to use it.
 type World struct {
@@ -110,13 +113,17 @@ func newWorld(ctx context.Context, c Config) (w *World, err error) {
 	if c.Setting.Postgres != nil {
 		w.pool = c.Setting.Database
 	}
-	w.shape = Shape{Nodes: c.Rack.Nodes, Clients: c.Rack.Clients, Slots: slots, Servers: c.Setting.Servers, Faults: w.possible()}
+	w.shape = Shape{Nodes: c.Rack.Nodes, Clients: c.Rack.Clients, Slots: slots, Servers: c.Setting.Servers, Faults: w.possible(), Docker: c.Programs.DockerMachine != "" && w.isForUsers()}
 	embedded := door{"METALPOOL_URL=" + w.pool, "METALPOOL_OWNER=admin"}
 	if err := w.fill(ctx, embedded); err != nil {
 		return w, err
 	}
 	return w, w.openDoors(ctx, embedded)
 }
+
+// isForUsers is whether the pool's address may be given to who is no operator: adapters
+// take no database's.
+func (w *World) isForUsers() bool { return w.Setting.Postgres == nil || w.Setting.Servers > 0 }
 
 // possible lists the faults that there can be here.
 func (w *World) possible() []Kind {
@@ -189,6 +196,11 @@ func (w *World) fill(ctx context.Context, operator door) error {
 func (w *World) openDoors(ctx context.Context, operator door) error {
 	if r := w.run(ctx, nil, Hurt{}, nil, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", w.key()); !r.ok() {
 		return fmt.Errorf("ssh-keygen: %s", r.err)
+	}
+	if w.shape.Docker {
+		if err := w.readyDockerMachine(ctx); err != nil {
+			return err
+		}
 	}
 	w.admin = operator
 	names := []string{}
