@@ -14,8 +14,9 @@ import (
 // however often it is called: what a call before it left waiting for the next start
 // (also one whose process died) is found and not written again. It never resets the
 // server: who calls several does that once for all, and may do it once too often.
-// Verify is for after the reset: it waits until what was set is in force, and fails
-// naming each setting that is not.
+// Verify is for after the reset: it waits until what was set is in force, which is
+// when the firmware has got through that start, and fails naming each setting that is
+// not.
 //
 // Errors are those of BMC; Invalid where what is wanted cannot be had of this server,
 // naming what comes nearest to it. Verify is Backend where a setting was taken and not
@@ -55,6 +56,10 @@ type Change struct {
 	// Reset is that something waits for the next start of the server's firmware, from
 	// this call or from one before.
 	Reset bool `json:"reset,omitempty"`
+	// Again is that not all could be written, because what waits stands in the way: Set
+	// is to be called again, instead of Verify, once the firmware has got through the
+	// reset.
+	Again bool `json:"again,omitempty"`
 }
 
 // BIOSAttributes are settings of a server's firmware under the names that its maker
@@ -163,9 +168,9 @@ type WantedVolumes struct {
 
 // VolumeSetter is the facet of a BMC that makes volumes of the drives behind RAID
 // controllers. SetVolumes deletes every volume that is not wanted and has no drive
-// that is preserved. Deleting and making cannot always wait for the same start: while
-// a Change asks for a reset, SetVolumes is to be called again after it. A change that
-// would touch a preserved drive is Denied before anything is done.
+// that is preserved, which destroys what is on it. A change that would touch a
+// preserved drive is Denied before anything is done. Jobs that a controller does at
+// once are waited for.
 type VolumeSetter interface {
 	Storage(ctx context.Context) ([]StorageController, error)
 	CompareVolumes(ctx context.Context, want WantedVolumes) ([]Difference, error)

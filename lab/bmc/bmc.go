@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -46,6 +48,8 @@ type State struct {
 
 	// NVRAMChanges counts changes of the boot order since the last start.
 	NVRAMChanges int `json:"nvram_changes,omitempty"`
+
+	Setup Setup `json:"setup"`
 }
 
 // BMC is one simulated controller. It is safe for concurrent use.
@@ -65,8 +69,7 @@ type BMC struct {
 	postUntil  time.Time
 	onRefusals int  // how many requests for On are still refused after an Off
 	frozen     bool // hangs with its power on
-	task       *task
-	sshPort    int // where the serial console is served; 0: nowhere
+	sshPort    int  // where the serial console is served; 0: nowhere
 
 	saving sync.Mutex // Save's calls come one by one, in order of the changes
 }
@@ -93,7 +96,7 @@ func New(c Config) (*BMC, error) {
 	}
 	b := &BMC{config: c, manners: c.Manners, state: c.State}
 	b.traffic.record = c.Record
-	b.state.BootOrder = slices.Clone(c.State.BootOrder)
+	b.state = b.copyState() // not the caller's
 	if b.state.Boot == (Override{}) {
 		b.state.Boot = noOverride
 	}
@@ -120,12 +123,8 @@ func (b *BMC) State() State {
 func (b *BMC) copyState() State {
 	s := b.state
 	s.BootOrder = slices.Clone(s.BootOrder)
+	s.Setup = s.Setup.clone()
 	return s
-}
-
-func (s State) equal(other State) bool {
-	return s.AssetTag == other.AssetTag && s.Boot == other.Boot &&
-		s.NVRAMChanges == other.NVRAMChanges && slices.Equal(s.BootOrder, other.BootOrder)
 }
 
 // update changes the state under the lock, then saves it.
@@ -137,7 +136,7 @@ func (b *BMC) update(change func(*State)) {
 	change(&b.state)
 	s := b.copyState()
 	b.mu.Unlock()
-	if b.config.Save != nil && !s.equal(before) {
+	if b.config.Save != nil && !reflect.DeepEqual(s, before) {
 		b.config.Save(s)
 	}
 }
@@ -182,7 +181,7 @@ func (b *BMC) serve(r *request, res resource, found bool) answer {
 		return b.fail(preconditionFailed())
 	}
 	for parameter := range r.URL.Query() {
-		if len(parameter) > 0 && parameter[0] == '$' {
+		if strings.HasPrefix(parameter, "$") && !(parameter == "$expand" && res.expands) {
 			return b.fail(queryUnsupported(parameter))
 		}
 	}

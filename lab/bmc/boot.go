@@ -54,6 +54,7 @@ func (b *BMC) NextBoot() Boot {
 	var targets []string
 	var inMenu bool
 	b.update(func(s *State) {
+		s.start(b.manners)
 		o = s.Boot
 		if o.Enabled != "Disabled" {
 			targets = append(targets, o.Target)
@@ -153,7 +154,7 @@ func (m *Manners) bootParams() []param {
 }
 
 // setBoot changes the boot settings as a PATCH asks, or says why not.
-func (b *BMC) setBoot(change map[string]any) *Message {
+func (b *BMC) setBoot(r *request, change map[string]any) *Message {
 	if b.manners.BootRefusedInPOST && b.inPOST() {
 		m := b.manners.message(DuringPOST)
 		return &m
@@ -174,17 +175,43 @@ func (b *BMC) setBoot(change map[string]any) *Message {
 	if m := checkOrder(order); ordered && m != nil {
 		return m
 	}
+	if ordered && b.manners.OrderWaits && b.State().Setup.openTask(taskBIOS) {
+		m := b.manners.message(SettingsCommitted)
+		return &m
+	}
 	b.update(func(s *State) {
 		if order, ok := change["BootOrder"].([]any); ok {
-			s.BootOrder = s.BootOrder[:0:0]
-			for _, ref := range order {
-				s.BootOrder = append(s.BootOrder, ref.(string))
-			}
-			s.NVRAMChanges++
+			s.reorder(order, b.manners.OrderWaits, r.fault != nil && r.fault.Kind == Drop)
 		}
 		s.Boot = merge(s.Boot, change, b.manners.BootModeForgotten)
 	})
 	return nil
+}
+
+// reorder changes the boot order, now or at the next start; a fault drops the change.
+func (s *State) reorder(order []any, waits, dropped bool) {
+	var list []string
+	for _, ref := range order {
+		list = append(list, ref.(string))
+	}
+	s.NVRAMChanges++
+	switch {
+	case waits && dropped:
+		s.Setup.Order, s.Setup.Dropped = list, append(s.Setup.Dropped, droppedOrder)
+	case waits:
+		s.Setup.Order = list
+	case !dropped:
+		s.BootOrder = list
+	}
+}
+
+// bootVerb tells a change of the boot order from one of the override.
+func bootVerb(r *request) Verb {
+	change, _ := r.object["Boot"].(map[string]any)
+	if _, order := change["BootOrder"]; order && len(change) == 1 {
+		return SetOrder
+	}
+	return SetBoot
 }
 
 // merge is an override after a change of it.
@@ -269,23 +296,67 @@ func (b *BMC) bootSettings(r *request) (resource, bool) {
 		get: func(*request) doc {
 			return doc{
 				"@odata.id": path, "@odata.type": "#ComputerSystem.v1_16_0.ComputerSystem",
-				"Id": at, "Name": "System Settings", "Boot": b.bootDoc(),
+				"Id": at, "Name": "System Settings", "Boot": b.nextBootDoc(),
 			}
 		},
-		patch: b.patchSettings, writes: is(SetBoot), etagRequired: b.manners.BootWholeWithETag,
+		patch: b.patchSettings, writes: bootVerb, etagRequired: b.manners.BootWholeWithETag,
 	}, true
 }
 
 func (b *BMC) patchSettings(r *request) answer {
 	m := check(r.object, []param{{name: "Boot", kind: object, needed: true}}, "", propertyUnknown, propertyMissing)
 	if m == nil {
-		m = b.setBoot(r.object["Boot"].(map[string]any))
+		m = b.setBoot(r, r.object["Boot"].(map[string]any))
 	}
 	if m != nil {
 		return b.fail(*m)
 	}
-	if b.manners.BootJob {
-		return answer{status: http.StatusAccepted}.with("Location", b.newTask())
+	if !b.manners.BootJob {
+		return b.done()
 	}
-	return b.done()
+	t := Task{Kind: taskBoot, State: taskCompleted, Method: r.Method, Target: r.URL.Path, Hidden: 1}
+	if bootVerb(r) == SetOrder && b.manners.OrderWaits {
+		t = b.biosTask(r)
+	}
+	var location string
+	b.update(func(s *State) { location = s.Setup.add(t) })
+	return answer{status: http.StatusAccepted}.with("Location", location)
+}
+
+// nextBootDoc is the Boot property with what waits for the next start.
+func (b *BMC) nextBootDoc() doc {
+	d := b.bootDoc()
+	if order := b.State().Setup.Order; len(order) > 0 {
+		d["BootOrder"] = order
+	}
+	return d
+}
+
+// orderSettings is the resource besides the system where some vendors take the boot
+// order, and nothing else.
+func (b *BMC) orderSettings(r *request) (resource, bool) {
+	at := b.manners.OrderAt
+	if at == "" || r.ids[0] != b.manners.SystemID || r.ids[1] != at {
+		return resource{}, false
+	}
+	path := b.systemPath() + "/" + at
+	return resource{
+		get: func(*request) doc {
+			return doc{
+				"@odata.id": path, "@odata.type": "#ComputerSystem.v1_17_0.ComputerSystem", "Id": at, "Name": at,
+				"Boot": doc{"BootOrder": b.nextBootDoc()["BootOrder"]},
+			}
+		},
+		patch: func(r *request) answer {
+			change, _ := r.object["Boot"].(map[string]any)
+			if m := check(change, []param{{name: "BootOrder", kind: texts, needed: true}}, "Boot.", propertyUnknown, propertyMissing); m != nil {
+				return b.fail(*m)
+			}
+			if m := b.setBoot(r, change); m != nil {
+				return b.fail(*m)
+			}
+			return b.resetRequired()
+		},
+		writes: bootVerb,
+	}, true
 }

@@ -24,6 +24,10 @@ const (
 	Ignore       Kind = "ignore"
 	Lie          Kind = "lie"
 	Late         Kind = "late"
+	Drop         Kind = "drop"
+	Forget       Kind = "forget"
+	TaskFails    Kind = "task-fails"
+	TaskHangs    Kind = "task-hangs"
 )
 
 // Meaning says what happens to the request, for people.
@@ -40,11 +44,15 @@ var meanings = map[Kind]string{
 	Ignore:       "success is answered, and nothing is done (needs on a request that changes something)",
 	Lie:          "another power state is told than there is (needs on power-read)",
 	Late:         "success is answered, but the media is there only after the delay (needs on insert)",
+	Drop:         "a change of settings is taken, waits, and is not made (needs on bios, boot-order, secure-boot or volumes)",
+	Forget:       "the BMC forgets all settings that wait for a start (needs on reset)",
+	TaskFails:    "the task that is made of the request fails (needs on bios or volumes)",
+	TaskHangs:    "the task that is made of the request never ends (needs on bios or volumes)",
 }
 
 // Kinds lists what faults can do.
 func Kinds() []Kind {
-	return []Kind{Fail, Cut, Hang, Garbage, HTML, Unauthorized, Refuse, Ignore, Lie, Late}
+	return []Kind{Fail, Cut, Hang, Garbage, HTML, Unauthorized, Refuse, Ignore, Lie, Late, Drop, Forget, TaskFails, TaskHangs}
 }
 
 // Forever, as a Count, lets a fault hit until it is cleared.
@@ -84,7 +92,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 // check says what is wrong with a fault, in the words of its JSON form.
 func (f Fault) check() error {
-	alters := f.Kind == Ignore || f.Kind == Lie || f.Kind == Late || f.Kind == Refuse
+	alters := slices.Contains([]Kind{Ignore, Lie, Late, Refuse, Drop, Forget, TaskFails, TaskHangs}, f.Kind)
 	switch {
 	case !slices.Contains(Kinds(), f.Kind):
 		return fmt.Errorf("kind %q: there is only %s", f.Kind, list(Kinds()))
@@ -108,10 +116,21 @@ func (f Fault) check() error {
 		return fmt.Errorf("kind %q needs on %q", f.Kind, Insert)
 	case f.Kind == Lie && f.On != PowerRead:
 		return fmt.Errorf("kind %q needs on %q", f.Kind, PowerRead)
-	case f.Kind == Ignore && !slices.Contains([]Verb{Reset, Insert, Eject, SetBoot, AssetTag}, f.On):
-		return fmt.Errorf("kind %q needs on %s, %s, %s, %s or %s", f.Kind, Reset, Insert, Eject, SetBoot, AssetTag)
+	case f.Kind == Forget && f.On != Reset:
+		return fmt.Errorf("kind %q needs on %q", f.Kind, Reset)
+	}
+	if verbs := affects[f.Kind]; len(verbs) > 0 && !slices.Contains(verbs, f.On) {
+		return fmt.Errorf("kind %q needs on one of %s", f.Kind, list(verbs))
 	}
 	return nil
+}
+
+// affects are the requests that a kind of fault can be on, where not any.
+var affects = map[Kind][]Verb{
+	Ignore:    {Reset, Insert, Eject, SetBoot, AssetTag, SetBIOS, SetOrder, SetSecureBoot, SetVolumes},
+	Drop:      {SetBIOS, SetOrder, SetSecureBoot, SetVolumes},
+	TaskFails: {SetBIOS, SetVolumes},
+	TaskHangs: {SetBIOS, SetVolumes},
 }
 
 func list[T ~string](values []T) string {

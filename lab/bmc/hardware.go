@@ -119,15 +119,19 @@ func (b *BMC) storage(r *request) (resource, bool) {
 		for i := range b.facts().Drives {
 			paths = append(paths, drivePath(b.storagePath(), i))
 		}
-		return doc{
+		controller := doc{
+			"@odata.id": b.storagePath() + "#/StorageControllers/0", "MemberId": "0", "Name": "Controller",
+			"Status": healthy(), "SupportedDeviceProtocols": []string{"SATA", "SAS", "NVMe"},
+		}
+		d := doc{
 			"@odata.id": b.storagePath(), "@odata.type": "#Storage.v1_11_0.Storage",
 			"Id": storageID, "Name": "Storage", "Status": healthy(),
-			"Drives": links(paths...), "Drives@odata.count": len(paths),
-			"StorageControllers": []doc{{
-				"@odata.id": b.storagePath() + "#/StorageControllers/0", "MemberId": "0", "Name": "Controller",
-				"Status": healthy(), "SupportedDeviceProtocols": []string{"SATA", "SAS", "NVMe"},
-			}},
+			"Drives": links(paths...), "Drives@odata.count": len(paths), "StorageControllers": []doc{controller},
 		}
+		if b.manners.RAID != nil {
+			d["Volumes"], controller["SupportedRAIDTypes"] = link(b.volumesPath()), raidNames
+		}
+		return d
 	}), r.ids[0] == b.manners.SystemID && r.ids[1] == storageID
 }
 

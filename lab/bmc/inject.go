@@ -9,7 +9,7 @@ import (
 func (b *BMC) withFault(r *request, serve func() answer) answer {
 	f := r.fault
 	switch {
-	case f == nil || f.Kind == Lie || f.Kind == Late:
+	case f == nil || f.Kind == Lie || f.Kind == Late || f.Kind == Drop || f.Kind == Forget || f.Kind == TaskFails || f.Kind == TaskHangs:
 		return serve() // these act within
 	case f.Kind == Ignore:
 		return b.done()

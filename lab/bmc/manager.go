@@ -1,10 +1,5 @@
 package bmc
 
-import (
-	"net/http"
-	"strconv"
-)
-
 func (b *BMC) chassisCollection(*request) (resource, bool) {
 	return plain(func() doc {
 		return collection(chassisPath, "Chassis", "Chassis Collection", b.ownChassisPath())
@@ -50,64 +45,4 @@ func (b *BMC) manager(r *request) (resource, bool) {
 		b.tellShells(d)
 		return d
 	}), r.ids[0] == b.manners.ManagerID
-}
-
-const (
-	taskServicePath = "/redfish/v1/TaskService"
-	tasksPath       = taskServicePath + "/Tasks"
-)
-
-// task is the last job of a BMC that makes jobs of changes. It is done from the
-// start, but only found by the second look.
-type task struct {
-	id    string
-	found bool
-}
-
-// newTask makes a job and returns its path.
-func (b *BMC) newTask() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.nextID++
-	b.task = &task{id: "JID_" + strconv.Itoa(b.nextID)}
-	return tasksPath + "/" + b.task.id
-}
-
-func (b *BMC) taskService(*request) (resource, bool) {
-	return plain(func() doc {
-		return doc{
-			"@odata.id": taskServicePath, "@odata.type": "#TaskService.v1_2_0.TaskService",
-			"Id": "TaskService", "Name": "Task Service", "ServiceEnabled": true, "Tasks": link(tasksPath),
-		}
-	}), true
-}
-
-func (b *BMC) taskCollection(*request) (resource, bool) {
-	return plain(func() doc {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		var paths []string
-		if b.task != nil && b.task.found {
-			paths = append(paths, tasksPath+"/"+b.task.id)
-		}
-		return collection(tasksPath, "Task", "Task Collection", paths...)
-	}), true
-}
-
-func (b *BMC) taskResource(r *request) (resource, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.task == nil || b.task.id != r.ids[0] || r.Method != http.MethodGet {
-		return resource{}, false
-	}
-	if !b.task.found {
-		b.task.found = true
-		return resource{}, false
-	}
-	return plain(func() doc {
-		return doc{
-			"@odata.id": tasksPath + "/" + r.ids[0], "@odata.type": "#Task.v1_5_1.Task",
-			"Id": r.ids[0], "Name": "Task", "TaskState": "Completed", "TaskStatus": "OK", "PercentComplete": 100,
-		}
-	}), true
 }

@@ -52,6 +52,8 @@ type Manners struct {
 	BootRefusedInPOST   bool   // no change of boot settings for Config.POST after a start
 	MediaTarget         string // the only target that boots virtual media: "UsbCd"
 	HTTPBootURI         bool   // the boot settings have HttpBootUri
+	OrderAt             string // the boot order is written at Systems/{id}/OrderAt; "" means where boot settings are
+	OrderWaits          bool   // a change of the boot order is made by the next start
 	NVRAMChangesTaken   int    // more changes of the boot order than these, and the next start ends in a menu; 0: any number
 
 	// Virtual media.
@@ -64,6 +66,12 @@ type Manners struct {
 	InsertNeedsLogin    bool // UserName and Password are required
 	InsertNeedsTransfer bool // TransferProtocolType and TransferMethod are required
 	MediaByPatch        bool // no actions: Image is PATCHed, to null for an eject
+
+	// What brings a server to its ready state; nil: it does not have that.
+	BIOS       *BIOS
+	SecureBoot *SecureBoot
+	RAID       *RAID
+	Inventory  []Software
 
 	// Console is how it offers the serial console over SSH; nil: it does not.
 	Console *Console

@@ -37,24 +37,46 @@ const (
 	PowerIsOff       Cause = "cannot restart a server that is off"
 	DuringPOST       Cause = "server is in POST"
 	BootElsewhere    Cause = "boot settings are at another resource"
+
+	AttributeUnknown  Cause = "there is no such attribute" // {name} of the text is its name, as in the next two
+	AttributeReadOnly Cause = "the attribute is read-only"
+	AttributeValue    Cause = "the attribute does not take the value"
+	SettingsCommitted Cause = "what waits is committed to a job"
+	NothingWaits      Cause = "nothing waits that a job could do"
+	NoKeys            Cause = "Secure Boot has no keys"
+	DriveInUse        Cause = "a drive is part of a volume"
+	TooFewDrives      Cause = "the RAID type takes more drives"
+	TaskFailed        Cause = "a task failed"
+	// ResetRequired is success that waits for a start: without a message of the vendor's,
+	// success as always.
+	ResetRequired Cause = "a change waits for the next start"
 )
 
 // standard is what a BMC by the book answers; Manners.Says overrides it.
 // A 204 means that the request is taken as done.
 var standard = map[Cause]Message{
-	BadCredentials:   {Status: 401, ID: "NoValidSession", Text: "There is no valid session established with the implementation.", Resolution: "Establish a session before attempting any operations."},
-	SessionLimit:     {Status: 503, ID: "SessionLimitExceeded", Text: "The session establishment failed due to the number of simultaneous sessions exceeding the limit of the implementation.", Resolution: "Reduce the number of other sessions before trying to establish the session."},
-	MediaInserted:    {Status: 409, ID: "ResourceInUse", Text: "The change to the requested resource failed because the resource is in use or in transition.", Resolution: "Eject the media and resubmit the request."},
-	MediaSettling:    {Status: 503, ID: "ServiceTemporarilyUnavailable", Text: "The service is temporarily unavailable. Retry in 3 seconds.", Args: []string{"3"}, Resolution: "Wait for the indicated retry duration and retry the operation."},
-	MediaUnreachable: {Status: 400, ID: "CouldNotEstablishConnection", Text: "The service failed to establish a connection with the image.", Resolution: "Ensure that the URI contains a valid and reachable node name, protocol information and other URI components."},
-	MediaNotISO:      {Status: 400, ID: "ActionParameterValueError", Text: "The value for the parameter Image in the action VirtualMedia.InsertMedia is invalid: it is not an ISO 9660 image.", Args: []string{"Image", "VirtualMedia.InsertMedia"}, Resolution: "Correct the value for the parameter in the request body and resubmit the request."},
-	MediaEmpty:       {Status: 204},
-	SlotUnusable:     {Status: 400, ID: "ActionNotSupported", Text: "The action VirtualMedia.InsertMedia is not supported by the resource.", Args: []string{"VirtualMedia.InsertMedia"}, Resolution: "Choose another slot."},
-	PowerUnchanged:   {Status: 204},
-	PowerSettling:    {Status: 409, ID: "ResourceInUse", Text: "The change to the requested resource failed because the resource is in use or in transition.", Resolution: "Remove the condition and resubmit the request if the operation failed."},
-	PowerIsOff:       {Status: 409, ID: "ResourceInStandby", Text: "The request could not be performed because the resource is in standby.", Resolution: "Ensure that the resource is in the correct power state and resubmit the request."},
-	DuringPOST:       {Status: 503, ID: "ServiceTemporarilyUnavailable", Text: "The service is temporarily unavailable. Retry in 3 seconds.", Args: []string{"3"}, Resolution: "Wait for the indicated retry duration and retry the operation."},
-	BootElsewhere:    {Status: 400, ID: "PropertyNotWritable", Text: "The property Boot is a read-only property and cannot be assigned a value.", Args: []string{"Boot"}, Related: []string{"#/Boot"}, Resolution: "Remove the property from the request body and resubmit the request if the operation failed."},
+	BadCredentials:    {Status: 401, ID: "NoValidSession", Text: "There is no valid session established with the implementation.", Resolution: "Establish a session before attempting any operations."},
+	SessionLimit:      {Status: 503, ID: "SessionLimitExceeded", Text: "The session establishment failed due to the number of simultaneous sessions exceeding the limit of the implementation.", Resolution: "Reduce the number of other sessions before trying to establish the session."},
+	MediaInserted:     {Status: 409, ID: "ResourceInUse", Text: "The change to the requested resource failed because the resource is in use or in transition.", Resolution: "Eject the media and resubmit the request."},
+	MediaSettling:     {Status: 503, ID: "ServiceTemporarilyUnavailable", Text: "The service is temporarily unavailable. Retry in 3 seconds.", Args: []string{"3"}, Resolution: "Wait for the indicated retry duration and retry the operation."},
+	MediaUnreachable:  {Status: 400, ID: "CouldNotEstablishConnection", Text: "The service failed to establish a connection with the image.", Resolution: "Ensure that the URI contains a valid and reachable node name, protocol information and other URI components."},
+	MediaNotISO:       {Status: 400, ID: "ActionParameterValueError", Text: "The value for the parameter Image in the action VirtualMedia.InsertMedia is invalid: it is not an ISO 9660 image.", Args: []string{"Image", "VirtualMedia.InsertMedia"}, Resolution: "Correct the value for the parameter in the request body and resubmit the request."},
+	MediaEmpty:        {Status: 204},
+	SlotUnusable:      {Status: 400, ID: "ActionNotSupported", Text: "The action VirtualMedia.InsertMedia is not supported by the resource.", Args: []string{"VirtualMedia.InsertMedia"}, Resolution: "Choose another slot."},
+	PowerUnchanged:    {Status: 204},
+	PowerSettling:     {Status: 409, ID: "ResourceInUse", Text: "The change to the requested resource failed because the resource is in use or in transition.", Resolution: "Remove the condition and resubmit the request if the operation failed."},
+	PowerIsOff:        {Status: 409, ID: "ResourceInStandby", Text: "The request could not be performed because the resource is in standby.", Resolution: "Ensure that the resource is in the correct power state and resubmit the request."},
+	DuringPOST:        {Status: 503, ID: "ServiceTemporarilyUnavailable", Text: "The service is temporarily unavailable. Retry in 3 seconds.", Args: []string{"3"}, Resolution: "Wait for the indicated retry duration and retry the operation."},
+	AttributeUnknown:  {Status: 400, ID: "PropertyUnknown", Text: "The property {name} is not in the list of valid properties for the resource.", Resolution: resubmit},
+	AttributeReadOnly: {Status: 400, ID: "PropertyNotWritable", Text: "The property {name} is a read-only property and cannot be assigned a value.", Resolution: resubmit},
+	AttributeValue:    {Status: 400, ID: "PropertyValueNotInList", Text: "The value of the property {name} is not in the list of acceptable values.", Resolution: resubmit},
+	SettingsCommitted: {Status: 400, ID: "ResourceInUse", Text: "The change to the requested resource failed because the resource is in use or in transition.", Resolution: "Wait for the job."},
+	NothingWaits:      {Status: 400, ID: "NoOperation", Text: "The request body submitted contains no data to act upon.", Resolution: resubmit},
+	NoKeys:            {Status: 400, ID: "PropertyValueConflict", Text: "The property SecureBootEnable conflicts with the value of SecureBootMode.", Args: []string{"SecureBootEnable", "SecureBootMode"}, Resolution: "Enroll keys."},
+	DriveInUse:        {Status: 400, ID: "ResourceInUse", Text: "The change to the requested resource failed because the resource is in use or in transition.", Resolution: "Delete the volume first."},
+	TooFewDrives:      {Status: 400, ID: "PropertyValueConflict", Text: "The property RAIDType conflicts with the number of Drives.", Args: []string{"RAIDType", "Drives"}, Resolution: "Choose more drives."},
+	TaskFailed:        {ID: "OperationFailed", Text: "An error occurred internal to the service as part of the overall request. Partial results may have been returned.", Resolution: "Resubmit the request."},
+	BootElsewhere:     {Status: 400, ID: "PropertyNotWritable", Text: "The property Boot is a read-only property and cannot be assigned a value.", Args: []string{"Boot"}, Related: []string{"#/Boot"}, Resolution: "Remove the property from the request body and resubmit the request if the operation failed."},
 }
 
 const resubmit = "Correct the request body and resubmit the request if it failed."

@@ -26,11 +26,17 @@ const (
 	Eject     Verb = "eject"
 	Read      Verb = "read"  // any other GET
 	Other     Verb = "other" // anything else
+
+	SetBIOS       Verb = "bios" // a change of attributes, or a job for one
+	SetOrder      Verb = "boot-order"
+	SetSecureBoot Verb = "secure-boot"
+	SetVolumes    Verb = "volumes"   // makes or deletes one
+	TaskRead      Verb = "task-read" // GET of a task
 )
 
 // Verbs lists the verbs that a fault can name.
 func Verbs() []Verb {
-	return []Verb{AnyVerb, Root, Login, PowerRead, Reset, SetBoot, AssetTag, MediaRead, Insert, Eject, Read, Other}
+	return []Verb{AnyVerb, Root, Login, PowerRead, Reset, SetBoot, AssetTag, MediaRead, Insert, Eject, SetBIOS, SetOrder, SetSecureBoot, SetVolumes, TaskRead, Read, Other}
 }
 
 // request is a request on its way through the BMC.
@@ -87,6 +93,7 @@ const (
 	boolean
 	texts
 	object
+	number
 )
 
 func (k kind) fits(v any) bool {
@@ -97,6 +104,8 @@ func (k kind) fits(v any) bool {
 		return k == text || k == textOrNull
 	case bool:
 		return k == boolean
+	case float64:
+		return k == number
 	case map[string]any:
 		return k == object
 	case []any:

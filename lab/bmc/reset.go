@@ -105,6 +105,9 @@ func (b *BMC) reset(r *request) answer {
 	if what == turnOn && b.stillOff() {
 		return b.refuse(PowerSettling)
 	}
+	if r.fault != nil && r.fault.Kind == Forget {
+		b.update(func(s *State) { s.Setup.forgetAll() })
+	}
 	b.act(what)
 	return b.done()
 }
@@ -203,7 +206,7 @@ func (b *BMC) restartManager(r *request) answer {
 		return b.fail(*m)
 	}
 	b.mu.Lock()
-	b.sessions, b.task = nil, nil
+	b.sessions = nil
 	b.onRefusals = 0
 	slots := slices.Clone(b.slots)
 	b.mu.Unlock()

@@ -16,6 +16,7 @@ type resource struct {
 	open         []string // methods that need no credentials
 	reads        Verb     // of a GET; "" means Read
 	writes       func(*request) Verb
+	expands      bool // a GET may ask for the members themselves
 	etagRequired bool // a PATCH must name the ETag
 }
 
@@ -92,17 +93,35 @@ var routes = []route{
 	{"redfish/v1/Systems/{}/Storage", (*BMC).storages},
 	{"redfish/v1/Systems/{}/Storage/{}", (*BMC).storage},
 	{"redfish/v1/Systems/{}/Storage/{}/Drives/{}", (*BMC).drive},
+	{"redfish/v1/Systems/{}/Storage/{}/Volumes", (*BMC).volumes},
+	{"redfish/v1/Systems/{}/Storage/{}/Volumes/{}", (*BMC).volume},
+	{"redfish/v1/Systems/{}/SecureBoot", (*BMC).secureBoot},
+	{"redfish/v1/Systems/{}/Bios/BiosRegistry", (*BMC).registry},
 	{"redfish/v1/{}/{}/VirtualMedia", (*BMC).media},
 	{"redfish/v1/{}/{}/VirtualMedia/{}", (*BMC).slotResource},
 	{"redfish/v1/{}/{}/VirtualMedia/{}/Actions/VirtualMedia.InsertMedia", (*BMC).slotInsert},
 	{"redfish/v1/{}/{}/VirtualMedia/{}/Actions/VirtualMedia.EjectMedia", (*BMC).slotEject},
 	{"redfish/v1/Systems/{}/{}", (*BMC).bootSettings},
+	{"redfish/v1/Systems/{}/{}", (*BMC).orderSettings},
+	{"redfish/v1/Systems/{}/{}", (*BMC).bios},
+	{"redfish/v1/Systems/{}/{}/{}", (*BMC).biosSettings},
 	{"redfish/v1/Chassis", (*BMC).chassisCollection},
 	{"redfish/v1/Chassis/{}", (*BMC).chassis},
 	{"redfish/v1/Managers", (*BMC).managers},
 	{"redfish/v1/Managers/{}", (*BMC).manager},
 	{"redfish/v1/Managers/{}/NetworkProtocol", (*BMC).networkProtocol},
 	{"redfish/v1/Managers/{}/Actions/Manager.Reset", (*BMC).managerReset},
+	{"redfish/v1/Managers/{}/Oem/Dell/Jobs", (*BMC).jobs},
+	{"redfish/v1/Managers/{}/Oem/Dell/Jobs/{}", (*BMC).job},
+	{"redfish/v1/UpdateService", (*BMC).updateService},
+	{"redfish/v1/UpdateService/FirmwareInventory", (*BMC).inventory},
+	{"redfish/v1/UpdateService/FirmwareInventory/{}", (*BMC).inventoryEntry},
+	{"redfish/v1/Registries", (*BMC).registries},
+	{"redfish/v1/Registries/{}", (*BMC).registryFile},
+	{"redfish/v1/Registries/{}/{}", (*BMC).registry},
+	{"redfish/v1/registrystore/registries/en/{}", (*BMC).registry},
+	{"redfish/v1/schemas/registries/{}", (*BMC).registry},
+	{"registries/{}", (*BMC).registry},
 }
 
 // find returns the resource at the request's path, the first that matches.

@@ -50,6 +50,7 @@ func (b *BMC) root(*request) (resource, bool) {
 			"RedfishVersion": "1.13.0", "UUID": b.facts().UUID,
 			"Systems": link(systemsPath), "Chassis": link(chassisPath), "Managers": link(managersPath),
 			"SessionService": link(sessionServicePath), "Tasks": link(taskServicePath),
+			"UpdateService": link(updateServicePath), "Registries": link(registriesPath),
 			"Links": doc{"Sessions": link(sessionsPath)},
 			"ProtocolFeaturesSupported": doc{
 				"FilterQuery": false, "SelectQuery": false, "OnlyMemberQuery": false, "ExcerptQuery": false,
@@ -105,7 +106,7 @@ func (b *BMC) system(r *request) (resource, bool) {
 		get: b.systemDoc, reads: PowerRead, patch: b.patchSystem,
 		writes: func(r *request) Verb {
 			if _, boot := r.object["Boot"]; boot {
-				return SetBoot
+				return bootVerb(r)
 			}
 			return AssetTag
 		},
@@ -159,11 +160,17 @@ func (b *BMC) systemDoc(r *request) doc {
 	if b.manners.SlotsUnder != UnderManagers {
 		d["VirtualMedia"] = link(path + "/VirtualMedia")
 	}
-	if b.manners.BootAt != "" {
+	if at := orElse(b.manners.OrderAt, b.manners.BootAt); at != "" {
 		d["@Redfish.Settings"] = doc{
-			"@odata.type": "#Settings.v1_3_5.Settings", "SettingsObject": link(path + "/" + b.manners.BootAt),
+			"@odata.type": "#Settings.v1_3_5.Settings", "SettingsObject": link(path + "/" + at),
 			"SupportedApplyTimes": []string{"OnReset"},
 		}
+	}
+	if b.manners.BIOS != nil {
+		d["Bios"] = link(b.biosPath())
+	}
+	if b.manners.SecureBoot != nil {
+		d["SecureBoot"] = link(path + "/SecureBoot")
 	}
 	b.tellConsole(d)
 	if b.manners.ShowsBootProgress {
@@ -194,7 +201,7 @@ func (b *BMC) patchSystem(r *request) answer {
 		return b.refuse(BootElsewhere)
 	}
 	if boot {
-		if m := b.setBoot(change); m != nil {
+		if m := b.setBoot(r, change); m != nil {
 			return b.fail(*m)
 		}
 	}

@@ -1,6 +1,8 @@
 package redfish
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -102,6 +104,9 @@ func (t talk) get(path string, v any) (etag string, err error) {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
+	if err == nil {
+		text, err = unpacked(text)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -119,43 +124,81 @@ func (t talk) post(path string, body any) error {
 // patch changes a resource. Without an etag it goes without If-Match, unless the
 // BMC then asks for one.
 func (t talk) patch(path, etag string, body any) error {
-	send := func(etag string) error {
-		return t.send(path, func(path string) (*http.Response, error) {
+	job, err := t.patchForLater(path, etag, body)
+	return t.follow(job, err)
+}
+
+// patchForLater is patch for a change that waits for the next start, as does the job
+// that the BMC may have made of it.
+func (t talk) patchForLater(path, etag string, body any) (job string, err error) {
+	send := func(etag string) (string, error) {
+		return t.deliver(path, func(path string) (*http.Response, error) {
 			if etag == "" {
 				return t.client.Patch(path, body)
 			}
 			return t.client.PatchWithHeaders(path, body, map[string]string{"If-Match": etag})
 		})
 	}
-	err := send(etag)
+	job, err = send(etag)
 	if etag != "" || statusOf(err) != http.StatusPreconditionRequired {
-		return err
+		return job, err
 	}
 	var whole json.RawMessage
 	etag, err = t.get(path, &whole)
 	if err != nil {
-		return err
+		return "", err
 	}
 	return send(etag)
 }
 
 func (t talk) send(path string, request func(path string) (*http.Response, error)) error {
-	path, err := t.at.local(path)
-	if err != nil {
+	return t.follow(t.deliver(path, request))
+}
+
+// follow waits for the job of a request, where there is one.
+func (t talk) follow(job string, err error) error {
+	if err != nil || job == "" {
 		return err
+	}
+	return t.finish(job)
+}
+
+// deliver sends a request, and returns the job that the BMC made of it; "" is that it
+// made none.
+func (t talk) deliver(path string, request func(path string) (*http.Response, error)) (job string, err error) {
+	path, err = t.at.local(path)
+	if err != nil {
+		return "", err
 	}
 	resp, err := request(path)
 	if err != nil {
-		return err
+		return "", err
 	}
 	// What it says of a success is not needed: the state is read back. Read to its
 	// end, it gives the connection free.
 	_, err = io.Copy(io.Discard, resp.Body)
 	resp.Body.Close()
-	if job := resp.Header.Get("Location"); job != "" && resp.StatusCode == http.StatusAccepted {
-		return t.finish(job)
+	if resp.StatusCode == http.StatusAccepted {
+		job = resp.Header.Get("Location")
 	}
-	return err
+	return job, err
+}
+
+// unpacked undoes gzip that a BMC sends though it was asked for none, as HPE's do with
+// attribute registries. What is no gzip is returned as it is.
+func unpacked(body []byte) ([]byte, error) {
+	if !bytes.HasPrefix(body, []byte{0x1f, 0x8b}) {
+		return body, nil
+	}
+	packed, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return body, nil //nolint:nilerr // then it is something else
+	}
+	text, err := io.ReadAll(io.LimitReader(packed, maxBody+1))
+	if err == nil && len(text) > maxBody {
+		err = errTooLong
+	}
+	return text, err
 }
 
 // wait is a pause that the end of the verb's context cuts short.

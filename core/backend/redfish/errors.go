@@ -29,6 +29,12 @@ func explain(ctx context.Context, op string, at address, scrub func(string) stri
 		return ours
 	}
 	kind, what, hint := diagnose(ctx, at, err)
+	longest := longest
+	var wrong *wrongError
+	var dropped *notAppliedError
+	if errors.As(err, &wrong) || errors.As(err, &dropped) {
+		longest *= 10 // our own words, which name every setting
+	}
 	return &core.Error{Op: op, Kind: kind, Hint: hint, Err: &causeError{text: "BMC " + at.base + ": " + shorten(scrub(what), longest), err: err}}
 }
 
@@ -56,6 +62,9 @@ func diagnose(ctx context.Context, at address, err error) (kind core.Kind, what,
 		missing   *missingError
 		job       *failedJobError
 		unsettled *unsettledError
+		wrong     *wrongError
+		lacking   *noFacetError
+		dropped   *notAppliedError
 		record    tls.RecordHeaderError
 	)
 	switch {
@@ -65,6 +74,12 @@ func diagnose(ctx context.Context, at address, err error) (kind core.Kind, what,
 		return core.Denied, changed.Error(), "if the BMC got a new certificate, accept it with " + at.accept("--fingerprint", changed.got) + "; else somebody is in between"
 	case untrusted(err):
 		return core.Denied, "its certificate is not trusted: " + bare(err), "give the CA that signed it, or record its fingerprint with " + at.accept("--fingerprint", "…")
+	case errors.As(err, &wrong):
+		return core.Invalid, wrong.Error(), "change what is wanted of this server"
+	case errors.As(err, &lacking):
+		return core.Backend, lacking.Error(), ""
+	case errors.As(err, &dropped):
+		return core.Backend, dropped.Error(), "the firmware may not take them together, or not on this model; look at the server's log"
 	case errors.As(err, &answer) && answer.HTTPReturnedStatusCode != 0:
 		return diagnoseAnswer(answer)
 	case errors.As(err, &foreign), errors.As(err, &job):

@@ -36,7 +36,7 @@ var quirkTests = []struct {
 	{name: "racadm comes before the console", row: "Dell: console", vendor: "idrac9", do: opensConsole},
 	{name: "a change is refused while a job runs", row: "Dell: busy", vendor: "idrac9", do: changeInPOST},
 	{name: "a job answers 404 at first", row: "Dell: late jobs", vendor: "idrac10", do: func(t *testing.T, r *rig) error {
-		return all(r.enrolled().BootMediaOnce(t.Context()), r.sent("GET read /redfish/v1/TaskService/Tasks/", 404, 200))
+		return all(r.enrolled().BootMediaOnce(t.Context()), r.sent("/redfish/v1/TaskService/Tasks/JID_1", 404, 200))
 	}},
 	{name: "media stays in after an eject", row: "Dell iDRAC9: media", vendor: "idrac9", do: func(t *testing.T, r *rig) error {
 		b := r.enrolled()

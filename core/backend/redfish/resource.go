@@ -147,3 +147,14 @@ func (d *devices) UnmarshalJSON(b []byte) error {
 	}
 	return nil
 }
+
+// lenient reads what is of another type than it should be as nothing.
+type lenient[T any] struct{ is T }
+
+func (l *lenient[T]) UnmarshalJSON(b []byte) error {
+	var v T
+	if json.Unmarshal(b, &v) == nil {
+		l.is = v
+	}
+	return nil
+}

@@ -1,0 +1,309 @@
+package redfish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+var _ core.BIOSSetter = (*conversation)(nil)
+
+// BIOS implements core.BIOSSetter.
+func (b *conversation) BIOS(ctx context.Context) (core.BIOSSettings, error) {
+	return facet(b, ctx, "read BIOS", func(t talk) (core.BIOSSettings, error) {
+		f, err := t.bios()
+		if err != nil {
+			return core.BIOSSettings{}, err
+		}
+		return core.BIOSSettings{Attributes: readable(f.force), Pending: readable(f.waiting)}, nil
+	})
+}
+
+// readable leaves out what holds a secret: some BMCs show a hash of it.
+func readable(a attributes) core.BIOSAttributes {
+	out := core.BIOSAttributes(maps.Clone(a))
+	maps.DeleteFunc(out, func(name string, _ any) bool { return isSecret.MatchString(name) })
+	return out
+}
+
+// CompareBIOS implements core.BIOSSetter.
+func (b *conversation) CompareBIOS(ctx context.Context, want core.BIOSAttributes) ([]core.Difference, error) {
+	return facet(b, ctx, "compare BIOS", func(t talk) ([]core.Difference, error) {
+		f, err := t.bios()
+		if err != nil {
+			return nil, err
+		}
+		wanted, err := t.accept(f, want)
+		return f.differences(wanted), err
+	})
+}
+
+// SetBIOS implements core.BIOSSetter.
+func (b *conversation) SetBIOS(ctx context.Context, want core.BIOSAttributes) (core.Change, error) {
+	return facet(b, ctx, "set BIOS", func(t talk) (core.Change, error) { return t.setBIOS(want) })
+}
+
+// VerifyBIOS implements core.BIOSSetter.
+func (b *conversation) VerifyBIOS(ctx context.Context, want core.BIOSAttributes) error {
+	return b.verb(ctx, "verify BIOS", func(t talk) error {
+		f, err := t.bios()
+		if err != nil {
+			return err
+		}
+		wanted, err := t.accept(f, want)
+		if err != nil {
+			return err
+		}
+		return t.verify(func() (progress, error) {
+			f, err := t.bios()
+			if err != nil {
+				return progress{}, err
+			}
+			jobs, err := t.queue(f)
+			if err != nil {
+				return progress{}, err
+			}
+			p := progress{differs: f.differences(wanted), told: jobs.lastFailure()}
+			switch job, open := jobs.open(); {
+			case open: // new values may show before it is done with them
+				p.waits = job.String()
+			case f.waits(wanted):
+				p.waits = "changes that wait for a start: " + core.Differences(p.differs)
+			}
+			return p, nil
+		})
+	})
+}
+
+// facet is verb for those that return something.
+func facet[T any](b *conversation, ctx context.Context, op string, do func(talk) (T, error)) (T, error) {
+	var result T
+	err := b.verb(ctx, op, func(t talk) (err error) {
+		result, err = do(t)
+		return err
+	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return result, nil
+}
+
+// bios is what is read of the firmware's attributes, and where they are written.
+type bios struct {
+	biosState
+	link     string // where changes are written
+	blind    bool   // what waits is not shown anywhere: it is written again by each call
+	timed    bool   // changes are told when to apply
+	jobs     string // of a BMC that makes changes by jobs alone
+	registry string
+}
+
+type biosResource struct {
+	ID         string         `json:"@odata.id"`
+	Attributes map[string]any `json:"Attributes"`
+	Registry   text           `json:"AttributeRegistry"`
+	Settings   lenient[struct {
+		Object schemas.Link `json:"SettingsObject"`
+		Times  []string     `json:"SupportedApplyTimes"`
+	}] `json:"@Redfish.Settings"`
+	Oem lenient[struct {
+		Dell struct{ Jobs schemas.Link }
+	}]
+}
+
+func (t talk) bios() (bios, error) {
+	var s struct{ Bios schemas.Link }
+	if _, err := t.get(t.links[linkSystem], &s); err != nil {
+		return bios{}, err
+	}
+	if s.Bios == "" {
+		return bios{}, &noFacetError{"BIOS attributes"}
+	}
+	var r biosResource
+	if _, err := t.get(string(s.Bios), &r); err != nil {
+		return bios{}, err
+	}
+	if len(r.Attributes) == 0 {
+		return bios{}, &noFacetError{"BIOS attributes: it lists none"}
+	}
+	f := bios{link: string(s.Bios), blind: r.Settings.is.Object == "", registry: string(r.Registry), timed: slices.Contains(r.Settings.is.Times, "OnReset")}
+	var settings biosResource
+	if object := string(r.Settings.is.Object); object != "" {
+		f.link = object
+		if _, err := t.get(object, &settings); err != nil {
+			return bios{}, err
+		}
+		f.jobs = string(settings.Oem.is.Dell.Jobs)
+	}
+	f.biosState = compared(r.Attributes, settings.Attributes)
+	return f, nil
+}
+
+// accept makes of what is wanted values of the firmware's types, and says all that is
+// wrong with it at once.
+func (t talk) accept(f bios, want core.BIOSAttributes) (attributes, error) {
+	wanted := attributes{}
+	var wrong, unknown []string
+	for _, name := range sortedNames(want) {
+		found, known := f.force[name]
+		if !known {
+			unknown = append(unknown, name)
+		}
+		v, err := likeness(want[name], found)
+		switch {
+		case isSecret.MatchString(name):
+			wrong = append(wrong, name+" is a password, which cannot be read back")
+		case err != nil:
+			wrong = append(wrong, name+" "+err.Error())
+		}
+		wanted[name] = v
+	}
+	if len(unknown) > 0 {
+		known, err := t.readRegistry(f.registry)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range unknown {
+			if _, hidden := known.named(name); hidden {
+				continue // shown only together with others
+			}
+			text := "there is no attribute " + show(name)
+			if meant := known.meant(name, sortedNames(f.force)); meant != "" {
+				text += " (is " + meant + " meant?)"
+			}
+			wrong = append(wrong, text)
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, &wrongError{what: strings.Join(wrong, "; ")}
+	}
+	return wanted, nil
+}
+
+func (t talk) setBIOS(want core.BIOSAttributes) (core.Change, error) {
+	f, err := t.bios()
+	if err != nil {
+		return core.Change{}, err
+	}
+	wanted, err := t.accept(f, want)
+	if err != nil {
+		return core.Change{}, err
+	}
+	jobs, err := t.queue(f)
+	if err == nil {
+		if job, open := jobs.open(); open && job.runs() {
+			if f, jobs, err = t.outlast(); err != nil {
+				return core.Change{}, err
+			}
+		}
+	}
+	if err != nil {
+		return core.Change{}, err
+	}
+	change := core.Change{Differs: f.differences(wanted)}
+	need := f.needed(wanted)
+	if len(need) > 0 {
+		if f, err = t.writeBIOS(f, jobs, need); err != nil {
+			return core.Change{}, err
+		}
+	}
+	change.Reset = f.waits(wanted) || f.blind && len(need) > 0
+	if !change.Reset {
+		return change, nil
+	}
+	return change, t.ensureJob(f)
+}
+
+// outlast waits for a job that is at the attributes, and reads them anew.
+func (t talk) outlast() (f bios, jobs queueOfJobs, err error) {
+	seen, done, err := t.until(t.options.Apply, func() (bool, string, error) {
+		if f, err = t.bios(); err != nil {
+			return false, "", err
+		}
+		if jobs, err = t.queue(f); err != nil {
+			return false, "", err
+		}
+		job, open := jobs.open()
+		return !open || !job.runs(), job.String(), nil
+	})
+	if err == nil && !done {
+		err = &unsettledError{seen: seen, err: context.DeadlineExceeded}
+	}
+	return f, jobs, err
+}
+
+// writeBIOS writes attributes and reads back that they wait, or are in force.
+func (t talk) writeBIOS(f bios, jobs queueOfJobs, need attributes) (bios, error) {
+	if job, open := jobs.open(); open {
+		// What waits is shut by its job, and goes with it.
+		all := maps.Clone(f.waiting)
+		maps.Copy(all, need)
+		need = all
+		if err := t.deleteJob(job); err != nil {
+			return bios{}, err
+		}
+	}
+	body := map[string]any{"Attributes": need}
+	if f.timed {
+		body["@Redfish.SettingsApplyTime"] = map[string]string{"ApplyTime": "OnReset"}
+	}
+	write := func() error {
+		_, err := t.patchForLater(f.link, "", body)
+		return err
+	}
+	if f.blind {
+		err := write()
+		if outcomeOf(err, t.manners.Busy) == refused {
+			err = t.blame(f, need, err)
+		}
+		return f, err
+	}
+	var after bios
+	err := t.settle(
+		write,
+		func() (bool, string, error) {
+			var err error
+			after, err = t.bios()
+			left := after.needed(need)
+			return err == nil && len(left) == 0, "BIOS attributes that do not wait: " + strings.Join(sortedNames(left), ", "), err
+		},
+	)
+	if outcomeOf(err, t.manners.Busy) == refused {
+		return bios{}, t.blame(f, need, err)
+	}
+	return after, err
+}
+
+// blame adds to a refusal which attributes are wrong, and why.
+func (t talk) blame(f bios, need attributes, refusal error) error {
+	var answer *schemas.Error
+	if !errors.As(refusal, &answer) || passing(answer, t.manners.Busy) {
+		return refusal
+	}
+	known, err := t.readRegistry(f.registry)
+	if err != nil {
+		return refusal
+	}
+	var wrong []string
+	for _, name := range sortedNames(need) {
+		a, ok := known.named(name)
+		if !ok {
+			continue
+		}
+		if why := a.refuses(need[name]); why != "" {
+			wrong = append(wrong, name+" "+why)
+		}
+	}
+	if len(wrong) == 0 {
+		return refusal
+	}
+	return &wrongError{what: strings.Join(wrong, "; "), err: fmt.Errorf("%s", said(answer))}
+}

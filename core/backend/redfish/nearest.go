@@ -1,0 +1,71 @@
+package redfish
+
+import (
+	"strings"
+	"unicode"
+)
+
+// nearest is the candidate that a misspelt word most likely means, or "". Makers
+// decorate names (ProcHyperthreading, Hyper_ThreadingAll_00E8), so what contains the
+// word comes before what is spelled like it; case and punctuation do not count.
+func nearest(word string, candidates []string) string {
+	const longest = 80 // nobody names anything so; and it bounds the work
+	asked := letters(word)
+	if asked == "" || len(asked) > longest {
+		return ""
+	}
+	best, least := "", len(asked)/3+1
+	for _, c := range candidates {
+		name := letters(c)
+		if name == "" || len(name) > longest {
+			continue
+		}
+		cost := distance(asked, name)
+		if strings.Contains(name, asked) || strings.Contains(asked, name) && len(name) > 3 {
+			cost = min(cost, 1)
+		}
+		if cost < least {
+			best, least = c, cost
+		}
+	}
+	return best
+}
+
+// letters are what counts of a name.
+func letters(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, s)
+}
+
+// distance is how many bytes must be put in, taken out or replaced.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// near is " (is X meant?)" where there is an X.
+func near(word string, candidates []string) string {
+	if n := nearest(word, candidates); n != "" {
+		return " (is " + n + " meant?)"
+	}
+	return ""
+}

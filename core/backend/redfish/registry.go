@@ -1,0 +1,145 @@
+package redfish
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
+)
+
+// registry says which attributes a server's firmware has, and which values they take.
+// It is a big document, and read only to explain what is wrong.
+type registry []registryAttribute
+
+type registryAttribute struct {
+	Name     text          `json:"AttributeName"`
+	Label    text          `json:"DisplayName"`
+	Type     text          `json:"Type"`
+	ReadOnly lenient[bool] `json:"ReadOnly"`
+	Values   lenient[[]struct {
+		Name text `json:"ValueName"`
+	}] `json:"Value"`
+	Low lenient[*float64] `json:"LowerBound"`
+	Top lenient[*float64] `json:"UpperBound"`
+}
+
+// readRegistry finds the registry of that name. A server without one is nothing out of
+// the ordinary: the registry is then empty.
+func (t talk) readRegistry(name string) (registry, error) {
+	file, err := t.registryFile(name)
+	if err != nil || file == "" {
+		return nil, onlyFatal(err)
+	}
+	var found struct {
+		Location []struct {
+			Language text
+			URI      text `json:"Uri"`
+		}
+	}
+	if _, err := t.get(file, &found); err != nil {
+		return nil, onlyFatal(err)
+	}
+	at := ""
+	for _, l := range found.Location {
+		if at == "" || strings.HasPrefix(string(l.Language), "en") {
+			at = string(l.URI)
+		}
+	}
+	if at == "" {
+		return nil, nil
+	}
+	var doc struct {
+		RegistryEntries struct{ Attributes registry }
+	}
+	if _, err := t.get(at, &doc); err != nil {
+		return nil, onlyFatal(err)
+	}
+	return doc.RegistryEntries.Attributes, nil
+}
+
+// registryFile is the link to the entry of a registry: of its very name, else of one
+// that is called so but for the version.
+func (t talk) registryFile(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	var r struct{ Registries schemas.Link }
+	if _, err := t.get("/redfish/v1/", &r); err != nil {
+		return "", err
+	}
+	links, err := t.members(firstOf(string(r.Registries), "/redfish/v1/Registries"))
+	if err != nil {
+		return "", err
+	}
+	family, _, _ := strings.Cut(name, ".")
+	for _, fits := range []func(string) bool{
+		func(id string) bool { return strings.EqualFold(id, name) },
+		func(id string) bool { return strings.HasPrefix(strings.ToLower(id), strings.ToLower(family)) },
+	} {
+		if i := slices.IndexFunc(links, func(l string) bool { return fits(path.Base(l)) }); i >= 0 {
+			return links[i], nil
+		}
+	}
+	return "", nil
+}
+
+func (r registry) named(name string) (registryAttribute, bool) {
+	i := slices.IndexFunc(r, func(a registryAttribute) bool { return string(a.Name) == name })
+	if i < 0 {
+		return registryAttribute{}, false
+	}
+	return r[i], true
+}
+
+// meant is what an unknown name most likely means: of the names, then of the labels
+// that the firmware's menu shows.
+func (r registry) meant(name string, others []string) string {
+	names := slices.Clone(others)
+	for _, a := range r {
+		names = append(names, string(a.Name))
+	}
+	if n := nearest(name, names); n != "" {
+		return n
+	}
+	var labels []string
+	for _, a := range r {
+		labels = append(labels, string(a.Label))
+	}
+	if l := nearest(name, labels); l != "" {
+		return string(r[slices.Index(labels, l)].Name)
+	}
+	return ""
+}
+
+// refuses says what is wrong with a value, as far as the registry tells.
+func (a registryAttribute) refuses(v any) string {
+	values := make([]string, len(a.Values.is))
+	for i, known := range a.Values.is {
+		values[i] = string(known.Name)
+	}
+	n, isNumber := v.(float64)
+	s, isText := v.(string)
+	switch {
+	case a.ReadOnly.is:
+		return "is read-only"
+	case a.Type == "Password":
+		return "is a password, which cannot be read back"
+	case a.Type == "Enumeration" && len(values) > 0 && (!isText || !slices.Contains(values, s)):
+		return "takes " + strings.Join(values, ", ") + ", not " + show(v) + near(show(v), values)
+	case a.Type == "Integer" && isNumber && (a.Low.is != nil && n < *a.Low.is || a.Top.is != nil && n > *a.Top.is):
+		return fmt.Sprintf("takes numbers from %s to %s, not %s", bound(a.Low.is), bound(a.Top.is), show(v))
+	case a.Type == "Integer" && !isNumber:
+		return "takes a number, not " + show(v)
+	}
+	return ""
+}
+
+func bound(f *float64) string {
+	if f == nil {
+		return "any"
+	}
+	return strconv.FormatFloat(*f, 'f', -1, 64)
+}
