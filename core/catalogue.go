@@ -62,7 +62,7 @@ func (e *Engine) AddPool(ctx context.Context, p Pool) error {
 			return nil
 		case err != nil:
 			return err
-		case there == Pool{Name: p.Name}, there.withDefaults() == p.withDefaults():
+		case sameJSON(there, Pool{Name: p.Name}), sameJSON(there.withDefaults(), p.withDefaults()):
 			return nil
 		}
 		return &Error{Op: "add pool " + p.Name, Kind: Exists, Err: errors.New("it is there with another policy"), Hint: "see 'metalpool pool show " + p.Name + "'; change that one, or choose another name"}

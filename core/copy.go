@@ -31,6 +31,8 @@ type Copied struct {
 	Audit       int `json:"audit"`
 	Pools       int `json:"pools"`
 	Images      int `json:"images"`
+	Steps       int `json:"steps"`
+	Profiles    int `json:"profiles"`
 	Tokens      int `json:"tokens"`
 	Owners      int `json:"owners"`
 }
@@ -167,6 +169,8 @@ func (c *Copied) kinds() []kind {
 	return []kind{
 		{rows[Pool]{"pool", Tx.Pools, Tx.PutPool}, &c.Pools},
 		{rows[Image]{"image", Tx.Images, Tx.PutImage}, &c.Images},
+		{rows[Step]{"step", Tx.Steps, Tx.PutStep}, &c.Steps},
+		{rows[Profile]{"profile", Tx.Profiles, Tx.PutProfile}, &c.Profiles},
 		{rows[Token]{"token", Tx.Tokens, Tx.PutToken}, &c.Tokens},
 		{rows[Node]{"node", func(tx Tx) iter.Seq2[Node, error] { return tx.Nodes(NodeFilter{}) }, Tx.InsertNode}, &c.Nodes},
 		{rows[Lease]{"lease", Tx.Leases, func(tx Tx, l Lease) error { return tx.SwapLease(l, 0) }}, &c.Leases},

@@ -17,6 +17,10 @@ type Pool struct {
 	// ManagementKey is whether metalpool can log in to the pool's machines; see
 	// management.go.
 	ManagementKey ManagementPolicy `json:"management_key,omitempty"`
+	// Profile is the choice of steps of machines that name none; Profiles are others that
+	// they may name.
+	Profile  string   `json:"profile,omitempty"`
+	Profiles []string `json:"profiles,omitempty"`
 }
 
 // Validate says what is wrong with a policy, whatever else there is in the store.

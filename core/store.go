@@ -20,7 +20,7 @@ import (
 // the two is run again. The same holds for the allocations of an owner, once they were
 // listed by him. Other lists, and candidates, are as they were when they were read: what
 // is decided upon them rests on the swap that follows, or is no harm if it is a moment
-// late. A pool or an image is deleted with no other Update beside that.
+// late. A pool, an image, a step or a profile is deleted with no other Update beside that.
 type Store interface {
 	View(ctx context.Context, fn func(tx Tx) error) error
 	Update(ctx context.Context, fn func(tx Tx) error) error
@@ -114,6 +114,17 @@ type Tx interface {
 	Images() iter.Seq2[Image, error]
 	PutImage(i Image) error
 	DeleteImage(name string) error
+
+	// Steps, like profiles, are listed in the order of their names.
+	Step(name string) (Step, error)
+	Steps() iter.Seq2[Step, error]
+	PutStep(s Step) error
+	DeleteStep(name string) error
+
+	Profile(name string) (Profile, error)
+	Profiles() iter.Seq2[Profile, error]
+	PutProfile(p Profile) error
+	DeleteProfile(name string) error
 
 	// Token finds a token by its Hash.
 	Token(hash string) (Token, error)

@@ -154,4 +154,22 @@ func (s suite) catalogue(t *testing.T) {
 			remove: core.Tx.DeleteImage,
 		}.run(t, s.make(t))
 	})
+	t.Run("steps", func(t *testing.T) {
+		collection[core.Step]{
+			name:   func(s *core.Step) *string { return &s.Name },
+			get:    core.Tx.Step,
+			list:   core.Tx.Steps,
+			put:    core.Tx.PutStep,
+			remove: core.Tx.DeleteStep,
+		}.run(t, s.make(t))
+	})
+	t.Run("profiles", func(t *testing.T) {
+		collection[core.Profile]{
+			name:   func(p *core.Profile) *string { return &p.Name },
+			get:    core.Tx.Profile,
+			list:   core.Tx.Profiles,
+			put:    core.Tx.PutProfile,
+			remove: core.Tx.DeleteProfile,
+		}.run(t, s.make(t))
+	})
 }

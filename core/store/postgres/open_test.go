@@ -104,7 +104,7 @@ func TestOpenRefuses(t *testing.T) {
 			make: func(t *testing.T) string {
 				return there(t, postgres.Options{}, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, true)")
 			},
-			want: core.Invalid, says: []string{"schema version 4711", "this program knows 2", "update this program"},
+			want: core.Invalid, says: []string{"schema version 4711", "this program knows 3", "update this program"},
 		},
 		"another key": {
 			make:    func(t *testing.T) string { return there(t, postgres.Options{KeyFingerprint: "aaaa"}) },
@@ -307,7 +307,7 @@ func TestAnOlderStoreIsMigrated(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	behind(t, address, "DROP TABLE owners", "ALTER TABLE allocations DROP COLUMN until", "DELETE FROM goose_db_version WHERE version_id > 1")
+	behind(t, address, "DROP TABLE owners", "DROP TABLE steps", "DROP TABLE profiles", "ALTER TABLE allocations DROP COLUMN until", "DELETE FROM goose_db_version WHERE version_id > 1")
 	newer := opened(t, address, postgres.Options{})
 	if newer.Info() != store.Info() {
 		t.Errorf("the store is %+v, want %+v", newer.Info(), store.Info())

@@ -21,3 +21,13 @@ func NoImage(name string) error {
 func NoToken() error {
 	return &core.Error{Op: "find token", Kind: core.NotFound, Err: errors.New("no token has this digest"), Hint: "see 'metalpool token list'"}
 }
+
+// NoStep says that there is no step of that name.
+func NoStep(name string) error {
+	return &core.Error{Op: "find step", Kind: core.NotFound, Err: fmt.Errorf("there is no step %q", name), Hint: "see 'metalpool step list'"}
+}
+
+// NoProfile says that there is no profile of that name.
+func NoProfile(name string) error {
+	return &core.Error{Op: "find profile", Kind: core.NotFound, Err: fmt.Errorf("there is no profile %q", name), Hint: "see 'metalpool profile list'"}
+}

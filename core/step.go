@@ -1,0 +1,158 @@
+package core
+
+import (
+	"cmp"
+	"time"
+)
+
+// Step is what an operator adds to every deploy of a pool: he declares it once, and
+// neither users nor adapters know of it. How it is done the StepRunner of its kind knows.
+type Step struct {
+	Name string `json:"name" yaml:"name"`
+	// Phase is when it runs; empty is the usual one of its kind.
+	Phase StepPhase `json:"phase,omitempty" yaml:"phase,omitempty"`
+	// After are steps that go before it, where they are chosen as well.
+	After []string `json:"after,omitempty" yaml:"after,omitempty"`
+	// Timeout bounds one try; 0 is the usual one of its kind.
+	Timeout Span `json:"timeout,omitempty" yaml:"timeout,omitempty"`
+	// Retries is how often it is tried again where it is known to have failed.
+	Retries   int           `json:"retries,omitempty" yaml:"retries,omitempty"`
+	OnFailure FailurePolicy `json:"on_failure,omitempty" yaml:"on_failure,omitempty"`
+	// Repeatable is that doing it twice is as doing it once: it is done again where a
+	// crash has left unknown what came of it.
+	Repeatable bool `json:"repeatable,omitempty" yaml:"repeatable,omitempty"`
+	// Secrets are what it may know besides, and where that is found when it runs.
+	Secrets map[string]Reference `json:"secrets,omitempty" yaml:"secrets,omitempty"`
+
+	// One of these, which says its kind.
+	Script *ScriptStep `json:"script,omitempty" yaml:"script,omitempty"`
+
+	// DeclaredBy is who declared it: nobody else changes it unless told.
+	DeclaredBy Declarer `json:"declared_by,omitempty" yaml:"-"`
+}
+
+// ScriptStep is a program of the machine's shell. It runs in a folder of its own.
+type ScriptStep struct {
+	// Run is the script; its first line may name another program than sh to read it.
+	Run string `json:"run" yaml:"run"`
+	// Check is another script that says whether there is nothing to do any more: it exits
+	// with 0 then.
+	Check string `json:"check,omitempty" yaml:"check,omitempty"`
+	// As is who runs it: root, which is the default, or the login user.
+	As ScriptUser `json:"as,omitempty" yaml:"as,omitempty"`
+	// Env are variables besides METALPOOL_NODE and the like. Their values are templates.
+	Env map[string]string `json:"env,omitempty" yaml:"env,omitempty"`
+	// Files lie in its folder, by their names.
+	Files map[string]string `json:"files,omitempty" yaml:"files,omitempty"`
+}
+
+// ScriptUser is whom a script runs as.
+type ScriptUser string
+
+const (
+	AsRoot  ScriptUser = "root"
+	AsLogin ScriptUser = "login"
+)
+
+// StepKind is what a step is.
+type StepKind string
+
+// KindScript is a script on the machine.
+const KindScript StepKind = "script"
+
+// StepPhase is when a step runs.
+type StepPhase string
+
+const (
+	// PhasePrepare is before the image is written.
+	PhasePrepare StepPhase = "prepare"
+	// PhaseFirstBoot is when the OS starts for the first time.
+	PhaseFirstBoot StepPhase = "first_boot"
+	// PhaseDeployed is once the machine has shown the host key of this attempt.
+	PhaseDeployed StepPhase = "deployed"
+)
+
+// FailurePolicy is what becomes of a deploy whose step has failed.
+type FailurePolicy string
+
+const (
+	// FailDeploy, where nothing is said: it fails, too.
+	FailDeploy FailurePolicy = "fail"
+	// FailNode: the node is at fault. It is kept out, and another one is taken.
+	FailNode FailurePolicy = "quarantine"
+	// FailNothing: it goes on, and an event tells.
+	FailNothing FailurePolicy = "warn"
+)
+
+// Declarer is who declared something; empty where that was not kept.
+type Declarer string
+
+// DeclaredOnCommandLine is the Declarer of what a command sets by itself.
+const DeclaredOnCommandLine Declarer = "command line"
+
+// DeclaredIn is the Declarer of what a file of that name says.
+func DeclaredIn(file string) Declarer { return Declarer("file:" + file) }
+
+// Profile is a choice of steps, in the order in which they run where nothing else says
+// it: phases go before it, and what a step has in After.
+type Profile struct {
+	Name       string   `json:"name" yaml:"name"`
+	Steps      []string `json:"steps" yaml:"steps"`
+	DeclaredBy Declarer `json:"declared_by,omitempty" yaml:"-"`
+}
+
+// stepKind is what all steps of a kind have in common.
+type stepKind struct {
+	kind    StepKind
+	phases  []StepPhase // that it may run in, the usual one first
+	timeout time.Duration
+	// repeatable is that every step of the kind is.
+	repeatable bool
+	// logsIn is that it runs on the machine, through SSH.
+	logsIn bool
+	of     func(s Step) bool
+}
+
+var stepKinds = []stepKind{
+	{kind: KindScript, phases: []StepPhase{PhaseDeployed}, timeout: 10 * time.Minute, logsIn: true, of: func(s Step) bool { return s.Script != nil }},
+}
+
+// about is what the kind of a step says of it; the zero stepKind where it has none.
+func (s Step) about() stepKind {
+	for _, k := range stepKinds {
+		if k.of(s) {
+			return k
+		}
+	}
+	return stepKind{}
+}
+
+// Kind is what the step is; "" where it is none.
+func (s Step) Kind() StepKind { return s.about().kind }
+
+// withDefaults says what counts where a step leaves something out.
+func (s Step) withDefaults() Step {
+	kind := s.about()
+	if len(kind.phases) > 0 {
+		s.Phase = cmp.Or(s.Phase, kind.phases[0])
+	}
+	s.Timeout = cmp.Or(s.Timeout, Span(kind.timeout))
+	s.OnFailure = cmp.Or(s.OnFailure, FailDeploy)
+	s.Repeatable = s.Repeatable || kind.repeatable
+	return s
+}
+
+// Span is a length of time that is written as people do: "10m".
+type Span time.Duration
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Span) UnmarshalText(text []byte) error {
+	d, err := ParseDuration("timeout", string(text))
+	*s = Span(d)
+	return err
+}
+
+func (s Span) String() string { return FormatDuration(time.Duration(s)) }

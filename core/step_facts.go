@@ -1,0 +1,96 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"text/template"
+)
+
+// Facts are what templates of steps see. There are no secrets among them.
+type Facts struct {
+	Node    NodeFacts
+	Machine MachineFacts
+	Pool    string
+	Attempt string // its ID: new for each deploy
+}
+
+// NodeFacts is a server, to templates.
+type NodeFacts struct {
+	ID     string
+	Serial string
+	UUID   string
+	Arch   string
+	CPUs   int
+	Memory int64    // bytes
+	MACs   []string // of its ports
+	Labels map[string]string
+}
+
+// MachineFacts is what runs on it, to templates.
+type MachineFacts struct {
+	ID       string // of the allocation
+	Name     string
+	Owner    string
+	Hostname string
+	Image    string
+	Address  string
+	SSHPort  int
+	SSHUser  string
+	Labels   map[string]string
+}
+
+// maxExpanded bounds what a template makes.
+const maxExpanded = 1 * MiB
+
+// Expand fills facts into a template of text/template, which has neither files nor the
+// environment. secret finds what {{secret "NAME"}} asks for. Errors name no value.
+func (f Facts) Expand(text string, secret func(name string) (string, error)) (string, error) {
+	if !strings.Contains(text, "{{") {
+		return text, nil
+	}
+	t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
+		"json": func(v any) (string, error) {
+			b, err := json.Marshal(v)
+			return string(b), err
+		},
+		"secret": secret,
+	}).Parse(text)
+	if err == nil {
+		var b bounded
+		if err = t.Execute(&b, f); err == nil {
+			return b.String(), nil
+		}
+	}
+	return "", fmt.Errorf("the template cannot be filled in: %s", strings.TrimPrefix(err.Error(), "template: :"))
+}
+
+// checkTemplate looks whether a template can be filled in, but for labels that only some
+// nodes have.
+func checkTemplate(text string, secrets map[string]Reference) error {
+	sample := Facts{Node: NodeFacts{MACs: []string{"", "", "", ""}}}
+	_, err := sample.Expand(text, func(name string) (string, error) {
+		if _, there := secrets[name]; !there {
+			return "", fmt.Errorf("there is no secret %q", name)
+		}
+		return "", nil
+	})
+	if err != nil && strings.Contains(err.Error(), "map has no entry for key") {
+		return nil
+	}
+	return err
+}
+
+var errTooLong = errors.New("it makes more than " + maxExpanded.String())
+
+// bounded is a buffer that takes no more than maxExpanded.
+type bounded struct{ bytes.Buffer }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if Bytes(b.Len()+len(p)) > maxExpanded {
+		return 0, errTooLong
+	}
+	return b.Buffer.Write(p)
+}

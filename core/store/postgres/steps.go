@@ -1,0 +1,58 @@
+package postgres
+
+import (
+	"iter"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
+)
+
+// Steps and profiles: as few and as small as pools and images.
+
+func (t *tx) Step(name string) (core.Step, error) {
+	s, found, err := document[core.Step](t, "read a step", "steps", "name", name)
+	if err == nil && !found {
+		err = record.NoStep(name)
+	}
+	return s, err
+}
+
+func (t *tx) Steps() iter.Seq2[core.Step, error] {
+	return list(t, "list steps", record.Document[core.Step], "SELECT document FROM steps ORDER BY name")
+}
+
+func (t *tx) PutStep(s core.Step) error {
+	return t.putDocument("store a step", "steps", "name", s.Name, s)
+}
+
+func (t *tx) DeleteStep(name string) error {
+	rows, err := t.deleteDocument("delete a step", "steps", name)
+	if err == nil && rows == 0 {
+		return record.NoStep(name)
+	}
+	return err
+}
+
+func (t *tx) Profile(name string) (core.Profile, error) {
+	p, found, err := document[core.Profile](t, "read a profile", "profiles", "name", name)
+	if err == nil && !found {
+		err = record.NoProfile(name)
+	}
+	return p, err
+}
+
+func (t *tx) Profiles() iter.Seq2[core.Profile, error] {
+	return list(t, "list profiles", record.Document[core.Profile], "SELECT document FROM profiles ORDER BY name")
+}
+
+func (t *tx) PutProfile(p core.Profile) error {
+	return t.putDocument("store a profile", "profiles", "name", p.Name, p)
+}
+
+func (t *tx) DeleteProfile(name string) error {
+	rows, err := t.deleteDocument("delete a profile", "profiles", name)
+	if err == nil && rows == 0 {
+		return record.NoProfile(name)
+	}
+	return err
+}
