@@ -71,6 +71,7 @@ type DeployOrder struct {
 	SSHUser  string   `json:"ssh_user,omitempty"` // default: the image's login user
 	SSHPort  int      `json:"ssh_port,omitempty"` // 0: the node's
 	Keys     []string `json:"keys"`               // public keys, authorized_keys format
+	Profile  string   `json:"profile,omitempty"`  // default: the pool's
 	// Tried are keys that a change began to put on the machine, and may have: it has not
 	// come to its end.
 	Tried    []string `json:"tried,omitempty"`
@@ -123,6 +124,10 @@ type Attempt struct {
 	// is when the OS that kexec had started was given up on.
 	Handover BootMode  `json:"handover,omitempty"`
 	Lifeless time.Time `json:"lifeless,omitzero"`
+	// Steps are the operator's, as they were when the attempt began and in the order in
+	// which they run; gone once it has ended. Tries are how often each was begun.
+	Steps []Step         `json:"steps,omitempty"`
+	Tries map[string]int `json:"tries,omitempty"`
 	// FailedErases counts erases that failed, not workers that died.
 	FailedErases int `json:"failed_erases,omitempty"`
 	// EraseFault is why the last of them failed.

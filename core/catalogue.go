@@ -82,6 +82,11 @@ func (e *Engine) putPool(ctx context.Context, p Pool, allowed func(Tx) error) er
 		if err := allowed(tx); err != nil {
 			return err
 		}
+		for _, name := range p.choices() {
+			if _, err := findProfile(tx, name); err != nil {
+				return err
+			}
+		}
 		return tx.PutPool(p)
 	})
 }

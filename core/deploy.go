@@ -113,7 +113,7 @@ func (c *creation) onNode(ctx context.Context, a Allocation) error {
 	}
 	defer w.end()
 	c.begun = true
-	err = w.drive(ctx, deploySteps)
+	err = w.drive(ctx, w.attempt.plan())
 	if blameErr := c.answered(context.WithoutCancel(ctx), w.node.ID, w.met); blameErr != nil {
 		c.e.log.Warn("nodes that were silent are not marked as suspect", "error", blameErr)
 	}
@@ -156,7 +156,11 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 	if err != nil {
 		return ctx, nil, err
 	}
-	login, keep, err := e.newLogin(ctx, c.order)
+	steps, err := e.chosenSteps(ctx, c.order)
+	if err != nil {
+		return ctx, nil, err
+	}
+	login, keep, err := e.newLogin(ctx, c.order, steps)
 	if err != nil {
 		return ctx, nil, err
 	}
@@ -197,14 +201,14 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 					return err
 				}
 				if !c.stays || c.asOrdered(*held) {
-					s, _ := (&work{attempt: at}).firstUnmet(deploySteps)
+					s, _ := (&work{attempt: at}).firstUnmet(at.plan())
 					return tx.AddEvent(e.takes(at, l, before, s.name, ""))
 				}
 				if err := e.drop(tx, at, &n, held); err != nil {
 					return err
 				}
 			}
-			at = Attempt{ID: AttemptID(NewID("d")), Node: n.ID, Allocation: held.ID, Job: JobDeploy, StartedAt: tx.Now(), HostKeys: sealedKeys, PublicHostKeys: public, Login: login, KeepLogin: keep, WaitFor: c.order.WaitFor}
+			at = Attempt{ID: AttemptID(NewID("d")), Node: n.ID, Allocation: held.ID, Job: JobDeploy, StartedAt: tx.Now(), HostKeys: sealedKeys, PublicHostKeys: public, Login: login, KeepLogin: keep, WaitFor: c.order.WaitFor, Steps: steps}
 			if err := tx.PutAttempt(at); err != nil {
 				return err
 			}
@@ -289,7 +293,8 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 		return c.stopped(ctx, w, stopErr)
 	}
 	// A node whose OS was reached has done its part, too.
-	ours := Is(why, Invalid, NotFound, Internal, Denied, Busy) || errors.Is(why, errOutOfTime) || w.met(stepSSH)
+	_, unfit := errors.AsType[*nodeFault](why)
+	ours := Is(why, Invalid, NotFound, Internal, Denied, Busy) || errors.Is(why, errOutOfTime) || w.met(stepSSH) && !unfit
 	if ours || stopErr != nil || c.stays || c.order.Request.Node != "" {
 		if stopErr != nil && stopErr.Error() != why.Error() {
 			why = also(why, "its power could not be read back as Off", stopErr)
@@ -352,7 +357,7 @@ func heldBy(tx Tx, id AllocationID) (Node, *Allocation, error) {
 
 // deployOrder is what of an order is stored, but for its secrets.
 func (e *Engine) deployOrder(o Order) DeployOrder {
-	return DeployOrder{Image: o.Image, Hostname: cmp.Or(o.Hostname, o.Name), SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys, Digest: e.digest(o), WaitFor: o.WaitFor, Served: o.Served}
+	return DeployOrder{Image: o.Image, Hostname: cmp.Or(o.Hostname, o.Name), SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys, Digest: e.digest(o), WaitFor: o.WaitFor, Served: o.Served, Profile: o.Profile}
 }
 
 // sealedOrder is the order as it is stored, its secrets sealed.

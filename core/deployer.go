@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"io"
 	"time"
 )
 
@@ -53,6 +54,11 @@ type Login interface {
 	// AwaitCloudInit returns once cloud-init has ended. That it failed is Invalid, with
 	// what it says: its input came from the user.
 	AwaitCloudInit(ctx context.Context) error
+	// Run runs a script and returns its exit status once it has ended, by itself or at its
+	// limit. One of an ID that has ended before is not run again; its status is returned.
+	// The error is ErrUnknownOutcome where one was begun and its end is not to be found,
+	// Transient where the connection broke: the script may go on.
+	Run(ctx context.Context, s Script, output io.Writer) (status int, err error)
 	Close() error
 }
 

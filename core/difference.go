@@ -34,6 +34,7 @@ func orderDifferences(there, asked DeployOrder) (d differences) {
 	d.compare("Host name", there.Hostname, asked.Hostname)
 	d.compare("SSH user", there.SSHUser, asked.SSHUser)
 	d.compare("SSH port", there.SSHPort, asked.SSHPort)
+	d.compare("Profile", there.Profile, asked.Profile)
 	if !slices.Equal(there.Keys, asked.Keys) {
 		d = append(d, "the keys are different")
 	}

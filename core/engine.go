@@ -17,6 +17,7 @@ type Engine struct {
 	store    auditedStore
 	sealer   Sealer
 	backends map[string]Connector
+	steps    map[StepKind]StepRunner
 	deployer Deployer
 	timing   Timing
 	log      *slog.Logger
@@ -35,6 +36,7 @@ type Config struct {
 	Store    Store
 	Sealer   Sealer
 	Backends map[string]Connector // by Endpoint.Backend
+	Steps    map[StepKind]StepRunner // what does steps of each kind
 	Deployer Deployer
 	Timing   Timing // zero fields take defaults
 	Log      *slog.Logger
@@ -99,6 +101,7 @@ func New(c Config) *Engine {
 		store:    auditedStore{c.Store},
 		sealer:   c.Sealer,
 		backends: c.Backends,
+		steps:    c.Steps,
 		deployer: c.Deployer,
 		timing:   c.Timing.orDefaults(),
 		log:      c.Log,

@@ -30,6 +30,8 @@ const (
 	StepMoves    EventType = "progress" // it is under way; rare enough to be kept
 	StepWaits    EventType = "waits"    // it is not done yet, and why; rarer still
 	StepFailed   EventType = "step failed"
+	StepOutput   EventType = "output"     // what a step said, or the beginning and the end of it
+	StepWarned   EventType = "warning"    // it failed, and the deploy goes on without it
 	WorkLeft     EventType = "left"       // who worked on it stopped, and another may go on
 	WorkTaken    EventType = "taken over" // another goes on, or ends it
 	AgentRefused EventType = "agent refused"

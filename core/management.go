@@ -43,6 +43,7 @@ const (
 
 const (
 	stepCloudInit = "cloud-init"
+	stepSettle    = "cloud-init settles"
 	stepForget    = "remove management key"
 )
 
@@ -64,7 +65,7 @@ func checkWaitFor(o Order, p Pool) error {
 }
 
 // newLogin makes our way into the machine of an order, or none where it needs none.
-func (e *Engine) newLogin(ctx context.Context, o Order) (key *LoginKey, keep bool, err error) {
+func (e *Engine) newLogin(ctx context.Context, o Order, steps []Step) (key *LoginKey, keep bool, err error) {
 	p, err := e.Pool(ctx, o.Request.Pool)
 	if err != nil {
 		return nil, false, err
@@ -73,7 +74,10 @@ func (e *Engine) newLogin(ctx context.Context, o Order) (key *LoginKey, keep boo
 		return nil, false, err // the policy is another one than when the order queued
 	}
 	keep = p.management() == ManageAlways
-	if !keep && o.WaitFor != UntilCloudInit {
+	if err := checkReach(o, p, steps); err != nil {
+		return nil, false, err
+	}
+	if !keep && o.WaitFor != UntilCloudInit && !logsIn(steps) {
 		return nil, false, nil
 	}
 	private, public, err := e.deployer.NewLoginKey("metalpool-management-" + string(o.ID))

@@ -164,7 +164,7 @@ func (c *creation) moveAway(ctx context.Context, w *work, why error) error {
 		return w.free(tx)
 	})
 	if err == nil && !suspect {
-		at, _ := w.firstUnmet(deploySteps)
+		at, _ := w.firstUnmet(w.attempt.plan())
 		c.silent = append(c.silent, silence{w.node.ID, at.name})
 	}
 	return err

@@ -115,6 +115,9 @@ func (e *Engine) resolve(ctx context.Context, o Order) (Order, error) {
 	if err != nil {
 		return o, err
 	}
+	if err := e.checkSteps(ctx, o); err != nil {
+		return o, err
+	}
 	if o.Image == "" {
 		return o, &Error{Op: "create", Allocation: o.Name, Kind: Invalid, Err: fmt.Errorf("no image was named and pool %q has no default", o.Request.Pool), Hint: "name one of 'metalpool image list', or set a default with 'metalpool pool set " + o.Request.Pool + " --image NAME'"}
 	}

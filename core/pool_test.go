@@ -18,6 +18,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
+	"github.com/metalpool/metalpool/core/steps"
 	"github.com/metalpool/metalpool/core/store/sqlite"
 )
 
@@ -152,7 +153,7 @@ func (p *pool) engine() (*core.Engine, *enginetest.Host) {
 func (p *pool) engineOn(host *enginetest.Host, store core.Store, sealer core.Sealer, log *slog.Logger) *core.Engine {
 	return core.New(core.Config{
 		Store: host.Store(store), Sealer: sealer, Deployer: host, Timing: timing, Log: log,
-		Backends: map[string]core.Connector{"redfish": host},
+		Backends: map[string]core.Connector{"redfish": host}, Steps: steps.Runners(), Resolve: secretOf,
 	})
 }
 

@@ -68,6 +68,9 @@ type Order struct {
 	// WaitFor is how far the machine is to come before it counts as deployed; empty is
 	// UntilSSH.
 	WaitFor WaitFor
+	// Profile is the choice of the operator's steps, of those that the pool lets users
+	// name; default: the pool's.
+	Profile string
 	// Labels are the owner's notes on a machine. They do not tell two orders apart.
 	Labels map[string]string
 	// Quota is how many unreleased allocations the owner may have, this one included, in

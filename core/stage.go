@@ -119,7 +119,7 @@ func (e *Engine) stage(tx Tx, n Node) (Stage, error) {
 func stageOf(at Attempt, events []Event) (s Stage) {
 	steps := cleanSteps
 	if at.Job == JobDeploy {
-		steps = deploySteps
+		steps = at.plan()
 		if givesUp(events) {
 			steps = abandonSteps
 		}

@@ -2,6 +2,9 @@ package enginetest
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +73,51 @@ func (s *shell) AwaitCloudInit(ctx context.Context) error {
 		return nil
 	})
 }
+
+// Run keeps what has been run on the system, and how it ended, under the run's ID. A
+// script is what it says: "exit 3", or "exit 3 once" for one that succeeds afterwards;
+// "hang" ends with its limit, "crash" with a machine that has forgotten it.
+func (s *shell) Run(ctx context.Context, script core.Script, output io.Writer) (status int, err error) {
+	err = s.host.freezer.call("ssh run", time.Time{}, func() error {
+		s.host.rack.mu.Lock()
+		defer s.host.rack.mu.Unlock()
+		return s.server.act("ssh run", func() error {
+			if s.server.system == nil {
+				return fault("run script", core.Transient, "connection reset")
+			}
+			if ended, there := s.server.ended[script.ID]; there && script.ID != "" && !(ended == unknown && script.Again) {
+				if status = ended; status == unknown {
+					return core.ErrUnknownOutcome
+				}
+				return nil
+			}
+			before := len(s.server.ran)
+			s.server.ran = append(slices.Clone(s.server.ran), script)
+			fmt.Fprintf(output, "script %d: %s\n%s\n", before+1, script.Text, script.Env["TOKEN"])
+			switch {
+			case script.Text == "hang":
+				status = 124
+			case script.Text == "crash":
+				status = unknown
+			case script.Text == "exit 3", script.Text == "exit 3 once" && !slices.ContainsFunc(s.server.ran[:before], func(r core.Script) bool { return r.Text == script.Text }):
+				status = 3
+			}
+			s.server.ended = maps.Clone(s.server.ended)
+			if s.server.ended == nil {
+				s.server.ended = map[string]int{}
+			}
+			s.server.ended[script.ID] = status
+			if status == unknown {
+				return fault("run script", core.Transient, "connection reset")
+			}
+			return nil
+		})
+	})
+	return status, err
+}
+
+// unknown is the status of a run whose end nobody has seen.
+const unknown = -1
 
 func (s *shell) Close() error { return nil }
 

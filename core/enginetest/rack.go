@@ -126,6 +126,8 @@ type Server struct {
 	ramdisk  *ramdisk
 	system   *core.Seed    // the OS that runs, as its seed made it
 	ssh      *core.SSHLook // what a look at the running OS finds; nil: its host key
+	ran      []core.Script  // on the system that runs
+	ended    map[string]int // their statuses, by ID
 	console  string
 	older    string
 	mark     string
@@ -151,6 +153,7 @@ type Snapshot struct {
 	Disks   map[string]Disk
 	System  *core.Seed
 	SSH     *core.SSHLook // what was said of it by ShowSSH
+	Ran     []core.Script // on the disk's system, in their order
 	Ramdisk bool
 	Erases  int // erases of all its disks
 }
@@ -163,7 +166,7 @@ func (s *Server) Look() Snapshot {
 	for serial, d := range s.disks {
 		disks[serial] = d
 	}
-	return Snapshot{Power: s.power, Media: s.media, Once: s.once, Tag: s.tag, Disks: disks, System: s.system, SSH: s.ssh, Ramdisk: s.ramdisk != nil, Erases: s.erases}
+	return Snapshot{Power: s.power, Media: s.media, Once: s.once, Tag: s.tag, Disks: disks, System: s.system, SSH: s.ssh, Ran: s.ran, Ramdisk: s.ramdisk != nil, Erases: s.erases}
 }
 
 // Change alters what the server is made of or tells about itself.

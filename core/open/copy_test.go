@@ -3,6 +3,7 @@ package open_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -68,7 +69,7 @@ func TestCopyStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := e.Pool(t.Context(), "p"); err != nil || got != want {
+		if got, err := e.Pool(t.Context(), "p"); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("pool %+v, %v; want %+v", got, err, want)
 		}
 		if got := e.Info(); got.PoolID != info.PoolID || got.Sealing != info.Sealing {

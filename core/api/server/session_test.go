@@ -86,7 +86,7 @@ func TestOperatorsSession(t *testing.T) {
 	if err := c.AddPool(ctx, pool); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := c.Pool(ctx, "ci"); err != nil || got != pool {
+	if got, err := c.Pool(ctx, "ci"); err != nil || !reflect.DeepEqual(got, pool) {
 		t.Errorf("the pool is %+v, %v", got, err)
 	}
 	other := pool

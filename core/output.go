@@ -1,0 +1,73 @@
+package core
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// keptOutput is how much is kept of the beginning, and of the end, of what a step says.
+const keptOutput = 16 * KiB
+
+// output keeps the first and the last of what is written to it.
+type output struct {
+	head, tail []byte
+	dropped    int
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n := len(p)
+	if room := int(keptOutput) - len(o.head); room > 0 {
+		take := min(room, len(p))
+		o.head, p = append(o.head, p[:take]...), p[take:]
+	}
+	o.tail = append(o.tail, p...)
+	if over := len(o.tail) - int(keptOutput); over > 0 {
+		o.dropped += over
+		o.tail = append([]byte(nil), o.tail[over:]...)
+	}
+	return n, nil
+}
+
+// text is what was kept, without secrets and without what a terminal would obey.
+func (o *output) text(secrets []string) string {
+	if o.dropped == 0 {
+		return printable(hide(string(o.head)+string(o.tail), secrets))
+	}
+	head, tail := string(o.head), string(o.tail)
+	for _, s := range secrets {
+		// Of one that was cut in two, the half that is left tells enough.
+		for n := min(len(s)-1, len(head)); n > 0; n-- {
+			if strings.HasSuffix(head, s[:n]) {
+				head = head[:len(head)-n] + hidden
+				break
+			}
+		}
+		for n := min(len(s)-1, len(tail)); n > 0; n-- {
+			if strings.HasPrefix(tail, s[len(s)-n:]) {
+				tail = hidden + tail[n:]
+				break
+			}
+		}
+	}
+	return printable(hide(head, secrets)) + fmt.Sprintf("\n… %s left out …\n", Bytes(o.dropped)) + printable(hide(tail, secrets))
+}
+
+const hidden = "(secret)"
+
+// hide takes secrets out of a text.
+func hide(text string, secrets []string) string {
+	for _, s := range secrets {
+		text = strings.ReplaceAll(text, s, hidden)
+	}
+	return text
+}
+
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+}

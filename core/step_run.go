@@ -1,0 +1,54 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// StepRunner does the steps of one kind.
+type StepRunner interface {
+	// Run has what the step asks for be so, and returns once it is. It is called again
+	// with the same ID where a worker died: what that run had come to is to be found out,
+	// not guessed.
+	//
+	// An error says that it is known to have failed, and that it may be tried anew, with
+	// two exceptions: ErrUnknownOutcome, and Transient where the machine is out of reach,
+	// which is gone on with under the same ID.
+	Run(ctx context.Context, r StepRun) error
+}
+
+// ErrUnknownOutcome is a run that may have had its effect or not: nobody saw its end, it
+// cannot be looked up, and to do it again is not said to be harmless.
+var ErrUnknownOutcome = errors.New("it was begun, and nobody knows how it ended")
+
+// StepRun is one try at a step.
+type StepRun struct {
+	ID    string // the same again is the same try
+	Step  Step   // with its defaults filled in
+	Begun bool   // a run of this ID may have been begun before
+	Facts Facts
+	// LogIn opens the machine as its login user. The caller closes it.
+	LogIn func(ctx context.Context) (Login, error)
+	// Secret finds a secret that the step declares. What it found is kept out of events,
+	// errors and output.
+	Secret func(ctx context.Context, name string) (string, error)
+	// Output takes what the step says. Of much the first and the last is kept.
+	Output io.Writer
+	// Met says that there was nothing to do, and how that is known.
+	Met func(how string)
+}
+
+// Script is a program to be run on a machine.
+type Script struct {
+	// ID is the run's: one that was begun is not begun again. An empty one is run each
+	// time.
+	ID    string
+	Text  string
+	User  ScriptUser
+	Env   map[string]string // secrets among them
+	Files map[string]string // in its folder, by their names
+	Limit Span              // it is ended there, whether we are connected or not
+	// Again has one that was begun, and of whose end nothing is known, be run again.
+	Again bool
+}

@@ -1,0 +1,266 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// declared is a step of the operator's as drive takes it.
+func declared(s Step) step {
+	name := "step " + s.Name
+	return step{
+		name: name,
+		// Its own time is kept by takeStep: what follows when that is over the operator says.
+		timeout: func(Timeouts) time.Duration {
+			return time.Duration(s.Retries+1) * (time.Duration(s.Timeout) + maxPause + time.Minute)
+		},
+		do: func(ctx context.Context, w *work) error { return w.takeStep(ctx, name, s) },
+	}
+}
+
+// maxPause is the longest pause between two tries of a step; the first is Timing.Retry.
+const maxPause = time.Minute
+
+// plan are the steps of a deploy: ours, and the operator's where their phases are.
+func (a Attempt) plan() []step {
+	if len(a.Steps) == 0 {
+		return deploySteps
+	}
+	var plan []step
+	for _, s := range deploySteps {
+		plan = append(plan, s)
+		switch s.name {
+		case stepInspect:
+			plan = append(plan, a.declared(PhasePrepare)...)
+		case stepSettle:
+			plan = append(plan, a.declared(PhaseDeployed)...)
+		}
+	}
+	return plan
+}
+
+func (a Attempt) declared(p StepPhase) []step {
+	var all []step
+	for _, s := range a.Steps {
+		if s.Phase == p {
+			all = append(all, declared(s))
+		}
+	}
+	return all
+}
+
+// takeStep does one of the operator's steps, and what he wants where it fails. That a
+// try is begun is written down before it is: whoever comes after a crash goes on with the
+// same one.
+func (w *work) takeStep(ctx context.Context, name string, s Step) error {
+	runner := w.e.steps[s.Kind()]
+	if runner == nil {
+		return &Error{Op: name, Node: w.node.ID, Kind: Invalid, Err: fmt.Errorf("this program does no steps of kind %s", s.Kind()), Hint: "use a build that does"}
+	}
+	for pause := w.e.timing.Retry; ; pause = min(2*pause, maxPause) {
+		try, begun := w.attempt.Tries[s.Name], true
+		if try == 0 {
+			try, begun = 1, false
+			if err := w.begins(ctx, s.Name, try); err != nil {
+				return err
+			}
+		}
+		failure, err := w.tryOnce(ctx, runner, name, s, try, begun)
+		switch {
+		case err != nil:
+			return err
+		case failure == nil:
+			return nil
+		case try > s.Retries || errors.Is(failure, ErrUnknownOutcome):
+			return w.stepFailed(ctx, name, s, failure)
+		}
+		text := fmt.Sprintf("try %d of %d: %s", try, s.Retries+1, cause(failure))
+		w.note(ctx, StepFailed, name, text)
+		w.say(name, "%s", text)
+		if err := wait(ctx, pause); err != nil {
+			return err
+		}
+		if err := w.begins(ctx, s.Name, try+1); err != nil {
+			return err
+		}
+	}
+}
+
+// begins writes ahead that a try is made.
+func (w *work) begins(ctx context.Context, name string, try int) error {
+	return w.save(ctx, func(a *Attempt) {
+		a.Tries = maps.Clone(a.Tries)
+		if a.Tries == nil {
+			a.Tries = map[string]int{}
+		}
+		a.Tries[name] = try
+	})
+}
+
+// tryOnce makes one try, and goes on with it while the machine is out of reach. failure
+// is how the step failed, err what came in its way that is no fault of the step.
+func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s Step, try int, begun bool) (failure, err error) {
+	limit := time.Duration(s.Timeout)
+	if s.about().logsIn {
+		limit += endsItself
+	}
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	facts, err := w.facts(within)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		said    output
+		met     string
+		secrets []string
+	)
+	run := StepRun{
+		ID: fmt.Sprintf("%s/%s/%d", w.attempt.ID, s.Name, try), Step: s, Begun: begun, Facts: facts, Output: &said,
+		LogIn: w.enter,
+		Met:   func(how string) { met = how },
+		Secret: func(ctx context.Context, secret string) (string, error) {
+			value, err := w.stepSecret(ctx, s, secret)
+			if err == nil && !slices.Contains(secrets, value) {
+				secrets = append(secrets, value)
+			}
+			return value, err
+		},
+	}
+	for {
+		if _, err := w.fence(within); err != nil {
+			return nil, err
+		}
+		failure = runner.Run(within, run)
+		if failure == nil || within.Err() != nil || !Is(failure, Transient) || !s.about().logsIn {
+			break
+		}
+		run.Begun = true
+		w.waits(within, name, "trying again: "+hide(failure.Error(), secrets))
+		if wait(within, w.e.timing.Retry) != nil {
+			break
+		}
+	}
+	if text := said.text(secrets); text != "" {
+		w.note(context.WithoutCancel(ctx), StepOutput, name, text)
+	}
+	switch {
+	case failure == nil && met != "":
+		w.note(ctx, Note, name, "nothing to do: "+met)
+	case failure != nil && ctx.Err() != nil:
+		return nil, failure
+	case failure != nil && within.Err() != nil:
+		failure = fmt.Errorf("not done within %s: %w", s.Timeout, failure)
+	}
+	return hiding(failure, secrets), nil
+}
+
+// endsItself is the time in which a machine tells that it has ended a script whose time
+// was over.
+const endsItself = 30 * time.Second
+
+// hiding is err without secrets. Where it tells none, it stays what it is.
+func hiding(err error, secrets []string) error {
+	if err == nil || hide(err.Error(), secrets) == err.Error() {
+		return err
+	}
+	told := errors.New(hide(err.Error(), secrets))
+	if errors.Is(err, ErrUnknownOutcome) {
+		told = fmt.Errorf("%s: %w", told, ErrUnknownOutcome)
+	}
+	return &Error{Op: "run", Kind: KindOf(err), Err: told}
+}
+
+// stepFailed does what the operator wants where a step has failed for good.
+func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) error {
+	e := &Error{Op: name, Node: w.node.ID, Kind: Invalid, Err: fmt.Errorf("%s", cause(why)), Hint: "'metalpool step show " + s.Name + "' shows what it does"}
+	if errors.Is(why, ErrUnknownOutcome) {
+		e.Hint = "see whether it was done; then release the machine, or deploy it again. A step that may be done twice says 'repeatable: true', or has a 'check'"
+	}
+	switch s.OnFailure {
+	case FailNothing:
+		w.note(ctx, StepWarned, name, "goes on without it: "+e.Err.Error())
+		w.say(name, "goes on without it: %v", e.Err)
+		return nil
+	case FailNode:
+		e.Kind, e.Err = Backend, &nodeFault{e.Err}
+	}
+	return e
+}
+
+// nodeFault is a step's verdict on the node itself, however far the deploy had come.
+type nodeFault struct{ error }
+
+func (f *nodeFault) Unwrap() error { return f.error }
+
+// stepSecret finds what a step's secret refers to.
+func (w *work) stepSecret(ctx context.Context, s Step, name string) (string, error) {
+	ref, there := s.Secrets[name]
+	if !there {
+		return "", &Error{Op: "find secret " + name, Kind: Invalid, Err: errors.New("the step declares none of that name"), Hint: "name it under secrets"}
+	}
+	if w.e.referred == nil {
+		return "", &Error{Op: "find secret " + name, Kind: Invalid, Err: errNoResolver}
+	}
+	value, err := w.e.referred(ctx, ref)
+	if err != nil {
+		return "", &Error{Op: "find secret " + name, Kind: KindOf(err), Err: fmt.Errorf("at %s: %s", ref, cause(err))}
+	}
+	return value, nil
+}
+
+// facts are what the steps of this deploy may know.
+func (w *work) facts(ctx context.Context) (Facts, error) {
+	order, err := w.order(ctx)
+	if err != nil {
+		return Facts{}, err
+	}
+	var a Allocation
+	err = w.e.store.View(ctx, func(tx Tx) error {
+		a, err = tx.Allocation(w.attempt.Allocation)
+		return err
+	})
+	if err != nil {
+		return Facts{}, err
+	}
+	image, err := w.image(ctx)
+	if err != nil {
+		return Facts{}, err
+	}
+	at := w.access(order)
+	if at.SSHUser == "" {
+		at.SSHUser = image.User
+	}
+	n := w.node
+	f := Facts{
+		Node:    NodeFacts{ID: string(n.ID), Serial: n.Spec.Identity.Serial, UUID: n.Spec.Identity.UUID, Arch: n.Hardware.Arch, CPUs: n.Hardware.CPUs, Memory: int64(n.Hardware.Memory), Labels: n.Spec.Labels},
+		Machine: MachineFacts{ID: string(a.ID), Name: a.Name, Owner: a.Owner, Hostname: order.Hostname, Image: order.Image, Address: at.Address, SSHPort: at.SSHPort, SSHUser: at.SSHUser, Labels: a.Labels},
+		Pool:    n.Pool, Attempt: string(w.attempt.ID),
+	}
+	for _, port := range n.Hardware.NICs {
+		f.Node.MACs = append(f.Node.MACs, port.MAC)
+	}
+	return f, nil
+}
+
+// settle waits until cloud-init is done with the machine, so that the operator's scripts
+// do not get in its way. How it ends is its own matter here, and it does not hold a
+// deploy up for ever.
+func settle(ctx context.Context, w *work) error {
+	limit := w.pool.Timeouts.OrDefaults().SSH
+	within, cancel := context.WithTimeout(ctx, limit/2)
+	defer cancel()
+	err := awaitCloudInit(within, w)
+	switch {
+	case err == nil, ctx.Err() != nil, Is(err, LeaseLost):
+		return err
+	case within.Err() != nil || Is(err, Invalid):
+		w.note(ctx, Note, stepSettle, "the steps begin all the same: "+err.Error())
+		return nil
+	}
+	return err
+}

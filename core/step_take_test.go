@@ -1,0 +1,248 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
+)
+
+const stepSecret = "the secret of a step"
+
+func secretOf(_ context.Context, ref core.Reference) (string, error) {
+	if ref != "env:TOKEN" {
+		return "", &core.Error{Op: "resolve", Kind: core.Denied, Err: errors.New("that variable is not set in this process")}
+	}
+	return stepSecret, nil
+}
+
+// script is a step that runs a script as enginetest knows them.
+func script(name, text string) core.Step {
+	return core.Step{Name: name, Script: &core.ScriptStep{Run: text}}
+}
+
+// profile has the default pool do steps, in the order in which they are given.
+func (p *pool) profile(all ...core.Step) {
+	p.t.Helper()
+	choice := core.Profile{Name: "base"}
+	for _, s := range all {
+		choice.Steps = append(choice.Steps, s.Name)
+	}
+	e, _ := p.engine()
+	_, err := e.Apply(p.t.Context(), core.Declaration{
+		By: core.DeclaredIn("test"), Steps: all, Profiles: []core.Profile{choice}, Pools: []core.PoolProfile{{Name: core.DefaultPool, Profile: "base"}},
+	}, core.ApplyOptions{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// ran are the scripts that ran on a node, by their texts.
+func (p *pool) ran(id core.NodeID) (texts []string) {
+	for _, s := range p.rack.Server(id).Look().Ran {
+		texts = append(texts, s.Text)
+	}
+	return texts
+}
+
+// told are a machine's events of one type, each as "step: message".
+func (p *pool) told(id core.AllocationID, what core.EventType) (all []string) {
+	p.t.Helper()
+	e, _ := p.engine()
+	events, err := e.Events(p.t.Context(), core.EventFilter{Allocation: id})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, ev := range events {
+		if ev.Type == what {
+			all = append(all, ev.Step+": "+ev.Message)
+		}
+	}
+	return all
+}
+
+func TestStepsOfADeploy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		agent, baseline := script("agent", "install agent"), script("baseline", "harden")
+		agent.After = []string{"baseline"}
+		agent.Secrets = map[string]core.Reference{"TOKEN": "env:TOKEN"}
+		agent.Script.Env = map[string]string{"SITE": "{{.Pool}} {{.Node.ID}}"}
+		p.profile(agent, baseline)
+		e, _ := p.engine()
+		m, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, p.story())
+		}
+		if got := p.ran(m.Node); !slices.Equal(got, []string{"harden", "install agent"}) {
+			t.Errorf("it ran %q", got)
+		}
+		env := p.rack.Server(m.Node).Look().Ran[1].Env
+		if env["SITE"] != "default n1" || env["TOKEN"] != stepSecret || env["METALPOOL_MACHINE"] != "web-1" || env["METALPOOL_NODE"] != "n1" {
+			t.Errorf("with %q", env)
+		}
+		if said := p.told("a-1", core.StepOutput); len(said) != 2 || !strings.Contains(said[1], "step agent: script 2: install agent") || strings.Contains(said[1], stepSecret) || !strings.Contains(said[1], "(secret)") {
+			t.Errorf("it said %q", said)
+		}
+		if met := p.told("a-1", core.StepMet); !slices.Contains(met, "step agent: ") {
+			t.Errorf("met are %q", met)
+		}
+		if ours(p.keysOn(m.Node)) != 0 {
+			t.Error("the management key was left on the machine")
+		}
+		p.sound()
+	})
+}
+
+func TestStepsThatFail(t *testing.T) {
+	for name, tt := range map[string]struct {
+		step    core.Step
+		ran     int
+		state   core.State
+		node    core.NodeID // that it is on at the end
+		says    string
+		warning string
+	}{
+		"for good":                       {step: script("s", "exit 3"), ran: 1, state: core.Failed, says: "deploy web-1 (node n1): step s (node n1): invalid: it ended with status 3"},
+		"a few times":                    {step: core.Step{Name: "s", Retries: 2, Script: &core.ScriptStep{Run: "exit 3"}}, ran: 3, state: core.Failed, says: "status 3"},
+		"once":                           {step: core.Step{Name: "s", Retries: 2, Script: &core.ScriptStep{Run: "exit 3 once"}}, ran: 2, state: core.Deployed},
+		"without harm":                   {step: core.Step{Name: "s", OnFailure: core.FailNothing, Script: &core.ScriptStep{Run: "exit 3"}}, ran: 1, state: core.Deployed, warning: "goes on without it: it ended with status 3"},
+		"by hanging":                     {step: core.Step{Name: "s", Timeout: core.Span(5 * time.Minute), Script: &core.ScriptStep{Run: "hang"}}, ran: 1, state: core.Failed, says: "it was ended after 5m"},
+		"by a crash of the machine":      {step: core.Step{Name: "s", Retries: 5, Script: &core.ScriptStep{Run: "crash"}}, ran: 1, state: core.Failed, says: "nobody knows how it ended; see whether it was done"},
+		"for want of a secret":           {step: core.Step{Name: "s", Secrets: map[string]core.Reference{"X": "env:OTHER"}, Script: &core.ScriptStep{Run: "x"}}, ran: 0, state: core.Failed, says: "at env:OTHER: that variable is not set"},
+		"for want of a label":            {step: core.Step{Name: "s", Script: &core.ScriptStep{Run: "x", Env: map[string]string{"RACK": "{{.Node.Labels.rack}}"}}}, ran: 0, state: core.Failed, says: `map has no entry for key "rack"`},
+		"where its check says it is met": {step: core.Step{Name: "s", Script: &core.ScriptStep{Run: "exit 3", Check: "true"}}, ran: 1, state: core.Deployed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, 1)
+				p.profile(tt.step)
+				e, _ := p.engine()
+				m, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+				if got := p.machine("a-1").State; got != tt.state {
+					t.Errorf("the machine is %s\n%s", got, p.story())
+				}
+				if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("it says %v", err)
+				}
+				if ran := p.ran("n1"); len(ran) != tt.ran {
+					t.Errorf("it ran %q", ran)
+				}
+				if warned := p.told("a-1", core.StepWarned); (len(warned) == 1) != (tt.warning != "") || len(warned) == 1 && !strings.Contains(warned[0], tt.warning) {
+					t.Errorf("it warned %q", warned)
+				}
+				_ = m
+				p.sound()
+			})
+		})
+	}
+}
+
+// A step may say that its node is at fault: the machine goes to another one.
+func TestStepThatBlamesItsNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		s := script("burn-in", "exit 3 once")
+		s.OnFailure = core.FailNode
+		p.profile(s)
+		e, _ := p.engine()
+		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil) // each server counts for itself
+		if err == nil {
+			t.Fatal("both nodes fail, and the machine is deployed")
+		}
+		p.reconcile()
+		m := p.machine("a-1")
+		if m.State != core.Failed || len(m.Moves) != 1 || len(p.nodes(core.Quarantined)) != 1 {
+			t.Errorf("the machine is %s after %d moves, the nodes are %v: %v", m.State, len(m.Moves), p.states(), err)
+		}
+		p.sound()
+	})
+}
+
+// A machine that cannot be reached while its step runs is gone on with.
+func TestStepWhoseConnectionBreaks(t *testing.T) {
+	for name, after := range map[string]bool{"before it has begun": false, "after it has ended": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, 1)
+				p.profile(script("s", "once"))
+				p.rack.Server("n1").Fail(enginetest.Fault{Op: "ssh run", Err: enginetest.ErrUnreachable, Times: 1, After: after})
+				e, _ := p.engine()
+				if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+					t.Fatalf("%v\n%s", err, p.story())
+				}
+				if ran := p.ran("n1"); !slices.Equal(ran, []string{"once"}) {
+					t.Errorf("it ran %q", ran)
+				}
+			})
+		})
+	}
+}
+
+// What a pool does not allow is refused before a node is taken.
+func TestOrdersWhoseStepsCannotBeDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		p.profile(script("s", "x"))
+		e, _ := p.engine()
+		refused := func(o core.Order, says string) {
+			t.Helper()
+			if _, err := e.Create(t.Context(), o, nil); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), says) {
+				t.Errorf("got %v, want %s", err, says)
+			}
+		}
+		unseen := order("a-1", "web-1")
+		unseen.WaitFor = core.UntilStarted
+		refused(unseen, "run step s web-1: invalid: it logs in to the machine, and nobody is to wait for that one's SSH")
+		other := order("a-2", "web-2")
+		other.Profile = "other"
+		refused(other, `choose profile other web-2: invalid: pool "default" does not offer it; there are: base`)
+		never, err := e.Pool(t.Context(), core.DefaultPool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		never.ManagementKey = core.ManageNever
+		if err := e.SetPool(t.Context(), never); err != nil {
+			t.Fatal(err)
+		}
+		refused(order("a-3", "web-3"), "keeps no management key")
+		if free := p.nodes(core.Available); len(free) != 1 {
+			t.Errorf("the nodes are %v", p.states())
+		}
+	})
+}
+
+// A profile counts as it was when the deploy began.
+func TestProfileThatChangesMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		p.profile(script("s", "the old one"))
+		p.rack.Writing = time.Hour
+		e, _ := p.engine()
+		ended := make(chan error, 1)
+		go func() {
+			_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+			ended <- err
+		}()
+		pass(10 * time.Minute)
+		p.profile(script("s", "the new one"))
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		o := order("a-1", "web-1")
+		o.Revision = "2"
+		if _, err := e.Deploy(t.Context(), o, nil); err != nil {
+			t.Fatal(err)
+		}
+		if ran := p.ran("n1"); !slices.Equal(ran, []string{"the old one", "the new one"}) {
+			t.Errorf("it ran %q", ran)
+		}
+		p.sound()
+	})
+}
