@@ -36,19 +36,19 @@ type ApplyOptions struct {
 
 // Declared is what a declaration makes of one thing that it names.
 type Declared struct {
-	Kind   string   `json:"kind"` // step, profile or pool
-	Name   string   `json:"name"`
-	Change Change   `json:"change"`
-	Fields []string `json:"fields,omitempty"` // those that change, with both values where they are short
+	Kind   string         `json:"kind"` // step, profile or pool
+	Name   string         `json:"name"`
+	Change DeclaredChange `json:"change"`
+	Fields []string       `json:"fields,omitempty"` // those that change, with both values where they are short
 }
 
-// Change is what becomes of a thing.
-type Change string
+// DeclaredChange is what becomes of a thing.
+type DeclaredChange string
 
 const (
-	Added     Change = "added"
-	Changed   Change = "changed"
-	Unchanged Change = "unchanged"
+	Added     DeclaredChange = "added"
+	Changed   DeclaredChange = "changed"
+	Unchanged DeclaredChange = "unchanged"
 )
 
 // errDryRun undoes a transaction that was only to be looked at.
