@@ -97,7 +97,7 @@ func (e *Engine) resume(ctx context.Context, id AllocationID, report Reporter) e
 	}
 	d := *a.Order
 	c := &creation{e: e, deploy: d, stays: d.Stays, resumes: true, report: report, order: Order{
-		ID: a.ID, Owner: a.Owner, Name: a.Name, Request: a.Request, Image: d.Image, WaitFor: d.WaitFor,
+		ID: a.ID, Owner: a.Owner, Name: a.Name, Request: a.Request, Image: d.Image, WaitFor: d.WaitFor, Profile: d.Profile,
 		DeployTimeout: d.By.Sub(now), Served: true,
 	}}
 	if _, err = c.run(ctx, a); err == nil {
