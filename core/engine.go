@@ -35,7 +35,7 @@ type Engine struct {
 type Config struct {
 	Store    Store
 	Sealer   Sealer
-	Backends map[string]Connector // by Endpoint.Backend
+	Backends map[string]Connector    // by Endpoint.Backend
 	Steps    map[StepKind]StepRunner // what does steps of each kind
 	Deployer Deployer
 	Timing   Timing // zero fields take defaults

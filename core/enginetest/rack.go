@@ -124,8 +124,8 @@ type Server struct {
 	password string
 	disks    map[string]Disk
 	ramdisk  *ramdisk
-	system   *core.Seed    // the OS that runs, as its seed made it
-	ssh      *core.SSHLook // what a look at the running OS finds; nil: its host key
+	system   *core.Seed     // the OS that runs, as its seed made it
+	ssh      *core.SSHLook  // what a look at the running OS finds; nil: its host key
 	ran      []core.Script  // on the system that runs
 	ended    map[string]int // their statuses, by ID
 	console  string
