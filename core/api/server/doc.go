@@ -45,6 +45,7 @@ type Config struct {
 	// it; 0 is 15 seconds. Its place in the queue lapses after that, unless another server
 	// has the order by then.
 	QueueGrace time.Duration
+	Crowd      Crowd
 	// HeaderTime and BodyTime are how long a request may take to arrive; 0 is 10 seconds
 	// and a minute.
 	HeaderTime, BodyTime time.Duration
@@ -83,7 +84,7 @@ func New(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{pool: c.Pool, images: imageFolder(c.Images), log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace)), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
+	s := &Server{pool: c.Pool, images: imageFolder(c.Images), log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace), c.Crowd), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
 	s.headerTime, s.bodyTime, s.takenTime = cmp.Or(c.HeaderTime, headerTime), cmp.Or(c.BodyTime, bodyTime), cmp.Or(c.AnswerTime, takenTime)
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("metalpool", c.Version)

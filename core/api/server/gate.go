@@ -1,6 +1,8 @@
 package server
 
 import (
+	"errors"
+	"net/http"
 	"regexp"
 	"sync"
 
@@ -18,11 +20,11 @@ func (s *Server) gate(o operation) func(huma.Context, func(huma.Context)) {
 	return func(c huma.Context, next func(huma.Context)) {
 		p := caller(c.Context())
 		err := p.needs(o.role, o.summary)
+		r, w := humago.Unwrap(c)
 		if err == nil {
-			next(c)
+			s.listen(r, w, o, func() { next(c) })
 			return
 		}
-		_, w := humago.Unwrap(c)
 		if o.writes {
 			line := unread(p, o, c)
 			line.Outcome, line.Error = core.AuditDenied, err.Error()
@@ -42,4 +44,24 @@ func unread(p principal, o operation, c huma.Context) core.AuditEntry {
 		e.Request = request
 	}
 	return e
+}
+
+// listen does an operation with what its body takes of the caller's share.
+func (s *Server) listen(r *http.Request, w http.ResponseWriter, o operation, do func()) {
+	size := r.ContentLength
+	if size < 0 || size > o.body {
+		size = o.body
+	}
+	if size == 0 {
+		do()
+		return
+	}
+	free, err := s.jobs.hold(caller(r.Context()).ID, size)
+	if err != nil {
+		w.Header().Set("Retry-After", again)
+		turnAway(w, http.StatusTooManyRequests, errors.Unwrap(err))
+		return
+	}
+	defer free()
+	do()
 }

@@ -32,6 +32,8 @@ type jobs struct {
 	mu        sync.Mutex
 	running   map[string]*job // by what is done
 	requested map[string]*job // by the callers' IDs
+	crowds    map[string]*crowd
+	most      Crowd
 	draining  bool
 	stop      context.CancelCauseFunc
 	ctx       context.Context
@@ -45,21 +47,25 @@ type ended struct {
 	after  func()
 }
 
-func newJobs(grace time.Duration) *jobs {
+func newJobs(grace time.Duration, most Crowd) *jobs {
 	ctx, stop := context.WithCancelCause(context.Background())
-	return &jobs{grace: grace, running: map[string]*job{}, requested: map[string]*job{}, ctx: ctx, stop: stop}
+	return &jobs{grace: grace, running: map[string]*job{}, requested: map[string]*job{}, crowds: map[string]*crowd{}, most: most.orDefaults(), ctx: ctx, stop: stop}
 }
 
 // jobKey tells two writes apart: who asks for what. The request's own ID, which is not
 // in its JSON, does not.
-func jobKey(p principal, operation string, in any) string {
-	text, _ := json.Marshal([]any{p.ID, operation, in}) // it came as JSON
+// size is how many bytes it keeps while it is under way.
+func jobKey(p principal, operation string, in any) (key string, size int64) {
+	text, err := json.Marshal([]any{p.ID, operation, in})
+	if err != nil { // though it came as JSON
+		return core.NewID("j"), 0
+	}
 	sum := sha256.Sum256(text)
-	return string(sum[:])
+	return string(sum[:]), int64(len(text))
 }
 
 // begin starts a job, or finds the one that does the same already.
-func (js *jobs) begin(key, who, request string, do func(context.Context, core.Reporter) ended) (*job, error) {
+func (js *jobs) begin(key string, weighs weight, who, request string, do func(context.Context, core.Reporter) ended) (*job, error) {
 	js.mu.Lock()
 	defer js.mu.Unlock()
 	if j, there := js.requested[who+"/"+request]; there {
@@ -73,23 +79,31 @@ func (js *jobs) begin(key, who, request string, do func(context.Context, core.Re
 		if js.draining {
 			return nil, errDraining
 		}
+		if err := js.room(who, weighs); err != nil {
+			js.leave(who)
+			return nil, err
+		}
 		j = newJob(js.ctx, key, js.grace)
-		js.running[key] = j
+		c := js.of(who)
+		js.running[key], c.running[j], c.held = j, struct{}{}, c.held+weighs.size
 		js.all.Go(func() {
 			e := do(j.ctx, j.report)
 			js.mu.Lock()
 			delete(js.running, key)
+			delete(c.running, j)
+			c.held -= weighs.size
+			js.leave(who)
 			js.mu.Unlock()
 			j.end(e.result, e.err)
 			e.after()
 		})
 	}
-	js.requested[who+"/"+request] = j
+	js.remember(who, request, j)
 	context.AfterFunc(j.over, func() {
 		time.AfterFunc(remembered, func() {
 			js.mu.Lock()
 			defer js.mu.Unlock()
-			delete(js.requested, who+"/"+request)
+			js.forget(who, request, j)
 		})
 	})
 	return j, nil

@@ -27,7 +27,7 @@ func (o *ordered) about() string { return string(o.ID) + " (" + o.Body.Name + ")
 
 // machines registers what adapters need of a pool.
 func (s *Server) machines() {
-	write(s, operation{id: "create", method: http.MethodPut, path: "/machines/{id}", summary: "create a machine", role: core.RoleUser, body: api.MaxBody},
+	write(s, operation{id: "create", method: http.MethodPut, path: "/machines/{id}", summary: "create a machine", role: core.RoleUser, body: api.MaxBody, order: true},
 		func(ctx context.Context, p principal, in *ordered, report core.Reporter) (core.Machine, error) {
 			o := in.Body.Core(in.ID, p.Name)
 			// The client may be at another server by the time that this job is cut off.

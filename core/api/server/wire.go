@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -18,6 +19,7 @@ type operation struct {
 	summary          string
 	role             core.Role
 	body             int64 // most bytes; 0: api.MaxSmallBody
+	order            bool  // for a node
 	writes           bool  // set by write
 }
 
@@ -87,7 +89,8 @@ func write[I, O any](s *Server, o operation, do func(ctx context.Context, p prin
 			request = core.NewID("r")
 		}
 		line := entry(p, o, request, in)
-		j, err := s.jobs.begin(jobKey(p, o.id, in), p.ID, request, func(ctx context.Context, report core.Reporter) ended {
+		key, size := jobKey(p, o.id, in)
+		j, err := s.jobs.begin(key, weight{size, o.order}, p.ID, request, func(ctx context.Context, report core.Reporter) ended {
 			return s.recorded(ctx, line, func(ctx context.Context) (any, error) { return do(ctx, p, in, report) })
 		})
 		if err != nil {
@@ -122,8 +125,12 @@ func await[O any](ctx context.Context, j *job, request string) (*written[O], err
 	return &written[O]{Status: http.StatusOK, Body: api.Written[O]{Done: true, Result: &result}}, nil
 }
 
-// unavailable answers 503 where the same is to be asked again.
+// unavailable answers 503 where the same is to be asked again, or 429 where it is for the
+// caller that it cannot be done now.
 func unavailable(err error) error {
+	if c, ok := errors.AsType[crowdedError](err); ok {
+		return c.busy()
+	}
 	p := api.NewProblem(err)
 	if core.Is(err, core.Transient) {
 		p.Status = http.StatusServiceUnavailable
