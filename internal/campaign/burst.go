@@ -171,6 +171,21 @@ func (b *burst) sample(ctx context.Context) (sample, error) {
 	return s, nil
 }
 
+// nodeIn is the first node, counted from the i-th, that was seen last in a state that an
+// operator looks for; where there is none, or he looks for none, it is the i-th.
+func (b *burst) nodeIn(i int, state string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rack := b.w.lab.Nodes()
+	for j := range rack {
+		id := string(rack[(i+j)%len(rack)].ID())
+		if len(b.samples) > 0 && b.samples[len(b.samples)-1].nodes[id].State == state {
+			return id
+		}
+	}
+	return string(rack[i].ID())
+}
+
 // machines lists all that the pool has, by ID.
 func (b *burst) machines(ctx context.Context) (map[string]Machine, error) {
 	r := b.w.run(ctx, b.w.admin, Hurt{}, nil, b.w.Programs.Metalpool, "machine", "list", "--all", "-o", "json")

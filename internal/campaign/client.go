@@ -71,7 +71,7 @@ func (c *client) run(ctx context.Context, op Op, b *burst) {
 
 // operate does one of the operator's.
 func (c *client) operate(ctx context.Context, op Op, b *burst) {
-	node := string(c.w.lab.Nodes()[op.Node].ID())
+	node := b.nodeIn(op.Node, map[Verb]string{Repair: "Quarantined", Maintenance: "Available", Resume: "Maintenance"}[op.Verb])
 	args := map[Verb][]string{
 		Repair:      {"node", "repair", node, "--reason", "looked at"},
 		Maintenance: {"node", "maintenance", node, "--reason", "dust"},

@@ -88,7 +88,7 @@ type Burst struct {
 type Op struct {
 	Verb Verb
 	Slot int    // of the client's machines
-	Node int    // of the rack, for what an operator does
+	Node int    // of the rack, where an operator begins to look for one to do that to
 	Word string // the verb of power; "wait" for a release that waits
 	Hurt Hurt
 }
