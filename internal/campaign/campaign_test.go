@@ -115,7 +115,7 @@ func keptIfBroken(t *testing.T) string {
 func build(t *testing.T) Programs {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "campaign", "-o", dir, "../../cmd/metalpool", "./caller")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "campaign", "-o", dir, "../../cmd/metalpool", "./caller")
 	if *ops > 0 {
 		cmd.Args = append(cmd.Args, "../../driver-machine")
 	}
