@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 	"time"
 )
@@ -14,10 +13,11 @@ import (
 // Importer is a store that can take over what another one holds, of whatever kind.
 type Importer interface {
 	Store
-	// Import has a store hold what fn writes, under the pool ID and the key of from, in
-	// one transaction. Within it AddEvent and AddAudit keep the Seq and At that they are
-	// given, which must grow; later ones come after them. A store that holds anything is
-	// refused with Exists. Like Update it may run fn again.
+	// Import has a store hold what fn writes, under the pool ID, the key and the copy's ID
+	// of from, in one transaction. Within it AddEvent and AddAudit keep the Seq and At that
+	// they are given, which must grow; later ones come after them. A store that holds
+	// anything is refused with Exists; one whose pool has moved elsewhere takes that same
+	// pool back. Like Update it may run fn again.
 	Import(ctx context.Context, from StoreInfo, fn func(tx Tx) error) error
 }
 
@@ -35,40 +35,6 @@ type Copied struct {
 	Profiles    int `json:"profiles"`
 	Tokens      int `json:"tokens"`
 	Owners      int `json:"owners"`
-}
-
-const opCopy = "copy the store"
-
-// CopyStore has an empty store hold what another one does: the same pool, with its
-// history. It refuses while somebody works on a node, and commits only what it has read
-// back and found to be the same as what is there by then. Whoever writes to from
-// afterwards is not noticed: then there would be two stores of one pool.
-func CopyStore(ctx context.Context, from Store, to Importer, timing Timing) (copied Copied, err error) {
-	timing = timing.orDefaults()
-	err = to.Import(ctx, from.Info(), func(dst Tx) error {
-		copied = Copied{}
-		begun := false
-		err := from.View(ctx, func(src Tx) error {
-			if begun {
-				return &Error{Op: opCopy, Kind: Transient, Err: errors.New("the connection to " + from.Info().URL + " broke on the way"), Hint: "copy it again; nothing was kept of this copy"}
-			}
-			begun = true
-			if err := atRest(src, timing.Call); err != nil {
-				return err
-			}
-			return copied.copy(src, dst)
-		})
-		if err != nil {
-			return err
-		}
-		err = from.View(ctx, func(src Tx) error { return copied.compare(src, dst) })
-		if differ, ok := errors.AsType[*differError](err); ok {
-			return &Error{Op: opCopy, Kind: Busy, Err: fmt.Errorf("%w: somebody has written to the pool meanwhile", differ),
-				Hint: "stop the servers and commands that use the pool, and copy it again; nothing was kept of this copy"}
-		}
-		return err
-	})
-	return copied, err
 }
 
 // Snapshot has an empty store hold another one as it stands at one moment, while others
@@ -133,27 +99,9 @@ func (e *differError) Error() string {
 	return fmt.Sprintf("the %s number %d is not what was copied (there is %s, and in the copy %s)", e.what, e.number, e.there, e.copied)
 }
 
-// atRest refuses where a worker has a lease: what it does next would be known only to
-// the store that it has opened.
-func atRest(tx Tx, grace time.Duration) error {
-	var at []string
-	for l, err := range tx.Leases() {
-		if err != nil {
-			return err
-		}
-		if !l.Free(tx.Now(), grace) {
-			at = append(at, fmt.Sprintf("%s works on %s", processOf(l.Holder), l.Node))
-		}
-	}
-	if len(at) == 0 {
-		return nil
-	}
-	slices.Sort(at)
-	return &Error{Op: opCopy, Kind: Busy, Err: errors.New(strings.Join(at, ", ")), Hint: "stop the servers and commands that use the pool, or wait until they are done; see 'metalpool watch'"}
-}
-
 // contents is one kind of what a store holds.
 type contents interface {
+	number(tx Tx) (int, error)
 	copy(src, dst Tx) (int, error)
 	compare(src, dst Tx) error
 }
@@ -187,6 +135,16 @@ type rows[T any] struct {
 	what string
 	list func(Tx) iter.Seq2[T, error]
 	put  func(Tx, T) error
+}
+
+func (r rows[T]) number(tx Tx) (count int, err error) {
+	for _, err := range r.list(tx) {
+		if err != nil {
+			return count, err
+		}
+		count++
+	}
+	return count, nil
 }
 
 func (r rows[T]) copy(src, dst Tx) (count int, err error) {

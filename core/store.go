@@ -35,6 +35,18 @@ type StoreInfo struct {
 	Schema int64  // version
 	// Sealing is how it stood when the store was opened.
 	Sealing Sealing
+	// Copy is the ID of the copy that this store was made by; "" where none did.
+	Copy string
+	// Moved is how it stood when the store was opened.
+	Moved Moved
+}
+
+// Moved tells that the pool of a store was copied to another one, or is just being, and is
+// kept there from then on. The zero Moved: it is kept here.
+type Moved struct {
+	Copy string    `json:"copy"` // ID of the copy, which the other one has as StoreInfo.Copy
+	To   string    `json:"to"`   // without secrets
+	At   time.Time `json:"at"`
 }
 
 // Sealing is what a store knows of the key that its secrets are sealed with.
@@ -140,6 +152,10 @@ type Tx interface {
 	// PutSealing records another key. Who opened the store with the one before is refused
 	// with Denied from then on, in every transaction.
 	PutSealing(s Sealing) error
+
+	// PutMoved records where the pool is kept from now on. Who has the store open is
+	// refused with Invalid from then on, in every transaction, but for this very Store.
+	PutMoved(m Moved) error
 }
 
 // NodeFilter selects nodes; zero fields select all.

@@ -43,7 +43,7 @@ func WriteBackup(ctx context.Context, url, file string, withKey bool) (b Backup,
 	if err != nil {
 		return b, err
 	}
-	store, key, base, err := openStore(ctx, address, false)
+	store, key, base, err := openStore(ctx, address, opening{})
 	if err != nil {
 		return b, err
 	}

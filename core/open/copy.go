@@ -25,7 +25,8 @@ type Copy struct {
 
 // CopyStore copies the pool at from, with its history and its key, to an empty place at
 // to: a file that is not there yet, or a database. Both are addresses as METALPOOL_URL
-// has them.
+// has them. It is kept at to from then on, and from is refused to all. Where that was cut
+// short, the same call goes on.
 func CopyStore(ctx context.Context, from, to string) (c Copy, err error) {
 	source, err := ownStore(opCopy, from)
 	if err != nil {
@@ -35,7 +36,7 @@ func CopyStore(ctx context.Context, from, to string) (c Copy, err error) {
 	if err != nil {
 		return c, err
 	}
-	there, key, _, err := openStore(ctx, source, false)
+	there, key, _, err := openStore(ctx, source, opening{moved: true})
 	if err != nil {
 		return c, err
 	}
@@ -63,6 +64,27 @@ func CopyStore(ctx context.Context, from, to string) (c Copy, err error) {
 	return c, e.Close()
 }
 
+// ReopenStore has the pool at url be kept there again, where it was copied elsewhere and
+// that copy was given up, and returns where it had gone. Nobody may use that one any more.
+func ReopenStore(ctx context.Context, url string) (pool core.StoreInfo, err error) {
+	const op = "reopen the store"
+	address, err := ownStore(op, url)
+	if err != nil {
+		return pool, err
+	}
+	store, _, _, err := openStore(ctx, address, opening{moved: true})
+	if err != nil {
+		return pool, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if pool = store.Info(); pool.Moved.Copy == "" {
+		return pool, &core.Error{Op: op, Kind: core.Invalid, Err: errors.New("the pool in " + pool.URL + " was copied nowhere, and is open to all")}
+	}
+	return pool, store.Update(ctx, func(tx core.Tx) error {
+		return errors.Join(tx.PutMoved(core.Moved{}), tx.AddEvent(core.Event{Type: core.Note, Message: "the pool is kept here again; it had been copied to " + pool.Moved.To}))
+	})
+}
+
 const opCopy = "copy the store"
 
 // ownStore finds a store that is not behind a server.
@@ -77,9 +99,9 @@ func ownStore(op, url string) (string, error) {
 // openEmpty opens the place that a pool is copied to.
 func openEmpty(ctx context.Context, address string) (core.Importer, error) {
 	if inDatabase(address) {
-		return postgres.Open(ctx, address, postgres.Options{Create: true})
+		return postgres.Open(ctx, address, postgres.Options{Create: true, Moved: true})
 	}
-	return sqlite.Open(ctx, address, sqlite.Options{Create: true})
+	return sqlite.Open(ctx, address, sqlite.Options{Create: true, Moved: true})
 }
 
 // giveKey puts the pool's key beside its new place, where it is not there already.

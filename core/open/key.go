@@ -10,14 +10,14 @@ import (
 )
 
 // openFile opens the store at path with its key.
-func openFile(ctx context.Context, path string, create bool) (*sqlite.Store, *seal.Key, error) {
-	key, err := loadKey(path, create)
+func openFile(ctx context.Context, path string, how opening) (*sqlite.Store, *seal.Key, error) {
+	key, err := loadKey(path, how.create)
 	if err != nil {
 		return nil, nil, err
 	}
 	var store *sqlite.Store
 	key, err = withKey(key, seal.FileOf(path), func(key *seal.Key) (err error) {
-		store, err = sqlite.Open(ctx, path, sqlite.Options{Create: create, KeyFingerprint: key.Fingerprint(), Now: clock})
+		store, err = sqlite.Open(ctx, path, sqlite.Options{Create: how.create, Moved: how.moved, KeyFingerprint: key.Fingerprint(), Now: clock})
 		return err
 	})
 	if err != nil {

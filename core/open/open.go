@@ -82,7 +82,7 @@ func assemble(ctx context.Context, address string, o Options) (e *core.Engine, b
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	store, key, base, err := openStore(ctx, address, o.Create)
+	store, key, base, err := openStore(ctx, address, opening{create: o.Create})
 	if err != nil {
 		return nil, "", err
 	}

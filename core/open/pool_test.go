@@ -20,7 +20,7 @@ func stocked(t *testing.T) (path string) {
 	path = filepath.Join(t.TempDir(), "pool.db")
 	t.Setenv(EnvURL, path)
 	t.Setenv(EnvKey, "")
-	store, key, err := openFile(t.Context(), path, true)
+	store, key, err := openFile(t.Context(), path, opening{create: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func stockedIn(t *testing.T, test func(t *testing.T, address string)) {
 // opened is the pool at address, as an engine of this process has it.
 func opened(t *testing.T, address string) (*core.Engine, core.Store, *seal.Key) {
 	t.Helper()
-	store, key, _, err := openStore(t.Context(), address, false)
+	store, key, _, err := openStore(t.Context(), address, opening{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func ShowKey(ctx context.Context, url string) (k Keys, err error) {
 	if err != nil {
 		return k, err
 	}
-	store, key, base, err := openStore(ctx, address, false)
+	store, key, base, err := openStore(ctx, address, opening{})
 	if err != nil {
 		return k, err
 	}
@@ -56,7 +56,7 @@ func RotateKey(ctx context.Context, url string) (k Keys, err error) {
 		return k, err
 	}
 	// This finishes what another one may have begun.
-	store, key, base, err := openStore(ctx, address, false)
+	store, key, base, err := openStore(ctx, address, opening{})
 	if err != nil {
 		return k, err
 	}

@@ -29,7 +29,7 @@ func inPostgres(t *testing.T) (address, file string) {
 // soundThere is sound, of a store that may be a database.
 func soundThere(t *testing.T, address string) *seal.Key {
 	t.Helper()
-	store, key, _, err := openStore(t.Context(), address, false)
+	store, key, _, err := openStore(t.Context(), address, opening{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestTheKeyOfADatabaseIsCutShort(t *testing.T) {
 	for stop, name := range []string{"before all", "the next key is written", "the store is sealed anew", "the old key is kept", "the next key is in place"} {
 		t.Run(name, func(t *testing.T) {
 			address, file := inPostgres(t)
-			store, key, _, err := openStore(t.Context(), address, false)
+			store, key, _, err := openStore(t.Context(), address, opening{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -97,7 +97,7 @@ func Restore(ctx context.Context, url, file string, o RestoreOptions) (r Restore
 	if err != nil {
 		return r, err
 	}
-	store, _, _, err := openStore(ctx, address, false)
+	store, _, _, err := openStore(ctx, address, opening{})
 	if err != nil {
 		return r, err
 	}
@@ -147,7 +147,7 @@ func Distrust(ctx context.Context, url string, asOf time.Time, keepTokens bool) 
 	if err != nil {
 		return r, err
 	}
-	store, key, _, err := openStore(ctx, address, false)
+	store, key, _, err := openStore(ctx, address, opening{})
 	if err != nil {
 		return r, err
 	}

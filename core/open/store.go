@@ -11,17 +11,23 @@ import (
 	"github.com/metalpool/metalpool/core/store/postgres"
 )
 
+// opening says which stores are opened.
+type opening struct {
+	create bool // makes the one that is not there
+	moved  bool // also one whose pool has moved elsewhere
+}
+
 // openStore opens the store at what find returned, and its key.
-func openStore(ctx context.Context, address string, create bool) (store core.Store, key *seal.Key, base string, err error) {
+func openStore(ctx context.Context, address string, how opening) (store core.Store, key *seal.Key, base string, err error) {
 	if inDatabase(address) {
-		return openDatabase(ctx, address, create)
+		return openDatabase(ctx, address, how)
 	}
-	if create {
+	if how.create {
 		if err := os.MkdirAll(filepath.Dir(address), 0o700); err != nil {
 			return nil, nil, "", &core.Error{Op: "create pool", Kind: core.Invalid, Err: err, Hint: "choose a folder that you may write to: METALPOOL_URL=/path/pool.db"}
 		}
 	}
-	s, key, err := openFile(ctx, address, create)
+	s, key, err := openFile(ctx, address, how)
 	if err != nil {
 		return nil, nil, "", err
 	}
@@ -31,8 +37,8 @@ func openStore(ctx context.Context, address string, create bool) (store core.Sto
 // openDatabase opens a store that several hosts share. What a host has of its own, the
 // key among it, is in a folder that is named for the pool, since one database has many
 // addresses. A key is made only with the pool: another host's must be the same.
-func openDatabase(ctx context.Context, address string, create bool) (_ core.Store, key *seal.Key, base string, err error) {
-	s, err := postgres.Open(ctx, address, postgres.Options{Create: create})
+func openDatabase(ctx context.Context, address string, how opening) (_ core.Store, key *seal.Key, base string, err error) {
+	s, err := postgres.Open(ctx, address, postgres.Options{Create: how.create, Moved: how.moved})
 	if err != nil {
 		return nil, nil, "", err
 	}
@@ -42,7 +48,7 @@ func openDatabase(ctx context.Context, address string, create bool) (_ core.Stor
 	file, setting := seal.FileOf(base), os.Getenv(EnvKey)
 	switch {
 	case err != nil:
-	case create && s.KeyFingerprint() == "":
+	case how.create && s.KeyFingerprint() == "":
 		key, err = seal.LoadOrCreate(setting, file)
 	default:
 		key, err = seal.Load(setting, file)
@@ -57,7 +63,7 @@ func openDatabase(ctx context.Context, address string, create bool) (_ core.Stor
 		return nil, nil, "", err
 	}
 	key, err = withKey(key, file, func(key *seal.Key) (err error) {
-		s, err = postgres.Open(ctx, address, postgres.Options{KeyFingerprint: key.Fingerprint()})
+		s, err = postgres.Open(ctx, address, postgres.Options{KeyFingerprint: key.Fingerprint(), Moved: how.moved})
 		return err
 	})
 	if err != nil {

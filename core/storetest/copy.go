@@ -16,6 +16,79 @@ import (
 func (s suite) copy(t *testing.T) {
 	Copying(t, s.importer(t), s.importer(t))
 	t.Run("refused", func(t *testing.T) { s.refusedCopies(t) })
+	t.Run("moved", func(t *testing.T) { s.moved(t) })
+	t.Run("cut short", func(t *testing.T) { s.cutShort(t) })
+}
+
+// moved tests that a store whose pool has moved is refused to all but who moves it.
+func (s suite) moved(t *testing.T) {
+	address := s.fresh(t)
+	moving, other := s.at(t, address), s.at(t, address)
+	failed := &core.Error{Kind: core.Internal}
+	mark := core.Moved{Copy: "c-1", To: "sqlite:///elsewhere.db", At: time.Date(2031, 5, 4, 12, 0, 0, 0, time.UTC)}
+	nothing := func(core.Tx) error { return nil }
+	err := moving.Update(t.Context(), func(tx core.Tx) error { return errors.Join(tx.PutMoved(mark), failed) })
+	wantKind(t, err, core.Internal)
+	update(t, other, nothing) // what fails moves nothing
+
+	update(t, moving, func(tx core.Tx) error { return tx.PutMoved(mark) })
+	ran := false
+	late := func(core.Tx) error {
+		ran = true
+		return nil
+	}
+	_, opened := s.open(t.Context(), address)
+	for _, err := range []error{other.Update(t.Context(), late), other.View(t.Context(), late), opened} {
+		wantKind(t, err, core.Invalid)
+		if err != nil && (!strings.Contains(err.Error(), "was copied to sqlite:///elsewhere.db at 2031-05-04T12:00:00Z") || !strings.Contains(err.Error(), "store reopen")) {
+			t.Errorf("%v does not say where the pool is", err)
+		}
+	}
+	if ran {
+		t.Error("the function was run")
+	}
+	view(t, moving, nothing)
+	update(t, moving, func(tx core.Tx) error { return tx.PutMoved(core.Moved{}) })
+	update(t, other, nothing)
+	view(t, s.at(t, address), nothing)
+}
+
+// cutShort tests that a copy which fails opens the store again that it was to leave, and
+// that one of which nobody knows whether it was kept leaves it closed.
+func (s suite) cutShort(t *testing.T) {
+	address := s.fresh(t)
+	from, other := s.at(t, address), s.at(t, address)
+	update(t, from, func(tx core.Tx) error { return tx.PutPool(core.Pool{Name: "p"}) })
+	broken := &core.Error{Kind: core.Transient, Err: errors.New("it breaks")}
+	_, err := core.CopyStore(t.Context(), &unreadable{from, broken}, s.importer(t), core.Timing{})
+	wantKind(t, err, core.Transient)
+	view(t, other, func(core.Tx) error { return nil })
+
+	to := s.importer(t)
+	_, err = core.CopyStore(t.Context(), from, &untold{to, broken}, core.Timing{})
+	wantKind(t, err, core.Transient)
+	wantKind(t, other.View(t.Context(), func(core.Tx) error { return nil }), core.Invalid)
+	if pools, _ := holds(t, to)["pools"].([]core.Pool); len(pools) != 1 || pools[0].Name != "p" {
+		t.Errorf("copied are %v", pools)
+	}
+}
+
+// unreadable is a store that cannot be read any more.
+type unreadable struct {
+	core.Store
+	err error
+}
+
+func (u *unreadable) View(context.Context, func(tx core.Tx) error) error { return u.err }
+
+// untold is a store that has committed, and does not tell.
+type untold struct {
+	core.Importer
+	err error
+}
+
+func (u *untold) Import(ctx context.Context, from core.StoreInfo, fn func(tx core.Tx) error) error {
+	return errors.Join(u.Importer.Import(ctx, from, fn), u.err)
 }
 
 func (s suite) importer(t *testing.T) core.Importer {

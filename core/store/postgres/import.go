@@ -20,6 +20,12 @@ func (s *Store) Import(ctx context.Context, from core.StoreInfo, fn func(tx core
 		if err := t.needAlone(); err != nil {
 			return err
 		}
+		// What the store holds has moved elsewhere, and comes back.
+		if was := s.info; was.Moved.Copy != "" && was.PoolID == from.PoolID {
+			if err := t.empty(); err != nil {
+				return err
+			}
+		}
 		for _, table := range record.Imported {
 			some, err := t.read(record.OpImport, "SELECT true FROM "+table+" LIMIT 1", nil, new(bool))
 			if err != nil {
@@ -55,23 +61,33 @@ func (s *Store) Replace(ctx context.Context, as core.StoreInfo, keep, put func(t
 		if err := keep(t); err != nil {
 			return err
 		}
-		for _, table := range record.Imported {
-			// TRUNCATE would take the rows away from Views under way, too.
-			if _, err := t.write(opReplace, "DELETE FROM "+table); err != nil {
-				return err
-			}
+		if err := t.empty(); err != nil {
+			return err
 		}
-		t.seen, t.absent = nil, nil // of rows that are no more
 		return t.importAs(as, put)
 	})
+}
+
+// empty drops all that the store holds. TRUNCATE would take the rows away from Views under
+// way, too.
+func (t *tx) empty() error {
+	for _, table := range record.Imported {
+		if _, err := t.write(opReplace, "DELETE FROM "+table); err != nil {
+			return err
+		}
+	}
+	t.seen, t.absent = nil, nil // of rows that are no more
+	return nil
 }
 
 const opReplace = "replace the store"
 
 // importAs writes the rows of fn into tables that are empty.
 func (t *tx) importAs(as core.StoreInfo, fn func(tx core.Tx) error) error {
-	if _, err := t.write(record.OpImport, "INSERT INTO meta (key, value) VALUES ('"+record.MetaPool+"', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value", as.PoolID); err != nil {
-		return err
+	for key, value := range map[string]string{record.MetaPool: as.PoolID, record.MetaCopy: as.Copy, record.MetaMoved: ""} {
+		if err := t.putMeta(record.OpImport, key, value); err != nil {
+			return err
+		}
 	}
 	if err := t.PutSealing(as.Sealing); err != nil {
 		return err

@@ -19,13 +19,13 @@ import (
 // lost.
 func (t *tx) begin() error {
 	batch := &pgx.Batch{}
-	var key string
+	var key, mark string
 	if !t.mode.writes() {
 		if err := t.look(); err != nil {
 			return err
 		}
 		batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-		batch.Queue("SELECT transaction_timestamp(), " + selectKey).QueryRow(func(row pgx.Row) error { return row.Scan(&t.now, &key) })
+		batch.Queue("SELECT transaction_timestamp(), " + selectOurs).QueryRow(func(row pgx.Row) error { return row.Scan(&t.now, &key, &mark) })
 	} else {
 		lock := "SELECT pg_advisory_xact_lock_shared($1::int4, $2::int4)"
 		if t.mode == alone {
@@ -33,14 +33,14 @@ func (t *tx) begin() error {
 		}
 		batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 		batch.Queue(lock, writers, int32(t.store.schema))
-		batch.Queue("SELECT transaction_timestamp(), pg_current_xact_id()::text::bigint, (SELECT last_value FROM numbers), " + selectKey).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&t.now, &t.id, &t.drawn, &key)
+		batch.Queue("SELECT transaction_timestamp(), pg_current_xact_id()::text::bigint, (SELECT last_value FROM numbers), " + selectOurs).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&t.now, &t.id, &t.drawn, &key, &mark)
 		})
 	}
 	err := t.conn.SendBatch(t.ctx, batch).Close()
 	t.now = t.now.UTC()
 	if err == nil {
-		err = t.store.stillOurs(key)
+		err = t.store.stillOurs(key, mark)
 	}
 	if err == nil {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 // Options say how to open a store.
@@ -24,6 +25,8 @@ type Options struct {
 	// given is recorded; another is refused from then on, until PutSealing. Empty: secrets are not
 	// going to be sealed or opened, and nothing is checked.
 	KeyFingerprint string
+	// Moved opens also a store whose pool has moved elsewhere.
+	Moved bool
 	// Patience is how long a transaction waits for a row that another one holds, for a
 	// connection, and for a server that is gone to come back; default 30 s. A context
 	// ends these waits too.
@@ -36,6 +39,7 @@ const defaultPatience = 30 * time.Second
 type Store struct {
 	address  address
 	key      string // fingerprint of the one it was opened with; "" where none was given
+	mover    record.Mover
 	info     core.StoreInfo
 	patience time.Duration
 	pool     *pgxpool.Pool

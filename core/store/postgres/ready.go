@@ -24,6 +24,8 @@ type header struct {
 	schema  int64 // 0: not made yet
 	poolID  string
 	sealing core.Sealing
+	copy    string
+	moved   string // a record.Mark
 }
 
 // ready brings the store to this program's schema and checks that it may be used. A
@@ -51,7 +53,11 @@ func (s *Store) ready(ctx context.Context, o Options) error {
 			return s.explain("prepare the store", err)
 		}
 	}
-	s.info.PoolID, s.info.Schema, s.info.Sealing = h.poolID, h.schema, h.sealing
+	s.info.PoolID, s.info.Schema, s.info.Sealing, s.info.Copy = h.poolID, h.schema, h.sealing, h.copy
+	if s.info.Moved, err = record.Moved(h.moved); err != nil {
+		return record.Broken("open the store", err)
+	}
+	s.mover.Knows(h.moved)
 	s.key = o.KeyFingerprint
 	return nil
 }
@@ -128,8 +134,8 @@ func readHeader(ctx context.Context, conn querier) (header, error) {
 		h.foreign = tables > 1
 		return h, nil
 	}
-	err = conn.QueryRow(ctx, "SELECT coalesce(max(value) FILTER (WHERE key = '"+record.MetaPool+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+record.MetaKey+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+record.MetaDigest+"'), '') FROM meta").
-		Scan(&h.poolID, &h.sealing.Fingerprint, &h.sealing.Digest)
+	err = conn.QueryRow(ctx, "SELECT coalesce(max(value) FILTER (WHERE key = '"+record.MetaPool+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+record.MetaKey+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+record.MetaDigest+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+record.MetaCopy+"'), ''), coalesce(max(value) FILTER (WHERE key = '"+record.MetaMoved+"'), '') FROM meta").
+		Scan(&h.poolID, &h.sealing.Fingerprint, &h.sealing.Digest, &h.copy, &h.moved)
 	return h, err
 }
 
@@ -146,6 +152,8 @@ func (s *Store) acceptable(h header, want int64, o Options) error {
 		return refuse(core.Invalid, "update this program on every host that uses the store", "has schema version %d, and this program knows %d", h.schema, want)
 	case h.poolID == "" && !o.Create:
 		return refuse(core.NotFound, "enroll a node to make one, or name the right database in METALPOOL_URL", "holds no pool")
+	case h.moved != "" && !o.Moved:
+		return s.mover.Here(s.address.shown, h.moved)
 	case o.KeyFingerprint != "" && h.sealing.Fingerprint != "" && o.KeyFingerprint != h.sealing.Fingerprint:
 		return refuse(core.Denied, "give the key that the store is sealed with in METALPOOL_KEY", "is sealed with key %s, and the key given is %s", h.sealing.Fingerprint, o.KeyFingerprint)
 	}

@@ -17,6 +17,9 @@ func (s *Store) Import(ctx context.Context, from core.StoreInfo, fn func(tx core
 		if !ok {
 			return record.Broken(record.OpImport, fmt.Errorf("a transaction is a %T", plain))
 		}
+		if err := t.giveUp(from); err != nil {
+			return err
+		}
 		for _, table := range record.Imported {
 			some, err := t.read(record.OpImport, "SELECT 1 FROM "+table+" LIMIT 1", nil, new(int))
 			if err != nil {
@@ -26,8 +29,10 @@ func (s *Store) Import(ctx context.Context, from core.StoreInfo, fn func(tx core
 				return &core.Error{Op: record.OpImport, Kind: core.Exists, Err: fmt.Errorf("%s is not empty: it has %s", s.path, table), Hint: "name a new place, or move that one away"}
 			}
 		}
-		if err := t.putMeta(record.MetaPool, from.PoolID); err != nil {
-			return err
+		for key, value := range map[string]string{record.MetaPool: from.PoolID, record.MetaCopy: from.Copy, record.MetaMoved: ""} {
+			if err := t.putMeta(record.OpImport, key, value); err != nil {
+				return err
+			}
 		}
 		if err := t.PutSealing(from.Sealing); err != nil {
 			return err
@@ -37,8 +42,21 @@ func (s *Store) Import(ctx context.Context, from core.StoreInfo, fn func(tx core
 	})
 }
 
-func (t *tx) putMeta(key, value string) error {
-	_, err := t.write(record.OpImport, "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", key, value)
+// giveUp drops what the store holds, where that has moved elsewhere and comes back.
+func (t *tx) giveUp(comes core.StoreInfo) error {
+	if was := t.store.info; was.Moved.Copy == "" || was.PoolID != comes.PoolID {
+		return nil
+	}
+	for _, table := range record.Imported {
+		if _, err := t.write(record.OpImport, "DELETE FROM "+table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) putMeta(op, key, value string) error {
+	_, err := t.write(op, "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", key, value)
 	return err
 }
 

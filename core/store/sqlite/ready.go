@@ -24,6 +24,8 @@ type header struct {
 	journal string
 	poolID  string
 	sealing core.Sealing
+	copy    string
+	moved   string // a record.Mark
 	taken   string // when it was made as a backup; "" for a store
 }
 
@@ -51,7 +53,11 @@ func (s *Store) ready(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	s.info.PoolID, s.info.Schema, s.info.Sealing = h.poolID, h.schema, h.sealing
+	s.info.PoolID, s.info.Schema, s.info.Sealing, s.info.Copy = h.poolID, h.schema, h.sealing, h.copy
+	if s.info.Moved, err = record.Moved(h.moved); err != nil {
+		return record.Broken("open the store", err)
+	}
+	s.mover.Knows(h.moved)
 	s.key = o.KeyFingerprint
 	if h.taken != "" {
 		if s.taken, err = time.Parse(time.RFC3339Nano, h.taken); err != nil {
@@ -133,8 +139,9 @@ func readHeader(s *session) (header, error) {
 		h.foreign = tables > 1
 		return h, nil
 	}
-	var id, key, digest, taken sql.NullString
-	err = s.row("SELECT max(value) FILTER (WHERE key = '"+record.MetaPool+"'), max(value) FILTER (WHERE key = '"+record.MetaKey+"'), max(value) FILTER (WHERE key = '"+record.MetaDigest+"'), max(value) FILTER (WHERE key = '"+metaTaken+"') FROM meta", nil, &id, &key, &digest, &taken)
+	var id, key, digest, copied, moved, taken sql.NullString
+	err = s.row("SELECT max(value) FILTER (WHERE key = '"+record.MetaPool+"'), max(value) FILTER (WHERE key = '"+record.MetaKey+"'), max(value) FILTER (WHERE key = '"+record.MetaDigest+"'), max(value) FILTER (WHERE key = '"+record.MetaCopy+"'), max(value) FILTER (WHERE key = '"+record.MetaMoved+"'), max(value) FILTER (WHERE key = '"+metaTaken+"') FROM meta", nil, &id, &key, &digest, &copied, &moved, &taken)
+	h.copy, h.moved = copied.String, moved.String
 	h.poolID, h.taken, h.sealing = id.String, taken.String, core.Sealing{Fingerprint: key.String, Digest: digest.String}
 	return h, err
 }
@@ -155,6 +162,8 @@ func (s *Store) acceptable(h header, want int64, o Options) error {
 		return refuse(core.Invalid, "'metalpool restore "+s.path+"' puts it to use", "is a backup, taken at %s, and no pool to work on", h.taken)
 	case h.taken == "" && o.Backup:
 		return refuse(core.Invalid, "name a file that 'metalpool backup' made; a copy of a store that somebody worked on meanwhile is none", "is no backup")
+	case h.moved != "" && !o.Moved:
+		return s.mover.Here(s.path, h.moved)
 	case key != "" && h.sealing.Fingerprint != "" && key != h.sealing.Fingerprint:
 		return refuse(core.Denied, "give the key that the store is sealed with: its file is named by METALPOOL_KEY or lies beside the store", "is sealed with key %s, and the key given is %s", h.sealing.Fingerprint, key)
 	}

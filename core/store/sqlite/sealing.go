@@ -1,36 +1,38 @@
 package sqlite
 
 import (
-	"database/sql"
-	"errors"
-
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
 func (t *tx) PutSealing(s core.Sealing) error {
-	const put = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2"
-	if _, err := t.write("record the key", put, record.MetaKey, s.Fingerprint); err != nil {
+	if err := t.putMeta("record the key", record.MetaKey, s.Fingerprint); err != nil {
 		return err
 	}
-	_, err := t.write("record the key", put, record.MetaDigest, s.Digest)
-	return err
+	return t.putMeta("record the key", record.MetaDigest, s.Digest)
+}
+
+func (t *tx) PutMoved(m core.Moved) error {
+	mark, err := record.Mark(m)
+	if err != nil {
+		return record.Broken("mark the store", err)
+	}
+	t.store.mover.Knows(mark)
+	return t.putMeta("mark the store", record.MetaMoved, mark)
 }
 
 // stillOurs refuses a transaction where the store is sealed with another key than it
-// was opened with: what would be sealed in it nobody could read any more. It is asked in
-// the transaction itself, so that the key cannot change behind it.
+// was opened with, since what would be sealed in it nobody could read any more, and where
+// its pool has moved elsewhere. It is asked in the transaction itself, so that neither can
+// change behind it.
 func (s *Store) stillOurs(session *session) error {
-	if s.key == "" {
-		return nil
-	}
-	var now string
-	err := session.row("SELECT value FROM meta WHERE key = '"+record.MetaKey+"'", nil, &now)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	var now, mark string
+	err := session.row("SELECT coalesce((SELECT value FROM meta WHERE key = '"+record.MetaKey+"'), ''), coalesce((SELECT value FROM meta WHERE key = '"+record.MetaMoved+"'), '')", nil, &now, &mark)
+	if err != nil {
 		return s.explain("read the store's key", err)
 	}
-	if now == s.key {
-		return nil
+	if s.key != "" && now != s.key {
+		return record.Rekeyed(s.path, now, s.key)
 	}
-	return record.Rekeyed(s.path, now, s.key)
+	return s.mover.Here(s.path, mark)
 }

@@ -33,6 +33,8 @@ type Options struct {
 	KeyFingerprint string
 	// Backup opens what Backup wrote, and nothing else.
 	Backup bool
+	// Moved opens also a store whose pool has moved elsewhere.
+	Moved bool
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// Patience is how long a writer waits for its turn; default 30 s. A context ends
@@ -47,6 +49,7 @@ type Store struct {
 	path      string
 	key       string // fingerprint of the one it was opened with; "" where none was given
 	taken     time.Time
+	mover     record.Mover
 	info      core.StoreInfo
 	now       func() time.Time
 	db        *sql.DB

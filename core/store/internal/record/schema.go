@@ -16,6 +16,8 @@ const (
 	MetaPool   = "pool id"
 	MetaKey    = "key fingerprint"
 	MetaDigest = "digest key"
+	MetaCopy   = "copy"
+	MetaMoved  = "moved"
 )
 
 // Newest is the version of the last migration, in the folder of that name.
