@@ -13,6 +13,10 @@ import (
 	"github.com/metalpool/metalpool/core/api"
 )
 
+// mostLines are told of a console, and read whatever is asked for; the schema says the
+// same.
+const mostLines = 10000
+
 // consoles registers what servers print. Who sees a node's console is who has the
 // machine on it, from when it was deployed, or operates the pool: what a BMC has kept
 // from before may be another's.
@@ -27,13 +31,14 @@ func (s *Server) consoles() {
 			if err != nil {
 				return api.Lines{}, err
 			}
-			var lines []string
-			if p.Role == core.RoleOperator {
-				lines, err = s.pool.ConsoleTail(ctx, in.ID, in.Lines)
-			} else {
-				lines, err = s.pool.MachineConsole(ctx, n.Allocation, in.Lines)
+			what, tail := "node "+string(in.ID), func(ctx context.Context) ([]string, error) { return s.pool.ConsoleTail(ctx, in.ID, mostLines) }
+			if p.Role != core.RoleOperator {
+				what, tail = "machine "+string(n.Allocation), func(ctx context.Context) ([]string, error) {
+					return s.pool.MachineConsole(ctx, n.Allocation, mostLines)
+				}
 			}
-			return api.Lines{Lines: list(lines)}, err
+			lines, err := s.tails.at(ctx, what, tail)
+			return api.Lines{Lines: list(lines[max(0, len(lines)-in.Lines):])}, err
 		})
 	o := operation{id: "console", method: http.MethodGet, path: "/nodes/{id}/console/stream", summary: "follow a console", role: core.RoleOperator}
 	op := s.huma(o)

@@ -46,6 +46,9 @@ type Config struct {
 	// has the order by then.
 	QueueGrace time.Duration
 	Crowd      Crowd
+	// LookTime is for how long what a BMC has said of a machine's power, or of a console, is
+	// told again; 0 is a second.
+	LookTime time.Duration
 	// HeaderTime and BodyTime are how long a request may take to arrive; 0 is 10 seconds
 	// and a minute.
 	HeaderTime, BodyTime time.Duration
@@ -65,6 +68,8 @@ type Server struct {
 	welcome  guests
 	metrics  *metrics.Metrics
 	handler  http.Handler
+	powers   *looks[core.PowerState]
+	tails    *looks[[]string]
 
 	headerTime, bodyTime, takenTime time.Duration
 
@@ -85,6 +90,7 @@ func New(c Config) *Server {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{pool: c.Pool, images: imageFolder(c.Images), log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace), c.Crowd), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
+	s.powers, s.tails = newLooks[core.PowerState](cmp.Or(c.LookTime, lookTime)), newLooks[[]string](cmp.Or(c.LookTime, lookTime))
 	s.headerTime, s.bodyTime, s.takenTime = cmp.Or(c.HeaderTime, headerTime), cmp.Or(c.BodyTime, bodyTime), cmp.Or(c.AnswerTime, takenTime)
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("metalpool", c.Version)

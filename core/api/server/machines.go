@@ -93,6 +93,7 @@ func (s *Server) machines() {
 			if _, err := s.machine(ctx, p, in.ID); err != nil {
 				return api.Nothing{}, err
 			}
+			defer s.powers.forget(string(in.ID))
 			return api.Nothing{}, s.pool.SetPower(ctx, in.ID, in.Body.Verb)
 		})
 	read(s, operation{id: "power", method: http.MethodGet, path: "/machines/{id}/power", summary: "read a machine's power", role: core.RoleViewer},
@@ -100,7 +101,7 @@ func (s *Server) machines() {
 			if _, err := s.machine(ctx, p, in.ID); err != nil {
 				return api.Power{}, err
 			}
-			state, err := s.pool.Power(ctx, in.ID)
+			state, err := s.powers.at(ctx, string(in.ID), func(ctx context.Context) (core.PowerState, error) { return s.pool.Power(ctx, in.ID) })
 			return api.Power{State: state}, err
 		})
 	read(s, operation{id: "machine", method: http.MethodGet, path: "/machines/{id}", summary: "find a machine", role: core.RoleViewer},
