@@ -12,8 +12,12 @@ import (
 // There is no change without its line in the audit log, and no second line of the kind,
 // however many transactions a write has.
 func TestTheFirstChangeCommitsItsAuditLine(t *testing.T) {
+	onEachStore(t, theFirstChangeCommitsItsAuditLine)
+}
+
+func theFirstChangeCommitsItsAuditLine(t *testing.T, at place) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, 2)
+		p := newPoolAt(t, at, 2)
 		e, _ := p.engine()
 		lines := func() (what []string) {
 			log, err := e.Audit(t.Context(), core.AuditFilter{})

@@ -80,7 +80,7 @@ func TestPasswordsBehindReferences(t *testing.T) {
 		}
 		p.password("", "exec:a-password")
 
-		files, err := filepath.Glob(p.path + "*")
+		files, err := filepath.Glob(p.address + "*")
 		if err != nil || len(files) < 2 {
 			t.Fatal(files, err)
 		}

@@ -43,7 +43,9 @@ func (p *pool) handovers() (told []string) {
 	return told
 }
 
-func TestTheStoryOfAnInterruptedCreate(t *testing.T) {
+func TestTheStoryOfAnInterruptedCreate(t *testing.T) { onEachStore(t, theStoryOfAnInterruptedCreate) }
+
+func theStoryOfAnInterruptedCreate(t *testing.T, at place) {
 	const lost = ", from P"
 	for name, tt := range map[string]struct {
 		killed bool
@@ -59,7 +61,7 @@ func TestTheStoryOfAnInterruptedCreate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPool(t, 1)
+				p := newPoolAt(t, at, 1)
 				p.rack.Writing = time.Minute
 				e, host := p.engine()
 				ctx, interrupt := context.WithCancelCause(t.Context())

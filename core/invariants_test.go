@@ -154,9 +154,11 @@ func TestCleanBeforeAvailable(t *testing.T) {
 	})
 }
 
-func TestNothingLost(t *testing.T) {
+func TestNothingLost(t *testing.T) { onEachStore(t, nothingLost) }
+
+func nothingLost(t *testing.T, at place) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, 2)
+		p := newPoolAt(t, at, 2)
 		e, _ := p.engine()
 		find := func(state core.State) {
 			t.Helper()

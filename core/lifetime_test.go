@@ -12,7 +12,9 @@ import (
 	"github.com/metalpool/metalpool/core/enginetest"
 )
 
-func TestMachinesThatEndByThemselves(t *testing.T) {
+func TestMachinesThatEndByThemselves(t *testing.T) { onEachStore(t, machinesThatEndByThemselves) }
+
+func machinesThatEndByThemselves(t *testing.T, at place) {
 	const ttl = 8 * time.Hour
 	short := func(o core.Order) core.Order {
 		o.TTL = ttl
@@ -28,7 +30,7 @@ func TestMachinesThatEndByThemselves(t *testing.T) {
 	story := func(name string, servers int, run func(t *testing.T, p *pool, e *core.Engine)) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPool(t, servers)
+				p := newPoolAt(t, at, servers)
 				e, _ := p.engine()
 				run(t, p, e)
 				p.reconcile()
@@ -158,8 +160,10 @@ func TestMachinesThatEndByThemselves(t *testing.T) {
 }
 
 // TestAReleaseOfWhatEndsIsCutShort freezes whoever ends a machine in each of its calls.
-func TestAReleaseOfWhatEndsIsCutShort(t *testing.T) {
-	begin := makePreset(t, 1, func(p *pool) {
+func TestAReleaseOfWhatEndsIsCutShort(t *testing.T) { onEachStore(t, aReleaseOfWhatEndsIsCutShort) }
+
+func aReleaseOfWhatEndsIsCutShort(t *testing.T, at place) {
+	begin := makePreset(t, at, 1, func(p *pool) {
 		e, _ := p.engine()
 		o := order("a-1", "web-1")
 		o.TTL = time.Hour
@@ -202,9 +206,11 @@ func TestAReleaseOfWhatEndsIsCutShort(t *testing.T) {
 	}
 }
 
-func TestOwnersAreSeen(t *testing.T) {
+func TestOwnersAreSeen(t *testing.T) { onEachStore(t, ownersAreSeen) }
+
+func ownersAreSeen(t *testing.T, at place) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, 2)
+		p := newPoolAt(t, at, 2)
 		writes := 0
 		counting := countedStore{p.store, &writes}
 		host := p.rack.Host()

@@ -2,10 +2,7 @@ package core_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,10 +18,12 @@ import (
 // TestModel plays random operations, crashes among them, against a model that knows
 // only what callers were promised: which machines exist, and which nodes are kept out
 // by whom. After each the invariants hold, in the store and on the servers.
-func TestModel(t *testing.T) {
-	begin := makePreset(t, 3, func(*pool) {})
+func TestModel(t *testing.T) { onEachStore(t, playAt) }
+
+func playAt(t *testing.T, at place) {
+	begin := makePreset(t, at, 3, func(*pool) {})
 	plays := 100
-	if raceDetector {
+	if _, files := at.(inFiles); raceDetector || !files {
 		plays = 10
 	}
 	done := 0
@@ -285,9 +284,10 @@ func (m *model) wake() {
 // close ends one play; there are many in one test.
 func (m *model) close() {
 	m.wake()
-	if err := errors.Join(m.pool.store.Close(), os.RemoveAll(filepath.Dir(m.pool.path))); err != nil {
+	if err := m.pool.store.Close(); err != nil {
 		m.Error(err)
 	}
+	m.pool.at.drop(m.pool.t, m.pool.address)
 }
 
 func (m *model) check(r *rapid.T) {

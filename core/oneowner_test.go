@@ -12,29 +12,30 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
-	"github.com/metalpool/metalpool/core/store/sqlite"
+	"github.com/metalpool/metalpool/internal/pgtest"
 )
 
 // What a child process is told: see TestMain.
 const racerStore, racerName = "METALPOOL_CORETEST_STORE", "METALPOOL_CORETEST_NAME"
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(racerStore); path != "" {
-		if err := raceAsProcess(path, os.Getenv(racerName)); err != nil {
+	if address := os.Getenv(racerStore); address != "" {
+		if err := raceAsProcess(address, os.Getenv(racerName)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Main(m))
 }
 
 // raceAsProcess acquires all it can get, once told to, and prints what it got.
-func raceAsProcess(path, name string) error {
+func raceAsProcess(address, name string) error {
 	ctx := context.Background()
-	store, err := sqlite.Open(ctx, path, sqlite.Options{})
+	store, err := openAt(ctx, address, time.Now)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,9 @@ func acquireAll(ctx context.Context, e *core.Engine, name string) (map[core.Node
 	}
 }
 
-func TestOneOwner(t *testing.T) {
+func TestOneOwner(t *testing.T) { onEachStore(t, oneOwner) }
+
+func oneOwner(t *testing.T, at place) {
 	const servers = 60
 	check := func(t *testing.T, p *pool, all []map[core.NodeID]core.AllocationID) {
 		t.Helper()
@@ -91,7 +94,7 @@ func TestOneOwner(t *testing.T) {
 		p.sound()
 	}
 	stock := func(t *testing.T) *pool {
-		p := bareRack(t, servers)
+		p := bareRackAt(t, at, servers)
 		for _, s := range p.rack.Servers() {
 			p.insert(core.Node{ID: s.ID, State: core.Available, Spec: core.NodeSpec{BMC: core.Endpoint{Backend: "redfish", URL: s.BMC()}}})
 		}
@@ -128,7 +131,7 @@ func TestOneOwner(t *testing.T) {
 		var outputs []*bufio.Reader
 		for i := range processes {
 			cmd := exec.CommandContext(t.Context(), self)
-			cmd.Env = append(os.Environ(), racerStore+"="+p.path, fmt.Sprintf("%s=process-%d", racerName, i))
+			cmd.Env = append(os.Environ(), racerStore+"="+p.address, fmt.Sprintf("%s=process-%d", racerName, i))
 			cmd.Stderr = os.Stderr
 			in, inErr := cmd.StdinPipe()
 			out, outErr := cmd.StdoutPipe()
@@ -161,7 +164,7 @@ func TestOneOwner(t *testing.T) {
 	})
 	t.Run("the same request from everywhere", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			p := newPool(t, 3)
+			p := newPoolAt(t, at, 3)
 			machines := make([]core.Machine, 6)
 			var callers sync.WaitGroup
 			for i := range machines {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +17,6 @@ import (
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
 	"github.com/metalpool/metalpool/core/steps"
-	"github.com/metalpool/metalpool/core/store/sqlite"
 )
 
 // timing makes the lease's arithmetic easy to follow in a story. Its periods pass
@@ -28,16 +25,23 @@ var timing = core.Timing{Lease: 60 * time.Second, Call: 20 * time.Second, Grace:
 
 // pool is a rack with a store, for engines to work on.
 type pool struct {
-	t     *testing.T
-	rack  *enginetest.Rack
-	store core.Store
-	path  string
+	t       *testing.T
+	rack    *enginetest.Rack
+	store   core.Store
+	at      place
+	address string
 }
 
-// newPool enrolls and erases every server of a new rack. It runs in a bubble.
+// newPool is newPoolAt in a file.
 func newPool(t *testing.T, servers int) *pool {
 	t.Helper()
-	p := bareRack(t, servers)
+	return newPoolAt(t, inFiles{}, servers)
+}
+
+// newPoolAt enrolls and erases every server of a new rack. It runs in a bubble.
+func newPoolAt(t *testing.T, at place, servers int) *pool {
+	t.Helper()
+	p := bareRackAt(t, at, servers)
 	e, _ := p.engine()
 	for _, s := range p.rack.Servers() {
 		if _, err := e.Enroll(t.Context(), core.Enrollment{ID: s.ID, URL: s.BMC(), User: "root", Password: "calvin", Erase: true}, nil); err != nil {
@@ -49,10 +53,16 @@ func newPool(t *testing.T, servers int) *pool {
 	return p
 }
 
-// bareRack has a store with an image, and no node yet.
+// bareRack is bareRackAt in a file.
 func bareRack(t *testing.T, servers int) *pool {
 	t.Helper()
-	p := &pool{t: t, rack: enginetest.NewRack(servers), path: filepath.Join(memoryFolder(t), "pool.db")}
+	return bareRackAt(t, inFiles{}, servers)
+}
+
+// bareRackAt has a store with an image, and no node yet.
+func bareRackAt(t *testing.T, at place, servers int) *pool {
+	t.Helper()
+	p := &pool{t: t, rack: enginetest.NewRack(servers), at: at, address: at.fresh(t, nil)}
 	p.rack.POST = 30 * time.Second
 	p.store = p.open()
 	e, _ := p.engine()
@@ -67,25 +77,22 @@ func bareRack(t *testing.T, servers int) *pool {
 
 // preset is a pool at rest, to begin many stories from.
 type preset struct {
-	store []byte
-	rack  *enginetest.Rack
-	calls int // that one story makes, where that was counted
+	at      place
+	picture picture // of the store
+	rack    *enginetest.Rack
+	calls   int // that one story makes, where that was counted
 }
 
 // makePreset makes a pool and lets prepare bring it where the stories begin.
-func makePreset(t *testing.T, servers int, prepare func(p *pool)) (made preset) {
+func makePreset(t *testing.T, at place, servers int, prepare func(p *pool)) (made preset) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, servers)
+		p := newPoolAt(t, at, servers)
 		prepare(p)
 		if err := p.store.Close(); err != nil {
 			t.Fatal(err)
 		}
-		store, err := os.ReadFile(p.path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		made = preset{store: store, rack: p.rack}
+		made = preset{at: at, rack: p.rack, picture: at.picture(t, p.address)}
 	})
 	return made
 }
@@ -99,10 +106,7 @@ func pass(d time.Duration) {
 func (m preset) pool(t *testing.T) *pool {
 	t.Helper()
 	pass(time.Hour) // a bubble begins at the same time as that of the preset did
-	p := &pool{t: t, rack: m.rack.Clone(), path: filepath.Join(memoryFolder(t), "pool.db")}
-	if err := os.WriteFile(p.path, m.store, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	p := &pool{t: t, rack: m.rack.Clone(), at: m.at, address: m.at.fresh(t, m.picture)}
 	p.store = p.open()
 	return p
 }
@@ -110,13 +114,13 @@ func (m preset) pool(t *testing.T) *pool {
 // open opens the pool's store once more, as another process does.
 func (p *pool) open() core.Store {
 	p.t.Helper()
-	return p.openBy(nil)
+	return p.openBy(time.Now)
 }
 
 // openBy opens it with another clock than ours.
 func (p *pool) openBy(clock func() time.Time) core.Store {
 	p.t.Helper()
-	store, err := sqlite.Open(p.t.Context(), p.path, sqlite.Options{Create: true, Now: clock})
+	store, err := openAt(p.t.Context(), p.address, clock)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -126,22 +130,6 @@ func (p *pool) openBy(clock func() time.Time) core.Store {
 		}
 	})
 	return store
-}
-
-// memoryFolder is a folder that is gone with the test, in memory where there is
-// such a place: a sweep commits tens of thousands of times.
-func memoryFolder(t *testing.T) string {
-	t.Helper()
-	folder, err := os.MkdirTemp("/dev/shm", "metalpool-") //nolint:usetesting // t.TempDir is not in memory
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(folder); err != nil {
-			t.Error(err)
-		}
-	})
-	return folder
 }
 
 // engine starts an engine in a process of its own.

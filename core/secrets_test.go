@@ -91,7 +91,7 @@ func TestNoSecretLeaks(t *testing.T) {
 			}
 		}
 		lookInStore := func() {
-			files, err := filepath.Glob(p.path + "*")
+			files, err := filepath.Glob(p.address + "*")
 			if err != nil || len(files) < 2 {
 				t.Fatal(files, err)
 			}

@@ -3,6 +3,7 @@ package core_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -122,8 +123,8 @@ var crashScenarios = []crashScenario{
 
 // preset is where the scenario's stories begin. It also counts the calls of one
 // without a crash.
-func (s crashScenario) preset(t *testing.T) preset {
-	begin := makePreset(t, s.servers, s.prepare)
+func (s crashScenario) preset(t *testing.T, at place) preset {
+	begin := makePreset(t, at, s.servers, s.prepare)
 	synctest.Test(t, func(t *testing.T) {
 		p := begin.pool(t)
 		e, host := p.engine()
@@ -172,15 +173,34 @@ var thaws = []struct {
 	{"in the middle of the takeover", 95 * time.Second},
 }
 
-// raceDetector makes everything ten times as slow. Each call is then swept with two
-// of the recoveries and thaws, in turn, and not with all.
+// raceDetector makes everything ten times as slow.
 var raceDetector bool
 
-func TestCrashSweep(t *testing.T) {
+// sweepAll asks for every story on every store: see 'make sweep'.
+const sweepAll = "METALPOOL_TEST_SWEEP"
+
+// stride is how far the calls are apart that one recovery and thaw is played for. The next
+// one begins a call further on, so that between them few are left out.
+func stride(at place) int {
+	_, files := at.(inFiles)
+	switch {
+	case os.Getenv(sweepAll) != "":
+		return 1
+	case !files:
+		return 60
+	case raceDetector:
+		return 6
+	}
+	return 1
+}
+
+func TestCrashSweep(t *testing.T) { onEachStore(t, sweep) }
+
+func sweep(t *testing.T, at place) {
 	sets := 0
 	presets := make([]func() preset, len(crashScenarios))
 	for i, scenario := range crashScenarios {
-		presets[i] = sync.OnceValue(func() preset { return scenario.preset(t) })
+		presets[i] = sync.OnceValue(func() preset { return scenario.preset(t, at) })
 		for _, recovery := range recoveries {
 			for _, thaw := range thaws {
 				set := sets
@@ -188,27 +208,29 @@ func TestCrashSweep(t *testing.T) {
 				t.Run(scenario.name+"/"+recovery.name+"/thaw "+thaw.name, func(t *testing.T) {
 					t.Parallel()
 					begin := presets[i]()
-					calls := 0
+					story := func(t *testing.T, call int, when enginetest.When) (name string) {
+						synctest.Test(t, func(t *testing.T) {
+							c := crash{t: t, at: call, when: when, thaw: thaw.after}
+							name = c.run(begin.pool(t), scenario, recovery.run)
+						})
+						return name
+					}
+					calls, step := 0, stride(at)
 					for !t.Failed() {
-						if raceDetector && (calls+set)%6 != 0 && calls < begin.calls {
-							calls++
+						if (calls+set)%step != 0 && (calls < begin.calls || step > 6) {
+							if calls++; calls > begin.calls {
+								break
+							}
 							continue
 						}
-						story := func(when enginetest.When) (call string) {
-							synctest.Test(t, func(t *testing.T) {
-								c := crash{t: t, at: calls + 1, when: when, thaw: thaw.after}
-								call = c.run(begin.pool(t), scenario, recovery.run)
-							})
-							return call
-						}
-						call := story(enginetest.Before)
-						if call == "" {
+						name := story(t, calls+1, enginetest.Before)
+						if name == "" {
 							break
 						}
 						calls++
-						story(enginetest.After)
-						if strings.HasPrefix(call, "bmc ") {
-							story(enginetest.Late)
+						story(t, calls, enginetest.After)
+						if strings.HasPrefix(name, "bmc ") {
+							story(t, calls, enginetest.Late)
 						}
 					}
 					if calls < 20 {

@@ -26,13 +26,15 @@ func (s *shaky) Update(ctx context.Context, fn func(tx core.Tx) error) error {
 }
 
 // Whoever finds a worker there starts none, so it must not leave with its work undone.
-func TestWorkOutlastsAFaultOfTheStore(t *testing.T) {
+func TestWorkOutlastsAFaultOfTheStore(t *testing.T) { onEachStore(t, workOutlastsAFaultOfTheStore) }
+
+func workOutlastsAFaultOfTheStore(t *testing.T, at place) {
 	for _, test := range []struct {
 		failures int
 		want     string
 	}{{2, "n1 Available"}, {100, "n1 Cleaning"}} {
 		synctest.Test(t, func(t *testing.T) {
-			p := newPool(t, 1)
+			p := newPoolAt(t, at, 1)
 			e, _ := p.engine()
 			if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
 				t.Fatal(err)

@@ -29,6 +29,7 @@ const (
 	lockNotAvailable     = "55P03"
 	cannotConnectNow     = "57P03"
 	invalidParameter     = "22023"
+	queryCanceled        = "57014"
 )
 
 // overtaken reports whether another transaction got in between, so that the same one
@@ -42,10 +43,12 @@ func overtaken(err error) bool {
 }
 
 // gone reports whether the server said that it goes away, or is not there yet: it
-// restarts, or another one takes over.
+// restarts, or another one takes over. A statement that it was asked to stop, though we
+// did not ask, counts as well: a request to stop names a connection, and one that was
+// meant for the statement before may come late.
 func gone(err error) bool {
 	c := code(err)
-	return strings.HasPrefix(c, "08") || strings.HasPrefix(c, "57P") || c == "25P03" || c == "53300" || errors.As(err, new(*standbyError))
+	return strings.HasPrefix(c, "08") || strings.HasPrefix(c, "57P") || c == "25P03" || c == "53300" || c == queryCanceled || errors.As(err, new(*standbyError))
 }
 
 // unreached reports whether err, of an attempt to connect, may pass: it is no answer
@@ -79,6 +82,8 @@ func (s *Store) explain(op string, err error) error {
 		kind, hint = core.Denied, "the server can only be read; name the primary"
 	case c == lockNotAvailable:
 		kind, hint = core.Busy, "another transaction holds the same rows; try again, and if it stays so, see pg_stat_activity"
+	case c == queryCanceled:
+		kind, hint = core.Transient, "somebody stops our statements, or statement_timeout does: ALTER ROLE … SET statement_timeout = 0"
 	case c == "53100":
 		kind, hint = core.Transient, "free some space on the server's disk; nothing was changed"
 	case c == "53300":

@@ -241,3 +241,46 @@ func TestCircle(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A request to stop a statement may come late, and strike the next one, which nobody
+// wanted to be stopped: it is run again.
+func TestStoppedBySomebodyElse(t *testing.T) {
+	store, address := made(t)
+	other, watcher := opened(t, address, postgres.Options{}), connect(t, address)
+	take := func(tx core.Tx) error {
+		l, err := tx.Lease("n")
+		if err != nil {
+			return err
+		}
+		return tx.SwapLease(core.Lease{Node: "n", Generation: l.Generation + 1}, l.Generation)
+	}
+	if err := store.Update(t.Context(), take); err != nil {
+		t.Fatal(err)
+	}
+	taken := make(chan error)
+	err := store.Update(t.Context(), func(tx core.Tx) error {
+		if err := take(tx); err != nil {
+			return err
+		}
+		go func() { taken <- other.Update(t.Context(), take) }()
+		for range 3 {
+			awaitWaiter(t, watcher)
+			if _, err := watcher.Exec(t.Context(), "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, <-taken); err != nil {
+		t.Fatal(err)
+	}
+	err = store.View(t.Context(), func(tx core.Tx) error {
+		if l, err := tx.Lease("n"); err != nil || l.Generation != 3 {
+			t.Errorf("lease %+v, %v; want generation 3", l, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
