@@ -51,11 +51,19 @@ func TestCampaign(t *testing.T) {
 	}
 	t.Log("\n" + table.String())
 	for _, v := range report.Violations {
-		t.Errorf("%s: %s: %s\nalone again, as far as it follows from the seed: make campaign SEED=%d OPS=%d STORE=%s", v.Setting, v.Invariant, v.What, v.Seed, BurstOps, v.Setting)
+		t.Errorf("%s: %s: %s\nalone again, as far as it follows from the seed: %s", v.Setting, v.Invariant, v.What, again(v))
 	}
 	if report.Operations() == 0 || report.Faults() == 0 {
 		t.Errorf("%d operations and %d faults: nothing was looked at", report.Operations(), report.Faults())
 	}
+}
+
+// again is the command that runs a burst alone.
+func again(v Found) string {
+	if *ops == 0 {
+		return fmt.Sprintf("go test -count=1 -run '^TestCampaign$' ./internal/campaign -args -seed %d -store %s", v.Seed, v.Setting)
+	}
+	return fmt.Sprintf("make campaign SEED=%d OPS=%d STORE=%s", v.Seed, v.Ops, v.Setting)
 }
 
 var settings = []string{"sqlite", "sqlite-served", "postgres", "postgres-served"}
@@ -80,7 +88,11 @@ func chooseSettings(t *testing.T) []string {
 func setting(t *testing.T, name string) Setting {
 	s := Setting{Name: name}
 	if strings.HasPrefix(name, "postgres") {
-		s.Postgres = pgtest.Own(t)
+		if *ops > 0 {
+			s.Postgres = pgtest.OwnWithClock(t)
+		} else {
+			s.Postgres = pgtest.Own(t)
+		}
 		s.Database = s.Postgres.URL(s.Postgres.Database(t))
 		s.Servers = 2
 	} else {

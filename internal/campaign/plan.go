@@ -84,6 +84,14 @@ type Burst struct {
 	Faults  []Fault
 }
 
+// ops is how many operations the burst has.
+func (b Burst) ops() (n int) {
+	for _, client := range b.Clients {
+		n += len(client)
+	}
+	return n
+}
+
 // Op is one process that a client runs, one after the other.
 type Op struct {
 	Verb Verb

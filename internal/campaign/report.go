@@ -23,6 +23,7 @@ type Found struct {
 	Violation
 	Setting string
 	Seed    uint64 // of the burst
+	Ops     int    // that it has
 }
 
 // faultCount is what is known of all faults of a kind.
@@ -49,7 +50,7 @@ func (r *Report) add(setting string, b *burst, took time.Duration) {
 		}
 	}
 	for _, v := range b.violations {
-		r.Violations = append(r.Violations, Found{Violation: v, Setting: setting, Seed: b.plan.Seed})
+		r.Violations = append(r.Violations, Found{Violation: v, Setting: setting, Seed: b.plan.Seed, Ops: b.plan.ops()})
 	}
 	r.took += took
 }

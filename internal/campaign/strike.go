@@ -56,7 +56,7 @@ func (s *strikes) plant(f Fault) {
 		f.For = asleep
 		heal = func() error { server.signal(syscall.SIGCONT); return nil }
 	case StepClock:
-		err = w.clock.step(f.Step)
+		err = w.stepClock(f.Step)
 	case FullDisk:
 		err, heal = w.nest.fill(), w.nest.drain
 	case KillDatabase:
@@ -81,6 +81,16 @@ func (s *strikes) plant(f Fault) {
 		}
 		w.diary.write("healed: %s %s", f.Kind, at.node)
 	})
+}
+
+// stepClock steps the clock by which leases go: that of the host of a store in a file, or
+// that of the database's.
+func (w *World) stepClock(by time.Duration) error {
+	if w.Setting.Postgres == nil {
+		return w.clock.step(by)
+	}
+	w.ahead += by
+	return w.Setting.Postgres.SetClock(w.ahead)
 }
 
 func describe(f Fault) string {

@@ -70,6 +70,7 @@ type World struct {
 	pool   string // URL of the store
 	timing string
 	clock  clock
+	ahead  time.Duration // the database's clock, where it has one of its own
 	nest   *nest
 	lab    *lab.Lab
 	bmcs   []*link // one for each node
@@ -136,6 +137,9 @@ func (w *World) possible() []Kind {
 	switch {
 	case w.Setting.Postgres != nil:
 		list = append(list, KillDatabase, StopDatabase)
+		if w.Setting.Postgres.HasClock() {
+			list = append(list, StepClock)
+		}
 	default:
 		list = append(list, StepClock)
 		if w.nest.disk != "" {

@@ -30,6 +30,7 @@ type Server struct {
 	bin  string
 	args []string // more settings, name=value
 	as   *syscall.Credential
+	env  []string // of the server, beside ours; see OwnWithClock
 
 	mu      sync.Mutex
 	process *exec.Cmd
@@ -88,6 +89,10 @@ func Own(t testing.TB, settings ...string) *Server {
 
 // New makes a server with the programs in bin and starts it. The caller removes it.
 func New(bin string, settings ...string) (*Server, error) {
+	return newServer(bin, nil, settings)
+}
+
+func newServer(bin string, env func(dir string) ([]string, error), settings []string) (*Server, error) {
 	// A socket's path is at most 107 bytes long, and the one below t.TempDir is closed to
 	// other users: PostgreSQL runs as none but root.
 	dir, err := os.MkdirTemp("", "pg")
@@ -106,6 +111,11 @@ func New(bin string, settings ...string) (*Server, error) {
 	initdb := s.command("initdb", "--pgdata="+s.data(), "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), os.RemoveAll(dir))
+	}
+	if env != nil {
+		if s.env, err = env(dir); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
 	}
 	if err := s.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -151,6 +161,7 @@ func (s *Server) Start() error {
 		args = append(args, "-c", setting)
 	}
 	cmd := s.command("postgres", args...)
+	cmd.Env = append(cmd.Env, s.env...)
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
