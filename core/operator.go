@@ -44,6 +44,18 @@ type Operator interface {
 	// RemoveImage takes an image out of the catalogue, unless a pool or a deploy uses it.
 	RemoveImage(ctx context.Context, name string) error
 
+	// Apply has the pool be as a declaration says, all of it or nothing, and tells what
+	// that changes.
+	Apply(ctx context.Context, d Declaration, o ApplyOptions) ([]Declared, error)
+	Step(ctx context.Context, name string) (Step, error)
+	Steps(ctx context.Context) ([]Step, error)
+	Profile(ctx context.Context, name string) (Profile, error)
+	Profiles(ctx context.Context) ([]Profile, error)
+	// RemoveStep removes a step that no profile has; RemoveProfile a profile that no pool
+	// has. What another than by has declared goes only by takeOver.
+	RemoveStep(ctx context.Context, name string, by Declarer, takeOver bool) error
+	RemoveProfile(ctx context.Context, name string, by Declarer, takeOver bool) error
+
 	Events(ctx context.Context, f EventFilter) ([]Event, error)
 	// Stages tells of every node at work how far that is.
 	Stages(ctx context.Context) ([]Stage, error)

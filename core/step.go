@@ -130,8 +130,8 @@ func (s Step) about() stepKind {
 // Kind is what the step is; "" where it is none.
 func (s Step) Kind() StepKind { return s.about().kind }
 
-// withDefaults says what counts where a step leaves something out.
-func (s Step) withDefaults() Step {
+// OrDefaults says what counts where a step leaves something out.
+func (s Step) OrDefaults() Step {
 	kind := s.about()
 	if len(kind.phases) > 0 {
 		s.Phase = cmp.Or(s.Phase, kind.phases[0])
@@ -140,6 +140,12 @@ func (s Step) withDefaults() Step {
 	s.OnFailure = cmp.Or(s.OnFailure, FailDeploy)
 	s.Repeatable = s.Repeatable || kind.repeatable
 	return s
+}
+
+// Same reports whether two steps say the same, whoever declared them.
+func (s Step) Same(other Step) bool {
+	s.DeclaredBy, other.DeclaredBy = "", ""
+	return sameJSON(s, other)
 }
 
 // Span is a length of time that is written as people do: "10m".

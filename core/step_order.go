@@ -16,7 +16,7 @@ func orderSteps(given []Step) ([]Step, error) {
 	left := make([]Step, len(given))
 	phaseOf := map[string]StepPhase{}
 	for i, s := range given {
-		left[i] = s.withDefaults()
+		left[i] = s.OrDefaults()
 		phaseOf[s.Name] = left[i].Phase
 	}
 	for _, s := range left {

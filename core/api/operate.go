@@ -74,6 +74,13 @@ type ImageAdded struct {
 	Boot   core.BootMode `json:"boot,omitempty"`
 }
 
+// ApplyAsked is core.Declaration with core.ApplyOptions.
+type ApplyAsked struct {
+	core.Declaration
+	DryRun   bool `json:"dry_run,omitempty" doc:"Tell what would change, and change nothing."`
+	TakeOver bool `json:"take_over,omitempty" doc:"Change also what somebody else has declared."`
+}
+
 // ReconcileAsked is core.ReconcileOptions.
 type ReconcileAsked struct {
 	AbandonDeploys bool `json:"abandon_deploys,omitempty"`

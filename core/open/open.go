@@ -13,6 +13,7 @@ import (
 	"github.com/metalpool/metalpool/core/backend/redfish"
 	"github.com/metalpool/metalpool/core/credential"
 	"github.com/metalpool/metalpool/core/deploy"
+	"github.com/metalpool/metalpool/core/steps"
 )
 
 // The environment that opening reads.
@@ -104,6 +105,7 @@ func assemble(ctx context.Context, address string, o Options) (e *core.Engine, b
 		Store:    store,
 		Sealer:   key,
 		Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{})},
+		Steps:    steps.Runners(),
 		Deployer: deployer,
 		Timing:   timing,
 		Log:      o.Log,

@@ -1,5 +1,6 @@
-// Package rackfile is the file that lists the servers of a rack, for
-// `metalpool node enroll --from`. The lab writes one of itself.
+// Package rackfile is the file that describes a rack: its servers, for
+// `metalpool node enroll --from`, and what its operator declares, for `metalpool apply`.
+// The lab writes one of itself.
 //
 // It holds BMC passwords, so it is written for its owner's eyes alone.
 package rackfile
@@ -11,6 +12,7 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"regexp"
 	"strings"
 
@@ -22,7 +24,8 @@ import (
 
 // File is a rack.
 type File struct {
-	Nodes []Node `yaml:"nodes"`
+	Nodes        []Node `yaml:"nodes,omitempty"`
+	Declarations `yaml:",inline"`
 }
 
 // Node is one server. All but the BMC's URL may be left out; what that means is
@@ -82,15 +85,8 @@ func Parse(r io.Reader) (File, error) {
 	invalid := func(err error) (File, error) {
 		return File{}, &core.Error{Op: "read rack file", Kind: core.Invalid, Err: err, Hint: hint}
 	}
-	text, err := io.ReadAll(io.LimitReader(r, maxSize+1))
+	f, text, err := readFile(r)
 	if err != nil {
-		return File{}, &core.Error{Op: "read rack file", Kind: core.Invalid, Err: err}
-	}
-	if len(text) > maxSize {
-		return invalid(fmt.Errorf("it has more than %s", core.Bytes(maxSize)))
-	}
-	var f File
-	if err := decode(text, &f); err != nil {
 		return invalid(err)
 	}
 	if len(f.Nodes) == 0 {
@@ -118,6 +114,24 @@ func Parse(r io.Reader) (File, error) {
 	return f, nil
 }
 
+// readFile reads a file strictly, but for what its values mean.
+func readFile(r io.Reader) (f File, text []byte, err error) {
+	if text, err = io.ReadAll(io.LimitReader(r, maxSize+1)); err != nil {
+		return f, nil, err
+	}
+	if len(text) > maxSize {
+		return f, nil, fmt.Errorf("it has more than %s", core.Bytes(maxSize))
+	}
+	var tree yaml.Node
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		return f, nil, plain(err)
+	}
+	if err := checkFields(&tree, reflect.TypeFor[File]()); err != nil {
+		return f, nil, err
+	}
+	return f, text, decode(text, &f)
+}
+
 // decode reads one YAML document strictly; an empty text leaves into as it is.
 func decode(text []byte, into any) error {
 	strict := yaml.NewDecoder(bytes.NewReader(text))
@@ -133,7 +147,7 @@ func decode(text []byte, into any) error {
 
 var (
 	values = regexp.MustCompile("`[^`]*` ")
-	types  = regexp.MustCompile(` in type .*| into rackfile\.\w+`)
+	types  = regexp.MustCompile(` in type .*| into (rackfile|core)\.\w+`)
 )
 
 // plain is the parser's error without values, and without names of our types.

@@ -19,6 +19,7 @@ func (n OfName) about() string { return n.Name }
 // catalogue registers pools, images, and what is told of all.
 func (s *Server) catalogue() {
 	s.policies()
+	s.declarations()
 	s.listed()
 	s.stories()
 }

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api"
+)
+
+// declarations registers steps, profiles, and what declares them. Users see what they may
+// choose from, and not what is behind it.
+func (s *Server) declarations() {
+	read(s, operation{id: "steps", method: http.MethodGet, path: "/steps", summary: "list steps", role: core.RoleOperator},
+		func(ctx context.Context, _ principal, _ *struct{}) ([]core.Step, error) {
+			all, err := s.pool.Steps(ctx)
+			return list(all), err
+		})
+	read(s, operation{id: "step", method: http.MethodGet, path: "/steps/{name}", summary: "find a step", role: core.RoleOperator},
+		func(ctx context.Context, _ principal, in *OfName) (core.Step, error) {
+			return s.pool.Step(ctx, in.Name)
+		})
+	read(s, operation{id: "profiles", method: http.MethodGet, path: "/profiles", summary: "list profiles", role: core.RoleViewer},
+		func(ctx context.Context, _ principal, _ *struct{}) ([]core.Profile, error) {
+			all, err := s.pool.Profiles(ctx)
+			return list(all), err
+		})
+	read(s, operation{id: "profile", method: http.MethodGet, path: "/profiles/{name}", summary: "find a profile", role: core.RoleViewer},
+		func(ctx context.Context, _ principal, in *OfName) (core.Profile, error) {
+			return s.pool.Profile(ctx, in.Name)
+		})
+	type applied struct {
+		Asked
+		Body api.ApplyAsked
+	}
+	write(s, operation{id: "apply", method: http.MethodPost, path: "/declarations", summary: "apply a declaration", role: core.RoleOperator, body: maxDeclaration},
+		func(ctx context.Context, p principal, in *applied, _ core.Reporter) ([]core.Declared, error) {
+			if err := p.everywhere("apply"); err != nil {
+				return nil, err
+			}
+			if err := s.ownSecrets(ctx, in.Body.Steps); err != nil {
+				return nil, err
+			}
+			changes, err := s.pool.Apply(ctx, in.Body.Declaration, core.ApplyOptions{DryRun: in.Body.DryRun, TakeOver: in.Body.TakeOver})
+			return list(changes), err
+		})
+	type removed struct {
+		Asked
+		OfName
+		By       core.Declarer `query:"by" maxLength:"256" doc:"Who removes it."`
+		TakeOver bool          `query:"take_over" doc:"Remove also what somebody else has declared."`
+	}
+	write(s, operation{id: "remove-step", method: http.MethodDelete, path: "/steps/{name}", summary: "remove a step", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *removed, _ core.Reporter) (api.Nothing, error) {
+			if err := p.everywhere("remove step " + in.Name); err != nil {
+				return api.Nothing{}, err
+			}
+			return api.Nothing{}, s.pool.RemoveStep(ctx, in.Name, in.By, in.TakeOver)
+		})
+	write(s, operation{id: "remove-profile", method: http.MethodDelete, path: "/profiles/{name}", summary: "remove a profile", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *removed, _ core.Reporter) (api.Nothing, error) {
+			if err := p.everywhere("remove profile " + in.Name); err != nil {
+				return api.Nothing{}, err
+			}
+			return api.Nothing{}, s.pool.RemoveProfile(ctx, in.Name, in.By, in.TakeOver)
+		})
+}
+
+// maxDeclaration bounds a declaration, in bytes: some dozens of the largest steps.
+const maxDeclaration = 16 << 20
+
+// ownSecrets refuses to change a step that has secrets, as ownPassword refuses
+// references: the step decides who gets to see what they lead to.
+func (s *Server) ownSecrets(ctx context.Context, asked []core.Step) error {
+	for _, step := range asked {
+		if len(step.Secrets) == 0 {
+			continue
+		}
+		there, err := s.pool.Step(ctx, step.Name)
+		if err != nil && !core.Is(err, core.NotFound) {
+			return err
+		}
+		if err != nil || !step.Same(there) {
+			return &core.Error{Op: "declare step " + step.Name, Kind: core.Denied, Err: errors.New("it has secrets, which are found on the server's host: a server takes such a step from nobody but its own host"),
+				Hint: "apply it there, with METALPOOL_URL naming the store"}
+		}
+	}
+	return nil
+}
