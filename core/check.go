@@ -9,13 +9,14 @@ import (
 
 // picture is all that the invariants are about, as it stood at one moment.
 type picture struct {
-	now      time.Time
-	nodes    []Node
-	live     []Allocation // neither released nor expired
-	ended    []Allocation // those of them that keep secrets
-	leases   map[NodeID]Lease
-	attempts map[AttemptID]Attempt // not ended, a node's last one, or one that keeps secrets
-	stories  map[NodeID]*story
+	now         time.Time
+	nodes       []Node
+	live        []Allocation // neither released nor expired
+	ended       []Allocation // those of them that keep secrets
+	authorities []Authority
+	leases      map[NodeID]Lease
+	attempts    map[AttemptID]Attempt // not ended, a node's last one, or one that keeps secrets
+	stories     map[NodeID]*story
 }
 
 func (p *picture) story(id NodeID) *story {

@@ -148,6 +148,7 @@ func TestEverySealedValueIsKnown(t *testing.T) {
 		{reflect.TypeFor[Node](), len(n.sealed())},
 		{reflect.TypeFor[Allocation](), len(a.sealed())},
 		{reflect.TypeFor[Attempt](), len(at.sealed())},
+		{reflect.TypeFor[Authority](), len(new(Authority).sealed())},
 		{reflect.TypeFor[Lease](), 0}, {reflect.TypeFor[Event](), 0}, {reflect.TypeFor[Pool](), 0}, {reflect.TypeFor[Image](), 0},
 	} {
 		if fields := sealedFields(test.of); fields != test.known {

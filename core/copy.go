@@ -35,6 +35,7 @@ type Copied struct {
 	Profiles    int `json:"profiles"`
 	Tokens      int `json:"tokens"`
 	Owners      int `json:"owners"`
+	Authorities int `json:"authorities"`
 }
 
 // Snapshot has an empty store hold another one as it stands at one moment, while others
@@ -123,6 +124,7 @@ func (c *Copied) kinds() []kind {
 		{rows[Node]{"node", func(tx Tx) iter.Seq2[Node, error] { return tx.Nodes(NodeFilter{}) }, Tx.InsertNode}, &c.Nodes},
 		{rows[Lease]{"lease", Tx.Leases, func(tx Tx, l Lease) error { return tx.SwapLease(l, 0) }}, &c.Leases},
 		{rows[Allocation]{"allocation", func(tx Tx) iter.Seq2[Allocation, error] { return tx.Allocations(AllocationFilter{}) }, Tx.InsertAllocation}, &c.Allocations},
+		{rows[Authority]{"CA", Tx.Authorities, Tx.PutAuthority}, &c.Authorities},
 		{rows[Owner]{"owner", Tx.Owners, Tx.PutOwner}, &c.Owners},
 		{rows[Attempt]{"attempt", Tx.Attempts, Tx.PutAttempt}, &c.Attempts},
 		{rows[Event]{"event", func(tx Tx) iter.Seq2[Event, error] { return tx.Events(EventFilter{Whole: true}) }, Tx.AddEvent}, &c.Events},

@@ -54,6 +54,18 @@ func (e *Engine) Rekey(ctx context.Context, next Sealer, s Sealing) (sealed int,
 				attempts = append(attempts, at)
 			}
 		}
+		authorities, err := collect(tx.Authorities())
+		if err != nil {
+			return err
+		}
+		for _, a := range authorities {
+			if _, err := reseal(a.sealed()); err != nil {
+				return err
+			}
+			if err := tx.PutAuthority(a); err != nil {
+				return err
+			}
+		}
 		for _, n := range nodes {
 			switch changed, err := reseal(n.sealed()); {
 			case err != nil:

@@ -35,6 +35,10 @@ func (at *Attempt) sealed() []sealedValue {
 	return all
 }
 
+func (a *Authority) sealed() []sealedValue {
+	return []sealedValue{{"the key of the servers' CA", &a.Key}}
+}
+
 func keeps(all []sealedValue) bool {
 	return slices.ContainsFunc(all, func(s sealedValue) bool { return len(*s.value) > 0 })
 }
@@ -58,6 +62,9 @@ func (c *checkup) secrets(open func(Sealed) error) {
 	for i := range c.nodes {
 		n := &c.nodes[i]
 		look(n.sealed(), n.ID, "", "set it again: 'metalpool node set "+string(n.ID)+" --password'")
+	}
+	for i := range c.authorities {
+		look(c.authorities[i].sealed(), "", "", "restore a backup; else servers show a certificate of your own with 'metalpool serve --tls-cert'")
 	}
 	for i := range c.live {
 		a := &c.live[i]

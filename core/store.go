@@ -145,6 +145,11 @@ type Tx interface {
 	// PutToken stores it under its Hash. None is ever deleted.
 	PutToken(t Token) error
 
+	Authority(name string) (Authority, error)
+	// Authorities lists in the order of their names.
+	Authorities() iter.Seq2[Authority, error]
+	PutAuthority(a Authority) error
+
 	AddAudit(e AuditEntry) error // Seq and At are set by the store
 	// Audit lists in order; with Limit the last ones.
 	Audit(f AuditFilter) iter.Seq2[AuditEntry, error]

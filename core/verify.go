@@ -74,6 +74,9 @@ func takePicture(tx Tx) (picture, error) {
 			p.live = append(p.live, a)
 		}
 	}
+	if p.authorities, err = collect(tx.Authorities()); err != nil {
+		return p, err
+	}
 	for l, err := range tx.Leases() {
 		if err != nil {
 			return p, err

@@ -35,8 +35,8 @@ func serveCommand(a *app) *cobra.Command {
 metalpool itself at METALPOOL_URL=https://HOST:PORT. It alone has the BMCs' passwords:
 who takes servers needs a token, and nothing else.
 
-Without a certificate of your own it makes a CA at its first start, whose fingerprint
-clients pin: metalpool login https://HOST:PORT.
+Without a certificate of your own the pool's first server makes a CA, which all of them
+share by the store, and whose fingerprint clients pin: metalpool login https://HOST:PORT.
 
 Ctrl-C, or SIGTERM, drains it: it takes nothing new, and hands on what is under way to
 the next server of the pool, or to its own next start.`,
@@ -49,7 +49,7 @@ the next server of the pool, or to its own next start.`,
 	f.StringVar(&flags.listen, "listen", ":7443", "`address` to listen at")
 	f.StringVar(&flags.cert, "tls-cert", "", "`file` with the server's certificate and what signed it, PEM (default: made here)")
 	f.StringVar(&flags.key, "tls-key", "", "`file` with its private key, PEM")
-	f.StringVar(&flags.dir, "tls-dir", "", "`folder` of the CA that is made at the first start (default: the pool's)")
+	f.StringVar(&flags.dir, "tls-dir", "", "`folder` where a server before this one kept its CA, serve-ca.pem, which the pool then takes over (default: the pool's)")
 	f.StringArrayVar(&flags.hosts, "host", nil, "`name` or address to be put into the certificate that is made; may be repeated")
 	f.StringVar(&flags.images, "images", "", "`folder` of this host whose files operators may add as images (default: none)")
 	f.BoolVar(&flags.verbose, "verbose", false, "log each request, and not only writes and faults")
@@ -92,7 +92,7 @@ func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
 			return err
 		}
 	}
-	certificate, fingerprint, err := flags.certificate()
+	certificate, fingerprint, err := flags.certificate(ctx, e, log)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (a *app) sayServing(o outputFlag, view servingView) error {
 }
 
 // certificate is the one of the flags, or one that is made here.
-func (f serveFlags) certificate() (config *tls.Config, fingerprint string, err error) {
+func (f serveFlags) certificate(ctx context.Context, e *core.Engine, log *slog.Logger) (config *tls.Config, fingerprint string, err error) {
 	if f.cert != "" {
 		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 		if err != nil {
@@ -171,7 +171,7 @@ func (f serveFlags) certificate() (config *tls.Config, fingerprint string, err e
 	if host, _, err := net.SplitHostPort(f.listen); err == nil {
 		hosts = append(hosts, host)
 	}
-	return apiserver.OwnCertificate(f.dir, hosts)
+	return apiserver.OwnCertificate(ctx, e, filepath.Join(f.dir, "serve-ca.pem"), hosts, log)
 }
 
 // reachable is an address by which this host itself reaches a listener.

@@ -118,7 +118,7 @@ func everything(t *testing.T, store core.Store) {
 			tx.InsertAllocation(allocation), tx.InsertAllocation(core.Allocation{ID: "tombstone", State: core.Released}),
 			tx.InsertAllocation(core.Allocation{ID: "an earlier one", Owner: allocation.Owner, Name: allocation.Name, State: core.Expired, Version: 3}),
 			tx.PutAttempt(attempt), tx.PutAttempt(core.Attempt{ID: "a"}),
-			tx.PutPool(pool), tx.PutPool(core.Pool{Name: "bare"}), tx.PutImage(image), tx.PutStep(filled.Value[core.Step](t)), tx.PutProfile(filled.Value[core.Profile](t)), tx.PutToken(token), tx.PutToken(other), tx.PutOwner(filled.Value[core.Owner](t)),
+			tx.PutPool(pool), tx.PutPool(core.Pool{Name: "bare"}), tx.PutImage(image), tx.PutStep(filled.Value[core.Step](t)), tx.PutProfile(filled.Value[core.Profile](t)), tx.PutAuthority(filled.Value[core.Authority](t)), tx.PutToken(token), tx.PutToken(other), tx.PutOwner(filled.Value[core.Owner](t)),
 			tx.AddEvent(filled.Value[core.Event](t)), tx.AddAudit(filled.Value[core.AuditEntry](t)),
 		)
 	})
@@ -136,7 +136,7 @@ func holds(t *testing.T, store core.Store) map[string]any {
 	t.Helper()
 	all := map[string]any{}
 	view(t, store, func(tx core.Tx) error {
-		var errs [12]error
+		var errs [13]error
 		all["nodes"], errs[0] = drain(tx.Nodes(core.NodeFilter{}))
 		all["leases"], errs[1] = drain(tx.Leases())
 		all["allocations"], errs[2] = drain(tx.Allocations(core.AllocationFilter{}))
@@ -149,6 +149,7 @@ func holds(t *testing.T, store core.Store) map[string]any {
 		all["owners"], errs[9] = drain(tx.Owners())
 		all["steps"], errs[10] = drain(tx.Steps())
 		all["profiles"], errs[11] = drain(tx.Profiles())
+		all["authorities"], errs[12] = drain(tx.Authorities())
 		return errors.Join(errs[:]...)
 	})
 	return all
@@ -163,7 +164,7 @@ func Copying(t *testing.T, from core.Store, to core.Importer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (core.Copied{Nodes: 5, Allocations: 4, Attempts: 2, Leases: 2, Events: 32, Audit: 2, Pools: 2, Images: 1, Steps: 1, Profiles: 1, Tokens: 2, Owners: 1}); copied != want {
+	if want := (core.Copied{Nodes: 5, Allocations: 4, Attempts: 2, Leases: 2, Events: 32, Audit: 2, Pools: 2, Images: 1, Steps: 1, Profiles: 1, Tokens: 2, Owners: 1, Authorities: 1}); copied != want {
 		t.Errorf("copied %+v, want %+v", copied, want)
 	}
 	want, got := holds(t, from), holds(t, to)

@@ -154,6 +154,20 @@ func (s suite) catalogue(t *testing.T) {
 			remove: core.Tx.DeleteImage,
 		}.run(t, s.make(t))
 	})
+	t.Run("CAs", func(t *testing.T) {
+		store := s.make(t)
+		full := filled.Value[core.Authority](t)
+		update(t, store, func(tx core.Tx) error {
+			_, err := tx.Authority(full.Name)
+			wantKind(t, err, core.NotFound)
+			return tx.PutAuthority(full)
+		})
+		get := func(tx core.Tx) (core.Authority, error) { return tx.Authority(full.Name) }
+		same(t, "kept", read(t, store, get), full)
+		other := core.Authority{Name: full.Name, Certificate: []byte("another")}
+		update(t, store, func(tx core.Tx) error { return tx.PutAuthority(other) })
+		same(t, "replaced", read(t, store, func(tx core.Tx) ([]core.Authority, error) { return drain(tx.Authorities()) }), []core.Authority{other})
+	})
 	t.Run("steps", func(t *testing.T) {
 		collection[core.Step]{
 			name:   func(s *core.Step) *string { return &s.Name },

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,43 +11,121 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
-	"path/filepath"
+	"sync"
 	"time"
-
-	"github.com/google/renameio/v2"
 
 	"github.com/metalpool/metalpool/core"
 )
 
 const (
-	caYears   = 20
-	leafYears = 2 // a new one is made at each start
+	caYears  = 20
+	leafDays = 90
+	// renewDays before its end a new one is made: a client's clock may be that much ahead.
+	renewDays = 30
 	// Clocks differ: a certificate is good a little before it was made.
 	clockSlack = time.Hour
 )
 
-// OwnCertificate is a certificate for hosts, signed by the CA that is kept in dir, and
-// made there at first. fingerprint is the CA's, for clients to pin. Servers of one pool
-// share the CA: copy the file.
-func OwnCertificate(dir string, hosts []string) (config *tls.Config, fingerprint string, err error) {
-	ca, key, err := authority(filepath.Join(dir, "serve-ca.pem"))
-	if err != nil {
-		return nil, "", &core.Error{Op: "serve", Kind: core.Invalid, Err: err, Hint: "give a certificate of your own with --tls-cert and --tls-key, or remove the file to have a new CA, which clients then pin again"}
+// Authorities keeps a pool's CAs in its store; the engine does.
+type Authorities interface {
+	Authority(ctx context.Context, name string, offer func() (certificate, key []byte, err error)) ([]byte, []byte, error)
+}
+
+// OwnCertificate is a certificate for hosts, signed by the CA that the pool keeps for its
+// servers, and renewed while it is shown. All servers of a pool have that CA, whichever
+// came first, so that a client which pins its fingerprint knows them all. former is the
+// file that a host kept a CA in before: the pool takes that over where it has none yet.
+func OwnCertificate(ctx context.Context, kept Authorities, former string, hosts []string, log *slog.Logger) (config *tls.Config, fingerprint string, err error) {
+	there, formerErr := readAuthority(former)
+	if formerErr != nil && !errors.Is(formerErr, fs.ErrNotExist) {
+		return nil, "", &core.Error{Op: "serve", Kind: core.Invalid, Err: formerErr, Hint: "give a certificate of your own with --tls-cert and --tls-key, or move the file away: then the pool makes another CA, which clients then pin again"}
 	}
-	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	certificate, key, err := kept.Authority(ctx, core.Servers, func() ([]byte, []byte, error) {
+		if formerErr == nil {
+			return there.pair()
+		}
+		made, err := newAuthority()
+		if err != nil {
+			return nil, nil, err
+		}
+		return made.pair()
+	})
 	if err != nil {
 		return nil, "", err
 	}
-	now := time.Now()
+	ca, err := parseAuthority(certificate, key)
+	if err != nil {
+		return nil, "", &core.Error{Op: "serve", Kind: core.Internal, Err: fmt.Errorf("the pool's CA: %w", err), Hint: "give a certificate of your own with --tls-cert and --tls-key"}
+	}
+	if formerErr == nil && ca.fingerprint() != there.fingerprint() {
+		log.Warn("the pool has another CA than this host had; who has pinned that has to log in again", "file", former, "pinned", there.fingerprint(), "now", ca.fingerprint())
+	}
+	l := &leaves{ca: ca, hosts: hosts, now: time.Now}
+	if _, err := l.shown(); err != nil {
+		return nil, "", err
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return l.shown() }}, ca.fingerprint(), nil
+}
+
+// leaves are the certificates that a server shows, one after the other.
+type leaves struct {
+	ca    authority
+	hosts []string
+	now   func() time.Time
+
+	mu   sync.Mutex
+	leaf *tls.Certificate
+}
+
+// shown is the certificate of now.
+func (l *leaves) shown() (*tls.Certificate, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	if l.leaf != nil && now.AddDate(0, 0, renewDays).Before(l.leaf.Leaf.NotAfter) {
+		return l.leaf, nil
+	}
+	made, err := l.ca.sign(l.hosts, now)
+	if err != nil {
+		return l.leaf, err
+	}
+	l.leaf = made
+	return made, nil
+}
+
+// authority is a CA with its key.
+type authority struct {
+	certificate *x509.Certificate
+	key         crypto.Signer
+}
+
+func (a authority) fingerprint() string {
+	sum := sha256.Sum256(a.certificate.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// pair is the CA as it is kept.
+func (a authority) pair() (certificate, key []byte, err error) {
+	key, err = x509.MarshalPKCS8PrivateKey(a.key)
+	return a.certificate.Raw, key, err
+}
+
+// sign makes a certificate for hosts.
+func (a authority) sign(hosts []string, now time.Time) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
 	leaf := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: "metalpool serve"},
-		NotBefore: now.Add(-clockSlack), NotAfter: now.AddDate(leafYears, 0, 0),
+		NotBefore: now.Add(-clockSlack), NotAfter: now.AddDate(0, 0, leafDays),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	for _, host := range hosts {
@@ -56,64 +135,53 @@ func OwnCertificate(dir string, hosts []string) (config *tls.Config, fingerprint
 			leaf.DNSNames = append(leaf.DNSNames, host)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, leafKey.Public(), key)
+	der, err := x509.CreateCertificate(rand.Reader, leaf, a.certificate, key.Public(), a.key)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	sum := sha256.Sum256(ca.Raw)
+	parsed, err := x509.ParseCertificate(der)
 	// The CA is shown, too: a client that has only its fingerprint finds it there.
-	shown := tls.Certificate{Certificate: [][]byte{der, ca.Raw}, PrivateKey: leafKey}
-	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{shown}}, hex.EncodeToString(sum[:]), nil
+	return &tls.Certificate{Certificate: [][]byte{der, a.certificate.Raw}, PrivateKey: key, Leaf: parsed}, err
 }
 
-// authority reads the CA, key and certificate in one file, or makes it. Of two servers
-// that start at once the first one's counts.
-func authority(path string) (*x509.Certificate, crypto.Signer, error) {
+// readAuthority reads a CA, key and certificate in one file.
+func readAuthority(path string) (a authority, err error) {
 	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		made, makeErr := newAuthority()
-		if makeErr != nil {
-			return nil, nil, makeErr
-		}
-		if err := keepFirst(path, made); err != nil {
-			return nil, nil, err
-		}
-		text, err = os.ReadFile(path)
-	}
 	if err != nil {
-		return nil, nil, err
+		return a, err
 	}
 	pair, err := tls.X509KeyPair(text, text)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return a, fmt.Errorf("%s: %w", path, err)
 	}
 	key, ok := pair.PrivateKey.(crypto.Signer)
 	if !ok || pair.Leaf == nil || !pair.Leaf.IsCA {
-		return nil, nil, fmt.Errorf("%s holds no CA", path)
+		return a, fmt.Errorf("%s holds no CA", path)
 	}
-	return pair.Leaf, key, nil
+	return authority{pair.Leaf, key}, nil
 }
 
-// keepFirst writes a file that is there whole or not at all, unless there is one.
-func keepFirst(path string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+// parseAuthority reads a CA as it is kept.
+func parseAuthority(certificate, key []byte) (a authority, err error) {
+	if a.certificate, err = x509.ParseCertificate(certificate); err != nil {
+		return a, err
 	}
-	own := fmt.Sprintf("%s.%d", path, os.Getpid())
-	defer os.Remove(own)
-	if err := renameio.WriteFile(own, text, 0o600, renameio.IgnoreUmask()); err != nil {
-		return err
+	private, err := x509.ParsePKCS8PrivateKey(key)
+	if err != nil {
+		return a, err
 	}
-	if err := os.Link(own, path); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
+	signer, ok := private.(crypto.Signer)
+	if !ok || !a.certificate.IsCA {
+		return a, errors.New("it is no CA")
 	}
-	return nil
+	a.key = signer
+	return a, nil
 }
 
-func newAuthority() ([]byte, error) {
+func newAuthority() (a authority, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	now := time.Now()
 	ca := &x509.Certificate{
@@ -123,14 +191,11 @@ func newAuthority() ([]byte, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...), nil
+	a.certificate, err = x509.ParseCertificate(der)
+	a.key = key
+	return a, err
 }
 
 func serial() *big.Int {

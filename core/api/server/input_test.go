@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -113,7 +114,7 @@ func TestOversizedRequestsAreRefused(t *testing.T) {
 func TestSlowClientsAreCutOff(t *testing.T) {
 	r := newRig(t, 0)
 	e, _ := r.engine()
-	config, pin, err := server.OwnCertificate(r.dir, nil)
+	config, pin, err := server.OwnCertificate(t.Context(), e, "", nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,7 @@ func (r *rig) serve(at string) *running {
 		err    error
 		config *tls.Config
 	)
-	if config, s.fingerprint, err = server.OwnCertificate(r.dir, []string{"127.0.0.1"}); err != nil {
+	if config, s.fingerprint, err = server.OwnCertificate(r.t.Context(), e, filepath.Join(r.dir, "serve-ca.pem"), []string{"127.0.0.1"}, slog.New(slog.NewJSONHandler(s.log, nil))); err != nil {
 		r.t.Fatal(err)
 	}
 	if at == "" {

@@ -29,7 +29,7 @@ func TestAnswersAreTakenOrGivenUp(t *testing.T) {
 	log := &lockedBuffer{}
 	s := &running{t: t, engine: e, log: log}
 	s.Server = server.New(server.Config{Pool: vast{e}, AnswerTime: time.Second, Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-	config, fingerprint, err := server.OwnCertificate(r.dir, nil)
+	config, fingerprint, err := server.OwnCertificate(t.Context(), e, "", nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

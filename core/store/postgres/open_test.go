@@ -307,7 +307,7 @@ func TestAnOlderStoreIsMigrated(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	behind(t, address, "DROP TABLE owners", "DROP TABLE steps", "DROP TABLE profiles", "ALTER TABLE allocations DROP COLUMN until", "DELETE FROM goose_db_version WHERE version_id > 1")
+	behind(t, address, "DROP TABLE owners", "DROP TABLE steps", "DROP TABLE profiles", "DROP TABLE authorities", "ALTER TABLE allocations DROP COLUMN until", "DELETE FROM goose_db_version WHERE version_id > 1")
 	newer := opened(t, address, postgres.Options{})
 	if newer.Info() != store.Info() {
 		t.Errorf("the store is %+v, want %+v", newer.Info(), store.Info())

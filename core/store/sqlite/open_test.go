@@ -370,7 +370,7 @@ func TestAnOlderStoreIsMigrated(t *testing.T) {
 	}
 	tamper(t, path,
 		"DROP INDEX nodes_by_state", "CREATE INDEX nodes_by_state ON nodes (state, pool)", "ALTER TABLE nodes DROP COLUMN worth",
-		"ALTER TABLE events DROP COLUMN bytes", "DROP TABLE tokens", "DROP TABLE audit", "DROP TABLE owners", "DROP TABLE steps", "DROP TABLE profiles", "DROP INDEX allocations_by_end", "ALTER TABLE allocations DROP COLUMN until", "DELETE FROM goose_db_version WHERE version_id > 1",
+		"ALTER TABLE events DROP COLUMN bytes", "DROP TABLE tokens", "DROP TABLE audit", "DROP TABLE owners", "DROP TABLE steps", "DROP TABLE profiles", "DROP TABLE authorities", "DROP INDEX allocations_by_end", "ALTER TABLE allocations DROP COLUMN until", "DELETE FROM goose_db_version WHERE version_id > 1",
 		"INSERT INTO events (at, node, allocation, attempt, generation, type, before, after, trigger, step, message, process) VALUES (1, 'n1', '', '', 0, 'note', '', '', '', '', 'from long ago', '')")
 	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
 	if err != nil {
@@ -391,7 +391,7 @@ func TestAnOlderStoreIsMigrated(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || len(found) != 2 || found[0].Message != "from long ago" || found[1].Bytes != core.GiB || s.Info().Schema != 6 {
+	if err != nil || len(found) != 2 || found[0].Message != "from long ago" || found[1].Bytes != core.GiB || s.Info().Schema != 7 {
 		t.Errorf("schema %d holds %+v, %v", s.Info().Schema, found, err)
 	}
 	for _, n := range []core.Node{node, bare} {

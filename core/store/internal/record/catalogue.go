@@ -22,6 +22,11 @@ func NoToken() error {
 	return &core.Error{Op: "find token", Kind: core.NotFound, Err: errors.New("no token has this digest"), Hint: "see 'metalpool token list'"}
 }
 
+// NoAuthority says that there is no CA of that name.
+func NoAuthority(name string) error {
+	return &core.Error{Op: "find CA", Kind: core.NotFound, Err: fmt.Errorf("there is no CA %q", name), Hint: "the first 'metalpool serve' makes it"}
+}
+
 // NoStep says that there is no step of that name.
 func NoStep(name string) error {
 	return &core.Error{Op: "find step", Kind: core.NotFound, Err: fmt.Errorf("there is no step %q", name), Hint: "see 'metalpool step list'"}

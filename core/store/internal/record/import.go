@@ -6,7 +6,7 @@ import "fmt"
 const OpImport = "copy into the store"
 
 // Imported are the tables of what a store holds, but for what belongs to their rows.
-var Imported = []string{"nodes", "leases", "allocations", "attempts", "events", "audit", "pools", "images", "steps", "profiles", "tokens", "owners"}
+var Imported = []string{"nodes", "leases", "allocations", "attempts", "events", "audit", "pools", "images", "steps", "profiles", "tokens", "owners", "authorities"}
 
 // Numbers are those of history that were imported last.
 type Numbers struct{ Event, Audit int64 }
