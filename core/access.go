@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // tokenPrefix begins every token, so that whoever finds one in a log or a commit knows
@@ -36,7 +37,10 @@ func (e *Engine) CreateToken(ctx context.Context, o TokenOrder) (t Token, secret
 				return err
 			}
 		}
-		t = Token{ID: NewID("t"), Name: o.Name, Role: o.Role, Hash: tokenHash(secret), Pools: o.Pools, Quota: o.Quota, CreatedAt: tx.Now(), CreatedBy: o.By}
+		if err := o.again(tx); err != nil {
+			return err
+		}
+		t = Token{ID: NewID("t"), Request: o.Request, Name: o.Name, Role: o.Role, Hash: tokenHash(secret), Pools: o.Pools, Quota: o.Quota, CreatedAt: tx.Now(), CreatedBy: o.By}
 		if o.Lifetime > 0 {
 			t.ExpiresAt = tx.Now().Add(o.Lifetime)
 		}
@@ -44,6 +48,50 @@ func (e *Engine) CreateToken(ctx context.Context, o TokenOrder) (t Token, secret
 	})
 	t.Hash = ""
 	return t, secret, err
+}
+
+// retried is for how long an order that is sent again is taken for the same.
+const retried = time.Hour
+
+// again revokes what the same order has made before: its secret cannot be told twice,
+// since only its digest was kept.
+func (o TokenOrder) again(tx Tx) error {
+	if o.Request == "" {
+		return nil
+	}
+	// No allocation has such an ID. Whoever else looks for it waits until we have committed,
+	// and then finds our token.
+	if _, err := tx.Allocation(AllocationID("token by " + o.Request)); err != nil && !Is(err, NotFound) {
+		return err
+	}
+	all, err := collect(tx.Tokens())
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		if t.Request != o.Request || tx.Now().Sub(t.CreatedAt) > retried {
+			continue
+		}
+		if t.Name != o.Name || t.Role != o.Role || t.Quota != o.Quota || !slices.Equal(t.Pools, o.Pools) || !t.lasts(o.Lifetime) {
+			return &Error{Op: "create token " + o.Name, Kind: Invalid, Err: errors.New("the request's ID was used for another token"), Hint: "make a new ID for each"}
+		}
+		if !t.RevokedAt.IsZero() {
+			continue
+		}
+		t.RevokedAt = tx.Now()
+		if err := tx.PutToken(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lasts reports whether a token was made for so long.
+func (t Token) lasts(lifetime time.Duration) bool {
+	if t.ExpiresAt.IsZero() {
+		return lifetime == 0
+	}
+	return t.ExpiresAt.Sub(t.CreatedAt) == lifetime
 }
 
 func tokenHash(secret string) string {

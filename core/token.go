@@ -43,6 +43,8 @@ type Token struct {
 	CreatedBy string    `json:"created_by,omitempty"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	RevokedAt time.Time `json:"revoked_at,omitzero"`
+	// Request is the write that made it, where its caller said; see TokenOrder.
+	Request string `json:"request,omitempty"`
 }
 
 // TokenOrder is a token asked for.
@@ -54,6 +56,10 @@ type TokenOrder struct {
 	// Lifetime is how long it is good; 0 is until it is revoked.
 	Lifetime time.Duration
 	By       string // who makes it, for the record; default: this process
+	// Request tells one order from another, whoever is asked. The same within an hour is
+	// one whose answer was lost, with a token that nobody was told: that one is revoked as
+	// the next is made. "" is an order of its own.
+	Request string
 }
 
 // tokenNames are owners: people, teams, jobs.

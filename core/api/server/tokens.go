@@ -18,13 +18,16 @@ func (t *tokenOrdered) about() string { return t.Body.Name + " (" + string(t.Bod
 
 // tokens registers who may come in, and what they did.
 func (s *Server) tokens() {
-	write(s, operation{id: "create-token", method: http.MethodPost, path: "/tokens", summary: "create a token", role: core.RoleOperator},
+	write(s, operation{id: "create-token", method: http.MethodPost, path: "/tokens", summary: "create a token", role: core.RoleOperator, each: true},
 		func(ctx context.Context, p principal, in *tokenOrdered, _ core.Reporter) (api.TokenMade, error) {
 			if err := p.everywhere("create token " + in.Body.Name); err != nil {
 				return api.TokenMade{}, err
 			}
-			b := in.Body
-			t, secret, err := s.pool.CreateToken(ctx, core.TokenOrder{Name: b.Name, Role: b.Role, Pools: b.Pools, Quota: b.Quota, Lifetime: time.Duration(b.Lifetime), By: p.Name})
+			b, request := in.Body, in.Request
+			if request != "" {
+				request = p.ID + "/" + request
+			}
+			t, secret, err := s.pool.CreateToken(ctx, core.TokenOrder{Name: b.Name, Role: b.Role, Pools: b.Pools, Quota: b.Quota, Lifetime: time.Duration(b.Lifetime), By: p.Name, Request: request})
 			return api.TokenMade{Token: t, Secret: secret}, err
 		})
 	read(s, operation{id: "tokens", method: http.MethodGet, path: "/tokens", summary: "list tokens", role: core.RoleOperator},

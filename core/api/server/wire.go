@@ -20,6 +20,7 @@ type operation struct {
 	role             core.Role
 	body             int64 // most bytes; 0: api.MaxSmallBody
 	order            bool  // for a node
+	each             bool  // asked for twice, under two IDs, it is to be done twice
 	writes           bool  // set by write
 }
 
@@ -89,7 +90,11 @@ func write[I, O any](s *Server, o operation, do func(ctx context.Context, p prin
 			request = core.NewID("r")
 		}
 		line := entry(p, o, request, in)
-		key, size := jobKey(p, o.id, in)
+		what := o.id
+		if o.each {
+			what += " " + request
+		}
+		key, size := jobKey(p, what, in)
 		j, err := s.jobs.begin(key, weight{size, o.order}, p.ID, request, func(ctx context.Context, report core.Reporter) ended {
 			return s.recorded(ctx, line, func(ctx context.Context) (any, error) { return do(ctx, p, in, report) })
 		})
