@@ -56,13 +56,17 @@ func (s *strikes) plant(f Fault) {
 		f.For = asleep
 		heal = func() error { server.signal(syscall.SIGCONT); return nil }
 	case StepClock:
-		err = w.stepClock(f.Step)
+		if w.database.server == nil {
+			err = w.clock.step(f.Step)
+		} else {
+			err, heal = w.database.stop(syscall.SIGINT, f.Step), w.database.start
+		}
 	case FullDisk:
 		err, heal = w.nest.fill(), w.nest.drain
 	case KillDatabase:
-		err, heal = w.Setting.Postgres.Stop(syscall.SIGQUIT), w.Setting.Postgres.Start
+		err, heal = w.database.stop(syscall.SIGQUIT, 0), w.database.start
 	case StopDatabase:
-		err, heal = w.Setting.Postgres.Stop(syscall.SIGINT), w.Setting.Postgres.Start
+		err, heal = w.database.stop(syscall.SIGINT, 0), w.database.start
 	default:
 		err = fmt.Errorf("nobody knows the fault %q", f.Kind)
 	}
@@ -81,16 +85,6 @@ func (s *strikes) plant(f Fault) {
 		}
 		w.diary.write("healed: %s %s", f.Kind, at.node)
 	})
-}
-
-// stepClock steps the clock by which leases go: that of the host of a store in a file, or
-// that of the database's.
-func (w *World) stepClock(by time.Duration) error {
-	if w.Setting.Postgres == nil {
-		return w.clock.step(by)
-	}
-	w.ahead += by
-	return w.Setting.Postgres.SetClock(w.ahead)
 }
 
 func describe(f Fault) string {

@@ -65,21 +65,21 @@ type Programs struct {
 // World is a rack, a pool, and who is there to use it.
 type World struct {
 	Config
-	shape  Shape
-	home   string
-	pool   string // URL of the store
-	timing string
-	clock  clock
-	ahead  time.Duration // the database's clock, where it has one of its own
-	nest   *nest
-	lab    *lab.Lab
-	bmcs   []*link // one for each node
-	server []*server
-	doors  []*link // to the servers, one for each client and the operator
-	admin  door    // the operator's
-	owners []door
-	leaks  *leaks
-	diary  *diary
+	shape    Shape
+	home     string
+	pool     string // URL of the store
+	timing   string
+	clock    clock
+	database database
+	nest     *nest
+	lab      *lab.Lab
+	bmcs     []*link // one for each node
+	server   []*server
+	doors    []*link // to the servers, one for each client and the operator
+	admin    door    // the operator's
+	owners   []door
+	leaks    *leaks
+	diary    *diary
 }
 
 // slots is how many machines each client has at most.
@@ -88,7 +88,7 @@ const slots = 2
 // newWorld makes a rack and fills a pool with it. What it has made is ended by close, also
 // where it fails.
 func newWorld(ctx context.Context, c Config) (w *World, err error) {
-	w = &World{Config: c, home: filepath.Join(c.Dir, "home"), clock: clock{filepath.Join(c.Dir, "clock")}}
+	w = &World{Config: c, home: filepath.Join(c.Dir, "home"), clock: clock{filepath.Join(c.Dir, "clock")}, database: database{server: c.Setting.Postgres}}
 	timing, err := json.Marshal(pace)
 	if err != nil {
 		return w, err

@@ -3,8 +3,6 @@ package pgtest
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,12 +13,7 @@ import (
 // lasts it still goes by the kernel's.
 func OwnWithClock(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	library := needs.Faketime(t)
-	s, err := newServer(needs.Postgres(t), func(dir string) ([]string, error) {
-		file := clockFile(dir)
-		env := []string{"LD_PRELOAD=" + library, "FAKETIME_TIMESTAMP_FILE=" + file, "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1"}
-		return env, writeClock(file, 0)
-	}, settings)
+	s, err := newServer(needs.Postgres(t), needs.Faketime(t), settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,23 +26,25 @@ func OwnWithClock(t testing.TB, settings ...string) *Server {
 }
 
 // HasClock is whether the server's clock can be set.
-func (s *Server) HasClock() bool { return len(s.env) > 0 }
+func (s *Server) HasClock() bool { return s.faketime != "" }
 
-// SetClock puts the server's clock ahead of the kernel's by so much, or behind, at once
-// and also for those who are connected.
+// SetClock puts the server's clock ahead of the kernel's by so much, or behind, from its
+// next start on. While it runs that cannot be: the library would read a file wherever
+// PostgreSQL looks at its clock, and it does so where it is interrupted, too.
 func (s *Server) SetClock(ahead time.Duration) error {
 	if !s.HasClock() {
 		return errors.New("this server goes by the kernel's clock: make it with OwnWithClock")
 	}
-	return writeClock(clockFile(s.dir), ahead)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ahead = ahead
+	return nil
 }
 
-func clockFile(dir string) string { return filepath.Join(dir, "clock") }
-
-func writeClock(file string, ahead time.Duration) error {
-	// Whole or not at all: the server reads it whenever it looks at its clock.
-	if err := os.WriteFile(file+".new", []byte(fmt.Sprintf("%+.3f\n", ahead.Seconds())), 0o644); err != nil {
-		return err
+// clock is what the server's environment has for its clock.
+func (s *Server) clock() []string {
+	if !s.HasClock() {
+		return nil
 	}
-	return os.Rename(file+".new", file)
+	return []string{"LD_PRELOAD=" + s.faketime, fmt.Sprintf("FAKETIME=%+.3f", s.ahead.Seconds()), "FAKETIME_DONT_FAKE_MONOTONIC=1"}
 }

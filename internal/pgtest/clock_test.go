@@ -1,7 +1,9 @@
 package pgtest
 
 import (
+	"errors"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,13 +14,12 @@ func TestMain(m *testing.M) { os.Exit(Main(m)) }
 
 func TestSetClock(t *testing.T) {
 	s := OwnWithClock(t)
-	conn, err := pgx.Connect(t.Context(), s.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
 	for _, ahead := range []time.Duration{0, time.Hour, -20 * time.Second} {
-		if err := s.SetClock(ahead); err != nil {
+		if err := errors.Join(s.Stop(syscall.SIGINT), s.SetClock(ahead), s.Start()); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := pgx.Connect(t.Context(), s.URL("postgres"))
+		if err != nil {
 			t.Fatal(err)
 		}
 		var now time.Time
@@ -27,6 +28,9 @@ func TestSetClock(t *testing.T) {
 			t.Fatal(err)
 		}
 		after := time.Now()
+		if err := conn.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		const coarse = 10 * time.Millisecond // of how the offset is written, and of the library
 		if now.Before(before.Add(ahead-coarse)) || now.After(after.Add(ahead+coarse)) {
 			t.Errorf("with its clock ahead by %s it says %s, between %s and %s", ahead, now, before, after)

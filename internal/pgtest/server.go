@@ -30,7 +30,11 @@ type Server struct {
 	bin  string
 	args []string // more settings, name=value
 	as   *syscall.Credential
-	env  []string // of the server, beside ours; see OwnWithClock
+
+	// faketime is libfaketime, and ahead what the server's next start has it do; see
+	// OwnWithClock.
+	faketime string
+	ahead    time.Duration
 
 	mu      sync.Mutex
 	process *exec.Cmd
@@ -89,17 +93,17 @@ func Own(t testing.TB, settings ...string) *Server {
 
 // New makes a server with the programs in bin and starts it. The caller removes it.
 func New(bin string, settings ...string) (*Server, error) {
-	return newServer(bin, nil, settings)
+	return newServer(bin, "", settings)
 }
 
-func newServer(bin string, env func(dir string) ([]string, error), settings []string) (*Server, error) {
+func newServer(bin, faketime string, settings []string) (*Server, error) {
 	// A socket's path is at most 107 bytes long, and the one below t.TempDir is closed to
 	// other users: PostgreSQL runs as none but root.
 	dir, err := os.MkdirTemp("", "pg")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, bin: bin, args: settings}
+	s := &Server{dir: dir, bin: bin, args: settings, faketime: faketime}
 	if os.Getuid() == 0 {
 		if s.as, err = unprivileged(); err != nil {
 			return nil, err
@@ -111,11 +115,6 @@ func newServer(bin string, env func(dir string) ([]string, error), settings []st
 	initdb := s.command("initdb", "--pgdata="+s.data(), "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), os.RemoveAll(dir))
-	}
-	if env != nil {
-		if s.env, err = env(dir); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(dir))
-		}
 	}
 	if err := s.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -161,7 +160,7 @@ func (s *Server) Start() error {
 		args = append(args, "-c", setting)
 	}
 	cmd := s.command("postgres", args...)
-	cmd.Env = append(cmd.Env, s.env...)
+	cmd.Env = append(cmd.Env, s.clock()...)
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
