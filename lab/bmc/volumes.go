@@ -54,6 +54,9 @@ func (b *BMC) volumes(r *request) (resource, bool) {
 	if !b.hasVolumes(r) {
 		return resource{}, false
 	}
+	if r.Method == http.MethodGet {
+		b.lookAtTasks()
+	}
 	res := resource{
 		get: func(*request) doc {
 			var paths []string
@@ -180,7 +183,10 @@ func (b *BMC) changeVolumes(r *request, t Task, at string) answer {
 		case at == "OnReset":
 			t.State, t.Looks = taskNew, 1
 		case b.manners.RAID.Tasks || t.Fails || t.Hangs:
-			t.State, t.Looks, t.Hidden = taskRunning, 2, 1
+			t.State, t.Looks = taskRunning, 2
+			if b.manners.BIOS != nil && b.manners.BIOS.Jobs {
+				t.Hidden = 1
+			}
 		default:
 			u.finish(t)
 			return

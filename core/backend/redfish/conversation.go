@@ -94,13 +94,19 @@ type talk struct {
 
 // get reads a resource into what v points to, and returns its ETag.
 func (t talk) get(path string, v any) (etag string, err error) {
-	path, err = t.at.local(path)
+	header, err := t.fetch(path, v)
+	return header.Get("ETag"), err
+}
+
+// fetch is get for all that the answer's header tells.
+func (t talk) fetch(path string, v any) (http.Header, error) {
+	path, err := t.at.local(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	resp, err := t.client.Get(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
@@ -108,12 +114,12 @@ func (t talk) get(path string, v any) (etag string, err error) {
 		text, err = unpacked(text)
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := json.Unmarshal(text, v); err != nil {
-		return "", &notRedfishError{path: path, kind: resp.Header.Get("Content-Type"), server: resp.Header.Get("Server"), text: t.scrub(string(text)), err: err}
+		return nil, &notRedfishError{path: path, kind: resp.Header.Get("Content-Type"), server: resp.Header.Get("Server"), text: t.scrub(string(text)), err: err}
 	}
-	return resp.Header.Get("ETag"), nil
+	return resp.Header, nil
 }
 
 // post runs an action. A nil body sends none.

@@ -65,6 +65,7 @@ func diagnose(ctx context.Context, at address, err error) (kind core.Kind, what,
 		wrong     *wrongError
 		lacking   *noFacetError
 		dropped   *notAppliedError
+		preserved *preservedError
 		record    tls.RecordHeaderError
 	)
 	switch {
@@ -76,6 +77,8 @@ func diagnose(ctx context.Context, at address, err error) (kind core.Kind, what,
 		return core.Denied, "its certificate is not trusted: " + bare(err), "give the CA that signed it, or record its fingerprint with " + at.accept("--fingerprint", "…")
 	case errors.As(err, &wrong):
 		return core.Invalid, wrong.Error(), "change what is wanted of this server"
+	case errors.As(err, &preserved):
+		return core.Denied, preserved.Error(), "want other drives, or take these off the list of those preserved"
 	case errors.As(err, &lacking):
 		return core.Backend, lacking.Error(), ""
 	case errors.As(err, &dropped):

@@ -13,7 +13,7 @@ import (
 // make it; a change that tells its apply time makes its job, one by other hands may not
 // have. A scheduled job shuts what waits against changes.
 
-// queueOfJobs are those for the BIOS, oldest first; none where the BMC is no iDRAC.
+// queueOfJobs are those of one kind, oldest first; none where the BMC is no iDRAC.
 type queueOfJobs []job
 
 type job struct {
@@ -53,18 +53,23 @@ func (q queueOfJobs) lastFailure() string {
 	return last.String() + ": " + string(last.Message)
 }
 
-// queue reads the jobs in one request: a queue may hold hundreds.
+// queue are the jobs for the attributes.
 func (t talk) queue(f bios) (queueOfJobs, error) {
 	if f.jobs == "" {
 		return nil, nil
 	}
+	return t.jobsFor(f.jobs, "BIOS")
+}
+
+// jobsFor reads the jobs in one request: a queue may hold hundreds.
+func (t talk) jobsFor(queue, kind string) (queueOfJobs, error) {
 	var found struct{ Members []job }
-	if _, err := t.get(f.jobs+"?$expand=*($levels=1)", &found); err != nil {
+	if _, err := t.get(queue+"?$expand=*($levels=1)", &found); err != nil {
 		return nil, err
 	}
 	var q queueOfJobs
 	for _, j := range found.Members {
-		if strings.HasPrefix(string(j.Type), "BIOS") {
+		if strings.HasPrefix(string(j.Type), kind) {
 			q = append(q, j)
 		}
 	}

@@ -14,7 +14,7 @@ func nearest(word string, candidates []string) string {
 	if asked == "" || len(asked) > longest {
 		return ""
 	}
-	best, least := "", len(asked)/3+1
+	best, least := "", len(asked)/3+2
 	for _, c := range candidates {
 		name := letters(c)
 		if name == "" || len(name) > longest {
