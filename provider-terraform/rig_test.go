@@ -3,7 +3,6 @@
 package main_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,11 +30,6 @@ func TestMain(m *testing.M) {
 		if err := os.Setenv(name, value); err != nil {
 			panic(err)
 		}
-	}
-	// Most of the time a test waits: for a server, or for the lease of what was killed. The
-	// command line's -parallel goes before this.
-	if err := flag.Set("test.parallel", "6"); err != nil {
-		panic(err)
 	}
 	labtest.Main(m, &built, &driver, &metalpool)
 }

@@ -38,7 +38,7 @@ status=0
 # These wait most of the time, for servers and for the leases of what was killed: last, as
 # by their names, they would leave the processors idle for minutes. So they begin, and one
 # package more runs at a time than there are processors.
-waiting="./provider-terraform ./driver-machine ./core/api/server ./lab"
+waiting="./provider-terraform ./driver-machine ./core/api/server"
 # shellcheck disable=SC2086 # they are words
 go test $race -count=1 -timeout 20m -p $(($(getconf _NPROCESSORS_ONLN) + 1)) $waiting ./... || status=$?
 # A virtual machine, from firmware to Docker Engine and back. After the rest, and alone:

@@ -3,6 +3,7 @@ package labtest
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,9 +29,15 @@ type Program struct {
 
 // Main is the TestMain of a package whose tests run these programs. An engine in a test
 // starts the test's own binary again where it needs a worker.
+//
+// Six tests run at a time: most of the time each waits, for a server, or for the lease of
+// what was killed. The command line's -parallel goes before this.
 func Main(m *testing.M, programs ...*Program) {
 	if open.RunWorker() {
 		return
+	}
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
 	}
 	status := m.Run()
 	for _, p := range programs {
