@@ -43,7 +43,7 @@ func fill(ctx context.Context, path string) error {
 	}
 	// Everything happened three hours ago and later, a minute apart.
 	clock := time.Now().Add(-3*time.Hour - time.Minute/2)
-	store, err := sqlite.Open(ctx, path, sqlite.Options{KeyFingerprint: key.Fingerprint(), Now: func() time.Time { return clock }})
+	store, err := behind(ctx, path, func() time.Time { return clock })
 	if err != nil {
 		return err
 	}
@@ -198,4 +198,14 @@ func onFilledPool(t *testing.T) {
 	t.Setenv("METALPOOL_URL", path)
 	t.Setenv("METALPOOL_OWNER", "alice@desk")
 	t.Setenv(envPassword, "")
+}
+
+// behind opens the store of the pool at path, past all commands. now is its clock; nil is
+// this host's.
+func behind(ctx context.Context, path string, now func() time.Time) (*sqlite.Store, error) {
+	key, err := seal.Load("", seal.FileOf(path))
+	if err != nil {
+		return nil, err
+	}
+	return sqlite.Open(ctx, path, sqlite.Options{KeyFingerprint: key.Fingerprint(), Now: now})
 }

@@ -21,8 +21,6 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/open"
-	"github.com/metalpool/metalpool/core/seal"
-	"github.com/metalpool/metalpool/core/store/sqlite"
 	"github.com/metalpool/metalpool/internal/attached"
 	"github.com/metalpool/metalpool/lab/bmc"
 )
@@ -85,9 +83,7 @@ func fillScript(ts *testscript.TestScript, _ bool, _ []string) {
 // breakPool gives a node an owner that does not exist: what no run may ever do.
 func breakPool(ts *testscript.TestScript, _ bool, _ []string) {
 	ctx, path := context.Background(), ts.Getenv("METALPOOL_URL")
-	key, err := seal.Load("", seal.FileOf(path))
-	ts.Check(err)
-	store, err := sqlite.Open(ctx, path, sqlite.Options{KeyFingerprint: key.Fingerprint()})
+	store, err := behind(ctx, path, nil)
 	ts.Check(err)
 	defer store.Close()
 	ts.Check(store.Update(ctx, func(tx core.Tx) error {

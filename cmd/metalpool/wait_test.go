@@ -10,8 +10,6 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/open"
-	"github.com/metalpool/metalpool/core/seal"
-	"github.com/metalpool/metalpool/core/store/sqlite"
 )
 
 // Who waits for a node that another process cleans sees how that comes along, once and
@@ -20,11 +18,7 @@ import (
 func TestWaitTellsWhatOthersDo(t *testing.T) {
 	onFilledPool(t)
 	path := os.Getenv("METALPOOL_URL")
-	key, err := seal.Load("", seal.FileOf(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := sqlite.Open(t.Context(), path, sqlite.Options{KeyFingerprint: key.Fingerprint()})
+	store, err := behind(t.Context(), path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,19 +7,12 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
-	"github.com/metalpool/metalpool/core/seal"
-	"github.com/metalpool/metalpool/core/store/sqlite"
 )
 
 // A deploy that is stuck says so wherever somebody may look for it.
 func TestAStuckDeployIsSeen(t *testing.T) {
 	onFilledPool(t)
-	path := os.Getenv("METALPOOL_URL")
-	key, err := seal.Load("", seal.FileOf(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := sqlite.Open(t.Context(), path, sqlite.Options{KeyFingerprint: key.Fingerprint()})
+	store, err := behind(t.Context(), os.Getenv("METALPOOL_URL"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
