@@ -53,16 +53,16 @@ func (h *History) Giving(id string, at time.Time) {
 	}
 }
 
-// Held is what was told and not given up.
-func (h *History) Held() (held []hold) {
+// held is what was told and not given up.
+func (h *History) held() (list []hold) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, known := range h.holds {
 		if known.given.IsZero() {
-			held = append(held, *known)
+			list = append(list, *known)
 		}
 	}
-	return held
+	return list
 }
 
 // Twice lists the nodes that two had at one time.
@@ -88,7 +88,7 @@ func (h *History) Twice() (found []string) {
 // Lost lists what was told, was not given up, and is not in the pool as it was told:
 // machines are what the pool has by ID.
 func (h *History) Lost(machines map[string]Machine) (found []string) {
-	for _, known := range h.Held() {
+	for _, known := range h.held() {
 		m, there := machines[known.ID]
 		switch {
 		case !there:

@@ -9,7 +9,7 @@ import (
 // echo answers what it is told.
 func echo(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestLink(t *testing.T) {
 	}
 	defer l.close()
 	dial := func() net.Conn {
-		c, err := net.Dial("tcp", l.address())
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.address())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestLink(t *testing.T) {
 		return c
 	}
 	old := dial()
-	beside, err := net.Dial("tcp", l.to)
+	beside, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.to)
 	if err != nil {
 		t.Fatal(err)
 	}

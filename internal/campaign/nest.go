@@ -17,6 +17,7 @@ import (
 type nest struct {
 	do   chan func()
 	disk string // folder of the small disk; empty: there is none
+	why  error  // that there is none
 }
 
 // diskSize is that of the small disk, in bytes: the store, the workers' log and what is
@@ -32,7 +33,7 @@ func newNest(disk string) *nest {
 			fn()
 		}
 	}()
-	if err := n.run(func() error { return mountSmall(disk) }); err == nil {
+	if n.why = n.run(func() error { return mountSmall(disk) }); n.why == nil {
 		n.disk = disk
 	}
 	return n

@@ -3,8 +3,10 @@ package campaign
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,7 +38,10 @@ func (b *burst) rest(ctx context.Context) error {
 			return nil
 		case time.Now().After(deadline):
 			slices.Sort(left)
-			return fmt.Errorf("the pool does not come to rest: %v %v", left, err)
+			if err == nil {
+				err = errors.New(strings.Join(left, ", "))
+			}
+			return fmt.Errorf("the pool does not come to rest: %w", err)
 		case b.w.Setting.Servers == 0 && len(left) > 0:
 			b.tend(ctx, "reconcile")
 		}
@@ -129,7 +134,7 @@ func (b *burst) inspect(ctx context.Context, clients []*client) {
 
 // findEach looks each machine up that somebody has, by its ID and by its owner and name.
 func (b *burst) findEach(ctx context.Context, clients []*client) {
-	for _, h := range b.history.Held() {
+	for _, h := range b.history.held() {
 		i := slices.IndexFunc(clients, func(c *client) bool { return c.name == h.Owner })
 		for _, word := range []string{h.ID, h.Owner + "/" + h.Name} {
 			r := b.w.run(ctx, clients[i].door, Hurt{}, nil, b.w.Programs.Metalpool, "machine", "show", word, "-o", "json")

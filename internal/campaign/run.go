@@ -31,9 +31,7 @@ func Run(ctx context.Context, c Config) (report *Report, err error) {
 			return report, context.Cause(ctx)
 		}
 		report.add(c.Setting.Name, b, time.Since(began))
-		if c.Say != nil {
-			c.Say(fmt.Sprintf("%s: burst %d of %d (seed %d): %d operations, %d faults, %s; %d violations", c.Setting.Name, i+1, len(plan.Bursts), p.Seed, len(b.ops), len(b.struck), time.Since(began).Round(time.Second), len(b.violations)))
-		}
+		c.Say(fmt.Sprintf("%s: burst %d of %d (seed %d): %d operations, %d faults, %s; %d violations", c.Setting.Name, i+1, len(plan.Bursts), p.Seed, len(b.ops), len(b.struck), time.Since(began).Round(time.Second), len(b.violations)))
 		if len(b.violations) > 0 {
 			break // what comes after it would only hide it
 		}

@@ -3,6 +3,7 @@ package campaign
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -100,13 +101,21 @@ func (s *server) end(how syscall.Signal) error {
 
 func (s *server) kill() { _ = s.end(syscall.SIGKILL) }
 
-// signal freezes or wakes it.
-func (s *server) signal(how syscall.Signal) {
+// freeze stops it where it stands, and wake lets it go on.
+func (s *server) freeze() error { return s.signal(syscall.SIGSTOP) }
+func (s *server) wake() error   { return s.signal(syscall.SIGCONT) }
+
+func (s *server) signal(how syscall.Signal) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.process != nil && !s.ordered {
-		_ = s.process.Process.Signal(how) // it may have ended
+	if s.process == nil || s.ordered {
+		return nil
 	}
+	err := s.process.Process.Signal(how)
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil // its next start tells
+	}
+	return err
 }
 
 // up starts the server again where it is down, and tells where that was its own doing.

@@ -43,7 +43,7 @@ func (s *strikes) plant(f Fault) {
 	case CutLink, StallLink:
 		heal = s.part(w.doors[f.Pick%len(w.doors)], f.Kind == CutLink)
 	case KillWorker:
-		err = s.killWorker()
+		s.killWorkers()
 	case KillServer:
 		server := w.server[f.Pick%len(w.server)]
 		err, heal = server.end(syscall.SIGKILL), server.up
@@ -52,9 +52,9 @@ func (s *strikes) plant(f Fault) {
 		err, heal = server.end(syscall.SIGTERM), server.up
 	case FreezeServer:
 		server := w.server[f.Pick%len(w.server)]
-		server.signal(syscall.SIGSTOP)
+		err = server.freeze()
 		f.For = asleep
-		heal = func() error { server.signal(syscall.SIGCONT); return nil }
+		heal = server.wake
 	case StepClock:
 		if w.database.server == nil {
 			err = w.clock.step(f.Step)
@@ -109,15 +109,14 @@ func (s *strikes) part(l *link, cut bool) (heal func() error) {
 	return func() error { l.set(passes); return nil }
 }
 
-// killWorker kills the workers that commands have left behind for this pool.
-func (s *strikes) killWorker() error {
+// killWorkers kills the workers that commands have left behind for this pool.
+func (s *strikes) killWorkers() {
 	for _, pid := range attached.To(s.w.pool) {
 		line, err := os.ReadFile(filepath.Join("/proc", fmt.Sprint(pid), "cmdline"))
 		if err == nil && strings.HasPrefix(string(line), "metalpool\x00worker\x00") {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
 		}
 	}
-	return nil
 }
 
 // heal ends all faults that have no end of their own.

@@ -105,7 +105,9 @@ func newWorld(ctx context.Context, c Config) (w *World, err error) {
 	if err := w.clock.step(0); err != nil {
 		return w, err
 	}
-	w.nest = newNest(w.store())
+	if w.nest = newNest(w.store()); w.nest.why != nil && c.Setting.Postgres == nil {
+		c.Say(fmt.Sprintf("%s: no disk is going to be full, for there is none that nobody else sees: %v", c.Setting.Name, w.nest.why))
+	}
 	w.leaks = newLeaks()
 	if w.lab, err = lab.Up(ctx, lab.Config{Dir: filepath.Join(c.Dir, "lab"), Nodes: c.Rack.Nodes}); err != nil {
 		return w, err
@@ -230,7 +232,7 @@ func (w *World) openDoors(ctx context.Context, operator door) error {
 		r := w.run(ctx, operator, Hurt{}, nil, w.Programs.Metalpool, "token", "create", name, "--role", role, "-o", "json")
 		var made struct{ Secret string }
 		if err := json.Unmarshal([]byte(r.out), &made); err != nil || made.Secret == "" {
-			return fmt.Errorf("token create %s: %v: %s", name, err, r.err)
+			return errors.Join(fmt.Errorf("token create %s: %s", name, r.err), err)
 		}
 		w.leaks.plant("the token of "+name, made.Secret)
 		s := w.server[i%len(w.server)]
