@@ -18,6 +18,7 @@ import (
 	"github.com/metalpool/metalpool/core/store/postgres"
 	"github.com/metalpool/metalpool/core/storetest"
 	"github.com/metalpool/metalpool/internal/bench"
+	"github.com/metalpool/metalpool/internal/ironictest"
 	"github.com/metalpool/metalpool/internal/pgtest"
 )
 
@@ -34,7 +35,7 @@ func TestBenchAcquire(t *testing.T) {
 	server := pgtest.Own(t) // which waits for its disk
 	large, bare := filled(t, server, benchNodes)
 	acquire := core.New(core.Config{Store: large})
-	var all, few []float64
+	var all, few, pairs []float64
 	var told []string
 	scarce, _ := filled(t, server, benchClients+4)
 	crowded := core.New(core.Config{Store: scarce})
@@ -42,14 +43,33 @@ func TestBenchAcquire(t *testing.T) {
 		base := rate(t, bare)
 		got := rate(t, func(ctx context.Context, _ int) error { return storetest.AcquireRelease(ctx, acquire) })
 		tight := rate(t, func(ctx context.Context, _ int) error { return storetest.AcquireRelease(ctx, crowded) })
-		all, few = append(all, got/base), append(few, tight/got)
+		all, few, pairs = append(all, got/base), append(few, tight/got), append(pairs, got)
 		told = append(told, fmt.Sprintf("%.0f bare, %.0f acquire+release, %.0f of %d nodes", base, got, tight, benchClients+4))
 	}
 	bench.Record(t, bench.Result{Name: fmt.Sprintf("PostgreSQL: acquire+release, 10,000 nodes, %d clients", benchClients), Value: bench.Median(all), Op: ">=", Bound: 0.3, Unit: "×", Against: "bare transactions that write the same rows"})
 	bench.Record(t, bench.Result{Name: fmt.Sprintf("PostgreSQL: the same on %d nodes", benchClients+4), Value: bench.Median(few), Op: ">=", Bound: 0.5, Unit: "×", Against: "on 10,000 nodes"})
 	bench.Tell(t, "acquire+release on PostgreSQL, pairs per second from 16 clients:\n  "+strings.Join(told, "\n  "))
+	besideIronic(t, bench.Median(pairs))
 	storetest.NoneTwice(t, large)
 	storetest.NoneTwice(t, scarce)
+}
+
+// besideIronic measures the real Ironic's allocations from as many clients, where that is
+// installed: with few nodes, each asked for alone, which is the most it can do.
+func besideIronic(t *testing.T, ours float64) {
+	const name = "PostgreSQL: acquire+release, 16 clients, beside Ironic"
+	if !ironictest.Installed() {
+		bench.Tell(t, "!! NOT MEASURED: "+name+". Debian's Ironic is not installed here; tools/ironic.sh installs it.")
+		return
+	}
+	ironic := ironictest.Start(t)
+	ironic.Stock(t, benchClients+4)
+	var count atomic.Int64
+	theirs := rateFor(t, 20*time.Second, func(ctx context.Context, _ int) error {
+		return ironic.AllocateAndFree(ctx, fmt.Sprintf("bench-%d", count.Add(1)))
+	})
+	bench.Record(t, bench.Result{Name: name, Value: ours / theirs, Op: ">=", Bound: 100, Unit: "×", Against: fmt.Sprintf("allocations of Debian's Ironic, its database in SQLite, %d nodes", benchClients+4)})
+	bench.Tell(t, fmt.Sprintf("allocation taken and given back, pairs per second from %d clients: %.2f in Ironic (%d nodes, HTTP, SQLite), %.0f in the store on PostgreSQL (10,000 nodes, in the process)", benchClients, theirs, benchClients+4, ours))
 }
 
 // filled is a store with Available nodes, and what writes the rows of an acquire and a
@@ -114,26 +134,28 @@ func sameRows(ctx context.Context, pool *pgxpool.Pool, node core.NodeID, number 
 // rate is how many pairs a second all clients do together.
 func rate(t *testing.T, pair func(ctx context.Context, client int) error) float64 {
 	t.Helper()
-	run := func(period time.Duration) float64 {
-		var pairs atomic.Int64
-		var group errgroup.Group
-		began := time.Now()
-		for client := range benchClients {
-			group.Go(func() error {
-				for time.Since(began) < period {
-					if err := pair(t.Context(), client); err != nil {
-						return err
-					}
-					pairs.Add(1)
+	rateFor(t, benchPeriod/10, pair) // connections and statements are there before it counts
+	return rateFor(t, benchPeriod, pair)
+}
+
+func rateFor(t *testing.T, period time.Duration, pair func(ctx context.Context, client int) error) float64 {
+	t.Helper()
+	var pairs atomic.Int64
+	var group errgroup.Group
+	began := time.Now()
+	for client := range benchClients {
+		group.Go(func() error {
+			for time.Since(began) < period {
+				if err := pair(t.Context(), client); err != nil {
+					return err
 				}
-				return nil
-			})
-		}
-		if err := group.Wait(); err != nil {
-			t.Fatal(err)
-		}
-		return float64(pairs.Load()) / time.Since(began).Seconds()
+				pairs.Add(1)
+			}
+			return nil
+		})
 	}
-	run(benchPeriod / 10) // connections and statements are there before it counts
-	return run(benchPeriod)
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return float64(pairs.Load()) / time.Since(began).Seconds()
 }
