@@ -117,7 +117,7 @@ func restored(ctx context.Context, url string, args []string, asOf string, o ope
 // sayRestored tells what may be wrong from now on, the most urgent last: that is what
 // stands above the prompt.
 func (a *app) sayRestored(r open.Restored) {
-	a.note("%s is now as it was at %s (%s ago): %s, %s", r.URL, stamp(r.Taken), age(time.Now(), r.Taken), plural(r.Nodes, "node"), plural(r.Machines, "machine"))
+	a.note("%s is now as it was at %s (%s): %s, %s", r.URL, stamp(r.Taken), ago(time.Now(), r.Taken), plural(r.Nodes, "node"), plural(r.Machines, "machine"))
 	if r.Aside != "" {
 		a.note("what was there before is in %s", r.Aside)
 	}

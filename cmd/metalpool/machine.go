@@ -207,7 +207,7 @@ func (a *app) orphanTable(machines []core.Machine) error {
 	for _, m := range machines {
 		seen := "never"
 		if !m.OwnerSeen.IsZero() {
-			seen = age(now, m.OwnerSeen) + " ago"
+			seen = ago(now, m.OwnerSeen)
 		}
 		t.row(holder{m}.label(), seen, string(m.State), string(m.Node), m.Pool, age(now, m.CreatedAt), stamp(m.Until), string(m.ID))
 	}

@@ -30,6 +30,14 @@ func age(now, then time.Time) string {
 	}
 }
 
+// ago is age in a sentence: "3m ago", "just now".
+func ago(now, then time.Time) string {
+	if text := age(now, then); text != "now" {
+		return text + " ago"
+	}
+	return "just now"
+}
+
 // took is a length of time as a person would say it.
 func took(d time.Duration) string {
 	switch {
