@@ -1,6 +1,7 @@
 package redfish_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -393,5 +394,30 @@ func wantNoFacet(t *testing.T, err error) {
 	t.Helper()
 	if !errors.Is(err, core.ErrNoFacet) {
 		t.Errorf("error %v is not %v", err, core.ErrNoFacet)
+	}
+}
+
+// Facets ask the fence as all verbs do, and nothing is sent that it refuses.
+func TestFacetsAreFenced(t *testing.T) {
+	lost := &core.Error{Op: "fence", Kind: core.LeaseLost}
+	for _, name := range []string{"idrac9", "ilo6", "xcc", "supermicro-x12"} {
+		m, err := bmc.Named(name)
+		must(t, "manners", err)
+		r := newRig(t, m)
+		asked := 0
+		b := r.connect(func(context.Context) (time.Time, error) { asked++; return time.Time{}, lost })
+		a := enumerations(m)[0]
+		_, err = b.(core.BIOSSetter).SetBIOS(t.Context(), core.BIOSAttributes{a.Name: otherValue(a)})
+		wantKind(t, err, core.LeaseLost)
+		_, err = b.(core.BootOrderSetter).SetBootOrder(t.Context(), []string{"Pxe"})
+		wantKind(t, err, core.LeaseLost)
+		_, err = b.(core.SecureBootSetter).SetSecureBoot(t.Context(), false)
+		wantKind(t, err, core.LeaseLost)
+		_, err = b.(core.VolumeSetter).SetVolumes(t.Context(), core.WantedVolumes{Volumes: []core.WantedVolume{{RAID: "RAID0", Count: 1}}})
+		wantKind(t, err, core.LeaseLost)
+		r.wantWrites()
+		if asked != 4 {
+			t.Errorf("%s: the fence was asked %d times, want 4", name, asked)
+		}
 	}
 }
