@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/api"
@@ -17,7 +16,8 @@ type principal struct {
 	core.Token
 	from string
 	// again asks whether the token is still good.
-	again func(context.Context) error
+	again    func(context.Context) error
+	presence *presence
 }
 
 type principalKey struct{}
@@ -68,7 +68,7 @@ func (s *Server) admit(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey{}, principal{token, from, func(ctx context.Context) error {
 			_, err := s.authenticate(r.WithContext(ctx))
 			return err
-		}})))
+		}, s.present})))
 	})
 }
 
@@ -76,24 +76,6 @@ func (s *Server) admit(next http.Handler) http.Handler {
 // told to who may hear it by then. A store that cannot be asked puts nobody out.
 func (p principal) putOut(ctx context.Context) bool {
 	return core.Is(p.again(ctx), core.Denied)
-}
-
-// whileIn calls end once the caller's token is good no more, or does nothing where ctx
-// ends first.
-func (p principal) whileIn(ctx context.Context, end func()) {
-	look := time.NewTicker(api.EventsAlive)
-	defer look.Stop()
-	for {
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return
-		}
-		if p.putOut(ctx) {
-			end()
-			return
-		}
-	}
 }
 
 // secretOf is the token that a request shows; "" for none.

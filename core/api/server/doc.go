@@ -49,6 +49,9 @@ type Config struct {
 	// LookTime is for how long what a BMC has said of a machine's power, or of a console, is
 	// told again; 0 is a second.
 	LookTime time.Duration
+	// AliveTime is how often a stream says that it is alive, and looks whether its token is
+	// still good; 0 is api.EventsAlive, by which our clients tell a dead one.
+	AliveTime time.Duration
 	// HeaderTime and BodyTime are how long a request may take to arrive; 0 is 10 seconds
 	// and a minute.
 	HeaderTime, BodyTime time.Duration
@@ -66,6 +69,7 @@ type Server struct {
 	rates    *limits // by token
 	failures *limits // by address
 	welcome  guests
+	present  *presence
 	metrics  *metrics.Metrics
 	handler  http.Handler
 	powers   *looks[core.PowerState]
@@ -91,6 +95,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{pool: c.Pool, images: imageFolder(c.Images), log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace), c.Crowd), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
 	s.powers, s.tails = newLooks[core.PowerState](cmp.Or(c.LookTime, lookTime)), newLooks[[]string](cmp.Or(c.LookTime, lookTime))
+	s.present = newPresence(cmp.Or(c.AliveTime, api.EventsAlive))
 	s.headerTime, s.bodyTime, s.takenTime = cmp.Or(c.HeaderTime, headerTime), cmp.Or(c.BodyTime, bodyTime), cmp.Or(c.AnswerTime, takenTime)
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("metalpool", c.Version)

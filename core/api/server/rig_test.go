@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api"
 	"github.com/metalpool/metalpool/core/api/client"
 	"github.com/metalpool/metalpool/core/api/server"
 	"github.com/metalpool/metalpool/core/enginetest"
@@ -244,9 +245,18 @@ func (s *running) raw(method, path, token, body string, headers ...string) (repl
 // ask asks a handler without a connection.
 func ask(t *testing.T, s http.Handler, token, method, path, body string) *httptest.ResponseRecorder {
 	t.Helper()
+	return askAs(t, s, token, method, path, "", body)
+}
+
+// askAs is ask under the ID of a write.
+func askAs(t *testing.T, s http.Handler, token, method, path, request, body string) *httptest.ResponseRecorder {
+	t.Helper()
 	req := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
+	if request != "" {
+		req.Header.Set(api.HeaderRequest, request)
+	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, req)
 	return w

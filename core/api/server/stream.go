@@ -71,11 +71,13 @@ type stream struct {
 // gone.
 func (s stream) run(ctx context.Context, j *job, last int64) {
 	defer j.follow()()
+	here := s.to.presence.enter(s.to)
+	defer here.leave()
 	// The request was read long ago; what is read from here on only tells of a cut.
 	_ = s.controller.SetReadDeadline(time.Time{}) // not every writer can
 	s.w.Header().Set("Content-Type", "text/event-stream")
 	s.w.Header().Set("X-Accel-Buffering", "no")
-	alive := time.NewTicker(api.EventsAlive)
+	alive := time.NewTicker(s.to.presence.look)
 	defer alive.Stop()
 	if s.send(0, api.EventAlive, api.Alive{}) != nil {
 		return
@@ -96,6 +98,12 @@ func (s stream) run(ctx context.Context, j *job, last int64) {
 		select {
 		case <-news:
 		case <-j.done:
+		case <-here.out:
+			return
+		case <-here.expires:
+			if s.to.putOut(ctx) {
+				return
+			}
 		case <-alive.C:
 			if s.to.putOut(ctx) || s.send(0, api.EventAlive, api.Alive{}) != nil {
 				return

@@ -47,7 +47,11 @@ func (s *Server) tokens() {
 			if err := p.everywhere("revoke token " + in.Name); err != nil {
 				return core.Token{}, err
 			}
-			return s.pool.RevokeToken(ctx, in.Name)
+			t, err := s.pool.RevokeToken(ctx, in.Name)
+			if err == nil {
+				s.present.putOut(t.ID)
+			}
+			return t, err
 		})
 	type filter struct {
 		Since time.Time `query:"since" doc:"Not before."`
