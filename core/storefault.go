@@ -38,3 +38,17 @@ func marked(e *Error) *Error {
 	}
 	return &m
 }
+
+// ErrOutdated is in the errors of a store that was given another key, a newer schema or
+// another place since this process opened it. Nothing was changed, and nothing will be: the
+// process has to be started again.
+var ErrOutdated = errors.New("the store was changed since this process opened it")
+
+// outdatedError is why, in its own words.
+type outdatedError struct{ error }
+
+func (o outdatedError) Unwrap() error        { return o.error }
+func (o outdatedError) Is(target error) bool { return target == ErrOutdated }
+
+// Outdated makes why an ErrOutdated that reads as before.
+func Outdated(why error) error { return outdatedError{why} }

@@ -136,7 +136,7 @@ func (w *work) renew(ctx context.Context, cancel context.CancelCauseFunc) {
 		switch {
 		case err == nil:
 			lapses = time.Now().Add(w.e.timing.Lease)
-		case Is(err, LeaseLost, Denied): // or the store has another key by now
+		case Is(err, LeaseLost), errors.Is(err, ErrOutdated):
 			cancel(err)
 			return
 		case time.Now().After(lapses):

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -37,7 +38,7 @@ func (e *Engine) Work(ctx context.Context) (given []NodeID, err error) {
 		if err != nil {
 			// Others count on us to be here: one fault of the store is no reason to go. That
 			// it has another key by now is: the next command starts a worker that has it.
-			if blind++; blind > maxMisses || Is(err, Denied) || wait(ctx, e.timing.Retry<<blind) != nil {
+			if blind++; blind > maxMisses || errors.Is(err, ErrOutdated) || wait(ctx, e.timing.Retry<<blind) != nil {
 				return r.given, err
 			}
 			e.log.Warn("the store was not read", "tries", blind, "error", err)

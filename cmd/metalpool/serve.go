@@ -108,7 +108,7 @@ func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
 	worked := make(chan struct{})
 	go func() {
 		defer close(worked)
-		finishForEver(working, e, wake, log)
+		finishForEver(working, e, wake, log, s.End)
 	}()
 	defer func() {
 		stop(errors.New("the server stops"))
@@ -190,13 +190,18 @@ func reachable(at net.Addr) string {
 // looksEvery is how often a server looks for work that others have left.
 const looksEvery = 10 * time.Second
 
-// finishForEver does the cleans, and finishes what lapsed, until ctx ends.
-func finishForEver(ctx context.Context, e *core.Engine, wake <-chan struct{}, log *slog.Logger) {
+// finishForEver does the cleans, and finishes what lapsed, until ctx ends. Where the store
+// is not the one any more that was opened, it says so to end, and ends.
+func finishForEver(ctx context.Context, e *core.Engine, wake <-chan struct{}, log *slog.Logger, end func(why error)) {
 	tick := time.NewTicker(looksEvery)
 	defer tick.Stop()
 	for {
 		given, err := e.Work(ctx)
 		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, core.ErrOutdated) {
+			end(err)
 			return
 		}
 		if err != nil {

@@ -29,11 +29,20 @@ type Problem struct { //nolint:errname // what is on the wire has RFC 9457's nam
 	Cause *Problem `json:"cause,omitempty"`
 }
 
+var errServerOutdated = &core.Error{Op: "serve", Kind: core.Transient, Err: errors.New("this server was started before the pool's key, schema or place was changed, and is stopping"), Hint: "ask again: another one, or its next start, goes on"}
+
 // maxCauses bounds how deep errors are told in each other; the text has the rest.
 const maxCauses = 8
 
 // NewProblem tells an error. err is not nil.
 func NewProblem(err error) *Problem {
+	if errors.Is(err, core.ErrOutdated) {
+		// Nobody who asks has done anything wrong, and the next server, or this one's next
+		// start, serves him.
+		p := problem(errServerOutdated, maxCauses)
+		p.Status = http.StatusServiceUnavailable
+		return p
+	}
 	p := problem(err, maxCauses)
 	p.Status = Status(p.Kind)
 	return p

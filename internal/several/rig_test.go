@@ -76,6 +76,7 @@ type site struct {
 	dir      string
 	lab      *lab.Lab
 	database *pgtest.Server
+	name     string // of the database
 	pool     string // URL of the store
 	token    string
 	servers  []*served
@@ -86,7 +87,8 @@ type site struct {
 func newSite(t testing.TB, p *program, nodes, servers int) *site {
 	t.Helper()
 	s := &site{t: t, program: p, dir: t.TempDir(), database: pgtest.Own(t, "fsync=off")}
-	s.pool = s.database.URL(s.database.Database(t))
+	s.name = s.database.Database(t)
+	s.pool = s.database.URL(s.name)
 	var err error
 	if s.lab, err = lab.Up(t.Context(), lab.Config{Dir: filepath.Join(s.dir, "lab"), Nodes: nodes}); err != nil {
 		t.Fatal(err)
@@ -149,11 +151,14 @@ func (s *site) run(args ...string) string {
 	return out
 }
 
-func (s *site) try(home string, args ...string) (string, error) {
+func (s *site) try(home string, args ...string) (string, error) { return s.tryWith(nil, home, args...) }
+
+// tryWith runs a command with more in its environment.
+func (s *site) tryWith(more []string, home string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.t.Context()), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.program.path(s.t), args...)
-	cmd.Env = s.environment(home)
+	cmd.Env = append(s.environment(home), more...)
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.Output()

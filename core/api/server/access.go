@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -50,7 +51,9 @@ func (s *Server) admit(next http.Handler) http.Handler {
 		token, err := s.authenticate(r)
 		if err != nil {
 			status := api.Status(core.KindOf(err))
-			if core.Is(err, core.Denied) {
+			if s.outdated(err) {
+				status = http.StatusServiceUnavailable
+			} else if core.Is(err, core.Denied) {
 				s.failures.take(from)
 				s.welcome.forget(secretOf(r))
 				s.log.Warn("turned away", "from", from, "why", err)
@@ -75,7 +78,8 @@ func (s *Server) admit(next http.Handler) http.Handler {
 // putOut reports whether the caller's token is good no more: what is told for hours is
 // told to who may hear it by then. A store that cannot be asked puts nobody out.
 func (p principal) putOut(ctx context.Context) bool {
-	return core.Is(p.again(ctx), core.Denied)
+	err := p.again(ctx)
+	return core.Is(err, core.Denied) && !errors.Is(err, core.ErrOutdated)
 }
 
 // secretOf is the token that a request shows; "" for none.

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -71,6 +72,9 @@ type Server struct {
 	welcome  guests
 	present  *presence
 	metrics  *metrics.Metrics
+	ready    readiness
+	ends     chan error  // why it is to end by itself
+	old      atomic.Bool // the store is not the one that was opened
 	handler  http.Handler
 	powers   *looks[core.PowerState]
 	tails    *looks[[]string]
@@ -93,7 +97,7 @@ func New(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{pool: c.Pool, images: imageFolder(c.Images), log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace), c.Crowd), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
+	s := &Server{ends: make(chan error, 1), pool: c.Pool, images: imageFolder(c.Images), log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace), c.Crowd), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
 	s.powers, s.tails = newLooks[core.PowerState](cmp.Or(c.LookTime, lookTime)), newLooks[[]string](cmp.Or(c.LookTime, lookTime))
 	s.present = newPresence(cmp.Or(c.AliveTime, api.EventsAlive))
 	s.headerTime, s.bodyTime, s.takenTime = cmp.Or(c.HeaderTime, headerTime), cmp.Or(c.BodyTime, bodyTime), cmp.Or(c.AnswerTime, takenTime)

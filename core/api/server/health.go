@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/metalpool/metalpool/core"
@@ -25,16 +26,10 @@ const readyTime = 2 * time.Second
 // care registers what those ask who look after the server.
 func (s *Server) care(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+pathHealth, func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET "+pathReady, func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), readyTime)
-		defer cancel()
-		if s.jobs.isDraining() {
-			say(w, http.StatusServiceUnavailable, "draining")
-			return
-		}
-		if _, err := s.pool.Pools(ctx); err != nil {
-			s.log.Error("the store cannot be read", "error", err)
-			say(w, http.StatusServiceUnavailable, "the store cannot be read")
+	mux.HandleFunc("GET "+pathReady, func(w http.ResponseWriter, _ *http.Request) {
+		why := s.unready()
+		if why != "" {
+			say(w, http.StatusServiceUnavailable, why)
 			return
 		}
 		say(w, http.StatusOK, "ok")
@@ -54,6 +49,45 @@ func (s *Server) care(mux *http.ServeMux) {
 		}
 		s.metrics.ServeHTTP(w, r)
 	})
+}
+
+// readiness is what was last found out about the store: strangers may ask as often as they
+// like, and the store is asked once a second.
+type readiness struct {
+	mu  sync.Mutex // held while the store is asked: whoever comes meanwhile takes the same answer
+	at  time.Time
+	why string
+}
+
+// readyFor is how long an answer of the store's is good.
+const readyFor = time.Second
+
+// unready says why no requests are taken; "" where they are.
+func (s *Server) unready() string {
+	const outdated = "the pool's key, schema or place was changed: this server is stopping, and has to be started again"
+	switch {
+	case s.old.Load():
+		return outdated
+	case s.jobs.isDraining():
+		return "draining"
+	}
+	s.ready.mu.Lock()
+	defer s.ready.mu.Unlock()
+	if time.Since(s.ready.at) < readyFor {
+		return s.ready.why
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readyTime) // the answer is not for one alone
+	defer cancel()
+	_, err := s.pool.Pools(ctx)
+	s.ready.at, s.ready.why = time.Now(), ""
+	switch {
+	case s.outdated(err):
+		s.ready.why = outdated
+	case err != nil:
+		s.log.Error("the store cannot be read", "error", err)
+		s.ready.why = "the store cannot be read"
+	}
+	return s.ready.why
 }
 
 func say(w http.ResponseWriter, status int, text string) {

@@ -272,7 +272,8 @@ func (j *job) cancelled() {
 	}
 }
 
-// handedOver reports whether a job that has ended was cut off by a drain.
+// handedOver reports whether a job that has ended was cut off by a drain, or by what is
+// going to be one.
 func (j *job) handedOver() bool {
-	return j.err != nil && errors.Is(context.Cause(j.ctx), errDraining)
+	return j.err != nil && (errors.Is(context.Cause(j.ctx), errDraining) || errors.Is(j.err, core.ErrOutdated))
 }

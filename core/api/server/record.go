@@ -47,6 +47,7 @@ func (s *Server) recorded(ctx context.Context, e core.AuditEntry, do func(contex
 	began := time.Now()
 	e.Outcome = core.AuditBegun
 	result, err := s.caught(func() (any, error) { return do(core.WithAudit(ctx, e)) })
+	s.outdated(err)
 	e.Outcome = outcome(ctx, err)
 	if err != nil {
 		e.Error = err.Error()
@@ -79,7 +80,7 @@ func outcome(ctx context.Context, err error) core.AuditOutcome {
 	switch {
 	case err == nil:
 		return core.AuditDone
-	case errors.Is(context.Cause(ctx), errDraining):
+	case errors.Is(context.Cause(ctx), errDraining), errors.Is(err, core.ErrOutdated):
 		return core.AuditHandoff
 	case core.Is(err, core.Denied):
 		return core.AuditDenied

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/metalpool/metalpool/core"
 )
 
 const (
@@ -28,7 +30,9 @@ const (
 	closeTime = 5 * time.Second
 )
 
-// Serve answers at l until ctx ends; then it drains, and returns nil.
+// Serve answers at l until ctx ends; then it drains, and returns nil. Where it finds that
+// the store is not the one any more that it has opened, it drains by itself, and returns
+// why: what runs it has to start it again.
 func (s *Server) Serve(ctx context.Context, l net.Listener, certificate *tls.Config) error {
 	h := &http.Server{
 		Handler:           s,
@@ -42,12 +46,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, certificate *tls.Con
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- h.ServeTLS(l, "", "") }()
+	var ends error
 	select {
 	case err := <-failed:
 		return err
+	case ends = <-s.ends:
+		s.log.Error("draining", "why", ends)
 	case <-ctx.Done():
+		s.log.Info("draining", "why", context.Cause(ctx))
 	}
-	s.log.Info("draining", "why", context.Cause(ctx))
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if err := s.Drain(drain); err != nil {
@@ -56,9 +63,28 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, certificate *tls.Con
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
 	if err := h.Shutdown(closing); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+		return errors.Join(ends, err)
 	}
-	return h.Close()
+	return errors.Join(ends, h.Close())
+}
+
+// End has Serve drain, and return why.
+func (s *Server) End(why error) {
+	select {
+	case s.ends <- why:
+	default: // it ends already
+	}
+}
+
+// outdated reports whether err is that the store was changed under the server, which then
+// ends.
+func (s *Server) outdated(err error) bool {
+	if !errors.Is(err, core.ErrOutdated) {
+		return false
+	}
+	s.old.Store(true)
+	s.End(err)
+	return true
 }
 
 // handshakes puts what net/http has to say into the log; most of it is strangers who

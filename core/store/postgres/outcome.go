@@ -19,13 +19,16 @@ import (
 // lost.
 func (t *tx) begin() error {
 	batch := &pgx.Batch{}
-	var key, mark string
+	var (
+		key, mark string
+		schema    int64
+	)
 	if !t.mode.writes() {
 		if err := t.look(); err != nil {
 			return err
 		}
 		batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-		batch.Queue("SELECT transaction_timestamp(), " + selectOurs).QueryRow(func(row pgx.Row) error { return row.Scan(&t.now, &key, &mark) })
+		batch.Queue("SELECT transaction_timestamp(), " + selectOurs).QueryRow(func(row pgx.Row) error { return row.Scan(&t.now, &key, &mark, &schema) })
 	} else {
 		lock := "SELECT pg_advisory_xact_lock_shared($1::int4, $2::int4)"
 		if t.mode == alone {
@@ -34,13 +37,13 @@ func (t *tx) begin() error {
 		batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 		batch.Queue(lock, writers, int32(t.store.schema))
 		batch.Queue("SELECT transaction_timestamp(), pg_current_xact_id()::text::bigint, (SELECT last_value FROM numbers), " + selectOurs).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&t.now, &t.id, &t.drawn, &key, &mark)
+			return row.Scan(&t.now, &t.id, &t.drawn, &key, &mark, &schema)
 		})
 	}
 	err := t.conn.SendBatch(t.ctx, batch).Close()
 	t.now = t.now.UTC()
 	if err == nil {
-		err = t.store.stillOurs(key, mark)
+		err = t.store.stillOurs(key, mark, schema)
 	}
 	if err == nil {
 		return nil

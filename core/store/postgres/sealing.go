@@ -7,7 +7,7 @@ import (
 
 // selectOurs is asked for where a transaction begins, behind the lock that PutSealing and
 // PutMoved have to themselves: neither the key nor the mark can change behind it.
-const selectOurs = "coalesce((SELECT value FROM meta WHERE key = '" + record.MetaKey + "'), ''), coalesce((SELECT value FROM meta WHERE key = '" + record.MetaMoved + "'), '')"
+const selectOurs = "coalesce((SELECT value FROM meta WHERE key = '" + record.MetaKey + "'), ''), coalesce((SELECT value FROM meta WHERE key = '" + record.MetaMoved + "'), ''), " + record.SelectSchema
 
 // PutSealing is run with no other Update beside it: one that began before it would write
 // what it sealed with the key before.
@@ -42,8 +42,11 @@ func (t *tx) putMeta(op, key, value string) error {
 
 // stillOurs refuses a transaction where the store is sealed with another key than it
 // was opened with, since what would be sealed in it nobody could read any more, and where
-// its pool has moved elsewhere.
-func (s *Store) stillOurs(now, mark string) error {
+// its pool has moved elsewhere, or a newer program has changed its tables.
+func (s *Store) stillOurs(now, mark string, schema int64) error {
+	if s.info.Schema != 0 && schema > s.info.Schema {
+		return record.Upgraded(s.address.shown, schema, s.info.Schema)
+	}
 	if s.key != "" && now != s.key {
 		return record.Rekeyed(s.address.shown, now, s.key)
 	}

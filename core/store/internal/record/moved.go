@@ -48,6 +48,6 @@ func (m *Mover) Here(store, mark string) error {
 // MovedAway refuses to use a store whose pool has moved away.
 func MovedAway(store string, m core.Moved) error {
 	return &core.Error{Op: "use the store", Kind: core.Invalid,
-		Err:  fmt.Errorf("the pool in %s was copied to %s at %s, and is kept there from then on", store, m.To, m.At.Format(time.RFC3339)),
+		Err:  core.Outdated(fmt.Errorf("the pool in %s was copied to %s at %s, and is kept there from then on", store, m.To, m.At.Format(time.RFC3339))),
 		Hint: "name that one in METALPOOL_URL; the same 'metalpool store copy' finishes a copy that was cut short, and 'metalpool store reopen' gives one up"}
 }

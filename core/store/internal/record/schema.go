@@ -45,6 +45,17 @@ func FirstMeta(fingerprint string) map[string]string {
 // process was started with.
 func Rekeyed(store, now, started string) error {
 	return &core.Error{Op: "use the store", Kind: core.Denied,
-		Err:  fmt.Errorf("%s is sealed with key %s by now, and this process was started with key %s", store, now, started),
+		Err:  core.Outdated(fmt.Errorf("%s is sealed with key %s by now, and this process was started with key %s", store, now, started)),
 		Hint: "start it again, with the new key where METALPOOL_KEY names it; nothing was changed"}
 }
+
+// Upgraded refuses to go on with a store that a newer program has brought to its schema: what
+// this one writes that program may not understand.
+func Upgraded(store string, now, known int64) error {
+	return &core.Error{Op: "use the store", Kind: core.Invalid,
+		Err:  core.Outdated(fmt.Errorf("%s has schema version %d by now, and this process knows %d", store, now, known)),
+		Hint: "update this program, and start it again; nothing was changed"}
+}
+
+// SelectSchema is the version that a store has.
+const SelectSchema = "(SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied)"
