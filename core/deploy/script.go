@@ -144,65 +144,78 @@ func (l *login) send(ctx context.Context, folder string, s core.Script) error {
 // quoted is a text as a word of the shell.
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
-// stream runs a command whose output goes to a writer as it comes. It does not wait for
-// what the command has left in the background with its output open.
+// stream runs a command whose output goes to a writer as it comes. Unlike a session of
+// the library it does not wait for what the command has left in the background with its
+// output open.
 func (l *login) stream(ctx context.Context, command string, output io.Writer) (status int, err error) {
-	session, err := l.client.NewSession()
+	channel, requests, err := l.client.OpenChannel("session", nil)
 	if err != nil {
 		return 0, unreachable("run script", l.place, err)
 	}
-	defer func() { _ = session.Close() }() // its end is told by Wait
+	defer func() { _ = channel.Close() }() // its end is told by its requests
 	stop := context.AfterFunc(ctx, func() { _ = l.client.Close() })
 	defer stop()
-	out, err := session.StdoutPipe()
+	taken, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
+	if err == nil && !taken {
+		err = errors.New("it runs no commands")
+	}
+	if err == nil {
+		err = channel.CloseWrite() // there is nothing to be read
+	}
 	if err != nil {
 		return 0, unreachable("run script", l.place, err)
 	}
-	complaints, err := session.StderrPipe()
-	if err != nil {
-		return 0, unreachable("run script", l.place, err)
-	}
-	if err := session.Start(command); err != nil {
-		return 0, unreachable("run script", l.place, err)
-	}
-	said := make(chan []byte)
-	ended := make(chan struct{}, 2)
-	over := make(chan struct{})
-	for _, from := range []io.Reader{out, complaints} {
+	said, over := make(chan []byte), make(chan struct{})
+	defer close(over)
+	silent := make(chan struct{}, 2)
+	for _, from := range []io.Reader{channel, channel.Stderr()} {
 		go func() {
 			hear(from, said, over)
-			ended <- struct{}{}
+			silent <- struct{}{}
 		}()
 	}
-	waited := make(chan error, 1)
-	go func() { waited <- session.Wait() }()
-	defer close(over)
+	exit := make(chan uint32, 1)
+	go exitStatus(requests, exit)
+	ended := false
 	var late <-chan time.Time
-	for open := 2; open > 0; {
+	for open := 2; open > 0 || exit != nil; {
 		select {
 		case p := <-said:
 			_, _ = output.Write(p)
-		case <-ended:
+		case <-silent:
 			open--
-		case err = <-waited:
-			waited, late = nil, time.After(lastWords)
+		case code, told := <-exit:
+			status, ended, exit, late = int(code), told, nil, time.After(lastWords)
 		case <-late:
 			open = 0
 		}
 	}
-	if waited != nil {
-		err = <-waited
-	}
-	var exit *ssh.ExitError
 	switch {
-	case err == nil:
-		return 0, nil
+	case ended:
+		return status, nil
 	case ctx.Err() != nil:
 		return 0, &core.Error{Op: "run script", Kind: core.KindOf(context.Cause(ctx)), Err: fmt.Errorf("%s: %w", l.place, context.Cause(ctx))}
-	case errors.As(err, &exit):
-		return exit.ExitStatus(), nil
 	}
-	return 0, unreachable("run script", l.place, err)
+	return 0, unreachable("run script", l.place, errors.New("the connection broke"))
+}
+
+// exitStatus tells the status that a command has ended with, or nothing where it does not
+// say so.
+func exitStatus(requests <-chan *ssh.Request, exit chan<- uint32) {
+	told := false
+	for r := range requests {
+		var status struct{ Code uint32 }
+		if r.Type == "exit-status" && !told && ssh.Unmarshal(r.Payload, &status) == nil {
+			told = true
+			exit <- status.Code
+		}
+		if r.WantReply {
+			_ = r.Reply(false, nil)
+		}
+	}
+	if !told {
+		close(exit)
+	}
 }
 
 // lastWords is how long output is waited for after the script has ended: what it started
