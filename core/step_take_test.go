@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -245,4 +246,31 @@ func TestProfileThatChangesMeanwhile(t *testing.T) {
 		}
 		p.sound()
 	})
+}
+
+// threeSteps are in the crash sweep: none of them may be done twice.
+var threeSteps = []core.Step{script("baseline", "harden"), script("agent", "install agent"), {Name: "cmdb", OnFailure: core.FailNothing, Script: &core.ScriptStep{Run: "register", As: core.AsLogin}}}
+
+// createWithSteps has each step done once for each attempt that ends Deployed, in their
+// order, and never twice.
+func createWithSteps(e *core.Engine, p *pool) error {
+	m, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil)
+	if core.Is(err, core.Exists) && p.machine("a-1").State.Ended() {
+		return nil // it was released before the crash
+	}
+	if err != nil || m.State != core.Deployed {
+		return err
+	}
+	times := map[string]int{}
+	var last []string
+	for _, s := range p.rack.Server("n1").Look().Ran {
+		if times[s.ID]++; times[s.ID] > 1 {
+			return fmt.Errorf("%s ran %d times", s.ID, times[s.ID])
+		}
+		last = append(last, s.Text)
+	}
+	if done := last[max(0, len(last)-len(threeSteps)):]; !slices.Equal(done, []string{"harden", "install agent", "register"}) {
+		return fmt.Errorf("the machine is deployed, and ran %q", last)
+	}
+	return nil
 }

@@ -74,6 +74,13 @@ var crashScenarios = []crashScenario{
 		rest:    []string{"n1 Available"},
 	},
 	{
+		name: "create with steps", servers: 1,
+		prepare: func(p *pool) { p.profile(threeSteps...) },
+		act:     createWithSteps,
+		again:   createWithSteps,
+		rest:    []string{"n1 Available"},
+	},
+	{
 		name: "change of keys", servers: 1,
 		prepare: func(p *pool) {
 			p.manage(core.ManageAlways)

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/rackfile"
 	"github.com/metalpool/metalpool/lab"
 )
 
@@ -28,6 +30,10 @@ func TestSessionsThroughAServer(t *testing.T) {
 
 // runSessions runs all sessions with more in their environment.
 func runSessions(t *testing.T, settings func(*testing.T, *rig) []string) {
+	examples, err := filepath.Abs("../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
 	files, err := filepath.Glob("testdata/sessions/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no sessions: %v", err)
@@ -41,12 +47,12 @@ func runSessions(t *testing.T, settings func(*testing.T, *rig) []string) {
 			testscript.Run(t, testscript.Params{
 				Files: []string{file},
 				Setup: func(env *testscript.Env) error {
-					env.Vars = slices.Concat(env.Vars, s.Environment, more, []string{"POOL=" + s.URL, "POOL_LOGS=" + filepath.Join(s.Dir, "*.log")})
+					env.Vars = slices.Concat(env.Vars, s.Environment, more, []string{"POOL=" + s.URL, "EXAMPLES=" + examples, "POOL_LOGS=" + filepath.Join(s.Dir, "*.log")})
 					return nil
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"node": s.node, "settle": s.settled, "fault": s.fault, "mend": s.mend,
-					"waiting": s.waiting, "moved": s.moved, "release": s.release,
+					"apply": s.apply, "waiting": s.waiting, "moved": s.moved, "release": s.release,
 				},
 			})
 		})
@@ -102,6 +108,18 @@ func (s session) mend(ts *testscript.TestScript, neg bool, args []string) {
 	for _, n := range s.Lab.Nodes() {
 		n.ClearFaults()
 	}
+}
+
+// apply declares what a rack file says, as its operator does.
+func (s session) apply(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, "apply FILE")
+	f, err := os.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	d, _, err := rackfile.ParseDeclarations(f)
+	ts.Check(err)
+	_, err = s.Engine(s.t).Apply(context.Background(), core.Declaration{By: core.DeclaredIn(filepath.Base(f.Name())), Steps: d.Steps, Profiles: d.Profiles, Pools: d.Pools}, core.ApplyOptions{})
+	ts.Check(err)
 }
 
 // waiting waits until a machine has its place in the queue.

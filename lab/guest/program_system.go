@@ -303,6 +303,10 @@ func interval(text string) (time.Duration, error) {
 }
 
 func timeout(c call, args []string) int {
+	_, args, bad := options(args, "", "ks", nil) // what ends here ends at once
+	if bad != "" {
+		return c.unknown(bad)
+	}
 	if len(args) < 2 {
 		return c.complain("missing operand")
 	}
