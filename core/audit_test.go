@@ -7,15 +7,16 @@ import (
 	"testing/synctest"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/placetest"
 )
 
 // There is no change without its line in the audit log, and no second line of the kind,
 // however many transactions a write has.
 func TestTheFirstChangeCommitsItsAuditLine(t *testing.T) {
-	onEachStore(t, theFirstChangeCommitsItsAuditLine)
+	placetest.Each(t, theFirstChangeCommitsItsAuditLine)
 }
 
-func theFirstChangeCommitsItsAuditLine(t *testing.T, at place) {
+func theFirstChangeCommitsItsAuditLine(t *testing.T, at placetest.Place) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPoolAt(t, at, 2)
 		e, _ := p.engine()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
+	"github.com/metalpool/metalpool/core/placetest"
 )
 
 // stage is what others see of the only node at work.
@@ -43,9 +44,11 @@ func (p *pool) handovers() (told []string) {
 	return told
 }
 
-func TestTheStoryOfAnInterruptedCreate(t *testing.T) { onEachStore(t, theStoryOfAnInterruptedCreate) }
+func TestTheStoryOfAnInterruptedCreate(t *testing.T) {
+	placetest.Each(t, theStoryOfAnInterruptedCreate)
+}
 
-func theStoryOfAnInterruptedCreate(t *testing.T, at place) {
+func theStoryOfAnInterruptedCreate(t *testing.T, at placetest.Place) {
 	const lost = ", from P"
 	for name, tt := range map[string]struct {
 		killed bool

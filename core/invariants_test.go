@@ -9,6 +9,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
+	"github.com/metalpool/metalpool/core/placetest"
 )
 
 // The invariants of the design, one test of each name; OneOwner and NoSecretLeaks are in
@@ -154,9 +155,9 @@ func TestCleanBeforeAvailable(t *testing.T) {
 	})
 }
 
-func TestNothingLost(t *testing.T) { onEachStore(t, nothingLost) }
+func TestNothingLost(t *testing.T) { placetest.Each(t, nothingLost) }
 
-func nothingLost(t *testing.T, at place) {
+func nothingLost(t *testing.T, at placetest.Place) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPoolAt(t, at, 2)
 		e, _ := p.engine()

@@ -10,11 +10,12 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
+	"github.com/metalpool/metalpool/core/placetest"
 )
 
-func TestMachinesThatEndByThemselves(t *testing.T) { onEachStore(t, machinesThatEndByThemselves) }
+func TestMachinesThatEndByThemselves(t *testing.T) { placetest.Each(t, machinesThatEndByThemselves) }
 
-func machinesThatEndByThemselves(t *testing.T, at place) {
+func machinesThatEndByThemselves(t *testing.T, at placetest.Place) {
 	const ttl = 8 * time.Hour
 	short := func(o core.Order) core.Order {
 		o.TTL = ttl
@@ -160,9 +161,9 @@ func machinesThatEndByThemselves(t *testing.T, at place) {
 }
 
 // TestAReleaseOfWhatEndsIsCutShort freezes whoever ends a machine in each of its calls.
-func TestAReleaseOfWhatEndsIsCutShort(t *testing.T) { onEachStore(t, aReleaseOfWhatEndsIsCutShort) }
+func TestAReleaseOfWhatEndsIsCutShort(t *testing.T) { placetest.Each(t, aReleaseOfWhatEndsIsCutShort) }
 
-func aReleaseOfWhatEndsIsCutShort(t *testing.T, at place) {
+func aReleaseOfWhatEndsIsCutShort(t *testing.T, at placetest.Place) {
 	begin := makePreset(t, at, 1, func(p *pool) {
 		e, _ := p.engine()
 		o := order("a-1", "web-1")
@@ -206,9 +207,9 @@ func aReleaseOfWhatEndsIsCutShort(t *testing.T, at place) {
 	}
 }
 
-func TestOwnersAreSeen(t *testing.T) { onEachStore(t, ownersAreSeen) }
+func TestOwnersAreSeen(t *testing.T) { placetest.Each(t, ownersAreSeen) }
 
-func ownersAreSeen(t *testing.T, at place) {
+func ownersAreSeen(t *testing.T, at placetest.Place) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPoolAt(t, at, 2)
 		writes := 0

@@ -13,17 +13,18 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
+	"github.com/metalpool/metalpool/core/placetest"
 )
 
 // TestModel plays random operations, crashes among them, against a model that knows
 // only what callers were promised: which machines exist, and which nodes are kept out
 // by whom. After each the invariants hold, in the store and on the servers.
-func TestModel(t *testing.T) { onEachStore(t, playAt) }
+func TestModel(t *testing.T) { placetest.Each(t, playAt) }
 
-func playAt(t *testing.T, at place) {
+func playAt(t *testing.T, at placetest.Place) {
 	begin := makePreset(t, at, 3, func(*pool) {})
 	plays := 100
-	if _, files := at.(inFiles); raceDetector || !files {
+	if _, files := at.(placetest.Files); raceDetector || !files {
 		plays = 10
 	}
 	done := 0
@@ -287,7 +288,7 @@ func (m *model) close() {
 	if err := m.pool.store.Close(); err != nil {
 		m.Error(err)
 	}
-	m.pool.at.drop(m.pool.t, m.pool.address)
+	m.pool.at.Drop(m.pool.t, m.pool.address)
 }
 
 func (m *model) check(r *rapid.T) {

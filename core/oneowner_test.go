@@ -12,9 +12,9 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/placetest"
 	"github.com/metalpool/metalpool/internal/pgtest"
 )
 
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // raceAsProcess acquires all it can get, once told to, and prints what it got.
 func raceAsProcess(address, name string) error {
 	ctx := context.Background()
-	store, err := openAt(ctx, address, time.Now)
+	store, err := placetest.Open(ctx, address, placetest.Options{})
 	if err != nil {
 		return err
 	}
@@ -70,9 +70,9 @@ func acquireAll(ctx context.Context, e *core.Engine, name string) (map[core.Node
 	}
 }
 
-func TestOneOwner(t *testing.T) { onEachStore(t, oneOwner) }
+func TestOneOwner(t *testing.T) { placetest.Each(t, oneOwner) }
 
-func oneOwner(t *testing.T, at place) {
+func oneOwner(t *testing.T, at placetest.Place) {
 	const servers = 60
 	check := func(t *testing.T, p *pool, all []map[core.NodeID]core.AllocationID) {
 		t.Helper()

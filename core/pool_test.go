@@ -16,6 +16,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
+	"github.com/metalpool/metalpool/core/placetest"
 	"github.com/metalpool/metalpool/core/steps"
 )
 
@@ -28,18 +29,18 @@ type pool struct {
 	t       *testing.T
 	rack    *enginetest.Rack
 	store   core.Store
-	at      place
+	at      placetest.Place
 	address string
 }
 
 // newPool is newPoolAt in a file.
 func newPool(t *testing.T, servers int) *pool {
 	t.Helper()
-	return newPoolAt(t, inFiles{}, servers)
+	return newPoolAt(t, placetest.Files{}, servers)
 }
 
 // newPoolAt enrolls and erases every server of a new rack. It runs in a bubble.
-func newPoolAt(t *testing.T, at place, servers int) *pool {
+func newPoolAt(t *testing.T, at placetest.Place, servers int) *pool {
 	t.Helper()
 	p := bareRackAt(t, at, servers)
 	e, _ := p.engine()
@@ -56,13 +57,13 @@ func newPoolAt(t *testing.T, at place, servers int) *pool {
 // bareRack is bareRackAt in a file.
 func bareRack(t *testing.T, servers int) *pool {
 	t.Helper()
-	return bareRackAt(t, inFiles{}, servers)
+	return bareRackAt(t, placetest.Files{}, servers)
 }
 
 // bareRackAt has a store with an image, and no node yet.
-func bareRackAt(t *testing.T, at place, servers int) *pool {
+func bareRackAt(t *testing.T, at placetest.Place, servers int) *pool {
 	t.Helper()
-	p := &pool{t: t, rack: enginetest.NewRack(servers), at: at, address: at.fresh(t, nil)}
+	p := &pool{t: t, rack: enginetest.NewRack(servers), at: at, address: at.Fresh(t, nil)}
 	p.rack.POST = 30 * time.Second
 	p.store = p.open()
 	e, _ := p.engine()
@@ -77,14 +78,14 @@ func bareRackAt(t *testing.T, at place, servers int) *pool {
 
 // preset is a pool at rest, to begin many stories from.
 type preset struct {
-	at      place
-	picture picture // of the store
+	at      placetest.Place
+	picture placetest.Picture // of the store
 	rack    *enginetest.Rack
 	calls   int // that one story makes, where that was counted
 }
 
 // makePreset makes a pool and lets prepare bring it where the stories begin.
-func makePreset(t *testing.T, at place, servers int, prepare func(p *pool)) (made preset) {
+func makePreset(t *testing.T, at placetest.Place, servers int, prepare func(p *pool)) (made preset) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPoolAt(t, at, servers)
@@ -92,7 +93,7 @@ func makePreset(t *testing.T, at place, servers int, prepare func(p *pool)) (mad
 		if err := p.store.Close(); err != nil {
 			t.Fatal(err)
 		}
-		made = preset{at: at, rack: p.rack, picture: at.picture(t, p.address)}
+		made = preset{at: at, rack: p.rack, picture: at.Picture(t, p.address)}
 	})
 	return made
 }
@@ -106,7 +107,7 @@ func pass(d time.Duration) {
 func (m preset) pool(t *testing.T) *pool {
 	t.Helper()
 	pass(time.Hour) // a bubble begins at the same time as that of the preset did
-	p := &pool{t: t, rack: m.rack.Clone(), at: m.at, address: m.at.fresh(t, m.picture)}
+	p := &pool{t: t, rack: m.rack.Clone(), at: m.at, address: m.at.Fresh(t, m.picture)}
 	p.store = p.open()
 	return p
 }
@@ -114,13 +115,13 @@ func (m preset) pool(t *testing.T) *pool {
 // open opens the pool's store once more, as another process does.
 func (p *pool) open() core.Store {
 	p.t.Helper()
-	return p.openBy(time.Now)
+	return p.openBy(nil)
 }
 
 // openBy opens it with another clock than ours.
 func (p *pool) openBy(clock func() time.Time) core.Store {
 	p.t.Helper()
-	store, err := openAt(p.t.Context(), p.address, clock)
+	store, err := placetest.Open(p.t.Context(), p.address, placetest.Options{Now: clock})
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
+	"github.com/metalpool/metalpool/core/placetest"
 )
 
 // The crash sweep. For every n, an engine freezes in its n-th call: before the call
@@ -130,7 +131,7 @@ var crashScenarios = []crashScenario{
 
 // preset is where the scenario's stories begin. It also counts the calls of one
 // without a crash.
-func (s crashScenario) preset(t *testing.T, at place) preset {
+func (s crashScenario) preset(t *testing.T, at placetest.Place) preset {
 	begin := makePreset(t, at, s.servers, s.prepare)
 	synctest.Test(t, func(t *testing.T) {
 		p := begin.pool(t)
@@ -188,8 +189,8 @@ const sweepAll = "METALPOOL_TEST_SWEEP"
 
 // stride is how far the calls are apart that one recovery and thaw is played for. The next
 // one begins a call further on, so that between them few are left out.
-func stride(at place) int {
-	_, files := at.(inFiles)
+func stride(at placetest.Place) int {
+	_, files := at.(placetest.Files)
 	switch {
 	case os.Getenv(sweepAll) != "":
 		return 1
@@ -201,9 +202,9 @@ func stride(at place) int {
 	return 1
 }
 
-func TestCrashSweep(t *testing.T) { onEachStore(t, sweep) }
+func TestCrashSweep(t *testing.T) { placetest.Each(t, sweep) }
 
-func sweep(t *testing.T, at place) {
+func sweep(t *testing.T, at placetest.Place) {
 	sets := 0
 	presets := make([]func() preset, len(crashScenarios))
 	for i, scenario := range crashScenarios {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
+	"github.com/metalpool/metalpool/core/placetest"
 )
 
 // shaky is a store whose next updates fail.
@@ -26,9 +27,9 @@ func (s *shaky) Update(ctx context.Context, fn func(tx core.Tx) error) error {
 }
 
 // Whoever finds a worker there starts none, so it must not leave with its work undone.
-func TestWorkOutlastsAFaultOfTheStore(t *testing.T) { onEachStore(t, workOutlastsAFaultOfTheStore) }
+func TestWorkOutlastsAFaultOfTheStore(t *testing.T) { placetest.Each(t, workOutlastsAFaultOfTheStore) }
 
-func workOutlastsAFaultOfTheStore(t *testing.T, at place) {
+func workOutlastsAFaultOfTheStore(t *testing.T, at placetest.Place) {
 	for _, test := range []struct {
 		failures int
 		want     string

@@ -1,4 +1,6 @@
-package core_test
+// Package placetest keeps stores for tests that run on each kind of them, also in bubbles
+// of testing/synctest.
+package placetest
 
 import (
 	"context"
@@ -17,32 +19,39 @@ import (
 	"github.com/metalpool/metalpool/internal/pgtest"
 )
 
-// place is where a test keeps its pools.
-type place interface {
-	// fresh names a place for one store, gone with the test; with a picture, it holds what
+// Place is where a test keeps its stores.
+type Place interface {
+	// Fresh names a place for one store, gone with the test; with a picture, it holds what
 	// that was taken of.
-	fresh(t *testing.T, p picture) (address string)
-	// picture keeps what the store at address holds, which nobody has open.
-	picture(t *testing.T, address string) picture
-	// drop forgets a place before the test ends.
-	drop(t *testing.T, address string)
+	Fresh(t *testing.T, p Picture) (address string)
+	// Picture keeps what the store at address holds, which nobody has open.
+	Picture(t *testing.T, address string) Picture
+	// Drop forgets a place before the test ends.
+	Drop(t *testing.T, address string)
 }
 
-// picture is what a store held once, as its place keeps that; nil is nothing.
-type picture any
+// Picture is what a store held once, as its place keeps that; nil is nothing.
+type Picture any
 
-// onEachStore runs a test once for each kind of store.
-func onEachStore(t *testing.T, test func(t *testing.T, at place)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, inFiles{}) })
-	t.Run("postgres", func(t *testing.T) { test(t, inPostgres(t)) })
+// Each runs a test once for each kind of store. It is called outside of bubbles.
+func Each(t *testing.T, test func(t *testing.T, at Place)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, Files{}) })
+	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
 }
 
-// openAt opens a store at an address of any place, also in a process of its own.
-func openAt(ctx context.Context, address string, clock func() time.Time) (core.Store, error) {
+// Options say how a store is opened.
+type Options struct {
+	Now            func() time.Time // the store's clock; default: time.Now
+	KeyFingerprint string           // see the stores' own
+}
+
+// Open opens a store at an address of any place, also in a process of its own.
+func Open(ctx context.Context, address string, o Options) (core.Store, error) {
 	if !strings.HasPrefix(address, "postgres:") {
-		return sqlite.Open(ctx, address, sqlite.Options{Create: true, Now: clock})
+		return sqlite.Open(ctx, address, sqlite.Options{Create: true, Now: o.Now, KeyFingerprint: o.KeyFingerprint})
 	}
-	store, err := postgres.Open(ctx, address, postgres.Options{Create: true})
+	store, err := postgres.Open(ctx, address, postgres.Options{Create: true, KeyFingerprint: o.KeyFingerprint})
 	if err != nil {
 		return nil, err
 	}
@@ -50,13 +59,16 @@ func openAt(ctx context.Context, address string, clock func() time.Time) (core.S
 	if err != nil {
 		return nil, err
 	}
-	return &clocked{Store: store, now: clock, file: u.Query().Get(clockSetting)}, nil
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &clocked{Store: store, now: o.Now, file: u.Query().Get(clockSetting)}, nil
 }
 
-// inFiles keeps each in a file.
-type inFiles struct{}
+// Files keeps each in a file.
+type Files struct{}
 
-func (inFiles) fresh(t *testing.T, p picture) string {
+func (Files) Fresh(t *testing.T, p Picture) string {
 	t.Helper()
 	path := filepath.Join(memoryFolder(t), "pool.db")
 	if text, some := p.([]byte); some {
@@ -67,8 +79,8 @@ func (inFiles) fresh(t *testing.T, p picture) string {
 	return path
 }
 
-// picture is the file: a store that was closed has no other.
-func (inFiles) picture(t *testing.T, address string) picture {
+// Picture is the file: a store that was closed has no other.
+func (Files) Picture(t *testing.T, address string) Picture {
 	t.Helper()
 	text, err := os.ReadFile(address)
 	if err != nil {
@@ -77,7 +89,7 @@ func (inFiles) picture(t *testing.T, address string) picture {
 	return text
 }
 
-func (inFiles) drop(t *testing.T, address string) {
+func (Files) Drop(t *testing.T, address string) {
 	t.Helper()
 	if err := os.RemoveAll(filepath.Dir(address)); err != nil {
 		t.Error(err)
@@ -114,8 +126,8 @@ const (
 	emptySchema  = "empty"
 )
 
-// inPostgres is called outside of bubbles: it may start the server.
-func inPostgres(t *testing.T) place {
+// Postgres keeps each in a schema of a real server. It is called outside of bubbles: it may start the server.
+func Postgres(t *testing.T) Place {
 	t.Helper()
 	at := inSchemas{pgtest.Shared(t)}
 	schemas.once.Do(func() {
@@ -145,7 +157,7 @@ func (at inSchemas) address(schema string, use int) string {
 func (at inSchemas) make(t *testing.T, schema string) {
 	t.Helper()
 	at.server.Exec(t, "postgres", "CREATE SCHEMA "+schema)
-	store, err := openAt(t.Context(), at.address(schema, 0), time.Now)
+	store, err := Open(t.Context(), at.address(schema, 0), Options{})
 	if err == nil {
 		err = store.Close()
 	}
@@ -154,7 +166,7 @@ func (at inSchemas) make(t *testing.T, schema string) {
 	}
 }
 
-func (at inSchemas) fresh(t *testing.T, p picture) string {
+func (at inSchemas) Fresh(t *testing.T, p Picture) string {
 	t.Helper()
 	schemas.mu.Lock()
 	schema := ""
@@ -180,7 +192,7 @@ func (at inSchemas) fresh(t *testing.T, p picture) string {
 		schemas.used = map[string]string{}
 	}
 	schemas.used[address] = schema
-	t.Cleanup(func() { at.drop(t, address) })
+	t.Cleanup(func() { at.Drop(t, address) })
 	return address
 }
 
@@ -196,8 +208,8 @@ const copySchema = `DO $$ DECLARE name text; BEGIN
 	END LOOP;
 END $$`
 
-// picture is the schema itself, which is used for nothing else from then on.
-func (at inSchemas) picture(_ *testing.T, address string) picture {
+// Picture is the schema itself, which is used for nothing else from then on.
+func (at inSchemas) Picture(_ *testing.T, address string) Picture {
 	schemas.mu.Lock()
 	defer schemas.mu.Unlock()
 	schema := schemas.used[address]
@@ -205,7 +217,7 @@ func (at inSchemas) picture(_ *testing.T, address string) picture {
 	return schema
 }
 
-func (at inSchemas) drop(_ *testing.T, address string) {
+func (at inSchemas) Drop(_ *testing.T, address string) {
 	schemas.mu.Lock()
 	defer schemas.mu.Unlock()
 	if schema, used := schemas.used[address]; used {
