@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -276,37 +275,11 @@ func (p *pool) problems() []string {
 		}
 		found = append(found, fmt.Sprintf("%s: node %s, allocation %s %s", v.Invariant, v.Node, v.Allocation, v.What))
 	}
-	for _, n := range p.nodes() {
-		s := p.rack.Server(n.ID)
-		if s == nil {
-			continue
-		}
-		now := s.Look()
-		bad := func(format string, args ...any) {
-			found = append(found, fmt.Sprintf("node %s is %s: ", n.ID, n.State)+fmt.Sprintf(format, args...))
-		}
-		if n.State == core.Available || n.State == core.Allocated {
-			for _, serial := range slices.Sorted(maps.Keys(now.Disks)) {
-				if d := now.Disks[serial]; d != (enginetest.Disk{}) {
-					bad("disk %s holds %s of %+v", serial, d.Image, d.Seed)
-				}
-			}
-			if now.Power != core.PowerOff || now.Media != "" || now.Once {
-				bad("it was left with power %s, media %q, boot once %t", now.Power, now.Media, now.Once)
-			}
-		}
-		if n.State == core.Deployed && (now.System == nil || now.System.InstanceID != string(n.Attempt)) {
-			bad("attempt %s is not what runs: %+v", n.Attempt, now.System)
-		}
-		if n.State == core.Deployed && (now.Media != "" || now.Once) {
-			bad("media %q, boot once %t", now.Media, now.Once)
-		}
-		if n.State == core.Deployed {
-			found = append(found, p.strayKeys(n, now.System)...)
-		}
-		told := n.State == core.Quarantined && strings.Contains(n.Reason, "could not be switched off")
-		if now.System != nil && !n.State.Owned() && !n.State.Working() && !told {
-			bad("a system runs on it: %+v", now.System)
+	nodes := p.nodes()
+	found = append(found, p.rack.Contradicts(nodes)...)
+	for _, n := range nodes {
+		if s := p.rack.Server(n.ID); s != nil && n.State == core.Deployed {
+			found = append(found, p.strayKeys(n, s.Look().System)...)
 		}
 	}
 	return found

@@ -28,6 +28,8 @@ type Config struct {
 	// Patience is how long a server may be away before a write is given up; 0 is 2
 	// minutes. Reads wait for a tenth of that.
 	Patience time.Duration
+	// Dial makes connections; nil: over the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Client implements core.Operator. It is safe for concurrent use.
@@ -66,9 +68,12 @@ func New(c Config) (*Client, error) {
 	if c.Patience == 0 {
 		c.Patience = 2 * time.Minute
 	}
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{Timeout: dialTime, KeepAlive: pingAfter}).DialContext
+	}
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: dialTime, KeepAlive: pingAfter}).DialContext,
+		DialContext:           c.Dial,
 		TLSClientConfig:       check,
 		TLSHandshakeTimeout:   dialTime,
 		ForceAttemptHTTP2:     true,

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -23,7 +24,10 @@ import (
 	"github.com/metalpool/metalpool/core/enginetest"
 	"github.com/metalpool/metalpool/core/seal"
 	"github.com/metalpool/metalpool/core/store/sqlite"
+	"github.com/metalpool/metalpool/internal/pgtest"
 )
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // timing is quick: these tests have a real clock, since they have real connections.
 var timing = core.Timing{Lease: 4 * time.Second, Call: time.Second, Retry: 10 * time.Millisecond, Queue: 10 * time.Millisecond, Place: time.Second}
@@ -48,13 +52,20 @@ func newRig(t testing.TB, servers int) *rig {
 		t.Fatal(err)
 	}
 	e, _ := r.engine()
+	fill(t, e, r.rack)
+	return r
+}
+
+// fill enrolls and erases every server of a rack.
+func fill(t testing.TB, e *core.Engine, rack *enginetest.Rack) {
+	t.Helper()
 	if _, err := e.AddImage(t.Context(), core.Image{Name: "debian", Source: "/debian.img", Arch: "amd64", User: "debian"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range r.rack.Servers() {
+	for _, s := range rack.Servers() {
 		if _, err := e.Enroll(t.Context(), core.Enrollment{ID: s.ID, URL: s.BMC(), User: "root", Password: "calvin", Erase: true}, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +73,6 @@ func newRig(t testing.TB, servers int) *rig {
 	if _, err := e.Reconcile(t.Context(), core.ReconcileOptions{Wait: true}, nil); err != nil {
 		t.Fatal(err)
 	}
-	return r
 }
 
 // engine is one more process on the pool.
