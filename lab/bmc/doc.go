@@ -17,6 +17,10 @@
 // there, not when power is requested: so a server that restarts by itself uses
 // a one-time override as real ones do, and media that came late is missed.
 //
+// Settings wait for the next start as real ones do: they are applied when the machine
+// asks for its boot source. Volumes are known to the BMC alone; the machine's own disks
+// stay as they are. Tasks go on when they are looked at, so that tests need no clock.
+//
 // An idle BMC costs the goroutine of its listener and a few KiB: documents are
 // built when they are asked for, and idle connections are closed soon.
 package bmc

@@ -210,24 +210,24 @@ func TestVolumesRefused(t *testing.T) {
 	r := biosRig(t, "ilo6")
 	at := r.bmc.volumesPath()
 	member := func(i string) string { return `{"@odata.id":"` + r.bmc.storagePath() + `/Drives/` + i + `"}` }
-	make := func(raid, drives string) string {
+	volume := func(raid, drives string) string {
 		return `{"RAIDType":"` + raid + `","Links":{"Drives":[` + drives + `]}}`
 	}
-	r.want(400, "PropertyValueNotInList", "POST", at, make("RAID7", member("0")))
-	r.want(400, "PropertyValueConflict", "POST", at, make("RAID1", member("0")))
-	r.want(400, "PropertyValueNotInList", "POST", at, make("RAID0", member("9")))
-	r.want(400, "PropertyValueNotInList", "POST", at, make("RAID1", member("0")+","+member("0")))
+	r.want(400, "PropertyValueNotInList", "POST", at, volume("RAID7", member("0")))
+	r.want(400, "PropertyValueConflict", "POST", at, volume("RAID1", member("0")))
+	r.want(400, "PropertyValueNotInList", "POST", at, volume("RAID0", member("9")))
+	r.want(400, "PropertyValueNotInList", "POST", at, volume("RAID1", member("0")+","+member("0")))
 	r.want(400, "PropertyMissing", "POST", at, `{"RAIDType":"RAID0"}`)
 	r.want(400, "PropertyValueNotInList", "POST", at, `{"RAIDType":"RAID0","CapacityBytes":1e18,"Links":{"Drives":[`+member("0")+`]}}`)
-	location := r.want(http.StatusCreated, "", "POST", at, make("RAID1", member("0")+","+member("1"))).header.Get("Location")
-	r.want(400, "ResourceInUse", "POST", at, make("RAID0", member("1")))
+	location := r.want(http.StatusCreated, "", "POST", at, volume("RAID1", member("0")+","+member("1"))).header.Get("Location")
+	r.want(400, "ResourceInUse", "POST", at, volume("RAID0", member("1")))
 	if v := r.ok("GET", location, "").json(); v["CapacityBytes"] != 960197124096.0 {
 		t.Errorf("the mirror of two drives is %v", v)
 	}
 	r.ok("DELETE", location, "")
 	r.want(404, "", "GET", location, "")
 	smartArray := biosRig(t, "ilo5")
-	smartArray.want(405, "", "POST", smartArray.bmc.volumesPath(), make("RAID1", member("0")+","+member("1")))
+	smartArray.want(405, "", "POST", smartArray.bmc.volumesPath(), volume("RAID1", member("0")+","+member("1")))
 }
 
 // What waits, and what is set, is kept without power.

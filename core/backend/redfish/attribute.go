@@ -145,17 +145,17 @@ func (s biosState) waits(want attributes) bool {
 func compared(force, settings map[string]any) biosState {
 	s := biosState{force: attributes{}, waiting: attributes{}}
 	for name, v := range force {
-		s.force[name] = comparable(v)
+		s.force[name] = plain(v)
 	}
 	for name, v := range settings {
-		if v := comparable(v); v != s.force[name] {
+		if v := plain(v); v != s.force[name] {
 			s.waiting[name] = v
 		}
 	}
 	return s
 }
 
-func comparable(v any) any {
+func plain(v any) any {
 	switch v.(type) {
 	case nil, string, bool, float64:
 		return v

@@ -17,7 +17,7 @@ var _ core.BIOSSetter = (*conversation)(nil)
 
 // BIOS implements core.BIOSSetter.
 func (b *conversation) BIOS(ctx context.Context) (core.BIOSSettings, error) {
-	return facet(b, ctx, "read BIOS", func(t talk) (core.BIOSSettings, error) {
+	return facet(ctx, b, "read BIOS", func(t talk) (core.BIOSSettings, error) {
 		f, err := t.bios()
 		if err != nil {
 			return core.BIOSSettings{}, err
@@ -35,7 +35,7 @@ func readable(a attributes) core.BIOSAttributes {
 
 // CompareBIOS implements core.BIOSSetter.
 func (b *conversation) CompareBIOS(ctx context.Context, want core.BIOSAttributes) ([]core.Difference, error) {
-	return facet(b, ctx, "compare BIOS", func(t talk) ([]core.Difference, error) {
+	return facet(ctx, b, "compare BIOS", func(t talk) ([]core.Difference, error) {
 		f, err := t.bios()
 		if err != nil {
 			return nil, err
@@ -47,7 +47,7 @@ func (b *conversation) CompareBIOS(ctx context.Context, want core.BIOSAttributes
 
 // SetBIOS implements core.BIOSSetter.
 func (b *conversation) SetBIOS(ctx context.Context, want core.BIOSAttributes) (core.Change, error) {
-	return facet(b, ctx, "set BIOS", func(t talk) (core.Change, error) { return t.setBIOS(want) })
+	return facet(ctx, b, "set BIOS", func(t talk) (core.Change, error) { return t.setBIOS(want) })
 }
 
 // VerifyBIOS implements core.BIOSSetter.
@@ -83,7 +83,7 @@ func (b *conversation) VerifyBIOS(ctx context.Context, want core.BIOSAttributes)
 }
 
 // facet is verb for those that return something.
-func facet[T any](b *conversation, ctx context.Context, op string, do func(talk) (T, error)) (T, error) {
+func facet[T any](ctx context.Context, b *conversation, op string, do func(talk) (T, error)) (T, error) {
 	var result T
 	err := b.verb(ctx, op, func(t talk) (err error) {
 		result, err = do(t)
@@ -198,15 +198,13 @@ func (t talk) setBIOS(want core.BIOSAttributes) (core.Change, error) {
 		return core.Change{}, err
 	}
 	jobs, err := t.queue(f)
-	if err == nil {
-		if job, open := jobs.open(); open && job.runs() {
-			if f, jobs, err = t.outlast(); err != nil {
-				return core.Change{}, err
-			}
-		}
-	}
 	if err != nil {
 		return core.Change{}, err
+	}
+	if job, open := jobs.open(); open && job.runs() {
+		if f, jobs, err = t.outlast(); err != nil {
+			return core.Change{}, err
+		}
 	}
 	change := core.Change{Differs: f.differences(wanted)}
 	need := f.needed(wanted)
@@ -224,7 +222,7 @@ func (t talk) setBIOS(want core.BIOSAttributes) (core.Change, error) {
 
 // outlast waits for a job that is at the attributes, and reads them anew.
 func (t talk) outlast() (f bios, jobs queueOfJobs, err error) {
-	seen, done, err := t.until(t.options.Apply, func() (bool, string, error) {
+	seen, done, err := t.patiently(t.options.Apply, func() (bool, string, error) {
 		if f, err = t.bios(); err != nil {
 			return false, "", err
 		}

@@ -25,6 +25,7 @@ type Options struct {
 	Poll    time.Duration // between two looks at a state that is to change; 1 s
 	Settle  time.Duration // until a change that was taken must show; 2 min
 	Doubt   time.Duration // the same where the answer said neither yes nor no; 20 s
+	Watch   time.Duration // the same for settings and tasks, which take minutes; 5 s
 	Apply   time.Duration // until a server's firmware has put into force what it was set to, and for a task; 15 min
 	Grace   time.Duration // for an operating system to shut down; 90 s
 	Retry   time.Duration // before the first repeat of a request; doubles, three times; 1 s
@@ -45,6 +46,7 @@ func (o Options) withDefaults() Options {
 		{&o.Poll, time.Second},
 		{&o.Settle, 2 * time.Minute},
 		{&o.Doubt, 20 * time.Second},
+		{&o.Watch, 5 * time.Second},
 		{&o.Apply, 15 * time.Minute},
 		{&o.Grace, 90 * time.Second},
 		{&o.Retry, time.Second},

@@ -14,6 +14,11 @@
 //
 // What vendors do in their own way is data in quirks.go.
 //
+// What brings a server to its ready state are facets (core/facets.go): bios.go,
+// order.go, secure.go, volumes.go and firmware.go read and write; attribute.go,
+// layout.go and version.go decide, and ask nobody. What waits for a reset is always
+// read from the BMC, so that nothing depends on who began it.
+//
 // A BMC that shows Off while its server runs cannot be seen through by its power
 // state, and nothing here pretends to: TurnOff always sends the command and does
 // not trust a state that is already Off. What proves that an old system is gone

@@ -16,7 +16,7 @@ var _ core.FirmwareReader = (*conversation)(nil)
 // Firmware implements core.FirmwareReader. The first two are BIOS and BMC, as system
 // and manager tell them, where they do.
 func (b *conversation) Firmware(ctx context.Context) ([]core.Firmware, error) {
-	return facet(b, ctx, "read firmware", func(t talk) ([]core.Firmware, error) {
+	return facet(ctx, b, "read firmware", func(t talk) ([]core.Firmware, error) {
 		all, err := t.firmware()
 		if err != nil {
 			return nil, err
@@ -31,7 +31,7 @@ func (b *conversation) Firmware(ctx context.Context) ([]core.Firmware, error) {
 
 // CompareFirmware implements core.FirmwareReader.
 func (b *conversation) CompareFirmware(ctx context.Context, minimum []core.FirmwareMinimum) ([]core.Difference, error) {
-	return facet(b, ctx, "compare firmware", func(t talk) ([]core.Difference, error) {
+	return facet(ctx, b, "compare firmware", func(t talk) ([]core.Difference, error) {
 		all, err := t.firmware()
 		if err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -73,7 +74,9 @@ func (t talk) jobsFor(queue, kind string) (queueOfJobs, error) {
 			q = append(q, j)
 		}
 	}
-	slices.SortStableFunc(q, func(a, b job) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	slices.SortStableFunc(q, func(a, b job) int {
+		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID)) // they are numbered
+	})
 	return q, nil
 }
 

@@ -15,7 +15,7 @@ var _ core.BootOrderSetter = (*conversation)(nil)
 
 // BootOptions implements core.BootOrderSetter.
 func (b *conversation) BootOptions(ctx context.Context) ([]core.BootOption, error) {
-	return facet(b, ctx, "read boot order", func(t talk) ([]core.BootOption, error) {
+	return facet(ctx, b, "read boot order", func(t talk) ([]core.BootOption, error) {
 		o, err := t.order()
 		return o.options, err
 	})
@@ -23,7 +23,7 @@ func (b *conversation) BootOptions(ctx context.Context) ([]core.BootOption, erro
 
 // CompareBootOrder implements core.BootOrderSetter.
 func (b *conversation) CompareBootOrder(ctx context.Context, want []string) ([]core.Difference, error) {
-	return facet(b, ctx, "compare boot order", func(t talk) ([]core.Difference, error) {
+	return facet(ctx, b, "compare boot order", func(t talk) ([]core.Difference, error) {
 		o, err := t.order()
 		if err != nil {
 			return nil, err
@@ -36,7 +36,7 @@ func (b *conversation) CompareBootOrder(ctx context.Context, want []string) ([]c
 // SetBootOrder implements core.BootOrderSetter. It writes once: several changes of
 // NVRAM between two starts bring some firmware up in a menu.
 func (b *conversation) SetBootOrder(ctx context.Context, want []string) (core.Change, error) {
-	return facet(b, ctx, "set boot order", func(t talk) (core.Change, error) { return t.setOrder(want) })
+	return facet(ctx, b, "set boot order", func(t talk) (core.Change, error) { return t.setOrder(want) })
 }
 
 // VerifyBootOrder implements core.BootOrderSetter.

@@ -29,7 +29,7 @@ const (
 
 // quick waits as little as it can; what it waits for comes at once or never.
 var quick = redfish.Options{
-	Request: 20 * time.Second, First: time.Millisecond, Poll: time.Millisecond, Settle: 20 * time.Second,
+	Request: 20 * time.Second, First: time.Millisecond, Poll: time.Millisecond, Watch: time.Millisecond, Settle: 20 * time.Second,
 	Doubt: 20 * time.Millisecond, Grace: 20 * time.Millisecond, Retry: time.Millisecond,
 	Prompt: 20 * time.Second, Entry: 20 * time.Millisecond,
 }

@@ -13,7 +13,7 @@ var _ core.SecureBootSetter = (*conversation)(nil)
 
 // SecureBoot implements core.SecureBootSetter.
 func (b *conversation) SecureBoot(ctx context.Context) (core.SecureBootState, error) {
-	return facet(b, ctx, "read Secure Boot", func(t talk) (core.SecureBootState, error) {
+	return facet(ctx, b, "read Secure Boot", func(t talk) (core.SecureBootState, error) {
 		s, err := t.secureBoot()
 		return s.SecureBootState, err
 	})
@@ -21,7 +21,7 @@ func (b *conversation) SecureBoot(ctx context.Context) (core.SecureBootState, er
 
 // CompareSecureBoot implements core.SecureBootSetter.
 func (b *conversation) CompareSecureBoot(ctx context.Context, want bool) ([]core.Difference, error) {
-	return facet(b, ctx, "compare Secure Boot", func(t talk) ([]core.Difference, error) {
+	return facet(ctx, b, "compare Secure Boot", func(t talk) ([]core.Difference, error) {
 		s, err := t.secureBoot()
 		return s.differences(want), err
 	})
@@ -29,7 +29,7 @@ func (b *conversation) CompareSecureBoot(ctx context.Context, want bool) ([]core
 
 // SetSecureBoot implements core.SecureBootSetter.
 func (b *conversation) SetSecureBoot(ctx context.Context, want bool) (core.Change, error) {
-	return facet(b, ctx, "set Secure Boot", func(t talk) (core.Change, error) {
+	return facet(ctx, b, "set Secure Boot", func(t talk) (core.Change, error) {
 		s, err := t.secureBoot()
 		if err != nil {
 			return core.Change{}, err

@@ -78,6 +78,15 @@ func (t talk) settle(act func() error, look func() (ok bool, seen string, err er
 // until looks at once and then every poll. ok is false, without an error, where the
 // limit came first.
 func (t talk) until(limit time.Duration, look func() (ok bool, seen string, err error)) (seen string, ok bool, err error) {
+	return t.every(t.options.Poll, limit, look)
+}
+
+// patiently is until for what takes minutes: a look at settings is several requests.
+func (t talk) patiently(limit time.Duration, look func() (ok bool, seen string, err error)) (seen string, ok bool, err error) {
+	return t.every(t.options.Watch, limit, look)
+}
+
+func (t talk) every(pace, limit time.Duration, look func() (ok bool, seen string, err error)) (seen string, ok bool, err error) {
 	end := time.Now().Add(limit)
 	for {
 		ok, now, err := look()
@@ -88,10 +97,10 @@ func (t talk) until(limit time.Duration, look func() (ok bool, seen string, err 
 			return seen, false, err
 		}
 		seen = now
-		if ok || !time.Now().Add(t.options.Poll).Before(end) {
+		if ok || !time.Now().Add(pace).Before(end) {
 			return seen, ok, nil
 		}
-		if err := t.wait(t.options.Poll); err != nil {
+		if err := t.wait(pace); err != nil {
 			return seen, false, &unsettledError{seen: seen, err: err}
 		}
 	}

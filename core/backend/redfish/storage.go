@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -132,7 +133,7 @@ func (t talk) readVolumes(one *storage, names map[string]string) error {
 	for _, link := range links {
 		var r volumeResource
 		if _, err := t.get(link, &r); err != nil {
-			if statusOf(err) == 404 {
+			if statusOf(err) == http.StatusNotFound {
 				continue // deleted between the two requests
 			}
 			return err

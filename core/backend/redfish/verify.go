@@ -22,7 +22,7 @@ func (t talk) verify(look func() (progress, error)) error {
 		last progress
 		calm time.Time // since then nothing is under way
 	)
-	_, met, err := t.until(t.options.Apply, func() (bool, string, error) {
+	_, met, err := t.patiently(t.options.Apply, func() (bool, string, error) {
 		p, err := look()
 		if err != nil {
 			// In POST a BMC may not know its server's settings.

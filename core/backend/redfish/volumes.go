@@ -18,7 +18,7 @@ var _ core.VolumeSetter = (*conversation)(nil)
 
 // Storage implements core.VolumeSetter.
 func (b *conversation) Storage(ctx context.Context) ([]core.StorageController, error) {
-	return facet(b, ctx, "read storage", func(t talk) ([]core.StorageController, error) {
+	return facet(ctx, b, "read storage", func(t talk) ([]core.StorageController, error) {
 		all, err := t.storage()
 		list := make([]core.StorageController, len(all))
 		for i, s := range all {
@@ -30,7 +30,7 @@ func (b *conversation) Storage(ctx context.Context) ([]core.StorageController, e
 
 // CompareVolumes implements core.VolumeSetter.
 func (b *conversation) CompareVolumes(ctx context.Context, want core.WantedVolumes) ([]core.Difference, error) {
-	return facet(b, ctx, "compare volumes", func(t talk) ([]core.Difference, error) {
+	return facet(ctx, b, "compare volumes", func(t talk) ([]core.Difference, error) {
 		_, plan, err := t.layout(want)
 		return plan.differs, err
 	})
@@ -38,7 +38,7 @@ func (b *conversation) CompareVolumes(ctx context.Context, want core.WantedVolum
 
 // SetVolumes implements core.VolumeSetter.
 func (b *conversation) SetVolumes(ctx context.Context, want core.WantedVolumes) (core.Change, error) {
-	return facet(b, ctx, "set volumes", func(t talk) (core.Change, error) { return t.setVolumes(want) })
+	return facet(ctx, b, "set volumes", func(t talk) (core.Change, error) { return t.setVolumes(want) })
 }
 
 // VerifyVolumes implements core.VolumeSetter.
@@ -189,7 +189,7 @@ func (t talk) await(job string, atOnce bool) (waits bool, err error) {
 	}
 	missing := 0
 	var idle time.Time
-	seen, done, err := t.until(t.options.Apply, func() (bool, string, error) {
+	seen, done, err := t.patiently(t.options.Apply, func() (bool, string, error) {
 		var task schemas.Task
 		_, err := t.get(job, &task)
 		var page *notRedfishError
@@ -229,7 +229,7 @@ type work struct {
 
 // workToEnd waits until nothing runs. What is left waits for a start.
 func (t talk) workToEnd(all []storage) (w work, err error) {
-	seen, done, err := t.until(t.options.Apply, func() (bool, string, error) {
+	seen, done, err := t.patiently(t.options.Apply, func() (bool, string, error) {
 		var err error
 		w, err = t.work(all)
 		return !w.runs, w.seen, err
