@@ -144,95 +144,34 @@ func (e *Engine) contact(ctx context.Context, id NodeID) error {
 // machine, or moved it, while this one waited for its turn.
 var errBroughtFurther = errors.New("another call has brought the machine further")
 
+// beginning is what a deploy begins, or goes on, with.
+type beginning struct {
+	node    Node
+	pool    Pool
+	attempt Attempt
+	lease   Lease
+}
+
 // startDeploy commits Deploying with a lease before the hardware is touched: anew,
 // or going on with the attempt of a worker that died.
 func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Context, *work, error) {
 	e := c.e
-	private, public, err := e.deployer.NewHostKeys()
+	fresh, err := c.freshAttempt(ctx)
 	if err != nil {
 		return ctx, nil, err
 	}
-	sealedKeys, err := e.sealJSON(private)
-	if err != nil {
-		return ctx, nil, err
-	}
-	steps, err := e.chosenSteps(ctx, c.order)
-	if err != nil {
-		return ctx, nil, err
-	}
-	login, keep, err := e.newLogin(ctx, c.order, steps)
-	if err != nil {
-		return ctx, nil, err
-	}
-	var (
-		n    Node
-		p    Pool
-		at   Attempt
-		l    Lease
-		busy error
-	)
+	var b beginning
+	var busy error
 	for {
 		err = e.store.Update(ctx, func(tx Tx) (err error) {
-			var before Lease
-			var held *Allocation
-			if n, held, err = heldBy(tx, a.ID); err != nil {
-				return err
-			}
-			if err = c.mayGoOn(tx, *held); err != nil {
-				return err
-			}
-			if held.State == Deployed && (!c.stays || c.asOrdered(*held)) || held.Node != a.Node {
-				return errBroughtFurther
-			}
-			if c.resumes && !c.asLeft(*held) {
-				return errBroughtFurther
-			}
-			if p, err = findPool(tx, n.Pool); err != nil {
-				return err
-			}
-			if before, err = tx.Lease(n.ID); err != nil {
-				return err
-			}
-			if l, err = e.takeLease(tx, n.ID, false); err != nil {
-				return err
-			}
-			if held.State == Deploying {
-				if at, err = tx.Attempt(n.Attempt); err != nil {
-					return err
-				}
-				if !c.stays || c.asOrdered(*held) {
-					s, _ := (&work{attempt: at}).firstUnmet(at.plan())
-					return tx.AddEvent(e.takes(at, l, before, s.name, ""))
-				}
-				if err := e.drop(tx, at, &n, held); err != nil {
-					return err
-				}
-			}
-			at = Attempt{ID: AttemptID(NewID("d")), Node: n.ID, Allocation: held.ID, Job: JobDeploy, StartedAt: tx.Now(), HostKeys: sealedKeys, PublicHostKeys: public, Login: login, KeepLogin: keep, WaitFor: c.order.WaitFor, Steps: steps}
-			if err := tx.PutAttempt(at); err != nil {
-				return err
-			}
-			on := Deploy
-			if held.State == Failed || held.State == Deployed {
-				on = Redeploy
-			}
-			if n.Spec.Unreachable != "" { // it has just answered
-				n.Spec.Unreachable = ""
-				if err := tx.PutSpec(n); err != nil {
-					return err
-				}
-			}
-			order := c.deploy
-			order.By = tx.Now().Add(c.timeLeft(ctx))
-			n.Attempt, held.Order = at.ID, &order
-			held.Access, held.Login = Access{}, nil
-			return e.advance(tx, &n, held, on, "")
+			b, err = c.begins(ctx, tx, a, fresh)
+			return err
 		})
 		if !Is(err, Busy) || c.resumes {
 			break
 		}
 		if busy == nil {
-			sayBusy(c.report, n.ID, err)
+			sayBusy(c.report, a.Node, err)
 		}
 		busy = err
 		if wait(ctx, e.timing.Queue) != nil {
@@ -245,8 +184,87 @@ func (c *creation) startDeploy(ctx context.Context, a Allocation) (context.Conte
 	if err != nil {
 		return ctx, nil, err
 	}
-	work, w := e.begin(ctx, n, p, at, l, c.report)
+	work, w := e.begin(ctx, b.node, b.pool, b.attempt, b.lease, c.report)
 	return work, w, nil
+}
+
+// freshAttempt is an attempt with the keys and steps that are its own, on no node yet.
+func (c *creation) freshAttempt(ctx context.Context) (Attempt, error) {
+	at := Attempt{Job: JobDeploy, WaitFor: c.order.WaitFor}
+	private, public, err := c.e.deployer.NewHostKeys()
+	if err != nil {
+		return at, err
+	}
+	at.PublicHostKeys = public
+	if at.HostKeys, err = c.e.sealJSON(private); err != nil {
+		return at, err
+	}
+	if at.Steps, err = c.e.chosenSteps(ctx, c.order); err != nil {
+		return at, err
+	}
+	at.Login, at.KeepLogin, err = c.e.newLogin(ctx, c.order, at.Steps)
+	return at, err
+}
+
+// begins takes the lease of the allocation's node, and the attempt that is under way there
+// if this deploy goes on with it, else fresh.
+func (c *creation) begins(ctx context.Context, tx Tx, a Allocation, fresh Attempt) (b beginning, err error) {
+	e := c.e
+	var held *Allocation
+	if b.node, held, err = heldBy(tx, a.ID); err != nil {
+		return b, err
+	}
+	if err := c.mayGoOn(tx, *held); err != nil {
+		return b, err
+	}
+	if held.State == Deployed && (!c.stays || c.asOrdered(*held)) || held.Node != a.Node {
+		return b, errBroughtFurther
+	}
+	if c.resumes && !c.asLeft(*held) {
+		return b, errBroughtFurther
+	}
+	if b.pool, err = findPool(tx, b.node.Pool); err != nil {
+		return b, err
+	}
+	before, err := tx.Lease(b.node.ID)
+	if err != nil {
+		return b, err
+	}
+	if b.lease, err = e.takeLease(tx, b.node.ID, false); err != nil {
+		return b, err
+	}
+	if held.State == Deploying {
+		if b.attempt, err = tx.Attempt(b.node.Attempt); err != nil {
+			return b, err
+		}
+		if !c.stays || c.asOrdered(*held) {
+			s, _ := (&work{attempt: b.attempt}).firstUnmet(b.attempt.plan())
+			return b, tx.AddEvent(e.takes(b.attempt, b.lease, before, s.name, ""))
+		}
+		if err := e.drop(tx, b.attempt, &b.node, held); err != nil {
+			return b, err
+		}
+	}
+	b.attempt = fresh
+	b.attempt.ID, b.attempt.Node, b.attempt.Allocation, b.attempt.StartedAt = AttemptID(NewID("d")), b.node.ID, held.ID, tx.Now()
+	if err := tx.PutAttempt(b.attempt); err != nil {
+		return b, err
+	}
+	on := Deploy
+	if held.State == Failed || held.State == Deployed {
+		on = Redeploy
+	}
+	if b.node.Spec.Unreachable != "" { // it has just answered
+		b.node.Spec.Unreachable = ""
+		if err := tx.PutSpec(b.node); err != nil {
+			return b, err
+		}
+	}
+	order := c.deploy
+	order.By = tx.Now().Add(c.timeLeft(ctx))
+	b.node.Attempt, held.Order = b.attempt.ID, &order
+	held.Access, held.Login = Access{}, nil
+	return b, e.advance(tx, &b.node, held, on, "")
 }
 
 // deployed commits the end: how the machine is reached is kept, its secrets are not.
