@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -114,6 +115,9 @@ func restored(ctx context.Context, url string, args []string, asOf string, o ope
 	return open.Distrust(ctx, url, at, o.KeepTokens)
 }
 
+// toldNames is how many names one line tells: all are in -o json, and in 'node list'.
+const toldNames = 20
+
 // sayRestored tells what may be wrong from now on, the most urgent last: that is what
 // stands above the prompt.
 func (a *app) sayRestored(r open.Restored) {
@@ -122,6 +126,9 @@ func (a *app) sayRestored(r open.Restored) {
 		a.note("what was there before is in %s", r.Aside)
 	}
 	several := func(ids []string, format string) {
+		if more := len(ids) - toldNames; more > 0 {
+			ids = append(ids[:toldNames:toldNames], fmt.Sprintf("and %d more", more))
+		}
 		if len(ids) > 0 {
 			a.note(format, strings.Join(ids, ", "))
 		}

@@ -93,7 +93,17 @@ func backUp(ctx context.Context, store core.Store, made string) error {
 		_, err := file.Backup(ctx, made)
 		return err
 	}
-	return written(ctx, made, func(to *sqlite.Store) (time.Time, error) { return core.Snapshot(ctx, store, to) })
+	err := written(ctx, made, func(to *sqlite.Store) (time.Time, error) { return core.Snapshot(ctx, store, to) })
+	return unfit(err, store.Info().URL, "keep it as it is with pg_dump; 'metalpool check' says more")
+}
+
+// unfit explains why the rows of a database are refused by the file that they are written
+// to: they are such as no store takes, and something else has written them.
+func unfit(err error, url, hint string) error {
+	if !core.Is(err, core.Exists) {
+		return err
+	}
+	return &core.Error{Op: "back up", Kind: core.Invalid, Err: fmt.Errorf("the pool in %s is broken, and a backup is of a whole one (%w)", url, err), Hint: hint}
 }
 
 // written makes a backup of what fill writes, as of the time that it returns.

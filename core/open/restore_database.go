@@ -84,7 +84,7 @@ func setAside(ctx context.Context, old core.Tx, info core.StoreInfo, file string
 		})
 	})
 	if err != nil || copied == (core.Copied{}) {
-		return "", err
+		return "", unfit(err, info.URL, "keep it as it is with pg_dump, and restore into an empty database")
 	}
 	_, err = copyNew(made, file)
 	return file, err

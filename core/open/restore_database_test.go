@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/seal"
 	"github.com/metalpool/metalpool/core/store/postgres"
@@ -117,6 +119,39 @@ func TestRestoreIntoADatabaseRefuses(t *testing.T) {
 	})
 	if got := states(t, address); !maps.Equal(got, before) {
 		t.Errorf("the pool was touched: %v, and before %v", got, before)
+	}
+}
+
+// A database that holds what no store takes is neither backed up nor replaced: what there
+// is would be lost.
+func TestABrokenDatabaseIsKept(t *testing.T) {
+	address, _ := inPostgres(t)
+	b := backedUp(t, false)
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "DROP INDEX allocations_one_owner; UPDATE allocations SET node = 'used' WHERE live"); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "b")
+	if _, err := WriteBackup(t.Context(), "", file, false); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "is broken") || !strings.Contains(err.Error(), "pg_dump") {
+		t.Errorf("backed up: %v", err)
+	}
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Errorf("a file is left: %v", err)
+	}
+	if _, err := Restore(t.Context(), "", b.File, RestoreOptions{Replace: true}); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "restore into an empty database") {
+		t.Errorf("replaced: %v", err)
+	}
+	nothingLeft(t, address)
+	if got := states(t, address)["free"]; got != core.Available {
+		t.Errorf("it was touched: %s", got)
+	}
+	t.Setenv(EnvURL, pgtest.Shared(t).Fresh(t))
+	if _, err := Restore(t.Context(), "", b.File, RestoreOptions{}); err != nil {
+		t.Error(err)
 	}
 }
 
