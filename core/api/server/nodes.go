@@ -92,7 +92,16 @@ func (s *Server) nodes() {
 					return core.Node{}, err
 				}
 			}
-			return s.onNode(ctx, p, in.ID, func() (core.Node, error) { return s.pool.SetNode(ctx, in.ID, in.Body.Core()) })
+			return s.onNode(ctx, p, in.ID, func() (core.Node, error) {
+				n, err := s.pool.Node(ctx, in.ID)
+				if err == nil {
+					err = newAddress(n, in.Body)
+				}
+				if err != nil {
+					return core.Node{}, err
+				}
+				return s.pool.SetNode(ctx, in.ID, in.Body.Core())
+			})
 		})
 	s.nodeVerbs()
 }
