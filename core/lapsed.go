@@ -25,27 +25,8 @@ func (e *Engine) survey(ctx context.Context) (found lapsed, err error) {
 	}
 	err = e.store.View(ctx, func(tx Tx) error {
 		found = lapsed{}
-		nodes, err := collect(tx.Nodes(NodeFilter{States: workingStates}))
-		if err != nil {
+		if found.nodes, found.held, err = e.duties(tx); err != nil || !e.serves {
 			return err
-		}
-		for _, n := range nodes {
-			l, err := tx.Lease(n.ID)
-			if err != nil {
-				return err
-			}
-			what, err := e.dutyOf(tx, n, l)
-			if err != nil {
-				return err
-			}
-			if what.job == toLeave {
-				found.held = append(found.held, n.ID)
-			} else {
-				found.nodes = append(found.nodes, n.ID)
-			}
-		}
-		if !e.serves {
-			return nil
 		}
 		allocated, err := collect(tx.Allocations(AllocationFilter{States: []State{Allocated}}))
 		if err != nil {
@@ -63,6 +44,30 @@ func (e *Engine) survey(ctx context.Context) (found lapsed, err error) {
 		return nil
 	})
 	return found, err
+}
+
+// duties are the nodes at whose work nobody is, and those that are to be left to whoever is.
+func (e *Engine) duties(tx Tx) (due, held []NodeID, err error) {
+	nodes, err := collect(tx.Nodes(NodeFilter{States: workingStates}))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, n := range nodes {
+		l, err := tx.Lease(n.ID)
+		if err != nil {
+			return nil, nil, err
+		}
+		what, err := e.dutyOf(tx, n, l)
+		if err != nil {
+			return nil, nil, err
+		}
+		if what.job == toLeave {
+			held = append(held, n.ID)
+		} else {
+			due = append(due, n.ID)
+		}
+	}
+	return due, held, nil
 }
 
 // workingStates are those of work under way.

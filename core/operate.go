@@ -333,24 +333,9 @@ func (e *Engine) expireAll(ctx context.Context) error {
 // once its time is.
 func (e *Engine) Unattended(ctx context.Context) ([]NodeID, error) {
 	var ids []NodeID
-	err := e.store.View(ctx, func(tx Tx) error {
-		ids = nil
-		nodes, err := collect(tx.Nodes(NodeFilter{States: workingStates}))
-		if err != nil {
+	err := e.store.View(ctx, func(tx Tx) (err error) {
+		if ids, _, err = e.duties(tx); err != nil {
 			return err
-		}
-		for _, n := range nodes {
-			l, err := tx.Lease(n.ID)
-			if err != nil {
-				return err
-			}
-			what, err := e.dutyOf(tx, n, l)
-			if err != nil {
-				return err
-			}
-			if what.job != toLeave {
-				ids = append(ids, n.ID)
-			}
 		}
 		for a, err := range tx.Allocations(AllocationFilter{EndsBy: tx.Now()}) {
 			if err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/metalpool/metalpool/core/internal/spelling"
 )
 
 // checkFields looks whether a document has only fields that its type has, and says of one
@@ -82,30 +84,9 @@ func nearest(word string, fields map[string]reflect.Type) string {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	best := slices.MinFunc(names, func(a, b string) int { return distance(word, a) - distance(word, b) })
-	if distance(word, best) <= max(1, len(word)/3) {
+	best := slices.MinFunc(names, func(a, b string) int { return spelling.Distance(word, a) - spelling.Distance(word, b) })
+	if spelling.Distance(word, best) <= max(1, len(word)/3) {
 		return "; did you mean " + best + "?"
 	}
 	return "; there are: " + strings.Join(names, ", ")
-}
-
-// distance is how many letters are to be put in, left out or replaced.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, before+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -3,6 +3,8 @@ package redfish
 import (
 	"strings"
 	"unicode"
+
+	"github.com/metalpool/metalpool/core/internal/spelling"
 )
 
 // nearest is the candidate that a misspelt word most likely means, or "". Makers
@@ -20,7 +22,7 @@ func nearest(word string, candidates []string) string {
 		if name == "" || len(name) > longest {
 			continue
 		}
-		cost := distance(asked, name)
+		cost := spelling.Distance(asked, name)
 		if strings.Contains(name, asked) || strings.Contains(asked, name) && len(name) > 3 {
 			cost = min(cost, 1)
 		}
@@ -39,27 +41,6 @@ func letters(s string) string {
 		}
 		return unicode.ToLower(r)
 	}, s)
-}
-
-// distance is how many bytes must be put in, taken out or replaced.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // near is " (is X meant?)" where there is an X.
