@@ -26,6 +26,7 @@ type Step struct {
 
 	// One of these, which says its kind.
 	Script *ScriptStep `json:"script,omitempty" yaml:"script,omitempty"`
+	HTTP   *HTTPStep   `json:"http,omitempty" yaml:"http,omitempty"`
 
 	// DeclaredBy is who declared it: nobody else changes it unless told.
 	DeclaredBy Declarer `json:"declared_by,omitempty" yaml:"-"`
@@ -54,11 +55,33 @@ const (
 	AsLogin ScriptUser = "login"
 )
 
+// HTTPStep is a request to another system, made by whoever works on the node. Redirects
+// are not followed.
+type HTTPStep struct {
+	HTTPRequest `yaml:",inline"`
+	// Check is another request that says whether there is nothing to do any more: it is
+	// answered as it expects then.
+	Check *HTTPRequest `json:"check,omitempty" yaml:"check,omitempty"`
+}
+
+// HTTPRequest is a request. URL, headers and body are templates, which see secrets.
+type HTTPRequest struct {
+	Method  string            `json:"method,omitempty" yaml:"method,omitempty"` // default: GET
+	URL     string            `json:"url" yaml:"url"`
+	Headers map[string]string `json:"headers,omitempty" yaml:"headers,omitempty"`
+	Body    string            `json:"body,omitempty" yaml:"body,omitempty"`
+	Expect  []int             `json:"expect,omitempty" yaml:"expect,omitempty,flow"` // statuses that are well; default: 200 to 299
+}
+
 // StepKind is what a step is.
 type StepKind string
 
-// KindScript is a script on the machine.
-const KindScript StepKind = "script"
+const (
+	// KindScript is a script on the machine.
+	KindScript StepKind = "script"
+	// KindHTTP is a request to another system.
+	KindHTTP StepKind = "http"
+)
 
 // StepPhase is when a step runs.
 type StepPhase string
@@ -115,6 +138,7 @@ type stepKind struct {
 
 var stepKinds = []stepKind{
 	{kind: KindScript, phases: []StepPhase{PhaseDeployed}, timeout: 10 * time.Minute, logsIn: true, of: func(s Step) bool { return s.Script != nil }},
+	{kind: KindHTTP, phases: []StepPhase{PhaseDeployed, PhasePrepare}, timeout: time.Minute, of: func(s Step) bool { return s.HTTP != nil }},
 }
 
 // about is what the kind of a step says of it; the zero stepKind where it has none.

@@ -55,6 +55,11 @@ func (s Step) Validate() error {
 			return bad("see docs/steps.md", "script: %w", err)
 		}
 	}
+	if s.HTTP != nil {
+		if err := s.HTTP.check(s.Secrets); err != nil {
+			return bad("see docs/steps.md", "http: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -108,6 +113,49 @@ func (s *ScriptStep) check(secrets map[string]Reference) error {
 	}
 	if Bytes(size) > maxStepText {
 		return fmt.Errorf("it has %s, and the most is %s; have the script fetch the rest", Bytes(size), maxStepText)
+	}
+	return nil
+}
+
+var methods = []string{"", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+func (s *HTTPStep) check(secrets map[string]Reference) error {
+	if s.Check != nil {
+		if err := s.Check.check(secrets); err != nil {
+			return fmt.Errorf("check: %w", err)
+		}
+	}
+	return s.HTTPRequest.check(secrets)
+}
+
+func (r HTTPRequest) check(secrets map[string]Reference) error {
+	size := len(r.URL) + len(r.Body)
+	switch {
+	case !slices.Contains(methods, r.Method):
+		return fmt.Errorf("method: %q is none; there are:%s", r.Method, strings.Join(methods, " "))
+	case !strings.HasPrefix(r.URL, "https://") && !strings.HasPrefix(r.URL, "http://"):
+		return fmt.Errorf("url: it does not begin with https:// or http://")
+	}
+	texts := map[string]string{"url": r.URL, "body": r.Body}
+	for name, text := range r.Headers {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }) {
+			return fmt.Errorf("headers: %q cannot name one", name)
+		}
+		texts["headers: "+name] = text
+		size += len(text)
+	}
+	for what, text := range texts {
+		if err := checkTemplate(text, secrets); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	for _, status := range r.Expect {
+		if status < 100 || status > 599 {
+			return fmt.Errorf("expect: %d is no status of HTTP", status)
+		}
+	}
+	if Bytes(size) > maxStepText {
+		return fmt.Errorf("it has %s, and the most is %s", Bytes(size), maxStepText)
 	}
 	return nil
 }

@@ -1,0 +1,152 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// HTTP asks something of another system: an inventory, a name server, a monitoring
+// server. Its own retries are for requests that are harmless to repeat; others are tried
+// again only where it is known that they have never been sent, or were refused.
+type HTTP struct {
+	Client *http.Client // nil: a plain one
+}
+
+// Run implements core.StepRunner.
+func (h HTTP) Run(ctx context.Context, r core.StepRun) error {
+	step := r.Step.HTTP
+	if step.Check != nil {
+		status, err := h.ask(ctx, r, *step.Check, true)
+		if err != nil {
+			return err
+		}
+		if expected(*step.Check, status) {
+			r.Met(fmt.Sprintf("its check is answered with %d", status))
+			return nil
+		}
+	}
+	harmless := r.Step.Repeatable || step.Check != nil || idempotent(step.Method)
+	if r.Begun && !harmless {
+		return core.ErrUnknownOutcome
+	}
+	status, err := h.ask(ctx, r, step.HTTPRequest, harmless)
+	if err == nil && !expected(step.HTTPRequest, status) {
+		err = failed(core.Backend, "it is answered with %d %s", status, http.StatusText(status))
+	}
+	return err
+}
+
+// idempotent reports whether HTTP itself says that a request may be repeated.
+func idempotent(method string) bool {
+	return slices.Contains([]string{"", http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions}, method)
+}
+
+func expected(r core.HTTPRequest, status int) bool {
+	if len(r.Expect) > 0 {
+		return slices.Contains(r.Expect, status)
+	}
+	return status >= 200 && status < 300
+}
+
+// Bounds of one request. Who answers late is asked again within the time of the try.
+const (
+	keptAnswer = 16 << 10 // bytes
+	tries      = 4        // of a request that may be repeated
+	firstPause = time.Second
+	lastPause  = 10 * time.Second
+)
+
+// ask makes a request and says what the answer is. One that is not harmless is made once:
+// where nobody knows whether it arrived, that is ErrUnknownOutcome.
+func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest, harmless bool) (status int, err error) {
+	req, err := expand(ctx, r, request)
+	if err != nil {
+		return 0, err
+	}
+	c := retryablehttp.NewClient()
+	c.Logger, c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = nil, tries-1, firstPause, lastPause
+	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	if !harmless {
+		c.RetryMax = 0
+	}
+	client := http.Client{Transport: c.HTTPClient.Transport}
+	if h.Client != nil {
+		client = *h.Client
+	}
+	// Where it leads elsewhere it would take its secrets along.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.HTTPClient = &client
+	defer client.CloseIdleConnections()
+	answer, err := c.Do(req)
+	if err != nil {
+		if !harmless {
+			return 0, fmt.Errorf("%s: %w", plain(err), core.ErrUnknownOutcome)
+		}
+		return 0, failed(core.Timeout, "%s", plain(err))
+	}
+	defer func() { _ = answer.Body.Close() }() // what counts of it was read
+	fmt.Fprintf(r.Output, "%s %s: %s\n", req.Method, req.URL.Redacted(), answer.Status)
+	_, _ = io.Copy(r.Output, io.LimitReader(answer.Body, keptAnswer)) // an answer that breaks off is one
+	return answer.StatusCode, nil
+}
+
+// plain is why a request failed, without its address, whose query may hold a secret.
+func plain(err error) string {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return err.Error()
+}
+
+func failed(kind core.Kind, format string, args ...any) error {
+	return &core.Error{Op: "call", Kind: kind, Err: fmt.Errorf(format, args...)}
+}
+
+// expand fills facts and secrets into a request.
+func expand(ctx context.Context, r core.StepRun, request core.HTTPRequest) (*retryablehttp.Request, error) {
+	fill := func(what, text string) (string, error) {
+		value, err := r.Facts.Expand(text, func(name string) (string, error) { return r.Secret(ctx, name) })
+		if err != nil {
+			return "", failed(core.Invalid, "%s: %w", what, err)
+		}
+		return value, nil
+	}
+	url, err := fill("url", request.URL)
+	if err != nil {
+		return nil, err
+	}
+	body, err := fill("body", request.Body)
+	if err != nil {
+		return nil, err
+	}
+	method := request.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	var send any
+	if body != "" {
+		send = strings.NewReader(body)
+	}
+	req, err := retryablehttp.NewRequestWithContext(ctx, method, url, send)
+	if err != nil {
+		return nil, failed(core.Invalid, "the URL that its template makes is none")
+	}
+	for name, text := range request.Headers {
+		value, err := fill("header "+name, text)
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set(name, value)
+	}
+	return req, nil
+}

@@ -1,0 +1,105 @@
+package steps_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/steps"
+)
+
+// run makes one try at a step, and tells what it said and why there was nothing to do.
+func run(t *testing.T, s core.HTTPStep, begun bool) (said, met string, err error) {
+	t.Helper()
+	var output strings.Builder
+	err = steps.HTTP{}.Run(t.Context(), core.StepRun{
+		ID: "d-1/cmdb/1", Step: core.Step{Name: "cmdb", HTTP: &s}.OrDefaults(), Begun: begun, Output: &output,
+		Facts:  core.Facts{Node: core.NodeFacts{ID: "n1"}, Machine: core.MachineFacts{Name: `web-"1"`}},
+		Met:    func(how string) { met = how },
+		Secret: func(context.Context, string) (string, error) { return "s3cret", nil },
+	})
+	return output.String(), met, err
+}
+
+func TestCallThatIsMade(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %s %s", r.Method, r.URL.Path, r.Header.Get("Authorization"), body)
+	}))
+	defer server.Close()
+	said, _, err := run(t, core.HTTPStep{HTTPRequest: core.HTTPRequest{
+		Method: "POST", URL: server.URL + "/nodes/{{.Node.ID}}", Headers: map[string]string{"Authorization": `Bearer {{secret "TOKEN"}}`}, Body: `{"name": {{json .Machine.Name}}}`,
+	}}, false)
+	if err != nil || !strings.Contains(said, `POST /nodes/n1 Bearer s3cret {"name": "web-\"1\""}`) {
+		t.Errorf("%v; it said %q", err, said)
+	}
+}
+
+func TestCallsThatFail(t *testing.T) {
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := asked.Add(1)
+		switch r.URL.Path {
+		case "/later":
+			if n == 1 {
+				w.Header().Set("Retry-After", "0")
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		case "/breaks":
+			panic(http.ErrAbortHandler)
+		case "/flood":
+			_, _ = w.Write(make([]byte, 1<<20))
+		case "/elsewhere":
+			http.Redirect(w, r, "/later", http.StatusFound)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	server.Config.ErrorLog = nil
+	defer server.Close()
+	request := func(method, path string, expect ...int) core.HTTPStep {
+		return core.HTTPStep{HTTPRequest: core.HTTPRequest{Method: method, URL: server.URL + path, Expect: expect}}
+	}
+	for name, tt := range map[string]struct {
+		step    core.HTTPStep
+		begun   bool
+		asked   int32
+		says    string // "" is well
+		unknown bool
+	}{
+		"not there":                       {step: request("GET", "/no"), asked: 1, says: "it is answered with 404 Not Found"},
+		"not there, as expected":          {step: request("DELETE", "/no", 200, 404), asked: 1},
+		"later":                           {step: request("PUT", "/later"), asked: 2},
+		"later, and not to be repeated":   {step: request("POST", "/later"), asked: 1, says: "503"},
+		"broken, and not to be repeated":  {step: request("POST", "/breaks"), asked: 1, says: "EOF", unknown: true},
+		"begun, and not to be repeated":   {step: request("POST", "/no"), begun: true, says: "nobody knows", unknown: true},
+		"begun, and harmless":             {step: request("PUT", "/no", 404), begun: true, asked: 1},
+		"leading elsewhere":               {step: request("GET", "/elsewhere"), asked: 1, says: "302"},
+		"answered at length":              {step: request("GET", "/flood"), asked: 1},
+		"begun, and its check is not met": {step: withCheck(request("POST", "/no", 404), request("GET", "/no")), begun: true, asked: 2},
+		"met":                             {step: withCheck(request("POST", "/breaks"), request("GET", "/no", 404)), asked: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked.Store(0)
+			said, met, err := run(t, tt.step, tt.begun)
+			if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) || errors.Is(err, core.ErrUnknownOutcome) != tt.unknown {
+				t.Errorf("got %v", err)
+			}
+			if asked.Load() != tt.asked || len(said) > 17<<10 || (met != "") != (name == "met") {
+				t.Errorf("asked %d times; met %q; it said %d bytes", asked.Load(), met, len(said))
+			}
+		})
+	}
+}
+
+func withCheck(s, check core.HTTPStep) core.HTTPStep {
+	s.Check = &check.HTTPRequest
+	return s
+}
