@@ -18,8 +18,10 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/backend/redfish"
+	"github.com/metalpool/metalpool/core/credential"
 	"github.com/metalpool/metalpool/core/deploy"
 	"github.com/metalpool/metalpool/core/seal"
+	"github.com/metalpool/metalpool/core/steps"
 	"github.com/metalpool/metalpool/core/store/sqlite"
 	"github.com/metalpool/metalpool/lab"
 )
@@ -86,6 +88,7 @@ func newPool(t *testing.T, l *lab.Lab) *pool {
 	try(t, err)
 	e = core.New(core.Config{
 		Store: store, Sealer: key, Backends: map[string]core.Connector{"redfish": redfish.New(atOnce)}, Deployer: deployer, Log: logTo(t),
+		Steps: steps.Runners(), Resolve: credential.Resolve,
 		Timing: core.Timing{Retry: 50 * time.Millisecond, Queue: 50 * time.Millisecond},
 	})
 	t.Cleanup(func() { try(t, e.Close(), deployer.Close()) })
