@@ -27,8 +27,12 @@ type result struct {
 
 func (r result) ok() bool { return r.status == 0 }
 
-// patience is far beyond what any process takes, faults and deadlines included.
-const patience = 2 * time.Minute
+// patience is far beyond what any process of ours takes, faults and deadlines included.
+// docker-machine waits for three minutes by itself, for several things in turn.
+const (
+	patience        = 2 * time.Minute
+	dockersPatience = 15 * time.Minute
+)
 
 // run runs a process to its end, which may be a kill. struck is told when it was hurt.
 func (w *World) run(ctx context.Context, d door, h Hurt, struck func(at time.Time), program string, args ...string) result {
@@ -41,6 +45,10 @@ func (w *World) run(ctx context.Context, d door, h Hurt, struck func(at time.Tim
 	if err := w.nest.start(cmd); err != nil {
 		r.status, r.err = -1, err.Error()
 		return r
+	}
+	limit := patience
+	if program == w.Programs.DockerMachine {
+		limit = dockersPatience
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -67,7 +75,7 @@ func (w *World) run(ctx context.Context, d door, h Hurt, struck func(at time.Tim
 	}
 	select {
 	case <-ended:
-	case <-time.After(patience):
+	case <-time.After(limit):
 		r.hung = true
 		w.dump()
 		_ = cmd.Process.Signal(syscall.SIGQUIT) // its goroutines tell why
@@ -84,10 +92,12 @@ func (w *World) run(ctx context.Context, d door, h Hurt, struck func(at time.Tim
 	return r
 }
 
-// dump has the servers write what all their goroutines wait for, which ends them.
+// dump has the servers write what all their goroutines wait for. That ends them; they are
+// started again, so that nobody else hangs on that account.
 func (w *World) dump() {
 	for _, s := range w.server {
 		_ = s.end(syscall.SIGQUIT)
+		_ = s.up() // or it is when the burst ends, and then it tells
 	}
 }
 
