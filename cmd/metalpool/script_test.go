@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -21,7 +22,10 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/open"
+	"github.com/metalpool/metalpool/core/seal"
+	"github.com/metalpool/metalpool/core/store/postgres"
 	"github.com/metalpool/metalpool/internal/attached"
+	"github.com/metalpool/metalpool/internal/pgtest"
 	"github.com/metalpool/metalpool/lab/bmc"
 )
 
@@ -30,30 +34,51 @@ func TestMain(m *testing.M) {
 	if open.RunWorker() {
 		return
 	}
-	testscript.Main(m, map[string]func(){"metalpool": main})
+	testscript.Main(tests{m}, map[string]func(){"metalpool": main})
 }
 
+// tests are run, and then PostgreSQL is stopped.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int { return pgtest.Main(t.M) }
+
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "scripts"),
-		RequireExplicitExec: true,
-		Setup: func(env *testscript.Env) error {
-			pool := filepath.Join(env.WorkDir, "pool.db")
-			env.Setenv("METALPOOL_URL", pool)
-			env.Defer(func() { attached.End(pool) })
-			env.Setenv("METALPOOL_OWNER", "alice@desk")
-			env.Setenv("HOME", env.WorkDir)
-			return nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"fill":   fillScript,
-			"break":  breakPool,
-			"serve":  serveBMCs,
-			"served": servePool,
-			"disk":   makeDisk,
-		},
+	scripts(t, testscript.Params{Dir: filepath.Join("testdata", "scripts")}, func(env *testscript.Env) string {
+		pool := filepath.Join(env.WorkDir, "pool.db")
+		env.Defer(func() { attached.End(pool) })
+		return pool
 	})
+}
+
+// TestScriptsOnPostgres has an operator do on a pool in a database what rests on the store.
+func TestScriptsOnPostgres(t *testing.T) {
+	server := pgtest.Shared(t)
+	var files []string
+	for _, name := range []string{"check", "machine_find", "machine_set", "node_set", "node_verbs", "orphans", "pool", "serve"} {
+		files = append(files, filepath.Join("testdata", "scripts", name+".txtar"))
+	}
+	scripts(t, testscript.Params{Files: files}, func(*testscript.Env) string { return server.Fresh(t) })
+}
+
+// scripts runs scripts, each on a pool of its own.
+func scripts(t *testing.T, p testscript.Params, pool func(env *testscript.Env) (url string)) {
+	t.Helper()
+	p.RequireExplicitExec = true
+	p.Setup = func(env *testscript.Env) error {
+		env.Setenv("METALPOOL_URL", pool(env))
+		env.Setenv("METALPOOL_OWNER", "alice@desk")
+		env.Setenv("HOME", env.WorkDir)
+		return nil
+	}
+	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
+		"exits":  exits,
+		"fill":   fillScript,
+		"break":  breakPool,
+		"serve":  serveBMCs,
+		"served": servePool,
+		"disk":   makeDisk,
+	}
+	testscript.Run(t, p)
 }
 
 // exits runs a command and wants that exit status: exits 2 metalpool node show
@@ -75,15 +100,36 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// fillScript makes the filled pool the script's.
+// fillScript makes the filled pool the script's. Into a database it is copied.
 func fillScript(ts *testscript.TestScript, _ bool, _ []string) {
-	ts.Check(fill(context.Background(), ts.Getenv("METALPOOL_URL")))
+	url := ts.Getenv("METALPOOL_URL")
+	if !strings.HasPrefix(url, "postgres:") {
+		ts.Check(fill(context.Background(), url))
+		return
+	}
+	ctx, file := context.Background(), ts.MkAbs("filled.db")
+	ts.Check(fill(ctx, file))
+	ts.Setenv("METALPOOL_KEY", seal.FileOf(file))
+	from, err := behind(ctx, file, nil)
+	ts.Check(err)
+	to, err := postgres.Open(ctx, url, postgres.Options{Create: true})
+	ts.Check(err)
+	_, err = core.Snapshot(ctx, from, to)
+	ts.Check(errors.Join(err, from.Close(), to.Close()))
 }
 
 // breakPool gives a node an owner that does not exist: what no run may ever do.
 func breakPool(ts *testscript.TestScript, _ bool, _ []string) {
-	ctx, path := context.Background(), ts.Getenv("METALPOOL_URL")
-	store, err := behind(ctx, path, nil)
+	ctx, url := context.Background(), ts.Getenv("METALPOOL_URL")
+	var (
+		store core.Store
+		err   error
+	)
+	if strings.HasPrefix(url, "postgres:") {
+		store, err = postgres.Open(ctx, url, postgres.Options{})
+	} else {
+		store, err = behind(ctx, url, nil)
+	}
 	ts.Check(err)
 	defer store.Close()
 	ts.Check(store.Update(ctx, func(tx core.Tx) error {

@@ -26,7 +26,7 @@ func servePool(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	defer log.Close()
 	cmd := exec.Command(program, slices.Concat([]string{"serve", "--listen", "127.0.0.1:0", "-o", "json"}, args)...) //nolint:noctx // it is drained below
-	for _, name := range []string{"METALPOOL_URL", "METALPOOL_OWNER", "HOME"} {
+	for _, name := range []string{"METALPOOL_URL", "METALPOOL_KEY", "METALPOOL_OWNER", "HOME"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(program))
