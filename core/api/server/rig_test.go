@@ -128,7 +128,7 @@ func (r *rig) serve(at string) *running {
 	e, host := r.engine()
 	s := &running{t: r.t, engine: e, host: host, ended: make(chan error, 1), log: &lockedBuffer{}}
 	s.Server = server.New(server.Config{
-		Pool: e, Images: r.dir, LookTime: time.Nanosecond, QueueGrace: 200 * time.Millisecond,
+		Pool: e, Images: r.dir, LookTime: time.Nanosecond, QueueGrace: 2 * time.Second, // more than a client needs to come back on a busy machine
 		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	var (
