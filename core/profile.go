@@ -65,7 +65,7 @@ func profileSteps(tx Tx, profile string) ([]Step, error) {
 		}
 		steps = append(steps, s)
 	}
-	ordered, err := orderSteps(steps)
+	ordered, err := OrderSteps(steps)
 	return ordered, inProfile(err, profile)
 }
 

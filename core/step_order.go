@@ -9,10 +9,10 @@ import (
 // phases in the order in which they come.
 var phases = []StepPhase{PhasePrepare, PhaseFirstBoot, PhaseDeployed}
 
-// orderSteps puts steps in the order in which they run: by phase, then each after those
+// OrderSteps puts steps in the order in which they run: by phase, then each after those
 // of its After that are among them, then as they were given. It fills in what they leave
 // out.
-func orderSteps(given []Step) ([]Step, error) {
+func OrderSteps(given []Step) ([]Step, error) {
 	left := make([]Step, len(given))
 	phaseOf := map[string]StepPhase{}
 	for i, s := range given {

@@ -1,0 +1,126 @@
+package core_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// ordered applies steps under one profile and tells the order in which they run.
+func ordered(t *testing.T, given []core.Step) (names []string, err error) {
+	t.Helper()
+	steps, err := core.OrderSteps(given)
+	for _, s := range steps {
+		names = append(names, s.Name)
+	}
+	return names, err
+}
+
+func TestOrderOfSteps(t *testing.T) {
+	step := func(name string, after ...string) core.Step {
+		return core.Step{Name: name, After: after, Script: &core.ScriptStep{Run: "true"}}
+	}
+	early := func(name string, after ...string) core.Step {
+		return core.Step{Name: name, After: after, Phase: core.PhasePrepare, HTTP: &core.HTTPStep{HTTPRequest: core.HTTPRequest{URL: "http://cmdb"}}}
+	}
+	for name, tt := range map[string]struct {
+		given []core.Step
+		want  string // names, or what is wrong
+	}{
+		"as they are given":            {[]core.Step{step("b"), step("a"), step("c")}, "b a c"},
+		"after another":                {[]core.Step{step("a", "c"), step("b"), step("c")}, "b c a"},
+		"after one that is not chosen": {[]core.Step{step("a", "elsewhere"), step("b")}, "a b"},
+		"by phase":                     {[]core.Step{step("a"), early("b"), step("c", "b")}, "b a c"},
+		"against the phases":           {[]core.Step{step("a"), early("b", "a")}, "step b is to run after a, whose phase deployed comes after prepare"},
+		"in a circle":                  {[]core.Step{step("x"), step("a", "c"), step("b", "a"), step("c", "b")}, "steps wait for each other: a after c after b after a"},
+		"behind a circle":              {[]core.Step{step("x", "a"), step("a", "b"), step("b", "a")}, "steps wait for each other: a after b after a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			names, err := ordered(t, tt.given)
+			if err != nil && (!core.Is(err, core.Invalid) || !strings.Contains(err.Error(), tt.want)) || err == nil && strings.Join(names, " ") != tt.want {
+				t.Errorf("got %q, %v; want %s", names, err, tt.want)
+			}
+		})
+	}
+}
+
+// FuzzOrderOfSteps holds every order to what it promises: each step once, and none before
+// what it comes after. Two bytes say that one step comes after another.
+func FuzzOrderOfSteps(f *testing.F) {
+	f.Add([]byte{0, 1, 1, 2, 2, 0})
+	f.Add([]byte{3, 1, 1, 2, 7, 3})
+	f.Fuzz(func(t *testing.T, pairs []byte) {
+		const count = 8
+		given := make([]core.Step, count)
+		for i := range given {
+			given[i] = core.Step{Name: fmt.Sprint(i), Script: &core.ScriptStep{Run: "true"}}
+		}
+		for i := 0; i+1 < len(pairs); i += 2 {
+			s := &given[pairs[i]%count]
+			s.After = append(s.After, fmt.Sprint(pairs[i+1]%count))
+		}
+		names, err := ordered(t, given)
+		if err != nil {
+			if !core.Is(err, core.Invalid) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if len(names) != count {
+			t.Fatalf("%q", names)
+		}
+		for _, s := range given {
+			for _, before := range s.After {
+				if slices.Index(names, before) >= slices.Index(names, s.Name) {
+					t.Fatalf("%s is not before %s in %q", before, s.Name, names)
+				}
+			}
+		}
+	})
+}
+
+func TestStepsThatAreRefused(t *testing.T) {
+	script := func(change func(s *core.Step)) core.Step {
+		s := core.Step{Name: "s", Script: &core.ScriptStep{Run: "true"}}
+		change(&s)
+		return s
+	}
+	http := func(change func(s *core.HTTPStep)) core.Step {
+		s := core.HTTPStep{HTTPRequest: core.HTTPRequest{URL: "https://cmdb"}}
+		change(&s)
+		return core.Step{Name: "s", HTTP: &s}
+	}
+	for says, s := range map[string]core.Step{
+		`"" cannot name a step`:                    {Script: &core.ScriptStep{Run: "true"}},
+		"it does not say what is to be done":       {Name: "s"},
+		"of more than one kind":                    {Name: "s", Script: &core.ScriptStep{Run: "true"}, HTTP: &core.HTTPStep{}},
+		`cannot run in the phase "prepare"`:        script(func(s *core.Step) { s.Phase = core.PhasePrepare }),
+		"the timeout is negative":                  script(func(s *core.Step) { s.Timeout = -1 }),
+		"101 retries":                              script(func(s *core.Step) { s.Retries = 101 }),
+		`"ignore" is nothing to do`:                script(func(s *core.Step) { s.OnFailure = "ignore" }),
+		"it is to run after itself":                script(func(s *core.Step) { s.After = []string{"s"} }),
+		"TOKEN is not said where to find":          script(func(s *core.Step) { s.Secrets = map[string]core.Reference{"TOKEN": "hunter2"} }),
+		`"METALPOOL_X" cannot name one`:            script(func(s *core.Step) { s.Secrets = map[string]core.Reference{"METALPOOL_X": "env:X"} }),
+		"run is empty":                             script(func(s *core.Step) { s.Script.Run = " " }),
+		`as: "nobody" is nobody`:                   script(func(s *core.Step) { s.Script.As = "nobody" }),
+		`"a b" cannot name a variable`:             script(func(s *core.Step) { s.Script.Env = map[string]string{"a b": ""} }),
+		"env: X: the template cannot be filled in": script(func(s *core.Step) { s.Script.Env = map[string]string{"X": "{{.Nodes}}"} }),
+		`"../x" cannot name a file`:                script(func(s *core.Step) { s.Script.Files = map[string]string{"../x": ""} }),
+		"environment is what metalpool itself":     script(func(s *core.Step) { s.Script.Files = map[string]string{"environment": ""} }),
+		"and the most is 256 KiB":                  script(func(s *core.Step) { s.Script.Run = strings.Repeat("x", 1<<20) }),
+		`method: "FETCH" is none`:                  http(func(s *core.HTTPStep) { s.Method = "FETCH" }),
+		"url: it does not begin with https://":     http(func(s *core.HTTPStep) { s.URL = "cmdb" }),
+		`there is no secret "TOKEN"`:               http(func(s *core.HTTPStep) { s.Body = `{{secret "TOKEN"}}` }),
+		`headers: "a b" cannot name one`:           http(func(s *core.HTTPStep) { s.Headers = map[string]string{"a b": ""} }),
+		"expect: 42 is no status":                  http(func(s *core.HTTPStep) { s.Expect = []int{42} }),
+		"check: url: it does not begin with https": http(func(s *core.HTTPStep) { s.Check = &core.HTTPRequest{} }),
+	} {
+		err := s.Validate()
+		if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("got %v, want %s", err, says)
+		}
+	}
+}
