@@ -48,11 +48,12 @@ func (b *burst) keep(who string, v Verb, r result) {
 	b.ended[v][o]++
 	b.ops = append(b.ops, done{began: r.began, ended: r.ended, changed: o == went && changes[v]})
 	if o == defected {
-		b.violations = append(b.violations, Violation{"Defect", fmt.Sprintf("%s %s: %s", r.program, strings.Join(r.args, " "), tail(r.err))})
+		b.violations = append(b.violations, Violation{"Defect", fmt.Sprintf("%s %s: %s", r.program, strings.Join(r.args, " "), beginning(r.err))})
 	}
 }
 
-func tail(text string) string { return text[max(0, len(text)-2000):] }
+// beginning is enough of an output to find it in the diary.
+func beginning(text string) string { return text[:min(300, len(text))] }
 
 func (b *burst) strike(s struck) {
 	b.mu.Lock()

@@ -35,6 +35,11 @@ func (s *server) log() string {
 func (s *server) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.begin()
+}
+
+// begin is start, under the lock.
+func (s *server) begin() error {
 	log, err := os.OpenFile(s.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -119,28 +124,23 @@ func (s *server) signal(how syscall.Signal) error {
 }
 
 // up starts the server again where it is down, and tells where that was its own doing.
-// Its store may be away for some time more.
+// Its store may be away for some time more. Several faults may have ended it, and heal at
+// one time: the first to come starts it.
 func (s *server) up() error {
 	s.mu.Lock()
-	down, ordered := s.process == nil, s.ordered
-	if !down {
-		select {
-		case <-s.ended:
-			down = true
-		default:
-		}
-	}
-	s.mu.Unlock()
-	if !down {
+	defer s.mu.Unlock()
+	select {
+	case <-s.ended:
+	default:
 		return nil
 	}
 	var own error
-	if !ordered {
+	if !s.ordered {
 		own = fmt.Errorf("server %d ended by itself; see %s", s.number, s.log())
 	}
 	var err error
-	for range 20 {
-		if err = s.start(); err == nil {
+	for range 60 {
+		if err = s.begin(); err == nil {
 			return own
 		}
 		<-time.After(500 * time.Millisecond)
