@@ -75,15 +75,22 @@ func WriteBackup(ctx context.Context, url, file string, withKey bool) (b Backup,
 	if err := b.look(ctx, made, key); err != nil {
 		return b, err
 	}
-	if withKey {
-		if err := seal.Write(b.KeyFile, key); err != nil {
-			return b, err
-		}
-	}
+	return b, b.put(made, key)
+}
+
+// put writes what was made to where it is to go, and the key with it, or neither. The key
+// comes last, so that it lies nowhere without a backup.
+func (b *Backup) put(made string, key *seal.Key) (err error) {
 	if b.Size, err = copyNew(made, b.File); err != nil {
-		return b, &core.Error{Op: "write the backup", Kind: core.Denied, Err: err, Hint: "look at the space and the rights there; the pool was only read"}
+		return &core.Error{Op: "write the backup", Kind: core.Denied, Err: err, Hint: "look at the space and the rights there; the pool was only read"}
 	}
-	return b, nil
+	if b.KeyFile == "" {
+		return nil
+	}
+	if err := seal.Write(b.KeyFile, key); err != nil {
+		return errors.Join(err, os.Remove(b.File)) // or it stands in the way of the next try
+	}
+	return nil
 }
 
 // backUp writes the store as it stands at one moment into the new file made, in a folder

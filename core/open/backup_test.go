@@ -182,6 +182,25 @@ func TestBackupRefuses(t *testing.T) {
 	}
 }
 
+func TestABackupIsNotLeftWithoutItsKey(t *testing.T) {
+	_, _, key := opened(t, stocked(t))
+	folder := t.TempDir()
+	made, taken := filepath.Join(folder, "made"), filepath.Join(folder, "taken")
+	for _, file := range []string{made, taken} {
+		if err := os.WriteFile(file, []byte("whatever"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := Backup{File: filepath.Join(folder, "backup"), KeyFile: taken}
+	if err := b.put(made, key); !core.Is(err, core.Exists) {
+		t.Errorf("it ends with %v", err)
+	}
+	left, err := os.ReadDir(folder)
+	if err != nil || len(left) != 2 {
+		t.Errorf("there are %v, %v", left, err)
+	}
+}
+
 func TestRestore(t *testing.T) { stockedIn(t, restore) }
 
 func restore(t *testing.T, path string) {

@@ -105,7 +105,20 @@ type respawned struct {
 
 	mu      sync.Mutex
 	now     *incarnation
-	defects []error
+	defects defects
+}
+
+// defects are what children did that nobody had asked of them. They have a lock of their
+// own: a child may end while the next is waited for.
+type defects struct {
+	mu  sync.Mutex
+	all []error
+}
+
+func (d *defects) add(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all = append(d.all, err)
 }
 
 // incarnation is a child that lives once.
@@ -164,9 +177,7 @@ func (r *respawned) listen(i *incarnation) {
 	}
 	_ = i.cmd.Wait()
 	if i.cmd.ProcessState.Exited() && !i.cmd.ProcessState.Success() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.defects = append(r.defects, fmt.Errorf("a child ended by itself: %s", i.cmd.ProcessState))
+		r.defects.add(fmt.Errorf("a child ended by itself: %s", i.cmd.ProcessState))
 	}
 }
 
@@ -206,9 +217,11 @@ func (r *respawned) end() error {
 	r.mu.Lock()
 	now := r.now
 	r.mu.Unlock()
-	_ = now.stdin.Close() // it may be dead
-	<-now.dead
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return errors.Join(r.defects...)
+	if now != nil {
+		_ = now.stdin.Close() // it may be dead
+		<-now.dead
+	}
+	r.defects.mu.Lock()
+	defer r.defects.mu.Unlock()
+	return errors.Join(r.defects.all...)
 }

@@ -1,10 +1,12 @@
 package storetest
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"iter"
 	"math"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -155,6 +157,22 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 				t.Errorf("found %d problems: %s", len(problems), strings.Join(problems, "\n"))
 			}
 		})
+	}
+}
+
+// TestAChildThatCannotStartIsToldOf waits for one that ends before it is ready.
+func TestAChildThatCannotStartIsToldOf(t *testing.T) {
+	r := &respawned{start: func() (*process, error) {
+		cmd := exec.CommandContext(t.Context(), "false")
+		stdout, outErr := cmd.StdoutPipe()
+		stdin, inErr := cmd.StdinPipe()
+		return &process{cmd: cmd, lines: bufio.NewScanner(stdout), stdin: stdin}, errors.Join(outErr, inErr, cmd.Start())
+	}}
+	if _, err := r.ask(letter{}); err == nil || !strings.Contains(err.Error(), "did not start") {
+		t.Errorf("it answers with %v", err)
+	}
+	if err := r.end(); err == nil || !strings.Contains(err.Error(), "ended by itself") {
+		t.Errorf("it ended with %v", err)
 	}
 }
 

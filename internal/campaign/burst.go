@@ -24,6 +24,7 @@ type burst struct {
 	struck     []struck
 	samples    []sample
 	gone       map[string]bool // machines whose release was told
+	marked     int             // machines whose own mark was found on their disks
 	violations []Violation
 }
 

@@ -53,8 +53,8 @@ func TestCampaign(t *testing.T) {
 	for _, v := range report.Violations {
 		t.Errorf("%s: %s: %s\nalone again, as far as it follows from the seed: %s", v.Setting, v.Invariant, v.What, again(v))
 	}
-	if report.Operations() == 0 || report.Faults() == 0 {
-		t.Errorf("%d operations and %d faults: nothing was looked at", report.Operations(), report.Faults())
+	if report.Operations() == 0 || report.Faults() == 0 || report.Marked() == 0 {
+		t.Errorf("%d operations, %d faults, and %d machines with their own mark on their disks: nothing was looked at", report.Operations(), report.Faults(), report.Marked())
 	}
 }
 

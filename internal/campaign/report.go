@@ -15,6 +15,7 @@ type Report struct {
 	ended      map[Verb]map[outcome]int
 	faults     map[Kind]*faultCount
 	Violations []Found
+	marked     int
 	took       time.Duration
 }
 
@@ -52,6 +53,7 @@ func (r *Report) add(setting string, b *burst, took time.Duration) {
 	for _, v := range b.violations {
 		r.Violations = append(r.Violations, Found{Violation: v, Setting: setting, Seed: b.plan.Seed, Ops: b.plan.ops()})
 	}
+	r.marked += b.marked
 	r.took += took
 }
 
@@ -82,6 +84,7 @@ func (r *Report) Add(other *Report) {
 		ours.took = append(ours.took, f.took...)
 	}
 	r.Violations = append(r.Violations, other.Violations...)
+	r.marked += other.marked
 	r.took += other.took
 }
 
@@ -105,6 +108,10 @@ func (r *Report) Faults() (n int) {
 	}
 	return n
 }
+
+// Marked is how often a machine's own mark was found on its disks: a campaign that finds
+// none would find none of a former machine, either.
+func (r *Report) Marked() int { return r.marked }
 
 // Print writes the report as tables for people.
 func (r *Report) Print(to io.Writer) error {
@@ -138,7 +145,7 @@ func (r *Report) Print(to io.Writer) error {
 		return err
 	}
 	rate := float64(r.Operations()) / max(r.took.Seconds(), 1)
-	_, err := fmt.Fprintf(to, "\n%d operations and %d faults in %s (%.1f operations a second, the rests included)\n%d violations\n", r.Operations(), r.Faults(), r.took.Round(time.Second), rate, len(r.Violations))
+	_, err := fmt.Fprintf(to, "\n%d operations and %d faults in %s (%.1f operations a second, the rests included)\n%d times a machine's own mark was found on its disks\n%d violations\n", r.Operations(), r.Faults(), r.took.Round(time.Second), rate, r.Marked(), len(r.Violations))
 	for _, v := range r.Violations {
 		if err == nil {
 			_, err = fmt.Fprintf(to, "  %s, seed %d: %s: %s\n", v.Setting, v.Seed, v.Invariant, v.What)

@@ -158,8 +158,12 @@ func (b *burst) lookAtDisks(ctx context.Context) {
 		if err != nil {
 			b.violate("campaign", err.Error())
 		}
-		for _, found := range unclean(string(n.ID()), s.nodes[string(n.ID())].By, ids) {
+		user := s.nodes[string(n.ID())].By
+		for _, found := range unclean(string(n.ID()), user, ids) {
 			b.violate("CleanBeforeAvailable", found)
+		}
+		if slices.Contains(ids, user) {
+			b.marked++
 		}
 	}
 }

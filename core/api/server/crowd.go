@@ -127,16 +127,22 @@ func (js *jobs) hold(who string, size int64) (free func(), err error) {
 	}, nil
 }
 
-// remember keeps a request's job to tell its end again. Of too many the oldest that have
-// ended go: the same again is then done again, which is no other thing. js.mu is held.
+// remember keeps a request's job to tell its end again. js.mu is held.
 func (js *jobs) remember(who, request string, j *job) {
+	js.fits(who)
 	c := js.of(who)
 	js.requested[who+"/"+request] = j
 	c.asked++
 	c.order = append(c.order, request)
+}
+
+// fits makes room for one request more, and reports whether there is any. The oldest that
+// have ended go: the same again is then done again, which is no other thing. js.mu is held.
+func (js *jobs) fits(who string) bool {
+	c := js.of(who)
 	for range c.order {
-		if len(c.order) <= js.most.Told {
-			return
+		if len(c.order) < js.most.Told {
+			return true
 		}
 		oldest := c.order[0]
 		c.order = c.order[1:]
@@ -147,6 +153,7 @@ func (js *jobs) remember(who, request string, j *job) {
 			js.forget(who, oldest, old)
 		}
 	}
+	return len(c.order) < js.most.Told
 }
 
 // forget drops a request, if it is still this job's. js.mu is held.

@@ -118,6 +118,35 @@ func TestOrdersThatQueueAreCountedApart(t *testing.T) {
 	}
 }
 
+// Who asks for the same again and again, each time as a request of its own, has no more of
+// them kept than another.
+func TestRequestsForOneWriteAreBounded(t *testing.T) {
+	r := newRig(t, 1)
+	e, _ := r.engine()
+	s := server.New(server.Config{Pool: e, QueueGrace: time.Hour, Crowd: server.Crowd{Told: 4}})
+	defer func() {
+		if err := s.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	ops := r.operator()
+	create := func(name, wait string) *httptest.ResponseRecorder {
+		return ask(t, s, ops, http.MethodPut, "/v1/machines/m-"+name, `{"name":"`+name+`","allocate_only":true,"wait":"`+wait+`"}`)
+	}
+	if w := create("holder", "0s"); w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	for i := range 4 { // of which the first takes the place of the holder's
+		if w := create("one", "1h"); w.Code != http.StatusAccepted {
+			t.Fatalf("%d: %d %s", i, w.Code, w.Body)
+		}
+	}
+	refusedForNow(t, create("one", "1h"), "4 requests under way")
+	if w := create("two", "1h"); w.Code != http.StatusAccepted {
+		t.Errorf("another order: %d %s", w.Code, w.Body)
+	}
+}
+
 // The ends of the last writes are told again, and not of all that there ever were.
 func TestSoManyEndsAreRemembered(t *testing.T) {
 	r := newRig(t, 0)

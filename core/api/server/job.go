@@ -75,6 +75,9 @@ func (js *jobs) begin(key string, weighs weight, who, request string, do func(co
 		return j, nil
 	}
 	j, there := js.running[key]
+	if there && !js.fits(who) { // one write is no way to have any number of requests kept
+		return nil, crowded(who, fmt.Sprintf("%d requests under way", js.most.Told))
+	}
 	if !there {
 		if js.draining {
 			return nil, errDraining
