@@ -168,11 +168,11 @@ func hiding(err error, secrets []string) error {
 	if err == nil || hide(err.Error(), secrets) == err.Error() {
 		return err
 	}
-	told := errors.New(hide(err.Error(), secrets))
+	told := hide(err.Error(), secrets)
 	if errors.Is(err, ErrUnknownOutcome) {
-		told = fmt.Errorf("%s: %w", told, ErrUnknownOutcome)
+		return &Error{Op: "run", Kind: KindOf(err), Err: fmt.Errorf("%s: %w", told, ErrUnknownOutcome)}
 	}
-	return &Error{Op: "run", Kind: KindOf(err), Err: told}
+	return &Error{Op: "run", Kind: KindOf(err), Err: errors.New(told)}
 }
 
 // stepFailed does what the operator wants where a step has failed for good.
@@ -187,15 +187,15 @@ func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) e
 		w.say(name, "goes on without it: %v", e.Err)
 		return nil
 	case FailNode:
-		e.Kind, e.Err = Backend, &nodeFault{e.Err}
+		e.Kind, e.Err = Backend, &nodeFaultError{e.Err}
 	}
 	return e
 }
 
-// nodeFault is a step's verdict on the node itself, however far the deploy had come.
-type nodeFault struct{ error }
+// nodeFaultError is a step's verdict on the node itself, however far the deploy had come.
+type nodeFaultError struct{ error }
 
-func (f *nodeFault) Unwrap() error { return f.error }
+func (f *nodeFaultError) Unwrap() error { return f.error }
 
 // stepSecret finds what a step's secret refers to.
 func (w *work) stepSecret(ctx context.Context, s Step, name string) (string, error) {

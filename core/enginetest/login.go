@@ -85,7 +85,7 @@ func (s *shell) Run(ctx context.Context, script core.Script, output io.Writer) (
 			if s.server.system == nil {
 				return fault("run script", core.Transient, "connection reset")
 			}
-			if ended, there := s.server.ended[script.ID]; there && script.ID != "" && !(ended == unknown && script.Again) {
+			if ended, there := s.server.ended[script.ID]; there && script.ID != "" && (ended != unknown || !script.Again) {
 				if status = ended; status == unknown {
 					return core.ErrUnknownOutcome
 				}

@@ -68,6 +68,7 @@ func Open(ctx context.Context, address string, o Options) (core.Store, error) {
 // Files keeps each in a file.
 type Files struct{}
 
+// Fresh is a new folder with the file, or with none yet.
 func (Files) Fresh(t *testing.T, p Picture) string {
 	t.Helper()
 	path := filepath.Join(memoryFolder(t), "pool.db")
@@ -89,6 +90,7 @@ func (Files) Picture(t *testing.T, address string) Picture {
 	return text
 }
 
+// Drop removes the folder.
 func (Files) Drop(t *testing.T, address string) {
 	t.Helper()
 	if err := os.RemoveAll(filepath.Dir(address)); err != nil {

@@ -16,7 +16,7 @@ func (p *served) endsByItself() (status int, said string) {
 	t := p.site.t
 	t.Helper()
 	select {
-	case <-p.ended:
+	case <-p.ended: //nolint:errcheck // its status tells how
 	case <-time.After(patience):
 		t.Fatal("the server goes on")
 	}

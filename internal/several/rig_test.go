@@ -180,7 +180,7 @@ type served struct {
 }
 
 // serve starts one more server, on the host whose home that is.
-func (s *site) serve(home string) *served {
+func (s *site) serve(home string) {
 	s.t.Helper()
 	p := &served{site: s, home: home, log: filepath.Join(s.dir, fmt.Sprintf("serve%d.log", len(s.servers)))}
 	if err := p.start("127.0.0.1:0"); err != nil {
@@ -195,7 +195,6 @@ func (s *site) serve(home string) *served {
 			s.t.Logf("%s:\n%s", p.log, lastLines(string(text), 30))
 		}
 	})
-	return p
 }
 
 func lastLines(text string, n int) string {
@@ -242,7 +241,7 @@ func (p *served) kill() {
 	p.site.front.lead(p.address, false)
 	if p.process != nil {
 		_ = p.process.Process.Kill()
-		<-p.ended
+		<-p.ended //nolint:errcheck // a killed process has an error
 		p.process = nil
 	}
 }
@@ -278,27 +277,6 @@ func (s *site) clientOf(address string) *client.Client {
 	}
 	s.t.Cleanup(func() { _ = c.Close() })
 	return c
-}
-
-// get asks a server for what takes no token.
-func (p *served) get(path string) (status int, text string, err error) {
-	check, err := client.Pinned(p.fingerprint)
-	if err != nil {
-		return 0, "", err
-	}
-	transport := &http.Transport{TLSClientConfig: check}
-	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(p.site.t.Context(), http.MethodGet, "https://"+p.address+path, nil)
-	if err != nil {
-		return 0, "", err
-	}
-	resp, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(body), err
 }
 
 // working is the server that waits for the agent of a node, once one does.
@@ -466,4 +444,25 @@ func (f *front) pass(near net.Conn) {
 		})
 	}
 	both.Wait()
+}
+
+// get asks a server for what takes no token.
+func (p *served) get(path string) (status int, text string, err error) {
+	check, err := client.Pinned(p.fingerprint)
+	if err != nil {
+		return 0, "", err
+	}
+	transport := &http.Transport{TLSClientConfig: check}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(p.site.t.Context(), http.MethodGet, "https://"+p.address+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	resp, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), err
 }

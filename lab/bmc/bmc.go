@@ -181,7 +181,7 @@ func (b *BMC) serve(r *request, res resource, found bool) answer {
 		return b.fail(preconditionFailed())
 	}
 	for parameter := range r.URL.Query() {
-		if strings.HasPrefix(parameter, "$") && !(parameter == "$expand" && res.expands) {
+		if strings.HasPrefix(parameter, "$") && (parameter != "$expand" || !res.expands) {
 			return b.fail(queryUnsupported(parameter))
 		}
 	}

@@ -32,11 +32,11 @@ const (
 	droppedSecure = "Secure Boot"
 )
 
-func (s Setup) clone() Setup {
-	s.BIOS, s.Waiting = maps.Clone(s.BIOS), maps.Clone(s.Waiting)
-	s.Order, s.Dropped = slices.Clone(s.Order), slices.Clone(s.Dropped)
-	s.Volumes, s.Tasks = slices.Clone(s.Volumes), slices.Clone(s.Tasks)
-	return s
+func (u Setup) clone() Setup {
+	u.BIOS, u.Waiting = maps.Clone(u.BIOS), maps.Clone(u.Waiting)
+	u.Order, u.Dropped = slices.Clone(u.Order), slices.Clone(u.Dropped)
+	u.Volumes, u.Tasks = slices.Clone(u.Volumes), slices.Clone(u.Tasks)
+	return u
 }
 
 // start is what firmware does with what waits for it.

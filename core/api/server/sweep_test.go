@@ -218,7 +218,7 @@ func (s served) run(act, recover func(ctx context.Context, c *client.Client) err
 	}
 	if recover != nil {
 		die()
-		<-ended
+		<-ended //nolint:errcheck // whoever died is told nothing
 		if err := recover(s.t.Context(), s.client()); err != nil {
 			s.t.Errorf("recovery: %v", err)
 		}

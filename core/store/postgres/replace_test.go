@@ -53,7 +53,7 @@ func TestReplace(t *testing.T) {
 	as := core.StoreInfo{PoolID: "another"}
 	broken := errors.New("it breaks")
 	kept := ""
-	keep := func(tx core.Tx) error { kept = pools(tx); return nil }
+	keep := func(tx core.Tx) error { kept = pools(tx); return nil } //nolint:unparam // Replace may be refused by it
 	put := func(tx core.Tx) error {
 		return errors.Join(tx.PutPool(core.Pool{Name: "new"}), tx.AddEvent(core.Event{Seq: 1}))
 	}
