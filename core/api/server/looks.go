@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -26,6 +28,9 @@ type look[T any] struct {
 	done chan struct{} // closed once these are there
 	seen T
 	err  error
+	// defect is what the question met, and where. Each who waited meets it again, and so
+	// is told of it, and logged, as whoever asks by himself.
+	defect string
 }
 
 func newLooks[T any](fresh time.Duration) *looks[T] {
@@ -45,6 +50,9 @@ func (l *looks[T]) at(ctx context.Context, what string, ask func(context.Context
 	l.mu.Unlock()
 	select {
 	case <-k.done:
+		if k.defect != "" {
+			panic(k.defect)
+		}
 		return k.seen, k.err
 	case <-ctx.Done():
 		var none T
@@ -59,8 +67,8 @@ func (l *looks[T]) ask(ctx context.Context, what string, k *look[T], ask func(co
 	defer time.AfterFunc(l.fresh, func() { l.drop(what, k) })
 	defer close(k.done)
 	defer func() {
-		if recover() != nil {
-			k.err = errDefect
+		if what := recover(); what != nil {
+			k.defect = fmt.Sprintf("%v\n%s", what, debug.Stack())
 		}
 	}()
 	k.seen, k.err = ask(ctx)
