@@ -152,6 +152,8 @@ func (e *Engine) reconcileNode(ctx context.Context, id NodeID, o ReconcileOption
 		switch {
 		case what.job == toGoOn && !o.AbandonDeploys:
 			return nil // it takes the lease itself
+		case what.job == toServers && !o.AbandonDeploys:
+			return &Error{Op: "reconcile", Node: id, Kind: Busy, Err: fmt.Errorf("its deploy is gone on with by a server of the pool, until %s", what.due.UTC().Format("2006-01-02 15:04:05 MST")), Hint: "start 'metalpool serve', or release it: metalpool machine release " + string(n.Allocation)}
 		case what.job == toLeave && n.State == Deploying && !o.AbandonDeploys:
 			return &Error{Op: "reconcile", Node: id, Kind: Busy, Err: fmt.Errorf("its deploy may be gone on with by its caller until %s", what.due.UTC().Format("15:04:05 MST")), Hint: "or release it: metalpool machine release " + string(n.Allocation)}
 		}

@@ -61,9 +61,11 @@ func (e *Engine) duties(tx Tx) (due, held []NodeID, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if what.job == toLeave {
+		switch what.job {
+		case toLeave:
 			held = append(held, n.ID)
-		} else {
+		case toServers: // nothing that this process could wait for
+		default:
 			due = append(due, n.ID)
 		}
 	}

@@ -20,6 +20,7 @@ type job int
 
 const (
 	toLeave   job = iota // to whoever works on it, or to its caller, until due
+	toServers            // with a deploy that a server took: the next one goes on, until due
 	toClean              // to its end
 	toGoOn               // with a deploy, from the first step that is not met
 	toAbandon            // a deploy that nobody goes on with
@@ -28,7 +29,7 @@ const (
 // duty is what a process that comes by has to do about a node at work.
 type duty struct {
 	job job
-	due time.Time // of toLeave: when to look again, by the store's clock
+	due time.Time // of toLeave and toServers: when to look again, by the store's clock
 	// late is that the order's own time is over.
 	late bool
 }
@@ -50,7 +51,9 @@ func decide(n Node, l Lease, order *DeployOrder, now time.Time, t Timing, serves
 		return duty{job: toClean}
 	case order != nil && order.Served && serves && now.Before(order.By):
 		return duty{job: toGoOn}
-	case order != nil && order.Served && serves:
+	case order != nil && order.Served && now.Before(order.By):
+		return duty{job: toServers, due: order.By}
+	case order != nil && order.Served:
 		return duty{job: toAbandon, late: true}
 	case now.Before(l.Expires.Add(t.Grace)):
 		return duty{job: toLeave, due: l.Expires.Add(t.Grace)}
@@ -61,7 +64,7 @@ func decide(n Node, l Lease, order *DeployOrder, now time.Time, t Timing, serves
 // dutyOf reads what decide needs. An allocation is read only where that decides.
 func (e *Engine) dutyOf(tx Tx, n Node, l Lease) (duty, error) {
 	var order *DeployOrder
-	if n.State == Deploying && e.serves && l.Free(tx.Now(), e.timing.Call) {
+	if n.State == Deploying && l.Free(tx.Now(), e.timing.Call) {
 		a, err := tx.Allocation(n.Allocation)
 		if err != nil {
 			return duty{}, err

@@ -154,6 +154,36 @@ func TestADeployEndsWithItsTime(t *testing.T) {
 	})
 }
 
+// What a server took is the servers': no command on the pool, and no worker of one, gives
+// it up while they are all away, and the next server goes on with it.
+func TestOthersLeaveWhatAServerTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		dying, host := p.server()
+		host.FreezeIn("agent write", enginetest.Before)
+		go func() { _, _ = dying.Create(t.Context(), taken("a-1", "web-1"), nil) }()
+		<-host.Frozen()
+		pass(timing.Lease + timing.Call + timing.Grace + time.Minute)
+		e, _ := p.engine()
+		if given, err := e.Work(t.Context()); err != nil || len(given) > 0 {
+			t.Errorf("a worker of a command: %v, %v", given, err)
+		}
+		done, err := e.Reconcile(t.Context(), core.ReconcileOptions{}, nil)
+		if err != nil || len(done) != 1 || !strings.Contains(done[0].Note, "a server of the pool") {
+			t.Errorf("reconcile: %+v, %v", done, err)
+		}
+		p.wantStates("n1 Deploying")
+		ctx, stop := context.WithCancel(t.Context())
+		_, workers := p.working(ctx, 1)
+		pass(5 * time.Minute)
+		p.wantStates("n1 Deployed")
+		stop()
+		workers()
+		host.Thaw()
+		p.sound()
+	})
+}
+
 // An order that no server took is its caller's: a server leaves it to him for the grace,
 // and then gives it up.
 func TestServersLeaveWhatIsACallersOwn(t *testing.T) {

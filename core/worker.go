@@ -33,6 +33,7 @@ func (e *Engine) Work(ctx context.Context) (given []NodeID, err error) {
 		}
 	}()
 	blind := 0 // looks in a row that the store refused
+	rich := 0  // and those that left something
 	for {
 		found, err := e.survey(ctx)
 		if err != nil {
@@ -52,7 +53,9 @@ func (e *Engine) Work(ctx context.Context) (given []NodeID, err error) {
 			return r.given, nil
 		}
 		pause := e.timing.Queue
-		if more {
+		if !more {
+			rich = 0
+		} else if rich++; rich > 1 { // by the second one, the others have looked, too
 			pause /= 4
 		}
 		if err := r.rest(ctx, pause/2+rand.N(pause)); err != nil {
