@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,7 +213,7 @@ func TestOwnersAreSeen(t *testing.T) { placetest.Each(t, ownersAreSeen) }
 func ownersAreSeen(t *testing.T, at placetest.Place) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPoolAt(t, at, 2)
-		writes := 0
+		var writes atomic.Int64
 		counting := countedStore{p.store, &writes}
 		host := p.rack.Host()
 		process := func() *core.Engine { return p.engineOn(host, counting, cloak{}, nil) }
@@ -233,17 +234,17 @@ func ownersAreSeen(t *testing.T, at placetest.Place) {
 			t.Error("who creates a machine is not seen")
 		}
 		pass(time.Hour)
-		writes = 0
+		writes.Store(0)
 		for range 100 {
 			e.Seen(t.Context(), "ann")
 			process().Seen(t.Context(), "ann") // docker-machine is one for each machine
 		}
-		if now := seen("ann"); writes != 1 || now.Sub(first) < time.Hour {
-			t.Errorf("%d writes; seen at %s", writes, now)
+		if now := seen("ann"); writes.Load() != 1 || now.Sub(first) < time.Hour {
+			t.Errorf("%d writes; seen at %s", writes.Load(), now)
 		}
 		pass(time.Minute)
-		if e.Seen(t.Context(), "ann"); writes != 2 {
-			t.Errorf("%d writes, a minute later", writes)
+		if e.Seen(t.Context(), "ann"); writes.Load() != 2 {
+			t.Errorf("%d writes, a minute later", writes.Load())
 		}
 		e.Seen(t.Context(), "")
 		full := p.engineOn(host, failingStore{p.store}, cloak{}, nil)
@@ -256,11 +257,11 @@ func ownersAreSeen(t *testing.T, at placetest.Place) {
 
 type countedStore struct {
 	core.Store
-	updates *int
+	updates *atomic.Int64
 }
 
 func (s countedStore) Update(ctx context.Context, fn func(tx core.Tx) error) error {
-	*s.updates++
+	s.updates.Add(1)
 	return s.Store.Update(ctx, fn)
 }
 

@@ -27,8 +27,9 @@ type result struct {
 
 func (r result) ok() bool { return r.status == 0 }
 
-// patience is far beyond what any process of ours takes, faults and deadlines included.
-// docker-machine waits for three minutes by itself, for several things in turn.
+// patience is far longer than any process of ours is silent, faults and deadlines included:
+// what is hit again and again may go on for long, and tells of it. docker-machine waits for
+// three minutes by itself, for several things in turn.
 const (
 	patience        = 2 * time.Minute
 	dockersPatience = 15 * time.Minute
@@ -37,7 +38,8 @@ const (
 // run runs a process to its end, which may be a kill. struck is told when it was hurt.
 func (w *World) run(ctx context.Context, d door, h Hurt, struck func(at time.Time), program string, args ...string) result {
 	r := result{program: program, args: args}
-	var out, complaints bytes.Buffer
+	var out bytes.Buffer
+	complaints := voice{heard: make(chan struct{}, 1)}
 	cmd := exec.Command(program, args...) //nolint:noctx // it is ended below
 	cmd.Env = append(w.environment(), d...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &complaints, 5*time.Second
@@ -73,9 +75,7 @@ func (w *World) run(ctx context.Context, d door, h Hurt, struck func(at time.Tim
 			}
 		}
 	}
-	select {
-	case <-ended:
-	case <-time.After(limit):
+	if !awaits(ended, complaints.heard, limit) {
 		r.hung = true
 		w.dump()
 		_ = cmd.Process.Signal(syscall.SIGQUIT) // its goroutines tell why
@@ -90,6 +90,33 @@ func (w *World) run(ctx context.Context, d door, h Hurt, struck func(at time.Tim
 	r.status = cmd.ProcessState.ExitCode()
 	r.out, r.err = out.String(), complaints.String()
 	return r
+}
+
+// awaits waits until a process has ended. It gives up once that was silent for too long.
+func awaits(ended, heard <-chan struct{}, silence time.Duration) bool {
+	for {
+		select {
+		case <-ended:
+			return true
+		case <-heard:
+		case <-time.After(silence):
+			return false
+		}
+	}
+}
+
+// voice keeps what a process says, and tells that it does.
+type voice struct {
+	bytes.Buffer
+	heard chan struct{}
+}
+
+func (v *voice) Write(p []byte) (int, error) {
+	select {
+	case v.heard <- struct{}{}:
+	default: // that it spoke was not heard yet
+	}
+	return v.Buffer.Write(p)
 }
 
 // dump has the servers write what all their goroutines wait for. That ends them; they are

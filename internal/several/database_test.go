@@ -22,10 +22,11 @@ var brief = core.Timing{Lease: 3 * time.Second, Call: time.Second, Retry: 50 * t
 
 // memoryRack is a rack in memory whose pool is in a schema of its own.
 type memoryRack struct {
-	t    testing.TB
-	rack *enginetest.Rack
-	url  string
-	key  *seal.Key
+	timing core.Timing
+	t      testing.TB
+	rack   *enginetest.Rack
+	url    string
+	key    *seal.Key
 }
 
 // engine is one more server on the rack.
@@ -36,14 +37,14 @@ func (m *memoryRack) engine() (*core.Engine, *enginetest.Host) {
 		m.t.Fatal(err)
 	}
 	host := m.rack.Host()
-	e := core.New(core.Config{Store: host.Store(store), Sealer: m.key, Deployer: host, Timing: brief, Serves: true, Backends: map[string]core.Connector{"redfish": host}})
+	e := core.New(core.Config{Store: host.Store(store), Sealer: m.key, Deployer: host, Timing: m.timing, Serves: true, Backends: map[string]core.Connector{"redfish": host}})
 	m.t.Cleanup(func() { _ = e.Close() })
 	return e, host
 }
 
-func newMemoryRack(t testing.TB, database *pgtest.Server, nodes int) *memoryRack {
+func newMemoryRack(t testing.TB, database *pgtest.Server, nodes int, timing core.Timing) *memoryRack {
 	t.Helper()
-	m := &memoryRack{t: t, rack: enginetest.NewRack(nodes), url: database.Fresh(t)}
+	m := &memoryRack{t: t, rack: enginetest.NewRack(nodes), url: database.Fresh(t), timing: timing}
 	var err error
 	if m.key, err = seal.LoadOrCreate("", filepath.Join(t.TempDir(), "key")); err != nil {
 		t.Fatal(err)
@@ -105,7 +106,7 @@ func TestTheDatabaseGoesAwayInEachPhase(t *testing.T) {
 	o := order("web-1")
 	o.Owner, o.Served = "ann", true
 	for _, in := range []string{"bmc power", "bmc set power off", "bmc insert", "bmc set power on", "await check-in", "agent inventory", "agent write", "agent seed", "agent kexec", "bmc eject", "look at ssh"} {
-		m := newMemoryRack(t, database, 1)
+		m := newMemoryRack(t, database, 1, brief)
 		begin(m, in, func(e *core.Engine) error {
 			made, err := e.Create(ctx, o, nil)
 			if err == nil && (made.State != core.Deployed || len(made.Moves) > 0) {
@@ -115,7 +116,7 @@ func TestTheDatabaseGoesAwayInEachPhase(t *testing.T) {
 		})
 	}
 	for _, in := range []string{"bmc set power off", "bmc insert", "await check-in", "agent erase", "bmc eject"} {
-		m := newMemoryRack(t, database, 1)
+		m := newMemoryRack(t, database, 1, brief)
 		e, _ := m.engine()
 		if _, err := e.Create(ctx, o, nil); err != nil {
 			t.Fatal(err)

@@ -39,19 +39,22 @@ func (m *memoryRack) open(ctx context.Context, ends *sync.WaitGroup) (address, f
 			_, _ = e.Work(ctx) // it ends with ctx, or has nothing to do for now
 			select {
 			case <-ctx.Done():
-			case <-time.After(brief.Queue):
+			case <-time.After(unhurried.Queue):
 			}
 		}
 	})
 	return l.Addr().String(), fingerprint
 }
 
-// Two hundred clients of three servers take the nodes of a small rack and give them back,
+// unhurried leaves every worker its lease, however much there is to do at once.
+var unhurried = core.Timing{Lease: time.Minute, Call: 20 * time.Second, Retry: 50 * time.Millisecond, Queue: 200 * time.Millisecond, Place: time.Minute}
+
+// Eighty clients of three servers take the nodes of a small rack and give them back,
 // some queueing, some refused: none is told of anything but that no node is free, and no
 // node is two's.
 func TestManyClientsOfThreeServers(t *testing.T) {
-	const nodes, clients, servers = 20, 200, 3
-	m := newMemoryRack(t, pgtest.Own(t, "fsync=off"), nodes)
+	const nodes, clients, servers = 10, 80, 3
+	m := newMemoryRack(t, pgtest.Own(t, "fsync=off"), nodes, unhurried)
 	e, _ := m.engine()
 	_, secret, err := e.CreateToken(t.Context(), core.TokenOrder{Name: "ann", Role: core.RoleUser})
 	if err != nil {
