@@ -52,6 +52,17 @@ var (
 	}
 )
 
+// StepNames lists the steps that every pool has, each once. Those that a pool was given
+// besides have names of their own.
+func StepNames() (names []string) {
+	for _, s := range slices.Concat(deploySteps, cleanSteps, abandonSteps) {
+		if !slices.Contains(names, s.name) {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
 func (t Timeouts) power() time.Duration { return t.Power }
 func (t Timeouts) boot() time.Duration  { return 2*t.Power + t.CheckIn }
 func (t Timeouts) write() time.Duration { return t.Write }

@@ -22,6 +22,7 @@ import (
 // Pool is what is read of one.
 type Pool interface {
 	Nodes(ctx context.Context, f core.NodeFilter) ([]core.Node, error)
+	Pools(ctx context.Context) ([]core.Pool, error)
 	Events(ctx context.Context, f core.EventFilter) ([]core.Event, error)
 }
 
@@ -65,6 +66,12 @@ func New(p Pool) *Metrics {
 	}
 	m.registry.MustRegister(m.requests, m.steps, m.erases, m.faults, m.changes, reader{m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, step := range core.StepNames() {
+		m.faults.WithLabelValues(step) // increase() does not see the first of a series that comes with it
+	}
+	for _, state := range core.NodeStates {
+		m.changes.WithLabelValues(string(state))
+	}
 	return m
 }
 
@@ -146,17 +153,37 @@ func (r reader) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), readTime)
 	defer cancel()
 	nodes, err := r.pool.Nodes(ctx, core.NodeFilter{})
-	up := 1.0
+	var pools []core.Pool
+	if err == nil {
+		pools, err = r.pool.Pools(ctx)
+	}
 	if err != nil {
-		up = 0
+		to <- prometheus.MustNewConstMetric(r.up, prometheus.GaugeValue, 0)
+		return
 	}
-	to <- prometheus.MustNewConstMetric(r.up, prometheus.GaugeValue, up)
-	type place struct{ pool, state string }
-	count := map[place]int{}
+	to <- prometheus.MustNewConstMetric(r.up, prometheus.GaugeValue, 1)
+	for pool, states := range countOf(nodes, pools) {
+		for _, s := range core.NodeStates {
+			to <- prometheus.MustNewConstMetric(r.nodes, prometheus.GaugeValue, float64(states[s]), pool, string(s))
+		}
+	}
+}
+
+// countOf counts nodes by pool and state. A pool without nodes is counted, too: that it
+// has none left is what somebody waits to hear. The default one is not, where it has none:
+// it is there without having been declared.
+func countOf(nodes []core.Node, pools []core.Pool) map[string]map[core.State]int {
+	count := map[string]map[core.State]int{}
+	for _, p := range pools {
+		if p.Name != core.DefaultPool {
+			count[p.Name] = map[core.State]int{}
+		}
+	}
 	for _, n := range nodes {
-		count[place{n.Pool, string(n.State)}]++
+		if count[n.Pool] == nil {
+			count[n.Pool] = map[core.State]int{}
+		}
+		count[n.Pool][n.State]++
 	}
-	for p, n := range count {
-		to <- prometheus.MustNewConstMetric(r.nodes, prometheus.GaugeValue, float64(n), p.pool, p.state)
-	}
+	return count
 }

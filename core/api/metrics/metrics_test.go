@@ -1,0 +1,65 @@
+package metrics_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api/metrics"
+)
+
+// inventory is a pool of which only the story grows.
+type inventory struct {
+	nodes  []core.Node
+	pools  []core.Pool
+	events []core.Event
+}
+
+func (i *inventory) Nodes(context.Context, core.NodeFilter) ([]core.Node, error) { return i.nodes, nil }
+func (i *inventory) Pools(context.Context) ([]core.Pool, error)                  { return i.pools, nil }
+
+// Events are those after a place, and of these the last ones where there is a limit.
+func (i *inventory) Events(_ context.Context, f core.EventFilter) ([]core.Event, error) {
+	events := i.events[min(int(f.After), len(i.events)):]
+	if f.Limit > 0 && len(events) > f.Limit {
+		events = events[len(events)-f.Limit:]
+	}
+	return events, nil
+}
+
+func (i *inventory) happens(e core.Event) {
+	e.Seq = int64(len(i.events)) + 1
+	i.events = append(i.events, e)
+}
+
+func scrape(t *testing.T, m *metrics.Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	return "\n" + w.Body.String()
+}
+
+// An alert on a number that is 0 needs the 0 to be there: without a series nothing is
+// below, equal to, or more than before.
+func TestWhatIsNotThereIsZero(t *testing.T) {
+	text := scrape(t, metrics.New(&inventory{
+		nodes: []core.Node{{ID: "n1", Pool: "gpu", State: core.Deployed}, {ID: "n2", Pool: "gpu", State: core.Deployed}},
+		pools: []core.Pool{{Name: core.DefaultPool}, {Name: "gpu"}, {Name: "spare"}},
+	}))
+	for _, want := range []string{
+		`metalpool_nodes{pool="gpu",state="Deployed"} 2`, `metalpool_nodes{pool="gpu",state="Available"} 0`, `metalpool_nodes{pool="gpu",state="Quarantined"} 0`,
+		`metalpool_nodes{pool="spare",state="Available"} 0`,
+		`metalpool_faults_total{step="write image"} 0`, `metalpool_faults_total{step="erase"} 0`, `metalpool_faults_total{step="power off"} 0`,
+		`metalpool_state_changes_total{state="Failed"} 0`, `metalpool_erases_total 0`,
+	} {
+		if !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, `metalpool_nodes{pool="default"`) {
+		t.Error("a default pool that nobody uses has nothing left to give for ever")
+	}
+}
