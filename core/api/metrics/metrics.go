@@ -46,7 +46,8 @@ type Metrics struct {
 // readTime bounds one look at the store.
 const readTime = 10 * time.Second
 
-// New makes the metrics of a pool. What happened before is not counted.
+// New makes the metrics of a pool. What happened before Begin, or else before it is first
+// asked, is not counted.
 func New(p Pool) *Metrics {
 	m := &Metrics{
 		pool: p, registry: prometheus.NewRegistry(), seen: -1, since: map[core.AttemptID]time.Time{},
@@ -75,6 +76,27 @@ func New(p Pool) *Metrics {
 	return m
 }
 
+// Begin counts from here on. Where the store does not answer, it is counted from the first
+// time on that it is asked and does.
+func (m *Metrics) Begin(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.begin(ctx)
+}
+
+// begin passes over what has happened. m.mu is held.
+func (m *Metrics) begin(ctx context.Context) error {
+	last, err := m.pool.Events(ctx, core.EventFilter{Limit: 1})
+	if err != nil {
+		return err
+	}
+	m.seen = 0
+	if len(last) > 0 {
+		m.seen = last[0].Seq
+	}
+	return nil
+}
+
 // Answered counts a request.
 func (m *Metrics) Answered(operation string, status int, took time.Duration) {
 	m.requests.WithLabelValues(operation, strconv.Itoa(status)).Observe(took.Seconds())
@@ -93,15 +115,7 @@ func (m *Metrics) count(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.seen < 0 {
-		last, err := m.pool.Events(ctx, core.EventFilter{Limit: 1})
-		if err != nil {
-			return err
-		}
-		m.seen = 0
-		if len(last) > 0 {
-			m.seen = last[0].Seq
-		}
-		return nil
+		return m.begin(ctx)
 	}
 	events, err := m.pool.Events(ctx, core.EventFilter{After: m.seen})
 	if err != nil {

@@ -63,3 +63,28 @@ func TestWhatIsNotThereIsZero(t *testing.T) {
 		t.Error("a default pool that nobody uses has nothing left to give for ever")
 	}
 }
+
+func TestCountingBegins(t *testing.T) {
+	for name, tt := range map[string]struct {
+		begins bool
+		want   string
+	}{
+		"with the server":     {true, "metalpool_erases_total 2"},
+		"with the first look": {false, "metalpool_erases_total 1"},
+	} {
+		i := &inventory{}
+		m := metrics.New(i)
+		i.happens(core.Event{Type: core.Erased}) // before
+		if tt.begins {
+			if err := m.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		i.happens(core.Event{Type: core.Erased})
+		scrape(t, m)
+		i.happens(core.Event{Type: core.Erased})
+		if text := scrape(t, m); !strings.Contains(text, "\n"+tt.want+"\n") {
+			t.Errorf("%s: no %s in\n%s", name, tt.want, text)
+		}
+	}
+}

@@ -44,6 +44,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, certificate *tls.Con
 		HTTP2:             &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTime, MaxConcurrentStreams: 250},
 		ErrorLog:          log.New(handshakes{s.log}, "", 0),
 	}
+	begin, cancel := context.WithTimeout(ctx, readyTime)
+	if err := s.metrics.Begin(begin); err != nil {
+		s.log.Warn("what happens is counted from the first look at "+pathMetrics+" on", "error", err)
+	}
+	cancel()
 	failed := make(chan error, 1)
 	go func() { failed <- h.ServeTLS(l, "", "") }()
 	var ends error
