@@ -129,3 +129,32 @@ func giveUp(p *pool, e *core.Engine) error {
 	p.wantStates("n1 Failed")
 	return err
 }
+
+// Work that nobody has begun was left when it was asked for, and not at the zero time.
+func TestNobodyHasBegunYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := bareRack(t, 1)
+		e, _ := p.engine()
+		if _, err := e.Enroll(t.Context(), core.Enrollment{ID: "n1", URL: p.rack.Servers()[0].BMC(), User: "root", Password: "calvin"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		asked := time.Now()
+		if _, err := e.Repair(t.Context(), "n1", "new"); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		nobody := "power off: nobody works on it since " + asked.UTC().Format(time.TimeOnly) + " UTC; "
+		if got, want := p.stage(), nobody+"the next command on the pool, or a server of it, goes on with it"; got != want {
+			t.Errorf("on a host: %q, want %q", got, want)
+		}
+		s, _ := p.server()
+		stages, err := s.Stages(t.Context())
+		if err != nil || len(stages) != 1 {
+			t.Fatal(stages, err)
+		}
+		if got, want := stages[0].String(), nobody+"a server of the pool goes on with it"; got != want {
+			t.Errorf("by a server: %q, want %q", got, want)
+		}
+	})
+}

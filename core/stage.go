@@ -36,7 +36,7 @@ func (s Stage) String() string {
 	case s.Worker == "" && s.Served:
 		return fmt.Sprintf("%s: nobody works on it since %s; a server of the pool goes on with it", s.Step, utc(s.Left))
 	case s.Worker == "":
-		return fmt.Sprintf("%s: nobody works on it since %s; the next command on the pool goes on with it", s.Step, utc(s.Left))
+		return fmt.Sprintf("%s: nobody works on it since %s; the next command on the pool, or a server of it, goes on with it", s.Step, utc(s.Left))
 	case s.Told == StepWaits:
 		return s.Step + " waits " + s.Message
 	case s.Told == StepMoves:
@@ -96,11 +96,18 @@ func (e *Engine) stage(tx Tx, n Node) (Stage, error) {
 	s.Worker = processOf(l.Holder)
 	switch {
 	case l.Free(tx.Now(), e.timing.Call):
-		s.Worker, s.Left = "", l.Expires
+		s.Worker, s.Left = "", at.StartedAt // where nobody has taken the lease since
+		if l.Expires.After(s.Left) {
+			s.Left = l.Expires
+		}
 	case len(events) > 0 && events[len(events)-1].Type == WorkLeft:
 		s.Worker, s.Left = "", events[len(events)-1].At // its last call is waited out
 	}
-	if s.Worker != "" || n.State != Deploying {
+	switch {
+	case s.Worker != "":
+		return s, nil
+	case n.State != Deploying:
+		s.Served = e.serves // a clean is anybody's
 		return s, nil
 	}
 	a, err := tx.Allocation(n.Allocation)
