@@ -85,7 +85,7 @@ func (a *app) token(ctx context.Context, file string) (string, error) {
 		}
 		return a.ask(ctx, "Token")
 	}
-	token, _, err := (&passwordFlag{file: file}).given(a)
+	token, _, err := (&passwordFlag{file: file, what: "token"}).given(a)
 	return token, err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,8 @@ const envPassword = "METALPOOL_BMC_PASSWORD"
 // maxPassword is longer than any BMC takes; a file beyond it is the wrong file.
 const maxPassword = 4096
 
-// passwordFlag is where a password comes from.
-type passwordFlag struct{ file, from string }
+// passwordFlag is where a password comes from; or another secret, which what then names.
+type passwordFlag struct{ file, from, what string }
 
 func (p *passwordFlag) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.file, "password-file", "", "`file` with the BMC's password, - is standard input (default: "+envPassword+", else asked for on a terminal)")
@@ -56,34 +57,37 @@ func (p *passwordFlag) given(a *app) (password string, ok bool, err error) {
 		password, ok = os.LookupEnv(envPassword)
 		return password, ok, nil
 	case "-":
-		password, err = readPassword(a.in, "standard input")
+		password, err = readSecret(a.in, p.of(), "standard input")
 	default:
 		var file *os.File
 		if file, err = os.Open(p.file); err != nil {
-			return "", false, usagef("--password-file: %w", err)
+			return "", false, usagef("--%s-file: %w", p.of(), err)
 		}
 		defer file.Close()
-		password, err = readPassword(file, p.file)
+		password, err = readSecret(file, p.of(), p.file)
 	}
 	return password, err == nil, err
 }
 
-// readPassword takes the first line. More than one is refused: a file with user and
+// of is what it asks for, as people call it.
+func (p *passwordFlag) of() string { return cmp.Or(p.what, "password") }
+
+// readSecret takes the first line. More than one is refused: a file with user and
 // password, or a private key, would fail later and less clearly.
-func readPassword(r io.Reader, name string) (string, error) {
+func readSecret(r io.Reader, what, name string) (string, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxPassword+1))
 	if err != nil {
-		return "", usagef("read password from %s: %w", name, err)
+		return "", usagef("read %s from %s: %w", what, name, err)
 	}
 	line, rest, _ := strings.Cut(string(data), "\n")
 	line = strings.TrimSuffix(line, "\r")
 	switch {
 	case len(data) > maxPassword:
-		return "", usagef("%s is longer than a password", name)
+		return "", usagef("%s is longer than a %s", name, what)
 	case strings.TrimSpace(rest) != "":
-		return "", usagef("%s has more than one line; put the password alone into it", name)
+		return "", usagef("%s has more than one line; put the %s alone into it", name, what)
 	case line == "":
-		return "", usagef("%s holds no password", name)
+		return "", usagef("%s holds no %s", name, what)
 	}
 	return line, nil
 }
