@@ -125,12 +125,16 @@ func checkLevel(sent string) error {
 	return nil
 }
 
-// needs refuses who may not do what a role is needed for.
-func (p principal) needs(r core.Role, what string) error {
+// needs refuses who may not do what a role is needed for. instead is what a user may do.
+func (p principal) needs(r core.Role, what, instead string) error {
 	if p.Role.Covers(r) {
 		return nil
 	}
-	return &core.Error{Op: what, Kind: core.Denied, Err: fmt.Errorf("the token of %s has the role %s, and this takes %s", p.Name, p.Role, r), Hint: "ask the pool's operator for another token"}
+	hint := "ask the pool's operator for another token"
+	if instead != "" && p.Role == core.RoleUser {
+		hint = instead + ", or " + hint
+	}
+	return &core.Error{Op: what, Kind: core.Denied, Err: fmt.Errorf("the token of %s has the role %s, and this takes %s", p.Name, p.Role, r), Hint: hint}
 }
 
 // inPool refuses a pool that the token is not for.

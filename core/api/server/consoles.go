@@ -40,7 +40,8 @@ func (s *Server) consoles() {
 			lines, err := s.tails.at(ctx, what, tail)
 			return api.Lines{Lines: list(lines[max(0, len(lines)-in.Lines):])}, err
 		})
-	o := operation{id: "console", method: http.MethodGet, path: "/nodes/{id}/console/stream", summary: "follow a console", role: core.RoleOperator}
+	o := operation{id: "console", method: http.MethodGet, path: "/nodes/{id}/console/stream", summary: "follow a console", role: core.RoleOperator,
+		instead: "read the end of your machine's with 'metalpool node console NODE --tail 50'"}
 	op := s.huma(o)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "What the server prints, as it comes.",

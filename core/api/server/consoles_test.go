@@ -45,6 +45,19 @@ func TestAUserSeesNoConsoleOfTheOwnerBefore(t *testing.T) {
 	wantKind(t, "without a mark", err, core.Denied, "no sign of this machine's deploy")
 }
 
+// Who may not follow a console is told what he may do instead, where that is anything.
+func TestWhoMayNotFollowAConsoleIsToldOfItsEnd(t *testing.T) {
+	r := newRig(t, 1)
+	s := r.serve("")
+	for role, instead := range map[core.Role]bool{core.RoleUser: true, core.RoleViewer: false} {
+		_, err := s.client(r.token(core.TokenOrder{Name: string(role), Role: role})).Console(t.Context(), "n1")
+		wantKind(t, "a "+string(role), err, core.Denied, "and this takes operator")
+		if told := strings.Contains(err.Error(), "node console NODE --tail"); told != instead {
+			t.Errorf("a %s is told %v", role, err)
+		}
+	}
+}
+
 // Errors and events tell a console's last words to whom they belong.
 func TestLastWordsAreToldToWhomTheyBelong(t *testing.T) {
 	r := newRig(t, 1)

@@ -19,7 +19,7 @@ import (
 func (s *Server) gate(o operation) func(huma.Context, func(huma.Context)) {
 	return func(c huma.Context, next func(huma.Context)) {
 		p := caller(c.Context())
-		err := p.needs(o.role, o.summary)
+		err := p.needs(o.role, o.summary, o.instead)
 		r, w := humago.Unwrap(c)
 		if err == nil {
 			s.listen(r, w, o, func() { next(c) })

@@ -36,7 +36,7 @@ func (s *Server) care(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("GET "+pathMetrics, func(w http.ResponseWriter, r *http.Request) {
 		p := caller(r.Context())
-		err := p.needs(core.RoleViewer, "read the metrics")
+		err := p.needs(core.RoleViewer, "read the metrics", "")
 		if err == nil && p.Role == core.RoleUser {
 			err = &core.Error{Op: "read the metrics", Kind: core.Denied, Err: plain("a user sees no others' machines, and these count all"), Hint: "use a viewer's token"}
 		}

@@ -18,10 +18,11 @@ type operation struct {
 	id, method, path string
 	summary          string
 	role             core.Role
-	body             int64 // most bytes; 0: api.MaxSmallBody
-	order            bool  // for a node
-	each             bool  // asked for twice, under two IDs, it is to be done twice
-	writes           bool  // set by write
+	instead          string // what a user may do who may not do this; "": nothing
+	body             int64  // most bytes; 0: api.MaxSmallBody
+	order            bool   // for a node
+	each             bool   // asked for twice, under two IDs, it is to be done twice
+	writes           bool   // set by write
 }
 
 // answerTime is how long a write's own answer waits for its end.
