@@ -99,7 +99,7 @@ is told so with --as-of: the same is done to what it holds.`,
 	cmd.Flags().StringVar(&asOf, "as-of", "", "`time` that the store was put back to by other means, as 2026-11-21T03:00:00Z")
 	cmd.Flags().BoolVar(&options.Replace, "replace", false, "even a pool that has unreleased machines, is another one, or cannot be opened")
 	cmd.Flags().BoolVar(&options.KeepTokens, "keep-tokens", false, "let those in again whose tokens were good then, also such as were revoked since")
-	cmd.Flags().StringVar(&options.KeyFile, "key", "", "`file` with the key that the backup is sealed with (default: the pool's, the one before it, or FILE.key)")
+	cmd.Flags().StringVar(&options.KeyFile, "key", "", "`file` with the key that the backup is sealed with, or beside which it is as .old (default: the pool's, the one before it, or the backup's FILE.key)")
 	o.add(cmd)
 	return cmd
 }

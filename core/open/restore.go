@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/metalpool/metalpool/core"
@@ -23,7 +24,8 @@ type RestoreOptions struct {
 	// KeepTokens leaves those good that were when the backup was made, also such as were
 	// revoked since.
 	KeepTokens bool
-	// KeyFile has the key that the backup is sealed with. Empty: that of the pool, the one
+	// KeyFile has the key that the backup is sealed with, or lies beside the .old that has
+	// it after a rotate. Empty: that of the pool, the one
 	// before it, or the one beside the backup.
 	KeyFile string
 }
@@ -186,6 +188,10 @@ func restoreKeys(path, file, want, named string) (theirs, ours *seal.Key, err er
 	}
 	if named != "" {
 		candidates = []string{named}
+		if inFile, err := seal.InFile(named, ""); err == nil {
+			// What 'key show' names is today's; after a rotate the backup's is beside it.
+			candidates = append(candidates, seal.OldFile(inFile))
+		}
 	}
 	for _, candidate := range candidates {
 		theirs, err = seal.Load(candidate, "")
@@ -203,8 +209,23 @@ func restoreKeys(path, file, want, named string) (theirs, ours *seal.Key, err er
 	if ours != nil {
 		have = "this pool's is " + ours.Fingerprint()
 	}
-	return nil, nil, &core.Error{Op: opRestore, Kind: core.Denied, Err: fmt.Errorf("the backup's secrets are sealed with key %s, and %s; nor is it in %v", want, have, candidates),
-		Hint: "name the file that has it with --key; it was " + seal.FileOf("pool.db") + " beside the pool when the backup was made"}
+	return nil, nil, &core.Error{Op: opRestore, Kind: core.Denied, Err: fmt.Errorf("the backup's secrets are sealed with key %s, and %s; nor is it in %s", want, have, either(candidates)),
+		Hint: "name the file that has it with --key: it is the key that the pool had when the backup was made; 'metalpool key show' names the file of today's, and where the one before it is"}
+}
+
+// either lists where a key was looked for; a key that was given as its text is not told.
+func either(places []string) string {
+	told := make([]string, len(places))
+	for i, place := range places {
+		told[i] = place
+		if _, err := seal.InFile(place, ""); err != nil {
+			told[i] = "the key that was given"
+		}
+	}
+	if last := len(told) - 1; last > 0 {
+		return strings.Join(told[:last], ", ") + " or " + told[last]
+	}
+	return told[0]
 }
 
 // Of the place that a backup is restored to.
