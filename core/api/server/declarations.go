@@ -4,10 +4,42 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/api"
 )
+
+type applied struct {
+	Asked
+	Body api.ApplyAsked
+}
+
+// about names who declares and what, as far as a line of the audit log has room for it.
+func (a *applied) about() string {
+	var what []string
+	add := func(kind string, names []string) {
+		if len(names) > 0 {
+			what = append(what, kind+" "+strings.Join(names, ", "))
+		}
+	}
+	add("steps", namesOf(a.Body.Steps, func(s core.Step) string { return s.Name }))
+	add("profiles", namesOf(a.Body.Profiles, func(p core.Profile) string { return p.Name }))
+	add("pools", namesOf(a.Body.Pools, func(p core.PoolProfile) string { return p.Name }))
+	by := string(a.Body.By)
+	if a.Body.DryRun {
+		by += " (dry run)"
+	}
+	return strings.TrimSuffix(by+": "+strings.Join(what, "; "), ": ")
+}
+
+func namesOf[T any](all []T, name func(T) string) []string {
+	names := make([]string, len(all))
+	for i, one := range all {
+		names[i] = name(one)
+	}
+	return names
+}
 
 // declarations registers steps, profiles, and what declares them. Users see what they may
 // choose from, and not what is behind it.
@@ -30,10 +62,6 @@ func (s *Server) declarations() {
 		func(ctx context.Context, _ principal, in *OfName) (core.Profile, error) {
 			return s.pool.Profile(ctx, in.Name)
 		})
-	type applied struct {
-		Asked
-		Body api.ApplyAsked
-	}
 	write(s, operation{id: "apply", method: http.MethodPost, path: "/declarations", summary: "apply a declaration", role: core.RoleOperator, body: maxDeclaration},
 		func(ctx context.Context, p principal, in *applied, _ core.Reporter) ([]core.Declared, error) {
 			if err := p.everywhere("apply"); err != nil {
