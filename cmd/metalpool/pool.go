@@ -60,6 +60,7 @@ func viewPools(ctx context.Context, e core.Operator, pools []core.Pool) ([]poolV
 	for i, p := range pools {
 		views[i] = poolView{
 			Name: p.Name, DefaultImage: p.DefaultImage, EraseMinimum: p.EraseMinimum, Quota: p.Quota,
+			Profile: p.Profile, Profiles: p.Profiles,
 			Timeouts: viewTimeouts(p.Timeouts),
 		}
 		if p.EraseMinimum == core.NotErased {
@@ -117,6 +118,8 @@ func (a *app) showPool(ctx context.Context, e core.Operator, name string, o outp
 	s.line("Nodes", number(v.Nodes)+", "+number(v.Available)+" available")
 	s.line("Machines", number(v.Machines))
 	s.line("Image", v.DefaultImage)
+	s.line("Profile", p.Profile)
+	s.line("Also offers", strings.Join(p.Profiles, ", "))
 	s.line("Erase", "at least "+string(v.EraseMinimum))
 	s.line("Quota", either(v.Quota == 0, "none", plural(v.Quota, "machine")+" per owner"))
 	if p.ManagementKey != "" && p.ManagementKey != core.ManageDeploy {

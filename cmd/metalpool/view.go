@@ -76,6 +76,8 @@ func viewNode(n core.Node, h holder) nodeView {
 type poolView struct {
 	Name         string          `json:"name"`
 	DefaultImage string          `json:"default_image,omitempty"`
+	Profile      string          `json:"profile,omitempty"`  // of deploys that name none
+	Profiles     []string        `json:"profiles,omitempty"` // others that a deploy may name
 	EraseMinimum core.EraseClass `json:"erase_minimum"`
 	Quota        int             `json:"quota,omitempty"`
 	Timeouts     timeoutsView    `json:"timeouts"` // only those that differ from the default
