@@ -141,6 +141,10 @@ func (a *app) sayRestored(r open.Restored) {
 	if len(r.Findings) > 0 {
 		a.note("%s in it: see 'metalpool check'", plural(len(r.Findings), "finding"))
 	}
+	if r.File != "" && r.Aside == "" {
+		// Nothing was replaced, so that the pool may still be where the backup was made.
+		a.note("the store that the backup is of, if it is still there, is the same pool and works on the same servers, tokens and all: let nobody use it, and remove it or rename its database (docs/store.md)")
+	}
 	a.note("nodes that were enrolled since are not in it: enroll them again, without --erase")
 }
 

@@ -29,11 +29,8 @@ func (r *Restored) intoDatabase(ctx context.Context, address string, put restori
 		return err
 	}
 	base, err := baseOf(there.Info())
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(base), 0o700)
-	}
 	if err != nil {
-		return &core.Error{Op: opRestore, Kind: core.Denied, Err: err}
+		return err
 	}
 	aside := replacedBy(base)
 	source, err := sqlite.Open(ctx, put.from, sqlite.Options{})
@@ -70,7 +67,9 @@ func setAside(ctx context.Context, old core.Tx, info core.StoreInfo, file string
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) { // of a run before
 		return "", err
 	}
-	folder, err := workFolder(file)
+	// Beside that pool's own folder, which is made once there is something to keep in it: a
+	// new database has a pool by now, of which this host is never going to have a file.
+	folder, err := workFolder(filepath.Dir(file))
 	if err != nil {
 		return "", err
 	}
@@ -85,6 +84,9 @@ func setAside(ctx context.Context, old core.Tx, info core.StoreInfo, file string
 	})
 	if err != nil || copied == (core.Copied{}) {
 		return "", unfit(err, info.URL, "keep it as it is with pg_dump, and restore into an empty database")
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return "", &core.Error{Op: opRestore, Kind: core.Denied, Err: err}
 	}
 	_, err = copyNew(made, file)
 	return file, err

@@ -47,6 +47,10 @@ func TestRestoreAcrossKinds(t *testing.T) {
 			t.Fatal(err)
 		}
 		sound(t, os.Getenv(EnvURL))
+		folders, err := os.ReadDir(filepath.Join(os.Getenv("XDG_DATA_HOME"), "metalpool", "pools"))
+		if err != nil || len(folders) != 1 || folders[0].Name() != b.PoolID {
+			t.Errorf("of pool %s this host has %v, %v", b.PoolID, folders, err)
+		}
 	})
 }
 
