@@ -22,7 +22,7 @@ type Declarations struct {
 // declared. nodes tells how many servers it lists besides.
 func ParseDeclarations(r io.Reader) (d Declarations, nodes int, err error) {
 	invalid := func(err error) (Declarations, int, error) {
-		return Declarations{}, 0, &core.Error{Op: "read rack file", Kind: core.Invalid, Err: err, Hint: hint}
+		return Declarations{}, 0, &core.Error{Op: "read rack file", Kind: core.Invalid, Err: err, Hint: "see docs/steps.md for what is declared, and docs/rack-file.md for the rest"}
 	}
 	f, text, err := readFile(r)
 	if err != nil {
