@@ -74,7 +74,7 @@ func (o *ownerFlag) machineOrLast(ctx context.Context, e core.Operator, a *app, 
 	if listed == nil {
 		for _, ended := range slices.Backward(machines) {
 			if ended.Name == name {
-				a.note("%s has no machine %s any more; this is the last one of that name", owner, name)
+				a.note("%s has no machine %s any more; this is the last one of that name", ended.Owner, name)
 				return ended, nil
 			}
 		}
@@ -123,7 +123,7 @@ func machineListCommand(a *app) *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List machines, everybody's",
-		Long: `List shows the machines of the pool, everybody's.
+		Long: `List shows the machines of the pool, everybody's; through a server a user sees his own.
 
 With --orphans it shows those whose owner has not been seen for a week, or for as long
 as it says. An owner is seen when he asks for something: with docker-machine, with
