@@ -32,47 +32,6 @@ type Step struct {
 	DeclaredBy Declarer `json:"declared_by,omitempty" yaml:"-"`
 }
 
-// ScriptStep is a program of the machine's shell. It runs in a folder of its own.
-type ScriptStep struct {
-	// Run is the script; its first line may name another program than sh to read it.
-	Run string `json:"run" yaml:"run"`
-	// Check is another script that says whether there is nothing to do any more: it exits
-	// with 0 then.
-	Check string `json:"check,omitempty" yaml:"check,omitempty"`
-	// As is who runs it: root, which is the default, or the login user.
-	As ScriptUser `json:"as,omitempty" yaml:"as,omitempty"`
-	// Env are variables besides METALPOOL_NODE and the like. Their values are templates.
-	Env map[string]string `json:"env,omitempty" yaml:"env,omitempty"`
-	// Files lie in its folder, by their names.
-	Files map[string]string `json:"files,omitempty" yaml:"files,omitempty"`
-}
-
-// ScriptUser is whom a script runs as.
-type ScriptUser string
-
-const (
-	AsRoot  ScriptUser = "root"
-	AsLogin ScriptUser = "login"
-)
-
-// HTTPStep is a request to another system, made by whoever works on the node. Redirects
-// are not followed.
-type HTTPStep struct {
-	HTTPRequest `yaml:",inline"`
-	// Check is another request that says whether there is nothing to do any more: it is
-	// answered as it expects then.
-	Check *HTTPRequest `json:"check,omitempty" yaml:"check,omitempty"`
-}
-
-// HTTPRequest is a request. URL, headers and body are templates, which see secrets.
-type HTTPRequest struct {
-	Method  string            `json:"method,omitempty" yaml:"method,omitempty"` // default: GET
-	URL     string            `json:"url" yaml:"url"`
-	Headers map[string]string `json:"headers,omitempty" yaml:"headers,omitempty"`
-	Body    string            `json:"body,omitempty" yaml:"body,omitempty"`
-	Expect  []int             `json:"expect,omitempty" yaml:"expect,omitempty,flow"` // statuses that are well; default: 200 to 299
-}
-
 // StepKind is what a step is.
 type StepKind string
 
@@ -134,11 +93,19 @@ type stepKind struct {
 	// logsIn is that it runs on the machine, through SSH.
 	logsIn bool
 	of     func(s Step) bool
+	// check says what is wrong with what a step of the kind has of its own.
+	check func(s Step) error
 }
 
 var stepKinds = []stepKind{
-	{kind: KindScript, phases: []StepPhase{PhaseDeployed}, timeout: 10 * time.Minute, logsIn: true, of: func(s Step) bool { return s.Script != nil }},
-	{kind: KindHTTP, phases: []StepPhase{PhaseDeployed, PhasePrepare}, timeout: time.Minute, of: func(s Step) bool { return s.HTTP != nil }},
+	{
+		kind: KindScript, phases: []StepPhase{PhaseDeployed}, timeout: 10 * time.Minute, logsIn: true,
+		of: func(s Step) bool { return s.Script != nil }, check: func(s Step) error { return s.Script.check(s.Secrets) },
+	},
+	{
+		kind: KindHTTP, phases: []StepPhase{PhaseDeployed, PhasePrepare}, timeout: time.Minute,
+		of: func(s Step) bool { return s.HTTP != nil }, check: func(s Step) error { return s.HTTP.check(s.Secrets) },
+	},
 }
 
 // about is what the kind of a step says of it; the zero stepKind where it has none.

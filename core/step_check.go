@@ -2,7 +2,6 @@ package core
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 )
@@ -50,15 +49,8 @@ func (s Step) Validate() error {
 	if err := checkSecrets(s.Secrets); err != nil {
 		return bad("", "%w", err)
 	}
-	if s.Script != nil {
-		if err := s.Script.check(s.Secrets); err != nil {
-			return bad("see docs/steps.md", "script: %w", err)
-		}
-	}
-	if s.HTTP != nil {
-		if err := s.HTTP.check(s.Secrets); err != nil {
-			return bad("see docs/steps.md", "http: %w", err)
-		}
+	if err := kind.check(s); err != nil {
+		return bad("see docs/steps.md", "%s: %w", kind.kind, err)
 	}
 	return nil
 }
@@ -81,87 +73,6 @@ func checkSecrets(secrets map[string]Reference) error {
 
 // ownVariables begins the names of variables that every script has.
 const ownVariables = "METALPOOL_"
-
-func (s *ScriptStep) check(secrets map[string]Reference) error {
-	size := len(s.Run) + len(s.Check)
-	switch {
-	case strings.TrimSpace(s.Run) == "":
-		return fmt.Errorf("run is empty: it is the text of the script")
-	case !slices.Contains([]ScriptUser{"", AsRoot, AsLogin}, s.As):
-		return fmt.Errorf("as: %q is nobody; say %s or %s", s.As, AsRoot, AsLogin)
-	}
-	for name, value := range s.Env {
-		if !variableName().MatchString(name) || strings.HasPrefix(name, ownVariables) {
-			return fmt.Errorf("env: %q cannot name a variable; use letters, digits and underscores, and do not begin with %s", name, ownVariables)
-		}
-		if _, twice := secrets[name]; twice {
-			return fmt.Errorf("env: %s is among the secrets as well", name)
-		}
-		if err := checkTemplate(value, nil); err != nil {
-			return fmt.Errorf("env: %s: %w", name, err)
-		}
-		size += len(value)
-	}
-	for name, text := range s.Files {
-		if name == "" || path.Base(name) != name || strings.HasPrefix(name, ".") || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			return fmt.Errorf("files: %q cannot name a file in the script's folder", name)
-		}
-		if slices.Contains(scriptNames, name) {
-			return fmt.Errorf("files: %s is what metalpool itself puts there", name)
-		}
-		size += len(text)
-	}
-	if Bytes(size) > maxStepText {
-		return fmt.Errorf("it has %s, and the most is %s; have the script fetch the rest", Bytes(size), maxStepText)
-	}
-	return nil
-}
-
-var methods = []string{"", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-
-func (s *HTTPStep) check(secrets map[string]Reference) error {
-	if s.Check != nil {
-		if err := s.Check.check(secrets); err != nil {
-			return fmt.Errorf("check: %w", err)
-		}
-	}
-	return s.HTTPRequest.check(secrets)
-}
-
-func (r HTTPRequest) check(secrets map[string]Reference) error {
-	size := len(r.URL) + len(r.Body)
-	switch {
-	case !slices.Contains(methods, r.Method):
-		return fmt.Errorf("method: %q is none; there are:%s", r.Method, strings.Join(methods, " "))
-	case !strings.HasPrefix(r.URL, "https://") && !strings.HasPrefix(r.URL, "http://"):
-		return fmt.Errorf("url: it does not begin with https:// or http://")
-	}
-	texts := map[string]string{"url": r.URL, "body": r.Body}
-	for name, text := range r.Headers {
-		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }) {
-			return fmt.Errorf("headers: %q cannot name one", name)
-		}
-		texts["headers: "+name] = text
-		size += len(text)
-	}
-	for what, text := range texts {
-		if err := checkTemplate(text, secrets); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-	}
-	for _, status := range r.Expect {
-		if status < 100 || status > 599 {
-			return fmt.Errorf("expect: %d is no status of HTTP", status)
-		}
-	}
-	if Bytes(size) > maxStepText {
-		return fmt.Errorf("it has %s, and the most is %s", Bytes(size), maxStepText)
-	}
-	return nil
-}
-
-// scriptNames are taken in a script's folder.
-var scriptNames = []string{"script", "environment", "status", "begun"}
 
 // kindNames lists all kinds.
 func kindNames(between string) string {

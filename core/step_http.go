@@ -1,0 +1,68 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// HTTPStep is a request to another system, made by whoever works on the node. Redirects
+// are not followed.
+type HTTPStep struct {
+	HTTPRequest `yaml:",inline"`
+	// Check is another request that says whether there is nothing to do any more: it is
+	// answered as it expects then.
+	Check *HTTPRequest `json:"check,omitempty" yaml:"check,omitempty"`
+}
+
+// HTTPRequest is a request. URL, headers and body are templates, which see secrets.
+type HTTPRequest struct {
+	Method  string            `json:"method,omitempty" yaml:"method,omitempty"` // default: GET
+	URL     string            `json:"url" yaml:"url"`
+	Headers map[string]string `json:"headers,omitempty" yaml:"headers,omitempty"`
+	Body    string            `json:"body,omitempty" yaml:"body,omitempty"`
+	Expect  []int             `json:"expect,omitempty" yaml:"expect,omitempty,flow"` // statuses that are well; default: 200 to 299
+}
+
+var methods = []string{"", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+func (s *HTTPStep) check(secrets map[string]Reference) error {
+	if s.Check != nil {
+		if err := s.Check.check(secrets); err != nil {
+			return fmt.Errorf("check: %w", err)
+		}
+	}
+	return s.HTTPRequest.check(secrets)
+}
+
+func (r HTTPRequest) check(secrets map[string]Reference) error {
+	size := len(r.URL) + len(r.Body)
+	switch {
+	case !slices.Contains(methods, r.Method):
+		return fmt.Errorf("method: %q is none; there are:%s", r.Method, strings.Join(methods, " "))
+	case !strings.HasPrefix(r.URL, "https://") && !strings.HasPrefix(r.URL, "http://"):
+		return fmt.Errorf("url: it does not begin with https:// or http://")
+	}
+	texts := map[string]string{"url": r.URL, "body": r.Body}
+	for name, text := range r.Headers {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }) {
+			return fmt.Errorf("headers: %q cannot name one", name)
+		}
+		texts["headers: "+name] = text
+		size += len(text)
+	}
+	for what, text := range texts {
+		if err := checkTemplate(text, secrets); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	for _, status := range r.Expect {
+		if status < 100 || status > 599 {
+			return fmt.Errorf("expect: %d is no status of HTTP", status)
+		}
+	}
+	if Bytes(size) > maxStepText {
+		return fmt.Errorf("it has %s, and the most is %s", Bytes(size), maxStepText)
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package core
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// ScriptStep is a program of the machine's shell. It runs in a folder of its own.
+type ScriptStep struct {
+	// Run is the script; its first line may name another program than sh to read it.
+	Run string `json:"run" yaml:"run"`
+	// Check is another script that says whether there is nothing to do any more: it exits
+	// with 0 then.
+	Check string `json:"check,omitempty" yaml:"check,omitempty"`
+	// As is who runs it: root, which is the default, or the login user.
+	As ScriptUser `json:"as,omitempty" yaml:"as,omitempty"`
+	// Env are variables besides METALPOOL_NODE and the like. Their values are templates.
+	Env map[string]string `json:"env,omitempty" yaml:"env,omitempty"`
+	// Files lie in its folder, by their names.
+	Files map[string]string `json:"files,omitempty" yaml:"files,omitempty"`
+}
+
+// ScriptUser is whom a script runs as.
+type ScriptUser string
+
+const (
+	AsRoot  ScriptUser = "root"
+	AsLogin ScriptUser = "login"
+)
+
+// scriptNames are taken in a script's folder.
+var scriptNames = []string{"script", "environment", "status", "begun"}
+
+func (s *ScriptStep) check(secrets map[string]Reference) error {
+	size := len(s.Run) + len(s.Check)
+	switch {
+	case strings.TrimSpace(s.Run) == "":
+		return fmt.Errorf("run is empty: it is the text of the script")
+	case !slices.Contains([]ScriptUser{"", AsRoot, AsLogin}, s.As):
+		return fmt.Errorf("as: %q is nobody; say %s or %s", s.As, AsRoot, AsLogin)
+	}
+	for name, value := range s.Env {
+		if !variableName().MatchString(name) || strings.HasPrefix(name, ownVariables) {
+			return fmt.Errorf("env: %q cannot name a variable; use letters, digits and underscores, and do not begin with %s", name, ownVariables)
+		}
+		if _, twice := secrets[name]; twice {
+			return fmt.Errorf("env: %s is among the secrets as well", name)
+		}
+		if err := checkTemplate(value, nil); err != nil {
+			return fmt.Errorf("env: %s: %w", name, err)
+		}
+		size += len(value)
+	}
+	for name, text := range s.Files {
+		if name == "" || path.Base(name) != name || strings.HasPrefix(name, ".") || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			return fmt.Errorf("files: %q cannot name a file in the script's folder", name)
+		}
+		if slices.Contains(scriptNames, name) {
+			return fmt.Errorf("files: %s is what metalpool itself puts there", name)
+		}
+		size += len(text)
+	}
+	if Bytes(size) > maxStepText {
+		return fmt.Errorf("it has %s, and the most is %s; have the script fetch the rest", Bytes(size), maxStepText)
+	}
+	return nil
+}
