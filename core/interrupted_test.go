@@ -145,7 +145,7 @@ func TestNobodyHasBegunYet(t *testing.T) {
 		}
 		pass(time.Minute)
 		nobody := "power off: nobody works on it since " + asked.UTC().Format(time.TimeOnly) + " UTC; "
-		if got, want := p.stage(), nobody+"the next command on the pool, or a server of it, goes on with it"; got != want {
+		if got, want := p.stage(), nobody+"a server of the pool, the next command that changes the pool, or 'metalpool reconcile' goes on with it"; got != want {
 			t.Errorf("on a host: %q, want %q", got, want)
 		}
 		s, _ := p.server()

@@ -36,7 +36,7 @@ func (s Stage) String() string {
 	case s.Worker == "" && s.Served:
 		return fmt.Sprintf("%s: nobody works on it since %s; a server of the pool goes on with it", s.Step, utc(s.Left))
 	case s.Worker == "":
-		return fmt.Sprintf("%s: nobody works on it since %s; the next command on the pool, or a server of it, goes on with it", s.Step, utc(s.Left))
+		return fmt.Sprintf("%s: nobody works on it since %s; a server of the pool, the next command that changes the pool, or 'metalpool reconcile' goes on with it", s.Step, utc(s.Left))
 	case s.Told == StepWaits:
 		return s.Step + " waits " + s.Message
 	case s.Told == StepMoves:

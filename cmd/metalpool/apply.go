@@ -71,7 +71,11 @@ func (a *app) apply(ctx context.Context, f declarationFlags) error {
 		return usagef("-f %s: %w", f.file, err)
 	}
 	d := core.Declaration{By: core.DeclaredIn(filepath.Base(f.file)), Steps: file.Steps, Profiles: file.Profiles, Pools: file.Pools}
-	return a.with(ctx, create, func(ctx context.Context, e core.Operator) error {
+	opened := a.with
+	if f.options.DryRun {
+		opened = a.look
+	}
+	return opened(ctx, create, func(ctx context.Context, e core.Operator) error {
 		changes, err := e.Apply(ctx, d, f.options)
 		if err != nil {
 			return err
@@ -109,7 +113,7 @@ func exportCommand(a *app) *cobra.Command {
 		Short:   "Print what is declared as a rack file",
 		Example: "  metalpool export > rack.yaml",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, _ []string) error {
 			var d rackfile.Declarations
 			var err error
 			if d.Steps, err = e.Steps(ctx); err != nil {

@@ -32,7 +32,7 @@ events ('metalpool node events', 'metalpool machine logs').`,
 			if back > 0 {
 				filter.Since = time.Now().Add(-back)
 			}
-			return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
+			return a.look(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
 				entries, err := e.Audit(ctx, filter)
 				if err != nil {
 					return err

@@ -24,7 +24,7 @@ nothing, may run beside everything else, and exits with 1 where it found somethi
 What each finding means and what to do about it: docs/store.md.`,
 		Example: "  metalpool check\n  metalpool check -o json",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, _ []string) error {
 			violations, err := e.Verify(ctx)
 			if err != nil {
 				return err

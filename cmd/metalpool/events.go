@@ -37,7 +37,7 @@ func nodeEventsCommand(a *app) *cobra.Command {
   metalpool node events -f`,
 		Args:              optional("NODE"),
 		ValidArgsFunction: a.completeArgs(nodeIDs),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, args []string) error {
 			var filter core.EventFilter
 			if len(args) == 1 {
 				filter.Node = core.NodeID(args[0])

@@ -109,7 +109,7 @@ func imageListCommand(a *app) *cobra.Command {
 		Short:   "List the catalogue",
 		Example: "  metalpool image list",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, _ []string) error {
 			images, err := e.Images(ctx)
 			if err != nil {
 				return err

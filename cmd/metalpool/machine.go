@@ -137,7 +137,7 @@ terraform, with 'metalpool machine', or through a server with his token.`,
 			if err != nil {
 				return asUsage(err)
 			}
-			return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
+			return a.look(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
 				machines, err := e.Machines(ctx, core.AllocationFilter{Owner: owner, Pool: pool, States: states.asked, Live: !all && len(states.asked) == 0})
 				if err != nil {
 					return err
@@ -238,7 +238,7 @@ func machineShowCommand(a *app) *cobra.Command {
 		Example:           "  metalpool machine show web-1",
 		Args:              exactly("MACHINE"),
 		ValidArgsFunction: a.completeArgs(machineNames),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, args []string) error {
 			m, err := owner.machineOrLast(ctx, e, a, args[0])
 			if err != nil {
 				return err
@@ -321,7 +321,7 @@ func machineLogsCommand(a *app) *cobra.Command {
 		Example:           "  metalpool machine logs web-1 -f",
 		Args:              exactly("MACHINE"),
 		ValidArgsFunction: a.completeArgs(machineNames),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, args []string) error {
 			m, err := owner.machineOrLast(ctx, e, a, args[0])
 			if err != nil {
 				return err
@@ -357,7 +357,11 @@ the OS, and falls back to off when it does not listen. ` + machineWords,
 					return usagef("%q is none of %s", verb, strings.Join(verbs, ", "))
 				}
 			}
-			return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
+			opened := a.with
+			if verb == "" {
+				opened = a.look
+			}
+			return opened(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
 				m, err := owner.machine(ctx, e, args[0])
 				if err != nil {
 					return err

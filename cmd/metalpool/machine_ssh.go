@@ -40,7 +40,7 @@ status is ssh's. ` + machineWords,
 	cmd.Flags().StringVarP(&identity, "identity", "i", "", "private key `file` to log in with (default: ssh's)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var m core.Machine
-		find := a.onPool(func(ctx context.Context, e core.Operator, args []string) (err error) {
+		find := a.reads(func(ctx context.Context, e core.Operator, args []string) (err error) {
 			m, err = owner.machine(ctx, e, args[0])
 			return err
 		})

@@ -31,7 +31,7 @@ func nodeListCommand(a *app) *cobra.Command {
 		Example: `  metalpool node list --state Quarantined
   metalpool node list --label 'rack=r1,gpu exists' -o json`,
 		Args: exactly(),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, _ []string) error {
 			nodes, err := filter.nodes(ctx, e)
 			if err != nil {
 				return err
@@ -133,7 +133,7 @@ func nodeShowCommand(a *app) *cobra.Command {
 		Example:           "  metalpool node show r1-n7",
 		Args:              exactly("NODE"),
 		ValidArgsFunction: a.completeArgs(nodeIDs),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, args []string) error {
 			n, err := e.Node(ctx, core.NodeID(args[0]))
 			if err != nil {
 				return err

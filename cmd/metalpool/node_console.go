@@ -33,7 +33,7 @@ for a good reason is accepted with 'metalpool node set NODE --console-key SHA256
 		ValidArgsFunction: a.completeArgs(nodeIDs),
 	}
 	cmd.Flags().UintVarP(&tail, "tail", "n", 0, "the last so many `lines` of what the BMC has kept, and no more")
-	cmd.RunE = a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
+	cmd.RunE = a.reads(func(ctx context.Context, e core.Operator, args []string) error {
 		id := core.NodeID(args[0])
 		if !cmd.Flags().Changed("tail") {
 			return a.watchConsole(ctx, e, id)

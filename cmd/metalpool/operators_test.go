@@ -70,7 +70,8 @@ stop() {
 start() {
 	: >"$ROOT/log"
 	(
-		for setting in $(sed -n 's/^Environment=//p' "$unit") $(cat "$(sed -n 's/^EnvironmentFile=-//p' "$unit")"); do export "$setting"; done
+		unset "${!METALPOOL_@}" # systemd hands on nothing of who calls it
+		for setting in $(sed -n 's/^Environment=//p' "$unit") $(cat "$(sed -n 's/^EnvironmentFile=//p' "$unit")"); do export "$setting"; done
 		export PGUSER=$(sed -n 's/^User=//p' "$unit") HOME=$ROOT/var/lib/metalpool
 		exec setsid $(sed -n 's/^ExecStart=//p' "$unit") >"$ROOT/log" 2>&1 </dev/null
 	) &
@@ -92,6 +93,10 @@ var readsOff = map[string]string{
 	"pool key show":                `KEY=$(pool key show | sed -n 's/^File  *//p')`,
 	"metalpool token list":         `TOKEN=$(metalpool token list | sed -n 's/ .*ci .*//p')`,
 }
+
+// toldAlike compares what the server was told with what the page gives the commands on its
+// host: where one of these starts a worker, its ports have to be those that are open.
+const toldAlike = `diff <(tr '\0' '\n' <"/proc/$(cat "$ROOT/pid")/environ" | grep ^METALPOOL_ | sort) <(sort "$ROOT/etc/metalpool.env") >&2` + "\n"
 
 // runPage runs the commands of a page in docs, one after the other in one shell: page FILE.
 // What is a host's own is put below $WORK/root, and addresses are those of the lab.
@@ -117,11 +122,12 @@ func runPage(ts *testscript.TestScript, _ bool, args []string) {
 	for name, script := range standIns {
 		ts.Check(os.WriteFile(filepath.Join(root, "play", name), []byte("#!/bin/bash\nset -eu\n"+script+"\n"), 0o755))
 	}
-	const unit = "examples/serve/metalpool.service"
-	content, err := os.ReadFile(filepath.Join("..", "..", unit))
-	ts.Check(err)
-	ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(unit)), 0o755))
-	ts.Check(os.WriteFile(ts.MkAbs(unit), []byte(replace.Replace(string(content))), 0o644))
+	for _, file := range []string{"examples/serve/metalpool.service", "examples/serve/metalpool.env"} {
+		content, err := os.ReadFile(filepath.Join("..", "..", file))
+		ts.Check(err)
+		ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(file)), 0o755))
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(replace.Replace(string(content))), 0o644))
+	}
 	ts.Defer(func() { stopUnit(filepath.Join(root, "pid")) })
 
 	var script strings.Builder
@@ -129,6 +135,7 @@ func runPage(ts *testscript.TestScript, _ bool, args []string) {
 	for _, c := range commands {
 		fmt.Fprintf(&script, "printf '$ %%s\\n' %s >&2\n%s\n%s\n", strconv.Quote(strings.NewReplacer("$", "", "`", "").Replace(c)), replace.Replace(c), readsOff[c])
 	}
+	script.WriteString(toldAlike)
 	ts.Check(os.WriteFile(ts.MkAbs("page.sh"), []byte(script.String()), 0o600))
 	ts.Check(ts.Exec("bash", ts.MkAbs("page.sh")))
 }

@@ -26,7 +26,7 @@ func poolListCommand(a *app) *cobra.Command {
 		Short:   "List pools, with how many nodes are free",
 		Example: "  metalpool pool list",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, _ []string) error {
 			pools, err := e.Pools(ctx)
 			if err != nil {
 				return err
@@ -92,7 +92,7 @@ func poolShowCommand(a *app) *cobra.Command {
 		Example:           "  metalpool pool show default",
 		Args:              exactly("POOL"),
 		ValidArgsFunction: a.completeArgs(poolNames),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, args []string) error {
 			return a.showPool(ctx, e, args[0], o)
 		}),
 	}

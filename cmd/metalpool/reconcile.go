@@ -20,11 +20,12 @@ func reconcileCommand(a *app) *cobra.Command {
 and gives up deploys whose caller did not come back within the grace period. Nodes
 that somebody works on are left to him; --wait waits for those, too.
 
-Nothing is lost without it: the next release or create on the pool starts the same
-work in the background.`,
+Nothing is lost without it: a server of the pool does the same, and so does, in the
+background, what the next command that changes the pool starts.`,
 		Example: "  metalpool reconcile\n  metalpool reconcile --abandon-deploys",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
+		// It does itself what was left.
+		RunE: a.reads(func(ctx context.Context, e core.Operator, _ []string) error {
 			p := a.progress()
 			outcomes, err := e.Reconcile(ctx, options, p.report)
 			p.stop()
@@ -48,7 +49,6 @@ work in the background.`,
 			return err
 		}),
 	}
-	cmd.PreRun = func(*cobra.Command, []string) { a.finishing = true }
 	cmd.Flags().BoolVar(&options.AbandonDeploys, "abandon-deploys", false, "give up deploys of dead workers at once, without the grace period")
 	cmd.Flags().BoolVar(&options.Wait, "wait", false, "until no node is at work, whoever works on it")
 	o.add(cmd)

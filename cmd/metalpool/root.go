@@ -19,8 +19,6 @@ type app struct {
 	out, err io.Writer
 	url      string
 	running  bool // cobra accepted the command line
-	// finishing: the command itself does what dead workers left.
-	finishing bool
 	// asOwner: who runs the command is there for machines of his.
 	asOwner bool
 }
@@ -149,11 +147,18 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 // work is what a command does with the pool.
 type work func(ctx context.Context, e core.Operator) error
 
-// onPool is a command that reads the pool that is there, and needs nothing of its
+// onPool is a command that changes the pool that is there, and needs nothing of its
 // flags checked before.
 func (a *app) onPool(do func(ctx context.Context, e core.Operator, args []string) error) func(*cobra.Command, []string) error {
 	return a.run(func(ctx context.Context, args []string) error {
 		return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error { return do(ctx, e, args) })
+	})
+}
+
+// reads is onPool for a command that only reads.
+func (a *app) reads(do func(ctx context.Context, e core.Operator, args []string) error) func(*cobra.Command, []string) error {
+	return a.run(func(ctx context.Context, args []string) error {
+		return a.look(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error { return do(ctx, e, args) })
 	})
 }
 
@@ -169,18 +174,24 @@ func (a *app) run(do func(ctx context.Context, args []string) error) func(*cobra
 // create is for commands that make the pool where there is none.
 var create = open.Options{Create: true}
 
-// with opens the pool for as long as do works. What is wrong with the command line
-// is found before: it must not make a pool.
+// with opens the pool for as long as do works, and has somebody do what was left there.
+// What is wrong with the command line is found before: it must not make a pool.
 func (a *app) with(ctx context.Context, o open.Options, do work) error {
+	return a.look(ctx, o, func(ctx context.Context, e core.Operator) error {
+		a.attend(ctx, e)
+		return do(ctx, e)
+	})
+}
+
+// look is with for who only looks: a server of the pool may be about to take up what
+// nobody does this moment, and a look is not to set off an erase from this host.
+func (a *app) look(ctx context.Context, o open.Options, do work) error {
 	e, err := a.open(ctx, o)
 	if err != nil {
 		return err
 	}
 	if embedded, ok := e.(*core.Engine); ok && a.asOwner { // a server sees whose token it is
 		embedded.Seen(ctx, core.DefaultOwner())
-	}
-	if !a.finishing {
-		a.attend(ctx, e)
 	}
 	err = do(ctx, e)
 	if closing := e.Close(); closing != nil {

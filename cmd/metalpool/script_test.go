@@ -74,6 +74,7 @@ func scripts(t *testing.T, p testscript.Params, pool func(env *testscript.Env) (
 		"exits":  exits,
 		"fill":   fillScript,
 		"break":  breakPool,
+		"lapse":  lapse,
 		"serve":  serveBMCs,
 		"served": servePool,
 		"disk":   makeDisk,
@@ -116,6 +117,15 @@ func fillScript(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	_, err = core.Snapshot(ctx, from, to)
 	ts.Check(errors.Join(err, from.Close(), to.Close()))
+}
+
+// lapse sends a node through a clean whose worker dies before its first deed: lapse NODE
+func lapse(ts *testscript.TestScript, _ bool, args []string) {
+	ctx := context.Background()
+	e, err := open.Engine(ctx, ts.Getenv("METALPOOL_URL"), open.Options{Detach: func() (bool, error) { return true, nil }})
+	ts.Check(err)
+	_, err = e.Repair(ctx, core.NodeID(args[0]), "")
+	ts.Check(errors.Join(err, e.Close()))
 }
 
 // breakPool gives a node an owner that does not exist: what no run may ever do.

@@ -23,7 +23,7 @@ func stepListCommand(a *app) *cobra.Command {
 		Short:   "List steps",
 		Example: "  metalpool step list",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, _ []string) error {
 			all, err := e.Steps(ctx)
 			if err != nil {
 				return err
@@ -55,7 +55,7 @@ func stepShowCommand(a *app) *cobra.Command {
 		Example:           "  metalpool step show agent",
 		Args:              exactly("STEP"),
 		ValidArgsFunction: a.completeArgs(stepNames),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, args []string) error {
 			s, err := e.Step(ctx, args[0])
 			if err != nil {
 				return err
@@ -104,7 +104,7 @@ func profileListCommand(a *app) *cobra.Command {
 		Short:   "List profiles",
 		Example: "  metalpool profile list",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, _ []string) error {
 			all, err := e.Profiles(ctx)
 			if err != nil {
 				return err
@@ -135,7 +135,7 @@ func profileShowCommand(a *app) *cobra.Command {
 		Example:           "  metalpool profile show base",
 		Args:              exactly("PROFILE"),
 		ValidArgsFunction: a.completeArgs(profileNames),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, args []string) error {
 			p, err := e.Profile(ctx, args[0])
 			if err != nil {
 				return err

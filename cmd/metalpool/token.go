@@ -83,7 +83,7 @@ func tokenListCommand(a *app) *cobra.Command {
 		Short:   "List tokens, without what they are",
 		Example: "  metalpool token list --all",
 		Args:    exactly(),
-		RunE: a.onPool(func(ctx context.Context, e core.Operator, _ []string) error {
+		RunE: a.reads(func(ctx context.Context, e core.Operator, _ []string) error {
 			tokens, err := e.Tokens(ctx)
 			if err != nil {
 				return err

@@ -33,7 +33,7 @@ there is a line for each node, and then one for each change.`,
 			if every < minInterval {
 				return usagef("--interval %s would keep the pool busy with looking; give %s or more", every, minInterval)
 			}
-			return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
+			return a.look(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
 				w := &watch{engine: e, filter: filter}
 				if once {
 					rows, err := w.look(ctx)
