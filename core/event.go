@@ -36,5 +36,6 @@ const (
 	WorkTaken    EventType = "taken over" // another goes on, or ends it
 	AgentRefused EventType = "agent refused"
 	Erased       EventType = "erased"
+	LeftOut      EventType = "left out" // stands for older events; see LeaveOut
 	Note         EventType = "note"
 )

@@ -113,7 +113,10 @@ type Tx interface {
 	// Attempts lists in the order of their insertion.
 	Attempts() iter.Seq2[Attempt, error]
 
-	AddEvent(e Event) error // Seq and At are set by the store
+	// AddEvent keeps an event as Event.Bounded has it; Seq and At are set by the store.
+	// Where a node, or an allocation without one, has more than MostEvents, or they tell
+	// more than MostTold, the oldest are left out soon after, see LeaveOut.
+	AddEvent(e Event) error
 	// Events lists in order; with Limit the last ones.
 	Events(f EventFilter) iter.Seq2[Event, error]
 

@@ -127,10 +127,15 @@ func (s *story) tell(ev Event) {
 		s.back = fmt.Sprintf("event %d was written under generation %d, after one under generation %d", ev.Seq, ev.Generation, s.generation)
 	}
 	s.generation = max(s.generation, ev.Generation)
-	if ev.Type == Erased {
+	switch ev.Type {
+	case StateChanged:
+	case Erased:
 		s.erased = true
-	}
-	if ev.Type != StateChanged {
+		return
+	case LeftOut:
+		s.resume(ev)
+		return
+	default:
 		return
 	}
 	if s.told && s.state != ev.From && ev.From != Unborn && s.broken == "" {

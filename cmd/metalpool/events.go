@@ -170,6 +170,8 @@ func eventText(ev core.Event) string {
 		return "erased"
 	case core.AgentRefused:
 		return "agent refused"
+	case core.LeftOut:
+		return string(ev.Type)
 	}
 	return words(string(ev.Type), ev.Step)
 }

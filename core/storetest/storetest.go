@@ -56,6 +56,7 @@ func Run(t *testing.T, fresh Fresh, open Open, promises ...Promise) {
 		{"Leases", suite.leases},
 		{"Attempts", suite.attempts},
 		{"Events", suite.events},
+		{"LeftOut", suite.leftOut},
 		{"Catalogue", suite.catalogue},
 		{"Tokens", suite.tokens},
 		{"Audit", suite.audit},

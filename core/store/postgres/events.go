@@ -69,7 +69,9 @@ func (t *tx) AddEvent(e core.Event) error {
 	if t.imports != nil {
 		return t.take(&t.imports.Event, e.Seq, insertEvent, eventRow(0, &e.Seq, e))
 	}
+	e = e.Bounded()
 	e.At = t.now
+	t.grown.Add(e)
 	return t.tell("store an event", insertEvent, eventRow(t.id, nil, e))
 }
 

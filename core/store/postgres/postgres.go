@@ -40,6 +40,7 @@ type Store struct {
 	address  address
 	key      string // fingerprint of the one it was opened with; "" where none was given
 	mover    record.Mover
+	stories  record.Stories
 	info     core.StoreInfo
 	patience time.Duration
 	pool     *pgxpool.Pool

@@ -25,6 +25,19 @@ func (s *Store) View(ctx context.Context, fn func(tx core.Tx) error) error {
 
 // Update runs fn until it was committed, or failed for a reason of its own.
 func (s *Store) Update(ctx context.Context, fn func(tx core.Tx) error) error {
+	var grown record.Growth
+	err := s.update(ctx, func(t core.Tx) error {
+		err := fn(t)
+		grown = t.(*tx).grown
+		return err
+	})
+	if err == nil {
+		s.shorten(ctx, s.stories.Grown(grown))
+	}
+	return err
+}
+
+func (s *Store) update(ctx context.Context, fn func(tx core.Tx) error) error {
 	how := writing
 	for run := 1; ; run++ {
 		err := s.whileGone(ctx, func() error { return s.transact(ctx, how, fn) })

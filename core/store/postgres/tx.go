@@ -27,6 +27,7 @@ type tx struct {
 	drawn int64 // the number that was drawn last when it began
 	held  pgx.Batch
 	told  int // how much in held is numbered, or was
+	grown record.Growth
 
 	imports *record.Numbers // set in an Import, which brings its own
 

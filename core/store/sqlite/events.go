@@ -11,6 +11,8 @@ func (t *tx) AddEvent(e core.Event) error {
 	if t.imports != nil {
 		return t.importEvent(e)
 	}
+	e = e.Bounded()
+	t.grown.Add(e)
 	_, err := t.write("store an event", "INSERT INTO events (at, node, allocation, attempt, generation, type, before, after, trigger, step, message, bytes, process) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		record.Stamp(t.now), string(e.Node), string(e.Allocation), string(e.Attempt), int64(e.Generation), string(e.Type), string(e.From), string(e.To), string(e.On), e.Step, e.Message, int64(e.Bytes), e.By)
 	return err

@@ -55,6 +55,7 @@ type Store struct {
 	db        *sql.DB
 	turnstile *turnstile
 	writers   writers
+	stories   record.Stories
 	readers   chan struct{} // one place for each View under way
 
 	mu     sync.Mutex

@@ -56,6 +56,19 @@ func (s *Store) View(ctx context.Context, fn func(tx core.Tx) error) error {
 // Update runs fn as the only writer at that time. Where others of this process wait to
 // write, it is committed together with what they do.
 func (s *Store) Update(ctx context.Context, fn func(tx core.Tx) error) error {
+	var grown record.Growth
+	err := s.update(ctx, func(t core.Tx) error {
+		err := fn(t)
+		grown = t.(*tx).grown
+		return err
+	})
+	if err == nil {
+		s.shorten(ctx, s.stories.Grown(grown))
+	}
+	return err
+}
+
+func (s *Store) update(ctx context.Context, fn func(tx core.Tx) error) error {
 	var err error
 	alone := false
 	for range maxRuns {
@@ -97,6 +110,7 @@ type tx struct {
 	ended   bool
 	imports *record.Numbers // set in an Import, which brings its own
 	drained string          // the iterator that is being drained
+	grown   record.Growth   // the stories that it adds to
 	// failed is the first statement that broke. SQLite may have rolled back by itself
 	// then, so the transaction must not be committed, though fn went on.
 	failed error
