@@ -70,6 +70,7 @@ type Server struct {
 	rates    *limits // by token
 	failures *limits // by address
 	welcome  guests
+	denials  *denials
 	present  *presence
 	metrics  *metrics.Metrics
 	ready    readiness
@@ -98,6 +99,7 @@ func New(c Config) *Server {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{ends: make(chan error, 1), pool: c.Pool, images: imageFolder(c.Images), log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace), c.Crowd), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
+	s.denials = newDenials(func(e core.AuditEntry) { s.write(context.Background(), e) })
 	s.powers, s.tails = newLooks[core.PowerState](cmp.Or(c.LookTime, lookTime)), newLooks[[]string](cmp.Or(c.LookTime, lookTime))
 	s.present = newPresence(cmp.Or(c.AliveTime, api.EventsAlive))
 	s.headerTime, s.bodyTime, s.takenTime = cmp.Or(c.HeaderTime, headerTime), cmp.Or(c.BodyTime, bodyTime), cmp.Or(c.AnswerTime, takenTime)

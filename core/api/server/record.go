@@ -67,8 +67,17 @@ func (s *Server) caught(do func() (any, error)) (result any, err error) {
 	return do()
 }
 
-// record writes a line that stands for what is done already.
+// record has the audit log tell of what is done already.
 func (s *Server) record(ctx context.Context, e core.AuditEntry) {
+	if e.Outcome == core.AuditDenied {
+		s.denials.add(e)
+		return
+	}
+	s.write(ctx, e)
+}
+
+// write writes a line.
+func (s *Server) write(ctx context.Context, e core.AuditEntry) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
 	if err := s.pool.Record(ctx, e); err != nil {

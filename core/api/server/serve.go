@@ -34,6 +34,7 @@ const (
 // the store is not the one any more that it has opened, it drains by itself, and returns
 // why: what runs it has to start it again.
 func (s *Server) Serve(ctx context.Context, l net.Listener, certificate *tls.Config) error {
+	defer s.denials.flush() // when nobody is answered any more
 	h := &http.Server{
 		Handler:           s,
 		TLSConfig:         certificate,

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -95,5 +96,36 @@ func TestATokenIsMadeOnceAtOnce(t *testing.T) {
 		if len(told) != test.good {
 			t.Errorf("%d tokens are good, want %d", len(told), test.good)
 		}
+	}
+}
+
+// Refused writes that were only counted are in the audit log once the server has ended.
+func TestAServerThatEndsTellsOfCountedRefusals(t *testing.T) {
+	r := newRig(t, 0)
+	s := r.serve("")
+	eve := r.token(core.TokenOrder{Name: "eve", Role: core.RoleViewer})
+	const asked = 60
+	for range asked {
+		if w := ask(t, s, eve, http.MethodDelete, "/v1/machines/m-1", ""); w.Code != http.StatusForbidden {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	s.end()
+	log, err := s.engine.Audit(t.Context(), core.AuditFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	for _, line := range log {
+		many := 1
+		if text, summed := strings.CutPrefix(line.Error, "the last of "); summed {
+			if _, err := fmt.Sscan(text, &many); err != nil {
+				t.Fatal(err)
+			}
+		}
+		told += many
+	}
+	if told != asked || len(log) == asked {
+		t.Errorf("%d refused writes are told of by %d lines as %d", asked, len(log), told)
 	}
 }

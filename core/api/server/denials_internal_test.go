@@ -1,0 +1,48 @@
+package server
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// A token that asks for what it may not all day makes the audit log grow by little, and
+// each of its writes is told of, or counted.
+func TestRefusedWritesAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := map[string][]core.AuditEntry{}
+		d := newDenials(func(e core.AuditEntry) { lines[e.Token] = append(lines[e.Token], e) })
+		refuse := func(token string, many int) {
+			for range many {
+				d.add(core.AuditEntry{Token: token, Outcome: core.AuditDenied, Error: "no"})
+			}
+		}
+		refuse("eve", denialsBurst+1000)
+		refuse("bob", 1)
+		if len(lines["eve"]) != denialsBurst || len(lines["bob"]) != 1 {
+			t.Fatalf("%d lines of eve, %d of bob", len(lines["eve"]), len(lines["bob"]))
+		}
+		wantLast := func(many int, want string) {
+			t.Helper()
+			synctest.Wait()
+			if all := lines["eve"]; len(all) != many || all[many-1].Error != want {
+				t.Errorf("%d lines, the last %+v; want %d, %q", len(all), all[len(all)-1], many, want)
+			}
+		}
+		time.Sleep(denialsEvery)
+		wantLast(denialsBurst+1, "the last of 1000 writes of this token that were refused: no")
+		refuse("eve", 1) // a minute has gone
+		wantLast(denialsBurst+2, "no")
+		refuse("eve", 7)
+		d.flush()
+		wantLast(denialsBurst+3, "the last of 7 writes of this token that were refused: no")
+		time.Sleep(time.Hour)
+		wantLast(denialsBurst+3, "the last of 7 writes of this token that were refused: no")
+		if strings.Contains(lines["bob"][0].Error, "last of") {
+			t.Errorf("bob: %+v", lines["bob"])
+		}
+	})
+}
