@@ -2,6 +2,7 @@ package server
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,8 +14,13 @@ import (
 // each of its writes is told of, or counted.
 func TestRefusedWritesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		lines := map[string][]core.AuditEntry{}
-		d := newDenials(func(e core.AuditEntry) { lines[e.Token] = append(lines[e.Token], e) })
+		d := newDenials(func(e core.AuditEntry) {
+			mu.Lock()
+			defer mu.Unlock()
+			lines[e.Token] = append(lines[e.Token], e)
+		})
 		refuse := func(token string, many int) {
 			for range many {
 				d.add(core.AuditEntry{Token: token, Outcome: core.AuditDenied, Error: "no"})
