@@ -150,13 +150,17 @@ func (e *Engine) look(tx Tx, o Order, a *Allocation) (stored bool, n Node, err e
 	if stored && a.State != Waiting {
 		return stored, n, nil
 	}
+	pool, err := findPool(tx, o.Request.Pool)
+	if err != nil {
+		return stored, n, err
+	}
 	if !stored {
-		if err := e.admit(tx, o); err != nil {
+		if err := e.admit(tx, pool, o); err != nil {
 			return false, n, err
 		}
 		*a = Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, State: Waiting, Labels: o.Labels, Request: o.Request}
 	}
-	n, err = choose(tx, *a)
+	n, err = choose(tx, pool, *a)
 	return stored, n, err
 }
 
@@ -272,11 +276,7 @@ func (e *Engine) digest(o Order) string {
 }
 
 // admit refuses an order that the pool's policy does not allow.
-func (e *Engine) admit(tx Tx, o Order) error {
-	p, err := findPool(tx, o.Request.Pool)
-	if err != nil {
-		return err
-	}
+func (e *Engine) admit(tx Tx, p Pool, o Order) error {
 	if err := withinQuota(tx, o, "", o.Quota); err != nil {
 		return err
 	}

@@ -10,19 +10,15 @@ import (
 	"time"
 )
 
-// choose finds the cheapest claimable node for a request within the transaction. Where
+// choose finds the cheapest claimable node of a pool for a request within the transaction. Where
 // there is none it does not say why: that takes a look at every node, which nobody is
 // to wait for who wants to write; see explained.
-func choose(tx Tx, a Allocation) (Node, error) {
+func choose(tx Tx, pool Pool, a Allocation) (Node, error) {
 	ahead, err := queueAhead(tx, a)
 	if err != nil {
 		return Node{}, err
 	}
 	places, err := groupPlaces(tx, a)
-	if err != nil {
-		return Node{}, err
-	}
-	pool, err := findPool(tx, a.Request.Pool)
 	if err != nil {
 		return Node{}, err
 	}

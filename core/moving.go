@@ -186,6 +186,10 @@ func nextNode(tx Tx, a Allocation) (Node, error) {
 	if a.Request.Node != "" {
 		return Node{}, &Error{Op: "move", Allocation: a.Name, Kind: NoCapacity, Err: fmt.Errorf("node %s was asked for by name", a.Request.Node)}
 	}
+	pool, err := findPool(tx, a.Request.Pool)
+	if err != nil {
+		return Node{}, err
+	}
 	a.Moves = append(slices.Clone(a.Moves), a.Node)
-	return choose(tx, a)
+	return choose(tx, pool, a)
 }

@@ -182,10 +182,14 @@ func (e *Engine) Check(ctx context.Context, o Order) error {
 		if err != nil || a.ID != "" {
 			return err
 		}
-		if err := e.admit(tx, o); err != nil {
+		pool, err := findPool(tx, o.Request.Pool)
+		if err != nil {
 			return err
 		}
-		_, err = choose(tx, Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, Request: o.Request})
+		if err := e.admit(tx, pool, o); err != nil {
+			return err
+		}
+		_, err = choose(tx, pool, Allocation{ID: o.ID, Owner: o.Owner, Name: o.Name, Request: o.Request})
 		return err
 	})
 	err = e.explained(ctx, err)

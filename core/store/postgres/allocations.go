@@ -13,15 +13,11 @@ import (
 
 const selectAllocations = "SELECT " + record.AllocationColumns + " FROM allocations"
 
-// Allocation locks the row. Where there is none it locks the ID, and looks again: whoever
-// came in between has ended then. (Not before the first look: a transaction may read
-// thousands that are there, and the server has room for some thousand locks on keys.)
+// Allocation locks the row. Where there is none it locks the ID before it looks: whoever
+// came in between has ended then. (Only there, and none goes away that is there: a
+// transaction may read thousands, and the server has room for some thousand locks on keys.)
 func (t *tx) Allocation(id core.AllocationID) (core.Allocation, error) {
-	const op, where = "read an allocation", " WHERE id = $1"
-	a, found, err := one(t, op, record.Allocation, selectAllocations+where+t.locked(), text(id))
-	if err == nil && !found && t.mode.writes() {
-		a, found, err = t.settled(op, keyOf(id), where, text(id))
-	}
+	a, found, err := t.settled("read an allocation", " WHERE id = $1", lockKey+" WHERE NOT EXISTS (SELECT FROM allocations WHERE id = $3)", []any{text(keyOf(id)), int64(t.store.schema), text(id)}, text(id))
 	if err == nil && !found {
 		t.lacks(keyOf(id))
 		err = record.NoAllocation(id)
@@ -31,7 +27,7 @@ func (t *tx) Allocation(id core.AllocationID) (core.Allocation, error) {
 
 // AllocationNamed locks the name, too: what is found may be released, and another have it.
 func (t *tx) AllocationNamed(owner, name string) (core.Allocation, error) {
-	a, found, err := t.settled("read an allocation", nameOf(owner, name), " WHERE owner = $1 AND name = $2 AND live", text(owner), text(name))
+	a, found, err := t.settled("read an allocation", " WHERE owner = $1 AND name = $2 AND live", lockKey, []any{text(nameOf(owner, name)), int64(t.store.schema)}, text(owner), text(name))
 	if err == nil && !found {
 		t.lacks(nameOf(owner, name))
 		err = record.NoMachine(owner, name)
@@ -39,14 +35,15 @@ func (t *tx) AllocationNamed(owner, name string) (core.Allocation, error) {
 	return a, err
 }
 
-// settled reads what there is of a key once nobody else decides upon it, in one round trip.
-func (t *tx) settled(op, key, where string, args ...any) (a core.Allocation, found bool, err error) {
+// settled reads the one allocation that is meant, behind the lock that an Update takes so
+// that nobody else decides upon it, in one round trip.
+func (t *tx) settled(op, where, lock string, key []any, args ...any) (a core.Allocation, found bool, err error) {
 	if err := t.usable(); err != nil {
 		return a, false, err
 	}
 	batch := &pgx.Batch{}
 	if t.mode.writes() {
-		batch.Queue(lockKey, text(key), int64(t.store.schema))
+		batch.Queue(lock, key...)
 	}
 	batch.Queue(selectAllocations+where+t.locked(), args...).Query(func(rows pgx.Rows) (err error) {
 		for rows.Next() && err == nil {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"iter"
 	"math/rand/v2"
+	"strconv"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/store/internal/record"
@@ -50,12 +51,14 @@ const (
 	mostHandful  = 256
 )
 
+// The first search ends with its limit, as a figure: a plan for any limit looks so costly to
+// PostgreSQL that it would rather make one for each search, which takes longer than that.
 const (
 	available = fromNodes + " WHERE n.state = '" + string(core.Available) + "' AND n.pool = $1 AND n.worth = "
 	nextWorth = `WITH low AS MATERIALIZED (SELECT worth, seq FROM nodes WHERE state = '` + string(core.Available) + `' AND pool = $1 AND worth > $2 ORDER BY worth, seq LIMIT 1),
 		high AS MATERIALIZED (SELECT seq FROM nodes WHERE state = '` + string(core.Available) + `' AND pool = $1 AND worth = (SELECT worth FROM low) ORDER BY worth DESC, seq DESC LIMIT 1),
 		place AS MATERIALIZED (SELECT low.seq + floor($3::float8 * (high.seq - low.seq + 1))::bigint AS start FROM low, high)
-		SELECT ` + record.NodeColumns + `, n.seq, n.worth, (SELECT start FROM place)` + available + `(SELECT worth FROM low) AND n.seq >= (SELECT start FROM place) ORDER BY n.seq LIMIT $4`
+		SELECT ` + record.NodeColumns + `, n.seq, n.worth, (SELECT start FROM place)` + available + `(SELECT worth FROM low) AND n.seq >= (SELECT start FROM place) ORDER BY n.seq LIMIT `
 	sameWorth = "SELECT " + record.NodeColumns + ", n.seq" + available + "$2 AND n.seq > $3 AND n.seq < $4 ORDER BY n.seq LIMIT $5"
 )
 
@@ -74,7 +77,7 @@ func (t *tx) more(c *cursor) ([]core.Node, error) {
 	fresh := c.last == 0 && !c.round
 	switch {
 	case fresh:
-		rows = list(t, op, scan(&c.last, &c.worth, &c.start), nextWorth, c.pool, c.worth, rand.Float64(), handful)
+		rows = list(t, op, scan(&c.last, &c.worth, &c.start), nextWorth+strconv.Itoa(handful), c.pool, c.worth, rand.Float64())
 	case c.round:
 		rows = list(t, op, scan(&c.last), sameWorth, c.pool, c.worth, c.last, c.start, handful)
 	default:

@@ -156,9 +156,14 @@ func (t *tx) DeleteNode(id core.NodeID) error {
 	return err
 }
 
-// states adds that column is one of states, where any are given.
+// states adds that column is one of states, where any are given. PostgreSQL takes a list that
+// it does not know for a long one, and would rather plan each query anew.
 func states(where *record.Where, column string, states []core.State) {
-	if len(states) == 0 {
+	switch len(states) {
+	case 0:
+		return
+	case 1:
+		where.And(column+" = $%d", text(states[0]))
 		return
 	}
 	var names []string
