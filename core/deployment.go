@@ -90,7 +90,6 @@ func replacing(a Allocation, o Order) Order {
 	keep(&o.Image, a.Order.Image)
 	keep(&o.Hostname, a.Order.Hostname)
 	keep(&o.SSHUser, a.Order.SSHUser)
-	keep(&o.Profile, a.Order.Profile)
 	if o.SSHPort == 0 {
 		o.SSHPort = a.Order.SSHPort
 	}

@@ -12,7 +12,7 @@ import (
 func machineOf(a Allocation) Machine {
 	m := Machine{ID: a.ID, Owner: a.Owner, Name: a.Name, State: a.State, Reason: a.Reason, Pool: a.Request.Pool, Node: a.Node, Labels: a.Labels, Request: a.Request, Access: a.Access, Moves: a.Moves, Settled: a.Settled, Managed: a.State == Deployed && a.Login != nil, CreatedAt: a.CreatedAt, Until: a.Until, EndedAt: a.EndedAt}
 	if a.Order != nil {
-		m.Image, m.Hostname, m.Keys = a.Order.Image, a.Order.Hostname, a.Order.mayLogIn()
+		m.Image, m.Hostname, m.Profile, m.Keys = a.Order.Image, a.Order.Hostname, a.Order.Profile, a.Order.mayLogIn()
 	}
 	return m
 }

@@ -29,8 +29,8 @@ type Service interface {
 	// Deploy puts an OS on the node that the allocation o.ID has: the first one, another
 	// one, or the same anew; other disks stay as they are. It never moves to another
 	// node. What o leaves out of image, keys, user, port and host name stays as it was,
-	// unless it is Afresh; user data does not, since nobody has kept it. Owner, name and request are the
-	// allocation's own. Called again with the same order it goes on, and is done where
+	// unless it is Afresh; user data does not, since nobody has kept it, and the profile is the
+	// pool's then. Owner, name and request are the allocation's own. Called again with the same order it goes on, and is done where
 	// that one was deployed; see Order.Revision.
 	Deploy(ctx context.Context, o Order, report Reporter) (Machine, error)
 	// CheckDeploy looks whether Deploy would take an order, and touches nothing.
@@ -132,6 +132,8 @@ type Machine struct {
 	Node   NodeID            `json:"node,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
 	Image  string            `json:"image,omitempty"`
+	// Profile is the choice of steps that its order names; empty is the pool's.
+	Profile string `json:"profile,omitempty"`
 	// Request is what its node was chosen by; Hostname is what it was last deployed with.
 	// Keys may log in, those of a change that broke among them: they may be there.
 	Request  Request  `json:"request,omitzero"`

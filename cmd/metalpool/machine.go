@@ -278,6 +278,7 @@ func (a *app) showMachine(ctx context.Context, e core.Operator, m core.Machine, 
 	s.line("Node", string(m.Node))
 	s.line("Pool", m.Pool)
 	s.line("Image", m.Image)
+	s.line("Profile", m.Profile)
 	s.line("Labels", labelText(peoplesLabels(m.Labels)))
 	if m.Access.Address != "" {
 		s.line("SSH", words(m.Access.SSHUser, "at", address(m.Access)))

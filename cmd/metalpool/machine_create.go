@@ -25,6 +25,7 @@ const maxUserData = 16 << 20
 type createFlags struct {
 	owner                               ownerFlag
 	id, pool, node, image, sshUser      string
+	profile                             string
 	hostname, labels, arch, memory      string
 	disk, nic, gpus, place              string
 	wait, acquireTimeout, deployTimeout string
@@ -66,6 +67,7 @@ When create was interrupted or failed, the same command again goes on with it, a
 	f.StringVar(&flags.pool, "pool", core.DefaultPool, "`pool` to take a server from")
 	f.StringVar(&flags.node, "node", "", "take exactly this `node`")
 	f.StringVar(&flags.image, "image", "", "OS `image` to put on it (default: the pool's)")
+	f.StringVar(&flags.profile, "profile", "", "`choice` of the operator's steps, of those that the pool offers (default: the pool's)")
 	f.StringArrayVar(&flags.keys, "key", nil, "`file` with public SSH keys that may log in; may be repeated (default: ~/.ssh/*.pub)")
 	f.StringVar(&flags.initFile, "init-file", "", "`file` of cloud-init user data for the first boot; - is standard input")
 	f.StringVar(&flags.hostname, "hostname", "", "its host `name` (default: NAME)")
@@ -87,6 +89,7 @@ When create was interrupted or failed, the same command again goes on with it, a
 	completeWith(cmd, "pool", a, poolNames)
 	completeWith(cmd, "image", a, imageNames)
 	completeWith(cmd, "node", a, nodeIDs)
+	completeWith(cmd, "profile", a, profileNames)
 	complete(cmd, "arch", "amd64", "arm64")
 	return cmd
 }
@@ -95,7 +98,7 @@ When create was interrupted or failed, the same command again goes on with it, a
 // looked at.
 func (f *createFlags) order(a *app, name string) (core.Order, error) {
 	o := core.Order{
-		ID: core.AllocationID(f.id), Owner: f.owner.name(), Name: name, Image: f.image, Hostname: f.hostname,
+		ID: core.AllocationID(f.id), Owner: f.owner.name(), Name: name, Image: f.image, Profile: f.profile, Hostname: f.hostname,
 		SSHUser: f.sshUser, SSHPort: f.sshPort,
 		Request: core.Request{Pool: f.pool, Node: core.NodeID(f.node), CPUs: f.cpus},
 	}

@@ -58,6 +58,8 @@ type Driver struct {
 	NIC    string
 	GPUs   string
 	Place  string
+	// Profile is the choice of the operator's steps; empty is the pool's.
+	Profile string
 	// InitFile is where the user data is read from when the machine is created.
 	InitFile       string
 	Wait           string

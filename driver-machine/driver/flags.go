@@ -25,6 +25,7 @@ var createFlags = []mcnflag.Flag{
 	stringFlag("pool", "pool to take a server from", core.DefaultPool),
 	stringFlag("node", "take exactly this server", ""),
 	stringFlag("image", "OS image to put on it (default: the pool's)", ""),
+	stringFlag("profile", "choice of the operator's steps, of those that the pool offers (default: the pool's)", ""),
 	stringFlag("ssh-user", "user to log in as (default: the image's)", ""),
 	intFlag("ssh-port", "port of SSH (default: the server's)"),
 	stringFlag("labels", "labels that the server must have: rack=r1,tier!=test,gpu exists,zone in (a,b)", ""),
@@ -74,7 +75,7 @@ func (d *Driver) SetConfigFromFlags(flags drivers.DriverOptions) error {
 	d.SSHUser, d.SSHPort = value("ssh-user"), flags.Int("metalpool-ssh-port")
 	d.Labels, d.Arch, d.CPUs, d.Memory = value("labels"), value("arch"), flags.Int("metalpool-cpus"), value("memory")
 	d.Disk, d.NIC, d.GPUs, d.Place = value("disk"), value("nic"), value("gpus"), value("place")
-	d.InitFile = value("init-file")
+	d.Profile, d.InitFile = value("profile"), value("init-file")
 	d.Wait, d.AcquireTimeout, d.DeployTimeout, d.TTL = value("wait"), value("acquire-timeout"), value("deploy-timeout"), value("ttl")
 	d.WaitClean = flags.Bool("metalpool-wait-clean")
 	d.SetSwarmConfigFromFlags(flags)

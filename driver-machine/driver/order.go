@@ -21,6 +21,7 @@ func (d *Driver) order() (core.Order, error) {
 		Name:    d.MachineName,
 		Request: request,
 		Image:   d.Image,
+		Profile: d.Profile,
 		SSHUser: d.SSHUser,
 		SSHPort: d.SSHPort,
 	}

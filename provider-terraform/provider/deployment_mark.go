@@ -57,7 +57,11 @@ func (r *deploymentResource) begin(ctx context.Context, id core.AllocationID, o 
 // fingerprint tells two orders apart. Whoever sees an allocation sees it, so that the order
 // must have no secret: of such user data it has the version alone.
 func fingerprint(o core.Order) string {
-	text, _ := json.Marshal([]any{o.Image, o.Hostname, o.SSHUser, o.SSHPort, o.Keys, o.UserData, o.Revision}) // texts and numbers
+	fields := []any{o.Image, o.Hostname, o.SSHUser, o.SSHPort, o.Keys, o.UserData, o.Revision}
+	if o.Profile != "" { // what releases without profiles began is found again
+		fields = append(fields, o.Profile)
+	}
+	text, _ := json.Marshal(fields) // texts and numbers
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
 }

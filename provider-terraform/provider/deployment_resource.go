@@ -117,7 +117,7 @@ func (m *machineModel) pending(ctx context.Context, there core.Machine) diag.Dia
 	}
 	there.Access = core.Access{}
 	diags := m.fill(ctx, there)
-	m.Image, m.Hostname, m.SSHUser, m.SSHPort, m.SSHKeys = asked.Image, asked.Hostname, asked.SSHUser, asked.SSHPort, asked.SSHKeys
+	m.Image, m.Profile, m.Hostname, m.SSHUser, m.SSHPort, m.SSHKeys = asked.Image, asked.Profile, asked.Hostname, asked.SSHUser, asked.SSHPort, asked.SSHKeys
 	return diags
 }
 

@@ -179,6 +179,8 @@ func attributeOf(err error) (at path.Path) {
 			at = path.Root("image")
 		case strings.HasPrefix(e.Op, "find pool"):
 			at = path.Root("pool")
+		case strings.HasPrefix(e.Op, "choose profile"):
+			at = path.Root("profile")
 		case strings.HasPrefix(e.Op, "wait for"):
 			at = path.Root("wait_for")
 		case e.Op == "change keys":

@@ -48,10 +48,10 @@ func powerWord(s core.PowerState) string {
 func order(ctx context.Context, config, planned machineModel) (core.Order, bool, diag.Diagnostics) {
 	o := core.Order{
 		Owner: planned.Owner.ValueString(), Name: planned.Name.ValueString(),
-		Image: config.Image.ValueString(), Hostname: planned.Hostname.ValueString(),
+		Image: config.Image.ValueString(), Profile: config.Profile.ValueString(), Hostname: planned.Hostname.ValueString(),
 		SSHUser: config.SSHUser.ValueString(), SSHPort: int(config.SSHPort.ValueInt64()),
 	}
-	for _, v := range []interface{ IsUnknown() bool }{config.Name, config.Pool, config.Node, config.Arch, config.Image, config.Hostname, config.SSHUser, config.SSHPort, config.UserData, config.UserDataWO, config.UserDataWOVersion, config.Wait, config.WaitFor} {
+	for _, v := range []interface{ IsUnknown() bool }{config.Name, config.Pool, config.Node, config.Arch, config.Image, config.Profile, config.Hostname, config.SSHUser, config.SSHPort, config.UserData, config.UserDataWO, config.UserDataWOVersion, config.Wait, config.WaitFor} {
 		if v.IsUnknown() {
 			return o, false, nil
 		}
@@ -117,7 +117,7 @@ func (m *machineModel) fill(ctx context.Context, there core.Machine) diag.Diagno
 	m.State, m.Pool, m.Node = types.StringValue(string(there.State)), types.StringValue(there.Pool), textOf(string(there.Node))
 	m.CreatedAt = types.StringValue(there.CreatedAt.UTC().Format(time.RFC3339))
 	m.Arch = sameText(m.Arch, there.Request.Arch, arch.read)
-	m.Image, m.Hostname = textOf(there.Image), textOf(there.Hostname)
+	m.Image, m.Profile, m.Hostname = textOf(there.Image), textOf(there.Profile), textOf(there.Hostname)
 	m.Address, m.DockerPort = textOf(there.Access.Address), numberOf(there.Access.DockerPort)
 	if there.Access.SSHUser != "" {
 		m.SSHUser, m.SSHPort = types.StringValue(there.Access.SSHUser), numberOf(there.Access.SSHPort)
@@ -141,7 +141,7 @@ func (m *machineModel) fill(ctx context.Context, there core.Machine) diag.Diagno
 
 // settle makes null what is still unknown, since no answer to Terraform may be.
 func (m *machineModel) settle() {
-	for _, v := range []*types.String{&m.ID, &m.Owner, &m.State, &m.CreatedAt, &m.Address, &m.SSHHostKey, &m.SSHKnownHosts, &m.Pool, &m.Node, &m.Arch, &m.Image, &m.Hostname, &m.SSHUser, &m.PowerState} {
+	for _, v := range []*types.String{&m.ID, &m.Owner, &m.State, &m.CreatedAt, &m.Address, &m.SSHHostKey, &m.SSHKnownHosts, &m.Pool, &m.Node, &m.Arch, &m.Image, &m.Profile, &m.Hostname, &m.SSHUser, &m.PowerState} {
 		if v.IsUnknown() {
 			*v = types.StringNull()
 		}

@@ -69,6 +69,8 @@ func (m machineModel) attribute(name string) attr.Value {
 	switch name {
 	case "image":
 		return m.Image
+	case "profile":
+		return m.Profile
 	case "hostname":
 		return m.Hostname
 	case "ssh_user":

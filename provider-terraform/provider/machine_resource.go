@@ -329,7 +329,7 @@ func (r *machineResource) bring(ctx context.Context, m *machineModel, there core
 
 // keepDeployed takes what was deployed from the state before.
 func (m *machineModel) keepDeployed(state machineModel) {
-	m.Image, m.Hostname, m.SSHUser, m.SSHPort, m.SSHKeys = state.Image, state.Hostname, state.SSHUser, state.SSHPort, state.SSHKeys
+	m.Image, m.Profile, m.Hostname, m.SSHUser, m.SSHPort, m.SSHKeys = state.Image, state.Profile, state.Hostname, state.SSHUser, state.SSHPort, state.SSHKeys
 	m.UserData, m.UserDataWOVersion, m.PowerState = state.UserData, state.UserDataWOVersion, state.PowerState
 }
 

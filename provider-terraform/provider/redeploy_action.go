@@ -37,7 +37,7 @@ func (a *redeployAction) Metadata(_ context.Context, req action.MetadataRequest,
 }
 
 func (a *redeployAction) Schema(ctx context.Context, _ action.SchemaRequest, resp *action.SchemaResponse) {
-	resp.Schema = deedSchema(ctx, "Deploys a machine again, on the same server: the same image, host name, user and keys. Its root disk is **written over**, its other disks stay as they are; it gets new SSH host keys, which the state has after the next refresh.\n\n"+
+	resp.Schema = deedSchema(ctx, "Deploys a machine again, on the same server: the same image, profile, host name, user and keys. Its root disk is **written over**, its other disks stay as they are; it gets new SSH host keys, which the state has after the next refresh.\n\n"+
 		"The machine must be `Deployed` or `Failed`. `deletion_protection` does not stand in its way: the server is not given up. To deploy something else, change the resource.",
 		map[string]schema.Attribute{
 			"user_data": schema.StringAttribute{
@@ -68,7 +68,7 @@ func (a *redeployAction) Invoke(ctx context.Context, req action.InvokeRequest, r
 	}
 	a.perform(ctx, m.deedModel, updateTimeout, resp, func(ctx context.Context, limit time.Duration, report core.Reporter) error {
 		_, err := a.pool.Deploy(ctx, core.Order{
-			ID: there.ID, UserData: []byte(m.UserData.ValueString()), WaitFor: waits[m.WaitFor.ValueString()], DeployTimeout: limit,
+			ID: there.ID, Profile: there.Profile, UserData: []byte(m.UserData.ValueString()), WaitFor: waits[m.WaitFor.ValueString()], DeployTimeout: limit,
 			Revision: core.NewID("again"), // else it would be done already
 		}, report)
 		return err

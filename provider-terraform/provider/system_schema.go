@@ -31,6 +31,7 @@ type systemModel struct {
 	Managed       types.Bool   `tfsdk:"managed"`
 
 	Image             types.String `tfsdk:"image"`
+	Profile           types.String `tfsdk:"profile"`
 	Hostname          types.String `tfsdk:"hostname"`
 	SSHUser           types.String `tfsdk:"ssh_user"`
 	SSHPort           types.Int64  `tfsdk:"ssh_port"`
@@ -52,7 +53,7 @@ func noSystem() systemModel {
 var waits = map[string]core.WaitFor{"deployed": core.UntilStarted, "ssh": core.UntilSSH, "cloud_init": core.UntilCloudInit}
 
 // redeployable are the attributes that allow_redeploy may list.
-var redeployable = []string{"image", "hostname", "ssh_user", "ssh_port", "ssh_keys", "user_data", "user_data_wo_version"}
+var redeployable = []string{"image", "profile", "hostname", "ssh_user", "ssh_port", "ssh_keys", "user_data", "user_data_wo_version"}
 
 // systemAttributes are those of systemModel; change says what becomes of the server where
 // one that is redeployable changes.
@@ -77,7 +78,11 @@ func systemAttributes(change string) map[string]schema.Attribute {
 			Computed: true, PlanModifiers: []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()},
 			MarkdownDescription: "Whether `ssh_keys` can be changed while the machine runs: the pool kept a management key when it was deployed (`metalpool pool set POOL --management-key always`).",
 		},
-		"image":    chosen("OS image of the pool's catalogue; by default the pool's. A new default of the pool changes nothing here." + change),
+		"image": chosen("OS image of the pool's catalogue; by default the pool's. A new default of the pool changes nothing here." + change),
+		"profile": schema.StringAttribute{
+			Optional: true, Validators: notEmpty,
+			MarkdownDescription: "Choice of the operator's steps, of those that the pool offers; by default the pool's own, as it is when the machine is deployed. A profile that changes, or another default of the pool, changes nothing here." + change,
+		},
 		"hostname": chosen("Host name of the OS; by default the machine's name when it was first deployed." + change),
 		"ssh_user": chosen("Who logs in; by default the image's user." + change),
 		"ssh_port": schema.Int64Attribute{

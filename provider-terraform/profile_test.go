@@ -1,0 +1,81 @@
+//go:build linux
+
+package main_test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// declare has the rig's pool as a file of an operator's says.
+func (r *rig) declare(t testing.TB, d core.Declaration) {
+	t.Helper()
+	d.By = core.DeclaredIn("test.yaml")
+	if _, err := r.Engine(t).Apply(t.Context(), d, core.ApplyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// choice has the pool offer profiles, the first as its own: each leaves its name on the
+// machine.
+func (r *rig) choice(t testing.TB, names ...string) {
+	t.Helper()
+	pool := core.PoolProfile{Name: core.DefaultPool, Profile: names[0], Profiles: names[1:]}
+	d := core.Declaration{Pools: []core.PoolProfile{pool}}
+	for _, name := range names {
+		d.Steps = append(d.Steps, core.Step{Name: name, Script: &core.ScriptStep{Run: "echo " + name + " > /etc/profile-of-the-site"}})
+		d.Profiles = append(d.Profiles, core.Profile{Name: name, Steps: []string{name}})
+	}
+	r.declare(t, d)
+}
+
+// TestProfile has a machine's profile named, changed, left out and imported.
+func TestProfile(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	private, public := newKey(t)
+	r.choice(t, "plain", "gpu")
+	runs := func(profile string) resource.TestCheckFunc {
+		return func(*terraform.State) error {
+			if got := strings.TrimSpace(r.onMachine(t, "web-1", private, "cat /etc/profile-of-the-site")); got != profile {
+				return fmt.Errorf("the machine has profile %q, and not %q", got, profile)
+			}
+			return nil
+		}
+	}
+	with := func(profile string, lines ...string) string {
+		if profile != "" {
+			lines = append(lines, fmt.Sprintf("profile = %q", profile))
+		}
+		return keyBlock(public, lines...)
+	}
+	const listed = `allow_redeploy = ["profile"]`
+	steps := []resource.TestStep{
+		{Config: with("gpus"), ExpectError: regexp.MustCompile(`(?s)Choose profile gpus web-1: invalid.*does not offer it.*there are:\s+plain, gpu`)},
+		{Config: with("gpu"), ConfigPlanChecks: expect(plancheck.ResourceActionCreate), Check: runs("gpu"), ConfigStateChecks: []statecheck.StateCheck{is("profile", text("gpu"))}},
+	}
+	steps = append(steps, importsWhole(web, "web-1")...)
+	steps = append(steps,
+		resource.TestStep{Config: with("", listed), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate), Check: runs("plain"), ConfigStateChecks: []statecheck.StateCheck{is("profile", knownvalue.Null())}},
+		resource.TestStep{Config: with("gpu"), ConfigPlanChecks: expect(plancheck.ResourceActionDestroyBeforeCreate), Check: runs("gpu")},
+		resource.TestStep{
+			PreConfig:        func() { r.choice(t, "plain") },
+			Config:           with("gpu"),
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}, Check: runs("gpu"),
+		},
+		resource.TestStep{Config: with("gpu", `hostname = "other"`, `allow_redeploy = ["hostname", "profile"]`), ExpectError: regexp.MustCompile(`(?s)does not offer it.*there are:\s+plain`)},
+		resource.TestStep{Config: with("plain", `hostname = "other"`, `allow_redeploy = ["hostname", "profile"]`), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate), Check: runs("plain")},
+	)
+	r.unit(t, steps...)
+	r.givenBack(t)
+}
