@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,9 +48,16 @@ output "nodes" { value = [for n in data.metalpool_nodes.all.nodes : n.id] }
 	if !there || m.State != core.Deployed || m.Owner != owner {
 		t.Fatalf("%+v", m)
 	}
-	if out := w.run(t, "plan", "-no-color"); !strings.Contains(out, "No changes") {
+	aside := "The owner is " + owner + ", and not team-b"
+	if out := w.run(t, "plan", "-no-color"); !strings.Contains(out, "No changes") || strings.Contains(out, "The owner is") {
 		t.Errorf("the plan after the apply:\n%s", out)
 	}
+	told := w.settings
+	w.settings = append(slices.Clone(told), "METALPOOL_OWNER=team-b")
+	if out := w.run(t, "plan", "-no-color"); !strings.Contains(out, "No changes") || !strings.Contains(out, aside) {
+		t.Errorf("the plan of another owner with the same token does not say %q:\n%s", aside, out)
+	}
+	w.settings = told
 	// Behind the same state, the server is another one, and nothing else has changed.
 	s.Drain(t)
 	s.Restart(t)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/list"
@@ -84,7 +85,7 @@ func (p *metal) Schema(_ context.Context, _ provider.SchemaRequest, resp *provid
 			},
 			"owner": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "Who owns what is taken, such as `team-a/prod`. Read from `METALPOOL_OWNER` where it is left out. One of the two **must name it**, also where a configuration only reads: whose machines are one's own is asked by data sources and actions, too. Only behind `https://` it may be left out: there the token tells. Give it the same value wherever this configuration is applied: an apply that was killed is gone on with by the next one of the same owner.",
+				MarkdownDescription: "Who owns what is taken, such as `team-a/prod`. Read from `METALPOOL_OWNER` where it is left out. One of the two **must name it**, also where a configuration only reads: whose machines are one's own is asked by data sources and actions, too. Only behind `https://` it may be left out: there the token tells, and a warning says where that is somebody else. Give it the same value wherever this configuration is applied: an apply that was killed is gone on with by the next one of the same owner.",
 			},
 		},
 	}
@@ -126,9 +127,18 @@ func (p *metal) Configure(ctx context.Context, req provider.ConfigureRequest, re
 		fault(&resp.Diagnostics, err, path.Root("url"))
 		return
 	}
-	if owner, err = open.Owner(ctx, service, owner); err != nil {
+	asked := owner
+	if owner, err = open.Owner(ctx, service, asked); err != nil {
 		fault(&resp.Diagnostics, err, path.Root("token"))
 		return
+	}
+	if asked != "" && asked != owner {
+		at := path.Root("owner")
+		if m.Owner.ValueString() == "" {
+			at = path.Empty() // it is in the environment
+		}
+		add(&resp.Diagnostics, diag.NewWarningDiagnostic("The owner is "+owner+", and not "+asked,
+			"Behind https:// the token tells whose all is that is taken. Leave owner out, or unset "+envOwner+"; or give a token of "+asked+"."), at)
 	}
 	ready := &pool{Service: service, owner: owner, served: isServed}
 	resp.ResourceData, resp.DataSourceData = ready, ready
