@@ -25,6 +25,7 @@ type burst struct {
 	samples    []sample
 	gone       map[string]bool // machines whose release was told
 	marked     int             // machines whose own mark was found on their disks
+	read       int             // and how often it was read by whoever logged in
 	violations []Violation
 }
 

@@ -127,7 +127,7 @@ func keptIfBroken(t *testing.T) string {
 func build(t *testing.T) Programs {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "campaign", "-o", dir, "../../cmd/metalpool", "./caller")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "campaign", "-o", dir, "../../cmd/metalpool", "./caller", "./warden")
 	if *ops > 0 {
 		cmd.Args = append(cmd.Args, "../../driver-machine")
 	}
@@ -135,7 +135,7 @@ func build(t *testing.T) Programs {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	p := Programs{Metalpool: filepath.Join(dir, "metalpool"), Caller: filepath.Join(dir, "caller")}
+	p := Programs{Metalpool: filepath.Join(dir, "metalpool"), Caller: filepath.Join(dir, "caller"), Warden: filepath.Join(dir, "warden")}
 	if *ops > 0 {
 		needs.Program(t, "scp", "openssh-client")
 		p.DockerMachine = needs.DockerMachine(t)

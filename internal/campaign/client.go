@@ -213,10 +213,29 @@ func (c *client) abandon(ctx context.Context, op Op, b *burst) {
 func (c *client) logIn(ctx context.Context, op Op, s *slot, name string, b *burst) {
 	hurt := func(at time.Time) { b.strike(struck{kind: op.Hurt.Kind, at: at, machine: s.id}) }
 	r := c.w.run(ctx, c.door, op.Hurt, hurt, c.w.Programs.Metalpool, "machine", "ssh", name, "-i", c.w.key(), "--", "cat", "/var/lib/mark")
-	text := strings.TrimSpace(r.out)
+	v := b.readMark(s.id, r)
 	r.out = "" // a secret, for once where it belongs
 	b.keep(c.name, op.Verb, r)
-	if found := marks.FindStringSubmatch(text); found != nil && s.id != "" && found[1] != s.id {
-		b.violate("OneOwner", fmt.Sprintf("%s/%s is %s, and whoever logs in there finds the mark of %s", c.name, name, s.id, found[1]))
+	if v.Invariant != "" {
+		b.violate(v.Invariant, fmt.Sprintf("%s/%s is %s, and whoever logs in there finds %s", c.name, name, s.id, v.What))
 	}
+}
+
+// readMark judges what was printed on a machine, as which its client knows id; where that is
+// empty, he has given it up.
+func (b *burst) readMark(id string, r result) (v Violation) {
+	if !r.ok() || r.hurt == KillCommand || id == "" {
+		return v
+	}
+	found := marks.FindStringSubmatch(r.out)
+	switch {
+	case found == nil: // it was told to be deployed, and has not what its deploy wrote
+		return Violation{"NoGuess", fmt.Sprintf("no mark, but %q", beginning(r.out))}
+	case found[1] != id:
+		return Violation{"OneOwner", "the mark of " + found[1]}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.read++
+	return v
 }

@@ -73,3 +73,24 @@ func TestLeaksAreFound(t *testing.T) {
 		t.Errorf("found %v", found)
 	}
 }
+
+func TestAMarkIsReadByWhoeverLogsIn(t *testing.T) {
+	for name, c := range map[string]struct {
+		id        string
+		r         result
+		invariant string
+		read      int
+	}{
+		"its own":                {"one", result{out: mark("one", 3) + "\n"}, "", 1},
+		"another's":              {"one", result{out: mark("two", 0)}, "OneOwner", 0},
+		"none":                   {"one", result{}, "NoGuess", 0},
+		"no login":               {"one", result{status: 255}, "", 0},
+		"killed on the way":      {"one", result{hurt: KillCommand}, "", 0},
+		"of one that he gave up": {"", result{out: mark("two", 0)}, "", 0},
+	} {
+		b := &burst{}
+		if v := b.readMark(c.id, c.r); v.Invariant != c.invariant || b.read != c.read {
+			t.Errorf("%s: %+v, and %d marks read; want %q and %d", name, v, b.read, c.invariant, c.read)
+		}
+	}
+}

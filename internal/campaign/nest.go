@@ -13,7 +13,8 @@ import (
 )
 
 // nest starts all processes from one thread. So they die with the campaign, whichever way
-// that ends; and where the kernel lets us, they see a small disk that nobody else sees.
+// that ends (the workers that they leave in the background do not: see warden); and where
+// the kernel lets us, they see a small disk that nobody else sees.
 type nest struct {
 	do   chan func()
 	disk string // folder of the small disk; empty: there is none

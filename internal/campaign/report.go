@@ -16,6 +16,7 @@ type Report struct {
 	faults     map[Kind]*faultCount
 	Violations []Found
 	marked     int
+	read       int
 	took       time.Duration
 }
 
@@ -54,6 +55,7 @@ func (r *Report) add(setting string, b *burst, took time.Duration) {
 		r.Violations = append(r.Violations, Found{Violation: v, Setting: setting, Seed: b.plan.Seed, Ops: b.plan.ops()})
 	}
 	r.marked += b.marked
+	r.read += b.read
 	r.took += took
 }
 
@@ -85,6 +87,7 @@ func (r *Report) Add(other *Report) {
 	}
 	r.Violations = append(r.Violations, other.Violations...)
 	r.marked += other.marked
+	r.read += other.read
 	r.took += other.took
 }
 
@@ -112,6 +115,9 @@ func (r *Report) Faults() (n int) {
 // Marked is how often a machine's own mark was found on its disks: a campaign that finds
 // none would find none of a former machine, either.
 func (r *Report) Marked() int { return r.marked }
+
+// Read is how often whoever logged in read the mark of the machine that he meant.
+func (r *Report) Read() int { return r.read }
 
 // Print writes the report as tables for people.
 func (r *Report) Print(to io.Writer) error {
@@ -145,7 +151,7 @@ func (r *Report) Print(to io.Writer) error {
 		return err
 	}
 	rate := float64(r.Operations()) / max(r.took.Seconds(), 1)
-	_, err := fmt.Fprintf(to, "\n%d operations and %d faults in %s (%.1f operations a second, the rests included)\n%d times a machine's own mark was found on its disks\n%d violations\n", r.Operations(), r.Faults(), r.took.Round(time.Second), rate, r.Marked(), len(r.Violations))
+	_, err := fmt.Fprintf(to, "\n%d operations and %d faults in %s (%.1f operations a second, the rests included)\n%d times a machine's own mark was found on its disks, and %d times read by logging in\n%d violations\n", r.Operations(), r.Faults(), r.took.Round(time.Second), rate, r.Marked(), r.Read(), len(r.Violations))
 	for _, v := range r.Violations {
 		if err == nil {
 			_, err = fmt.Fprintf(to, "  %s, seed %d: %s: %s\n", v.Setting, v.Seed, v.Invariant, v.What)

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
-	"github.com/metalpool/metalpool/internal/attached"
 	"github.com/metalpool/metalpool/internal/pgtest"
 	"github.com/metalpool/metalpool/lab"
 )
@@ -58,8 +57,8 @@ type Setting struct {
 
 // Programs are files, built with the tag campaign. The driver is beside metalpool.
 type Programs struct {
-	Metalpool, Caller string
-	DockerMachine     string // the real one; empty: it is left out
+	Metalpool, Caller, Warden string
+	DockerMachine             string // the real one; empty: it is left out
 }
 
 // World is a rack, a pool, and who is there to use it.
@@ -71,6 +70,7 @@ type World struct {
 	timing   string
 	clock    clock
 	database database
+	warden   *warden
 	nest     *nest
 	lab      *lab.Lab
 	bmcs     []*link // one for each node
@@ -115,6 +115,9 @@ func newWorld(ctx context.Context, c Config) (w *World, err error) {
 	w.pool = filepath.Join(w.store(), "pool.db")
 	if c.Setting.Postgres != nil {
 		w.pool = c.Setting.Database
+	}
+	if w.warden, err = guard(c.Programs.Warden, w.pool); err != nil {
+		return w, err
 	}
 	w.shape = Shape{Nodes: c.Rack.Nodes, Clients: c.Rack.Clients, Slots: slots, Servers: c.Setting.Servers, Faults: w.possible(), Docker: c.Programs.DockerMachine != "" && w.isForUsers()}
 	embedded := door{"METALPOOL_URL=" + w.pool, "METALPOOL_OWNER=admin"}
@@ -264,8 +267,8 @@ func (w *World) close() error {
 	for _, s := range w.server {
 		s.kill()
 	}
-	if w.pool != "" {
-		attached.End(w.pool)
+	if w.warden != nil {
+		errs = append(errs, w.warden.close())
 	}
 	for _, l := range append(w.bmcs, w.doors...) {
 		l.close()
