@@ -228,5 +228,5 @@ func (w *work) noKey(ctx context.Context, at Access, e evidence) error {
 	if e.err != nil && e.look.Sign != KeyShown {
 		err = fmt.Errorf("%s (%w)", what, e.err)
 	}
-	return &Error{Op: stepSSH, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("%w%s", err, w.consolesWords(ctx)), Hint: hint}
+	return &Error{Op: stepSSH, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("%w%s", err, w.consolesWords(ctx, stepSSH)), Hint: hint}
 }

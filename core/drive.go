@@ -83,7 +83,7 @@ func (w *work) leaves(ctx context.Context, step string, why error) {
 func (w *work) failed(ctx context.Context, s step, err error) {
 	text := err.Error()
 	if s.agent() && !Is(err, Transient, Timeout, LeaseLost) {
-		text += w.agentsWords(ctx)
+		text += w.agentsWords(ctx, s.name)
 	}
 	w.note(ctx, StepFailed, s.name, text)
 }
@@ -132,7 +132,7 @@ func (w *work) try(ctx context.Context, s step) error {
 			return err
 		}
 		last = err
-		w.waits(bounded, s.name, "trying again: "+err.Error())
+		w.retries(bounded, s.name, err.Error())
 		select {
 		case <-bounded.Done():
 		case <-time.After(w.e.timing.Retry):
@@ -192,7 +192,7 @@ func (w *work) save(ctx context.Context, change func(a *Attempt), events ...Even
 }
 
 func (w *work) meet(ctx context.Context, name string) error {
-	met := w.event(StepMet, name, "")
+	met := w.event(StepMet, name, afterTries(w.waiting.ends()))
 	met.Bytes, w.moved = w.moved, 0
 	return w.save(ctx, func(a *Attempt) {
 		if a.Met == nil {
@@ -200,6 +200,17 @@ func (w *work) meet(ctx context.Context, name string) error {
 		}
 		a.Met[name] = time.Now().UTC()
 	}, met)
+}
+
+// afterTries says how many tries at a step failed before it was done.
+func afterTries(failed int) string {
+	switch failed {
+	case 0:
+		return ""
+	case 1:
+		return "at the second try"
+	}
+	return fmt.Sprintf("after %d tries that failed", failed)
 }
 
 func (w *work) unmeet(ctx context.Context, name string) error {

@@ -35,7 +35,11 @@ const (
 	WorkLeft     EventType = "left"       // who worked on it stopped, and another may go on
 	WorkTaken    EventType = "taken over" // another goes on, or ends it
 	AgentRefused EventType = "agent refused"
-	Erased       EventType = "erased"
-	LeftOut      EventType = "left out" // stands for older events; see LeaveOut
-	Note         EventType = "note"
+	AgentSaid    EventType = "agent log" // the end of what the agent logged before a step failed
+	// ConsoleSaid is the end of the serial console where a server did not come to what it
+	// was started for. One without an allocation may be of who had the server before.
+	ConsoleSaid EventType = "console"
+	Erased      EventType = "erased"
+	LeftOut     EventType = "left out" // stands for older events; see LeaveOut
+	Note        EventType = "note"
 )

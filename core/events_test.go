@@ -111,3 +111,60 @@ func TestTheStoryOfAStuckStep(t *testing.T) {
 		})
 	}
 }
+
+// What a BMC refused, and did at the next try, is part of the story: each fault once, as
+// it comes.
+func TestTheStoryOfFaultsThatPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, _ := p.engine()
+		s := p.rack.Server("n1")
+		s.Fail(enginetest.Fault{Op: "insert", Err: enginetest.ErrUnreachable, Times: 2})
+		s.Fail(enginetest.Fault{Op: "eject", Err: enginetest.ErrUnreachable, Times: 1})
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+			t.Fatal(err)
+		}
+		events, err := e.Events(t.Context(), core.EventFilter{Allocation: "a-1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		for _, ev := range events {
+			if ev.Type == core.StepWaits || ev.Type == core.StepMet && ev.Message != "" && ev.Step != "power on" {
+				_, what, cut := strings.Cut(ev.Message, " UTC: ")
+				if !cut {
+					what = ev.Message
+				}
+				said = append(said, ev.Step+" "+string(ev.Type)+" "+what)
+			}
+		}
+		want := []string{
+			"boot ramdisk waits trying again: " + enginetest.ErrUnreachable.Error(),
+			"boot ramdisk step after 2 tries that failed",
+			"eject media waits trying again: " + enginetest.ErrUnreachable.Error(),
+			"eject media step at the second try",
+		}
+		if !slices.Equal(said, want) {
+			t.Errorf("told\n%s\nwant\n%s\nof\n%s", strings.Join(said, "\n"), strings.Join(want, "\n"), p.story())
+		}
+	})
+}
+
+// A power verb that a BMC refuses is told with its words.
+func TestTheStoryOfAPowerVerb(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, _ := p.engine()
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+			t.Fatal(err)
+		}
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "set power", Err: enginetest.ErrBroken, Times: -1})
+		if err := e.SetPower(t.Context(), "a-1", core.TurnOff); err == nil {
+			t.Fatal("it was switched off")
+		}
+		events, err := e.Events(t.Context(), core.EventFilter{Allocation: "a-1", Limit: 1})
+		if err != nil || len(events) != 1 || !strings.HasPrefix(events[0].Message, "power off failed: ") || !strings.Contains(events[0].Message, enginetest.ErrBroken.Error()) {
+			t.Errorf("told %+v, %v", events, err)
+		}
+	})
+}

@@ -27,7 +27,7 @@ func bootOS(ctx context.Context, w *work) error {
 	if mode == Kexec {
 		if err = w.leave(ctx, Kexec); Is(err, Backend) {
 			mode = Reboot
-			note := w.event(Note, stepBoot, fmt.Sprintf("kexec is not possible (%v); going through the firmware instead%s", err, w.agentsWords(ctx)))
+			note := w.event(Note, stepBoot, fmt.Sprintf("kexec is not possible (%v); going through the firmware instead%s", err, w.agentsWords(ctx, stepBoot)))
 			if err := w.save(ctx, func(a *Attempt) { a.Handover = Reboot }, note); err != nil {
 				return err
 			}

@@ -65,18 +65,36 @@ func Apart(reason string) (what string, said []string) {
 	return reason, nil
 }
 
-// consolesWords end a sentence about a server that did not do what it should.
-func (w *work) consolesWords(ctx context.Context) string {
+// consolesWords end a sentence about a server that did not do what it should at a step.
+// More of them is kept for who reads the node's events.
+func (w *work) consolesWords(ctx context.Context, step string) string {
 	text, own := w.console(ctx)
+	ev := w.event(ConsoleSaid, step, printable(text))
 	if own {
+		w.keepsWords(ctx, ev)
 		return ending(consoleEnds, tail(text))
 	}
+	ev.Allocation = "" // it is not its owner's to read
+	w.keepsWords(ctx, ev)
 	return ending(olderEnds, tail(text))
 }
 
-// agentsWords end a sentence about what the agent could not do.
-func (w *work) agentsWords(ctx context.Context) string {
-	return ending(logEnds, w.agentLog(ctx))
+// agentsWords end a sentence about what the agent could not do at a step. More of them is
+// kept for who reads the node's events.
+func (w *work) agentsWords(ctx context.Context, step string) string {
+	text := w.agentLog(ctx)
+	w.keepsWords(ctx, w.event(AgentSaid, step, printable(lastBytes(text, int(keptOutput)))))
+	return ending(logEnds, tail(text))
+}
+
+// keepsWords keeps what was said, if anything was. The time for the step may be over.
+func (w *work) keepsWords(ctx context.Context, ev Event) {
+	if strings.TrimSpace(ev.Message) == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.e.timing.Call)
+	defer cancel()
+	w.keep(ctx, ev)
 }
 
 func ending(intro, words string) string {
@@ -86,7 +104,7 @@ func ending(intro, words string) string {
 	return intro + words
 }
 
-// agentLog is the end of the agent's log where it still answers.
+// agentLog is the agent's log where it still answers.
 func (w *work) agentLog(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.e.timing.Call)
 	defer cancel()
@@ -98,7 +116,7 @@ func (w *work) agentLog(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	return tail(spoken(text))
+	return spoken(text)
 }
 
 // ownWords begin lines of the agent's log that say what its answers say as well.

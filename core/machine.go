@@ -142,6 +142,13 @@ func (e *Engine) SetPower(ctx context.Context, id AllocationID, verb PowerVerb) 
 	}
 	ctx, w := e.begin(ctx, n, p, Attempt{Allocation: id}, l, nil)
 	defer w.end()
+	if err = w.turn(ctx, verb); err != nil {
+		w.keepsWords(ctx, w.event(Note, "", "power "+string(verb)+" failed: "+err.Error()))
+	}
+	return err
+}
+
+func (w *work) turn(ctx context.Context, verb PowerVerb) error {
 	bmc, err := w.conn(ctx)
 	if err != nil {
 		return err

@@ -140,7 +140,7 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 			break
 		}
 		run.Begun = true
-		w.waits(within, name, "trying again: "+hide(failure.Error(), secrets))
+		w.retries(within, name, hide(failure.Error(), secrets))
 		if wait(within, w.e.timing.Retry) != nil {
 			break
 		}

@@ -169,7 +169,7 @@ func bootRamdisk(ctx context.Context, w *work) error {
 	agent, err := w.e.deployer.AwaitCheckIn(waiting, boot.ID)
 	if err != nil {
 		if ctx.Err() == nil && waiting.Err() != nil {
-			return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("the agent did not check in within %s: %w%s", limits.CheckIn, err, w.consolesWords(ctx))}
+			return &Error{Op: stepRamdisk, Node: w.node.ID, Kind: Timeout, Err: fmt.Errorf("the agent did not check in within %s: %w%s", limits.CheckIn, err, w.consolesWords(ctx, stepRamdisk))}
 		}
 		return err
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,6 +16,9 @@ type waiting struct {
 	said  string    // to the caller, last
 	kept  string    // as an event, last
 	told  time.Time // when that was
+	// failed are the faults of tries so far, each once, and tries how many there were.
+	failed []string
+	tries  int
 }
 
 const (
@@ -23,12 +27,37 @@ const (
 	tellEvery = 15 * time.Second
 	// changeEvery is how often at most another obstacle is kept.
 	changeEvery = time.Minute
+	// mostFaults is how many faults of one step are kept at once, as they come: each other
+	// one is an obstacle like any.
+	mostFaults = 8
 )
 
 func (p *waiting) begin(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.began, p.said, p.kept, p.told = now, "", "", time.Time{}
+	p.began, p.said, p.kept, p.told, p.failed, p.tries = now, "", "", time.Time{}, nil, 0
+}
+
+// fails takes a try that failed, and decides whether that is kept at once: a fault that
+// passes with the next try is part of the story, too, but each only once.
+func (p *waiting) fails(why string, now time.Time) (keep bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tries++
+	if len(p.failed) >= mostFaults || slices.Contains(p.failed, why) {
+		return false
+	}
+	p.failed = append(p.failed, why)
+	p.kept, p.told = why, now
+	return true
+}
+
+// ends is how many tries failed before the step was done.
+func (p *waiting) ends() (tries int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	tries, p.tries = p.tries, 0
+	return tries
 }
 
 // meets takes an obstacle that has been there since then, and decides whether to tell
@@ -53,6 +82,19 @@ func (p *waiting) passes() (said, kept bool) {
 	said, kept = p.said != "", p.kept != ""
 	p.said, p.kept = "", ""
 	return said, kept
+}
+
+// retries tells that a try at a step has failed, and is followed by another.
+func (w *work) retries(ctx context.Context, step, why string) {
+	what := "trying again: " + why
+	if w.waiting.fails(what, time.Now()) {
+		w.waiting.mu.Lock()
+		began := w.waiting.began
+		w.waiting.mu.Unlock()
+		until, _ := ctx.Deadline()
+		w.note(ctx, StepWaits, step, span(began, until)+": "+what)
+	}
+	w.waits(ctx, step, what)
 }
 
 // waits tells what a step waits for, or fails at, with the time since and until when

@@ -137,6 +137,9 @@ func (s *Server) stories() {
 			if p.Role != core.RoleOperator {
 				hideBMCs(all)
 			}
+			if p.Role == core.RoleViewer {
+				hideConsoles(all)
+			}
 			if err != nil || p.Role != core.RoleUser && len(p.Pools) == 0 {
 				return list(all), err
 			}
@@ -182,6 +185,15 @@ func hideBMCs(all []core.Event) {
 	for i, e := range all {
 		if e.On == core.Enroll || e.On == core.EnrollErase {
 			all[i].Message = ""
+		}
+	}
+}
+
+// hideConsoles takes out what consoles said, which viewers do not read.
+func hideConsoles(all []core.Event) {
+	for i, e := range all {
+		if e.Type == core.ConsoleSaid {
+			all[i].Message = "what it says is for operators"
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api/client"
 	"github.com/metalpool/metalpool/core/enginetest"
 )
 
@@ -99,6 +100,30 @@ func TestLastWordsAreToldToWhomTheyBelong(t *testing.T) {
 	told, events, seen = fails("two", "fetch media")
 	if all := told + events + seen; strings.Contains(all, "of ann") || strings.Contains(all, "word of bob") || !strings.Contains(told, "for operators") {
 		t.Errorf("without a mark others hear\n%s", all)
+	}
+	// Of a console more is kept than an error tells: of a machine's own for its owner, of
+	// what may be older for operators.
+	kept := func(c *client.Client, f core.EventFilter) (texts []string) {
+		all, err := c.Events(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ev := range all {
+			if ev.Type == core.ConsoleSaid {
+				texts = append(texts, string(ev.Allocation)+": "+ev.Message)
+			}
+		}
+		return texts
+	}
+	n1 := core.EventFilter{Node: "n1"}
+	if got := kept(bob, n1); len(got) != 1 || !strings.Contains(got[0], "m-one: ") || !strings.Contains(got[0], "word of bob") || strings.Contains(got[0], "of ann") {
+		t.Errorf("bob reads of consoles %q", got)
+	}
+	if got := kept(eve, n1); len(got) != 2 || strings.Contains(strings.Join(got, ""), "word of") || strings.Contains(strings.Join(got, ""), "of ann") {
+		t.Errorf("a viewer reads of consoles %q", got)
+	}
+	if got := kept(ops, n1); len(got) != 2 || !strings.Contains(got[1], "of ann") {
+		t.Errorf("an operator reads of consoles %q", got)
 	}
 	all := r.story(ops.Events(t.Context(), core.EventFilter{Allocation: "m-two"}))
 	if !strings.Contains(all, "of ann") {
