@@ -158,7 +158,7 @@ func TestTheStoryOfAPowerVerb(t *testing.T) {
 		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
 			t.Fatal(err)
 		}
-		p.rack.Server("n1").Fail(enginetest.Fault{Op: "set power", Err: enginetest.ErrBroken, Times: -1})
+		p.rack.Server("n1").Fail(enginetest.Fault{Op: "set power off", Err: enginetest.ErrBroken, Times: -1})
 		if err := e.SetPower(t.Context(), "a-1", core.TurnOff); err == nil {
 			t.Fatal("it was switched off")
 		}

@@ -186,7 +186,8 @@ type AllocationFilter struct {
 type EventFilter struct {
 	Node       NodeID
 	Allocation AllocationID
-	After      int64 // only Seq greater than this
+	After      int64     // only Seq greater than this
+	Since      time.Time // not before
 	Limit      int
 	// Whole selects all that the transaction sees. Else those are left out that one with a
 	// lower Seq may still come in before: whoever goes on after the last one misses none.

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,20 +12,39 @@ import (
 	"github.com/metalpool/metalpool/core"
 )
 
-// followEvery is how often -f looks for new events.
-const followEvery = 500 * time.Millisecond
-
 // eventsFlags are those of `node events` and `machine logs`.
 type eventsFlags struct {
 	follow bool
+	full   bool
 	limit  uint
+	since  string
+	cmd    *cobra.Command
 	output outputFlag
 }
 
 func (f *eventsFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with what happens next, until Ctrl-C")
-	cmd.Flags().UintVarP(&f.limit, "limit", "n", 100, "at most so many `events`, the last ones; 0 is all")
+	f.cmd = cmd
+	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with what happens next, until Ctrl-C or until it is gone")
+	cmd.Flags().UintVarP(&f.limit, "limit", "n", 100, "at most so many `events`, the last ones; 0 is all, as with --since")
+	cmd.Flags().StringVar(&f.since, "since", "", "only what is not `older` than this, such as 2h")
+	cmd.Flags().BoolVar(&f.full, "full", false, "all lines of what steps, consoles and agents said, not their last ones")
 	f.output.add(cmd)
+}
+
+// selects puts into a filter what of it the flags say.
+func (f *eventsFlags) selects(filter *core.EventFilter) error {
+	back, err := core.ParseDuration("--since", f.since)
+	if err != nil {
+		return asUsage(err)
+	}
+	filter.Limit = int(f.limit)
+	if back > 0 {
+		filter.Since = time.Now().Add(-back)
+		if !f.cmd.Flags().Changed("limit") {
+			filter.Limit = 0
+		}
+	}
+	return nil
 }
 
 func nodeEventsCommand(a *app) *cobra.Command {
@@ -34,6 +53,7 @@ func nodeEventsCommand(a *app) *cobra.Command {
 		Use:   "events [NODE]",
 		Short: "Tell what happened to a node, or to all",
 		Example: `  metalpool node events r1-n7
+  metalpool node events r1-n7 --since 2h
   metalpool node events -f`,
 		Args:              optional("NODE"),
 		ValidArgsFunction: a.completeArgs(nodeIDs),
@@ -42,16 +62,18 @@ func nodeEventsCommand(a *app) *cobra.Command {
 			if len(args) == 1 {
 				filter.Node = core.NodeID(args[0])
 			}
-			return a.tell(ctx, e, filter, flags)
+			return a.tell(ctx, e, filter, flags, nodeGone(e, filter.Node))
 		}),
 	}
 	flags.add(cmd)
 	return cmd
 }
 
-// tell prints events, and with -f those to come.
-func (a *app) tell(ctx context.Context, e core.Operator, filter core.EventFilter, flags eventsFlags) error {
-	filter.Limit = int(flags.limit)
+// tell prints events, and with -f those to come, until it is over.
+func (a *app) tell(ctx context.Context, e core.Operator, filter core.EventFilter, flags eventsFlags, over ending) error {
+	if err := flags.selects(&filter); err != nil {
+		return err
+	}
 	events, err := e.Events(ctx, filter)
 	if err != nil {
 		return err
@@ -62,66 +84,26 @@ func (a *app) tell(ctx context.Context, e core.Operator, filter core.EventFilter
 			return err
 		}
 	}
-	if !flags.follow {
-		if flags.output.json() {
-			return a.printJSON(list(events))
-		}
-		return a.story(events)
+	switch {
+	case flags.follow:
+		f := follower{a: a, pool: e, filter: filter, flags: flags, over: over, watches: map[core.NodeID]*stopwatch{}}
+		return f.run(ctx, events)
+	case flags.output.json():
+		return a.printJSON(list(events))
 	}
-	filter.Limit = 0
-	watches, width := map[core.NodeID]*stopwatch{}, 0
-	for {
-		for _, ev := range events {
-			width = max(width, len(ev.Node))
-		}
-		for _, ev := range events {
-			filter.After = ev.Seq
-			if watches[ev.Node] == nil {
-				watches[ev.Node] = &stopwatch{}
-			}
-			p, _ := watches[ev.Node].lap(ev)
-			if err := a.tellOne(ev, p, width, flags.output); err != nil {
-				return err
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil // Ctrl-C is how to stop following
-		case <-time.After(followEvery):
-		}
-		if events, err = e.Events(ctx, filter); err != nil {
-			return unlessDone(ctx, err)
-		}
-	}
-}
-
-// tellOne prints an event, and how long the phase took that it ended, if it did. width
-// is that of the longest name of a node so far.
-func (a *app) tellOne(ev core.Event, p phase, width int, o outputFlag) error {
-	if o.json() {
-		return a.printLine(ev)
-	}
-	_, err := io.WriteString(a.out, eventLine(ev, p, width)+"\n")
-	return err
-}
-
-// unlessDone forgets an error that comes from being told to stop.
-func unlessDone(ctx context.Context, err error) error {
-	if ctx.Err() == nil {
-		return err
-	}
-	return nil
+	return a.story(events, flags.full)
 }
 
 // story lays out events that are all there.
-func (a *app) story(events []core.Event) error {
+func (a *app) story(events []core.Event, full bool) error {
 	if len(events) == 0 {
+		a.note("nothing happened, or it is no longer kept")
 		return nil
 	}
 	t := newTable(isTerminal(a.out), terminalWidth(a.out))
 	t.row("TIME", "NODE", "EVENT", "WHAT")
 	for _, ev := range events {
-		what, said := core.Apart(ev.Message)
+		what, said := told(ev, full)
 		t.row(stamp(ev.At), string(ev.Node), eventText(ev), cmp.Or(what, sizeText(ev.Bytes)))
 		for _, line := range said {
 			t.under(3, "| "+line)
@@ -131,12 +113,12 @@ func (a *app) story(events []core.Event) error {
 }
 
 // eventLine is an event in a stream whose later lines nobody knows.
-func eventLine(ev core.Event, p phase, width int) string {
+func eventLine(ev core.Event, p phase, width int, full bool) string {
 	line := fmt.Sprintf("%s  %-*s  %s", stamp(ev.At), width, ev.Node, eventText(ev))
 	if p.Name != "" {
 		line += " (" + took(p.took()) + either(p.Bytes > 0, ", "+p.moved(), "") + ")"
 	}
-	what, said := core.Apart(ev.Message)
+	what, said := told(ev, full)
 	if what != "" {
 		line += ": " + oneLine(what)
 	}
@@ -144,6 +126,32 @@ func eventLine(ev core.Event, p phase, width int) string {
 		line += "\n    | " + oneLine(words)
 	}
 	return line
+}
+
+// saidLines is how many lines are shown of what a step, a console or an agent said.
+const saidLines = 10
+
+// told is an event's message: what belongs on the event's line, and the lines under it.
+func told(ev core.Event, full bool) (what string, said []string) {
+	switch ev.Type {
+	case core.StepOutput, core.ConsoleSaid, core.AgentSaid:
+	default:
+		return core.Apart(ev.Message)
+	}
+	for line := range strings.Lines(ev.Message) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			said = append(said, line)
+		}
+	}
+	if len(said) == 1 {
+		return said[0], nil
+	}
+	what = fmt.Sprintf("%d lines", len(said))
+	if more := len(said) - saidLines; more > 0 && !full {
+		what = fmt.Sprintf("the last %d of %d lines; all with --full", saidLines, len(said))
+		said = said[more:]
+	}
+	return what, said
 }
 
 // eventText says what an event tells of, without its message.
@@ -172,6 +180,8 @@ func eventText(ev core.Event) string {
 		return "agent refused"
 	case core.LeftOut:
 		return string(ev.Type)
+	case core.StepOutput:
+		return ev.Step + " said"
 	}
 	return words(string(ev.Type), ev.Step)
 }

@@ -319,7 +319,7 @@ func machineLogsCommand(a *app) *cobra.Command {
 		Use:               "logs MACHINE",
 		Short:             "Tell what happened to a machine, on whichever nodes",
 		Long:              "Logs tells a machine's events, those of its clean included. " + machineWords,
-		Example:           "  metalpool machine logs web-1 -f",
+		Example:           "  metalpool machine logs web-1 -f\n  metalpool machine logs alice/web-1 --since 2h",
 		Args:              exactly("MACHINE"),
 		ValidArgsFunction: a.completeArgs(machineNames),
 		RunE: a.reads(func(ctx context.Context, e core.Operator, args []string) error {
@@ -327,7 +327,7 @@ func machineLogsCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.tell(ctx, e, core.EventFilter{Allocation: m.ID}, flags)
+			return a.tell(ctx, e, core.EventFilter{Allocation: m.ID}, flags, machineGone(e, m.ID))
 		}),
 	}
 	owner.add(cmd, "whose machine a name means")

@@ -163,7 +163,7 @@ func nodeShowCommand(a *app) *cobra.Command {
 			if _, err := fmt.Fprintln(a.out); err != nil {
 				return err
 			}
-			return a.story(events)
+			return a.story(events, false)
 		}),
 	}
 	o.add(cmd)

@@ -130,6 +130,9 @@ func (s suite) events(t *testing.T) {
 		{"the node's last two", core.EventFilter{Node: "n1", Limit: 2}, all[4:]},
 		{"the last after", core.EventFilter{Node: "n1", After: all[0].Seq, Limit: 1}, all[5:]},
 		{"nobody's", core.EventFilter{Node: "n9"}, nil},
+		{"since the first", core.EventFilter{Since: all[0].At}, all},
+		{"since the fifth", core.EventFilter{Node: "n1", Since: all[4].At}, all[4:]},
+		{"since after the last", core.EventFilter{Since: all[5].At.Add(time.Microsecond)}, nil},
 	} {
 		same(t, c.name, list(c.filter), c.want)
 	}

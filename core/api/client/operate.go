@@ -146,6 +146,9 @@ func (c *Client) Events(ctx context.Context, f core.EventFilter) ([]core.Event, 
 	if f.Limit > 0 {
 		query.Set("limit", strconv.Itoa(f.Limit))
 	}
+	if !f.Since.IsZero() {
+		query.Set("since", f.Since.UTC().Format(time.RFC3339Nano))
+	}
 	return read[[]core.Event](ctx, c, call{path: "/events", query: query})
 }
 

@@ -119,32 +119,7 @@ func (s *Server) listed() {
 
 // stories registers what happened, and what is to be done about it.
 func (s *Server) stories() {
-	type filter struct {
-		Node       core.NodeID       `query:"node"`
-		Allocation core.AllocationID `query:"allocation"`
-		After      int64             `query:"after"`
-		Limit      int               `query:"limit" minimum:"0"`
-	}
-	read(s, operation{id: "events", method: http.MethodGet, path: "/events", summary: "list events", role: core.RoleViewer},
-		func(ctx context.Context, p principal, in *filter) ([]core.Event, error) {
-			f := core.EventFilter{Node: in.Node, Allocation: in.Allocation, After: in.After, Limit: in.Limit}
-			if f.Allocation != "" {
-				if _, err := s.machine(ctx, p, f.Allocation); err != nil {
-					return nil, err
-				}
-			}
-			all, err := s.pool.Events(ctx, f)
-			if p.Role != core.RoleOperator {
-				hideBMCs(all)
-			}
-			if p.Role == core.RoleViewer {
-				hideConsoles(all)
-			}
-			if err != nil || p.Role != core.RoleUser && len(p.Pools) == 0 {
-				return list(all), err
-			}
-			return s.visibleEvents(ctx, p, all)
-		})
+	s.events()
 	read(s, operation{id: "stages", method: http.MethodGet, path: "/stages", summary: "tell how far work is", role: core.RoleViewer},
 		func(ctx context.Context, p principal, _ *struct{}) ([]core.Stage, error) {
 			all, err := s.pool.Stages(ctx)
@@ -178,54 +153,4 @@ func (s *Server) stories() {
 			found, err := s.pool.Verify(ctx)
 			return list(found), err
 		})
-}
-
-// hideBMCs takes out of the events of enrolments where the BMC is.
-func hideBMCs(all []core.Event) {
-	for i, e := range all {
-		if e.On == core.Enroll || e.On == core.EnrollErase {
-			all[i].Message = ""
-		}
-	}
-}
-
-// hideConsoles takes out what consoles said, which viewers do not read.
-func hideConsoles(all []core.Event) {
-	for i, e := range all {
-		if e.Type == core.ConsoleSaid {
-			all[i].Message = "what it says is for operators"
-		}
-	}
-}
-
-// visibleEvents are those of machines and pools that the caller may know of.
-func (s *Server) visibleEvents(ctx context.Context, p principal, all []core.Event) ([]core.Event, error) {
-	nodes, err := s.pool.Nodes(ctx, core.NodeFilter{})
-	if err != nil {
-		return nil, err
-	}
-	there := map[core.NodeID]bool{}
-	for _, n := range nodes {
-		there[n.ID] = p.allows(n.Pool)
-	}
-	seen := map[core.AllocationID]bool{}
-	shown := []core.Event{}
-	for _, e := range all {
-		sees, known := seen[e.Allocation]
-		if !known && e.Allocation != "" {
-			m, err := s.pool.Machine(ctx, e.Allocation)
-			if err != nil && !core.Is(err, core.NotFound) {
-				return nil, err
-			}
-			sees = err == nil && p.sees(m)
-			seen[e.Allocation] = sees
-		}
-		if e.Allocation == "" {
-			sees = p.Role != core.RoleUser && there[e.Node]
-		}
-		if sees {
-			shown = append(shown, e)
-		}
-	}
-	return shown, nil
 }

@@ -28,6 +28,9 @@ func (t *tx) Events(f core.EventFilter) iter.Seq2[core.Event, error] {
 	if f.Allocation != "" {
 		where.And("allocation = ?%d AND allocation <> ''", string(f.Allocation))
 	}
+	if !f.Since.IsZero() {
+		where.And("at >= ?%d", record.Stamp(f.Since))
+	}
 	return numbered(t, "list events", record.Event, "SELECT "+record.EventColumns+" FROM events", where, f.After, f.Limit)
 }
 
