@@ -88,7 +88,7 @@ func (w *World) run(ctx context.Context, d door, h Hurt, struck func(at time.Tim
 	}
 	r.ended = time.Now()
 	r.status = cmd.ProcessState.ExitCode()
-	r.out, r.err = out.String(), complaints.String()
+	r.out, r.err = out.String(), complaints.said.String()
 	return r
 }
 
@@ -105,9 +105,10 @@ func awaits(ended, heard <-chan struct{}, silence time.Duration) bool {
 	}
 }
 
-// voice keeps what a process says, and tells that it does.
+// voice keeps what a process says, and tells that it does. It is no bytes.Buffer: what
+// copies a process's output would fill that by its ReadFrom, and nothing would be heard.
 type voice struct {
-	bytes.Buffer
+	said  bytes.Buffer
 	heard chan struct{}
 }
 
@@ -116,7 +117,7 @@ func (v *voice) Write(p []byte) (int, error) {
 	case v.heard <- struct{}{}:
 	default: // that it spoke was not heard yet
 	}
-	return v.Buffer.Write(p)
+	return v.said.Write(p)
 }
 
 // dump has the servers write what all their goroutines wait for. That ends them; they are
