@@ -128,6 +128,10 @@ type Attempt struct {
 	// which they run; gone once it has ended. Tries are how often each was begun.
 	Steps []Step         `json:"steps,omitempty"`
 	Tries map[string]int `json:"tries,omitempty"`
+	// Settings are those of Steps that set the server itself up and are not in force yet, by
+	// their names; Rounds is how often it was started anew for them. See settings.go.
+	Settings map[string]SettingStage `json:"settings,omitempty"`
+	Rounds   int                     `json:"rounds,omitempty"`
 	// FailedErases counts erases that failed, not workers that died.
 	FailedErases int `json:"failed_erases,omitempty"`
 	// EraseFault is why the last of them failed.

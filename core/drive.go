@@ -91,7 +91,9 @@ func (w *work) failed(ctx context.Context, s step, err error) {
 // bootAgain reports whether a new start of the ramdisk may help: the agent fell
 // silent in the middle, or never came where nobody waits for the outcome.
 func (w *work) bootAgain(s step, err error) bool {
-	never := s.name == stepRamdisk && w.attempt.Job == JobClean && Is(err, Timeout)
+	// Firmware that starts anew by itself, to put settings into force, may have forgotten
+	// by then that it was to start the media.
+	never := s.name == stepRamdisk && (w.attempt.Job == JobClean || len(w.attempt.Settings) > 0) && Is(err, Timeout)
 	silent := s.ramdisk && Is(err, Transient, Timeout)
 	return (never || silent) && w.boots < maxBoots
 }

@@ -15,9 +15,13 @@ func erase(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
+	if err := w.readVolumes(ctx); err != nil {
+		return err
+	}
 	var order EraseOrder
-	builtIn := 0 // those that the BMC gave no name are not ordered, and must be erased all the same
-	for _, d := range w.node.Hardware.Disks {
+	// Those that the BMC gave no name are not ordered, and must be erased all the same.
+	builtIn := len(w.node.volumes())
+	for _, d := range w.node.bareDisks() {
 		if d.Removable {
 			continue
 		}

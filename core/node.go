@@ -52,6 +52,9 @@ type NodeSpec struct {
 	// EraseFault tells of erases that failed in the last clean, also where a later one
 	// of it was verified: such a disk may be about to fail. Empty where none did.
 	EraseFault string `json:"erase_fault,omitempty"`
+	// RAID is what became of the node's drives, where a step of kind raid was ever looked at
+	// for it; nil: they are disks as they are.
+	RAID *NodeRAID `json:"raid,omitempty"`
 	// Unreachable names the host that could not reach the BMC last, with the time.
 	Unreachable string `json:"unreachable,omitempty"`
 }

@@ -23,10 +23,18 @@ type Step struct {
 	Repeatable bool `json:"repeatable,omitempty" yaml:"repeatable,omitempty"`
 	// Secrets are what it may know besides, and where that is found when it runs.
 	Secrets map[string]Reference `json:"secrets,omitempty" yaml:"secrets,omitempty"`
+	// Only are the servers that it is for; default: all.
+	Only *StepServers `json:"only,omitempty" yaml:"only,omitempty"`
 
 	// One of these, which says its kind.
 	Script *ScriptStep `json:"script,omitempty" yaml:"script,omitempty"`
 	HTTP   *HTTPStep   `json:"http,omitempty" yaml:"http,omitempty"`
+
+	BIOS       *BIOSStep       `json:"bios,omitempty" yaml:"bios,omitempty"`
+	RAID       *RAIDStep       `json:"raid,omitempty" yaml:"raid,omitempty"`
+	Firmware   *FirmwareStep   `json:"firmware,omitempty" yaml:"firmware,omitempty"`
+	BootOrder  *BootOrderStep  `json:"boot_order,omitempty" yaml:"boot_order,omitempty"`
+	SecureBoot *SecureBootStep `json:"secure_boot,omitempty" yaml:"secure_boot,omitempty"`
 
 	// DeclaredBy is who declared it: nobody else changes it unless told.
 	DeclaredBy Declarer `json:"declared_by,omitempty" yaml:"-"`
@@ -40,6 +48,16 @@ const (
 	KindScript StepKind = "script"
 	// KindHTTP is a request to another system.
 	KindHTTP StepKind = "http"
+	// KindBIOS sets attributes of the server's firmware.
+	KindBIOS StepKind = "bios"
+	// KindRAID makes volumes behind RAID controllers.
+	KindRAID StepKind = "raid"
+	// KindFirmware looks whether firmware is new enough.
+	KindFirmware StepKind = "firmware"
+	// KindBootOrder sets what the firmware boots first.
+	KindBootOrder StepKind = "boot-order"
+	// KindSecureBoot sets UEFI Secure Boot.
+	KindSecureBoot StepKind = "secure-boot"
 )
 
 // StepPhase is when a step runs.
@@ -93,6 +111,13 @@ type stepKind struct {
 	// logsIn is that it runs on the machine, through SSH.
 	logsIn bool
 	of     func(s Step) bool
+	// setting is what a step of the kind sets the server itself up with, nil where it is
+	// none of those; see settings.go.
+	setting func(s Step) setting
+	// reads is that nothing is ever written: what is not as wanted stays so, and fails.
+	reads bool
+	// spends is that what it changes is lost with what was there.
+	spends bool
 	// check says what is wrong with what a step of the kind has of its own.
 	check func(s Step) error
 }
@@ -105,6 +130,31 @@ var stepKinds = []stepKind{
 	{
 		kind: KindHTTP, phases: []StepPhase{PhaseDeployed, PhasePrepare}, timeout: time.Minute,
 		of: func(s Step) bool { return s.HTTP != nil }, check: func(s Step) error { return s.HTTP.check(s.Secrets) },
+	},
+	{
+		kind: KindBIOS, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true,
+		of: func(s Step) bool { return s.BIOS != nil }, check: func(s Step) error { return s.BIOS.check() },
+		setting: func(s Step) setting { return s.BIOS },
+	},
+	{
+		kind: KindRAID, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true, spends: true,
+		of: func(s Step) bool { return s.RAID != nil }, check: func(s Step) error { return s.RAID.check() },
+		setting: func(s Step) setting { return s.RAID },
+	},
+	{
+		kind: KindFirmware, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true, reads: true,
+		of: func(s Step) bool { return s.Firmware != nil }, check: func(s Step) error { return s.Firmware.check() },
+		setting: func(s Step) setting { return s.Firmware },
+	},
+	{
+		kind: KindBootOrder, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true,
+		of: func(s Step) bool { return s.BootOrder != nil }, check: func(s Step) error { return s.BootOrder.check() },
+		setting: func(s Step) setting { return s.BootOrder },
+	},
+	{
+		kind: KindSecureBoot, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true,
+		of: func(s Step) bool { return s.SecureBoot != nil }, check: func(s Step) error { return s.SecureBoot.check() },
+		setting: func(s Step) setting { return s.SecureBoot },
 	},
 }
 

@@ -49,6 +49,9 @@ func (s Step) Validate() error {
 	if err := checkSecrets(s.Secrets); err != nil {
 		return bad("", "%w", err)
 	}
+	if err := s.Only.check(); err != nil {
+		return bad("see docs/steps.md", "%w", err)
+	}
 	if err := kind.check(s); err != nil {
 		return bad("see docs/steps.md", "%s: %w", kind.kind, err)
 	}

@@ -14,23 +14,27 @@ var phases = []StepPhase{PhasePrepare, PhaseFirstBoot, PhaseDeployed}
 // out.
 func OrderSteps(given []Step) ([]Step, error) {
 	left := make([]Step, len(given))
-	phaseOf := map[string]StepPhase{}
+	byName := map[string]Step{}
 	for i, s := range given {
 		left[i] = s.OrDefaults()
-		phaseOf[s.Name] = left[i].Phase
+		byName[s.Name] = left[i]
 	}
 	for _, s := range left {
 		for _, before := range s.After {
-			if p, there := phaseOf[before]; there && slices.Index(phases, p) > slices.Index(phases, s.Phase) {
-				return nil, unorderly("step %s is to run after %s, whose phase %s comes after %s", s.Name, before, p, s.Phase)
+			switch b, there := byName[before]; {
+			case !there || b.place() <= s.place():
+			case b.Phase == s.Phase:
+				return nil, unorderly("step %s is to run after %s, and steps of kind %s come before those of kind %s", s.Name, before, s.Kind(), b.Kind())
+			default:
+				return nil, unorderly("step %s is to run after %s, whose phase %s comes after %s", s.Name, before, b.Phase, s.Phase)
 			}
 		}
 	}
-	slices.SortStableFunc(left, func(a, b Step) int { return slices.Index(phases, a.Phase) - slices.Index(phases, b.Phase) })
+	slices.SortStableFunc(left, func(a, b Step) int { return a.place() - b.place() })
 	var ordered []Step
 	done := map[string]bool{}
 	waits := func(s Step) bool {
-		return slices.ContainsFunc(s.After, func(before string) bool { _, there := phaseOf[before]; return there && !done[before] })
+		return slices.ContainsFunc(s.After, func(before string) bool { _, there := byName[before]; return there && !done[before] })
 	}
 	for len(left) > 0 {
 		i := slices.IndexFunc(left, func(s Step) bool { return !waits(s) })
@@ -41,6 +45,16 @@ func OrderSteps(given []Step) ([]Step, error) {
 		left = slices.Delete(left, i, i+1)
 	}
 	return ordered, nil
+}
+
+// place is where a step's phase comes, and within one what sets the server itself up: the
+// start of the ramdisk, in which the others find it, is what puts that into force.
+func (s Step) place() int {
+	place := 2 * slices.Index(phases, s.Phase)
+	if s.about().setting == nil {
+		place++
+	}
+	return place
 }
 
 func unorderly(format string, args ...any) error {

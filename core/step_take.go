@@ -11,15 +11,9 @@ import (
 
 // declared is a step of the operator's as drive takes it.
 func declared(s Step) step {
-	name := "step " + s.Name
-	return step{
-		name: name,
-		// Its own time is kept by takeStep: what follows when that is over the operator says.
-		timeout: func(Timeouts) time.Duration {
-			return time.Duration(s.Retries+1) * (time.Duration(s.Timeout) + maxPause + time.Minute)
-		},
-		do: func(ctx context.Context, w *work) error { return w.takeStep(ctx, name, s) },
-	}
+	name := stepName(s)
+	// Its own time is kept by takeStep: what follows when that is over the operator says.
+	return step{name: name, timeout: s.longest, do: func(ctx context.Context, w *work) error { return w.takeStep(ctx, name, s) }}
 }
 
 // maxPause is the longest pause between two tries of a step; the first is Timing.Retry.
@@ -32,8 +26,13 @@ func (a Attempt) plan() []step {
 	}
 	var plan []step
 	for _, s := range deploySteps {
+		if s.name == stepRamdisk && len(a.settings()) > 0 {
+			plan = append(plan, a.setUp())
+		}
 		plan = append(plan, s)
 		switch s.name {
+		case stepRamdisk:
+			plan = append(plan, a.settings()...)
 		case stepInspect:
 			plan = append(plan, a.declared(PhasePrepare)...)
 		case stepSettle:
@@ -46,7 +45,7 @@ func (a Attempt) plan() []step {
 func (a Attempt) declared(p StepPhase) []step {
 	var all []step
 	for _, s := range a.Steps {
-		if s.Phase == p {
+		if s.Phase == p && s.about().setting == nil {
 			all = append(all, declared(s))
 		}
 	}

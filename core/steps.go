@@ -202,14 +202,17 @@ func inspect(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	if missing := missingDisks(w.node.Hardware.Disks, inv.Hardware.Disks); len(missing) > 0 {
+	if err := w.readVolumes(ctx); err != nil {
+		return err
+	}
+	if missing := w.node.missingFrom(inv.Hardware.Disks); len(missing) > 0 {
 		return &Error{Op: stepInspect, Node: w.node.ID, Kind: Backend, Err: fmt.Errorf("disks of the inventory are missing: %s", strings.Join(missing, ", ")), Hint: "look at the server; repair it or enroll it again"}
 	}
 	image, err := w.image(ctx)
 	if err != nil {
 		return err
 	}
-	disk, err := rootDisk(inv.Hardware.Disks, image.MinDisk)
+	disk, err := rootDisk(slices.DeleteFunc(inv.Hardware.Disks, w.node.Spec.RAID.hides), image.MinDisk)
 	if err != nil {
 		return withNode(err, w.node.ID)
 	}

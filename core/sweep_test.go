@@ -82,6 +82,16 @@ var crashScenarios = []crashScenario{
 		rest:    []string{"n1 Available"},
 	},
 	{
+		name: "create with settings", servers: 1,
+		prepare: func(p *pool) {
+			p.rack.Server("n1").Settings(factory, enginetest.OneAtATime, enginetest.VolumesLater)
+			p.profile(baseline()...)
+		},
+		act:   createWithSettings,
+		again: createWithSettings,
+		rest:  []string{"n1 Available"},
+	},
+	{
 		name: "change of keys", servers: 1,
 		prepare: func(p *pool) {
 			p.manage(core.ManageAlways)

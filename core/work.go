@@ -26,8 +26,9 @@ type work struct {
 	talk    talk                      // the same
 	calls   atomic.Pointer[time.Time] // when the last call that changes hardware must have ended
 	offered []string
-	boots   int   // ramdisks that this worker has started
-	moved   Bytes // by the step under way, once it is done
+	boots   int                     // ramdisks that this worker has started
+	stages  map[string]SettingStage // of what it has written in setUp, until that is met
+	moved   Bytes                   // by the step under way, once it is done
 	waiting waiting
 	cancel  context.CancelCauseFunc
 	stop    func() (cut bool) // ends the renewal; cut: the work was ended from outside before

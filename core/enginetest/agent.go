@@ -113,6 +113,7 @@ func (a *agent) Inventory(context.Context) (i core.Inventory, err error) {
 	err = a.call("inventory", func(s *Server) error {
 		return s.act("inventory", func() error {
 			i = core.Inventory{Identity: s.identity, Hardware: s.hardware, Attempt: a.boot.ID}
+			i.Hardware.Disks = s.seen()
 			return nil
 		})
 	})
@@ -167,12 +168,12 @@ func (a *agent) Seed(_ context.Context, id string, o core.SeedOrder) error {
 func (a *agent) Erase(_ context.Context, id string, o core.EraseOrder, progress func(done, total core.Bytes)) (core.EraseReport, error) {
 	return a.command("erase", id, func(s *Server) (report core.EraseReport, err error) {
 		for _, disk := range o.Disks {
-			if !slices.ContainsFunc(s.hardware.Disks, func(d core.Disk) bool { return d.Key() == disk }) {
+			if !slices.ContainsFunc(s.seen(), func(d core.Disk) bool { return d.Key() == disk }) {
 				return report, fault("erase", core.Backend, "disk %s is missing", disk)
 			}
 		}
 		// Whatever is built in is erased, ordered or not.
-		for _, d := range s.hardware.Disks {
+		for _, d := range s.seen() {
 			if d.Removable {
 				continue
 			}

@@ -70,6 +70,7 @@ func (r *Rack) Clone() *Rack {
 		twin := *s
 		twin.rack, twin.disks = c, maps.Clone(s.disks)
 		twin.hardware.Disks = slices.Clone(s.hardware.Disks)
+		twin.setup = s.setup.clone()
 		twin.faults = nil
 		for _, f := range s.faults {
 			same := *f
@@ -134,6 +135,7 @@ type Server struct {
 	log      string // the agent's
 	faults   []*Fault
 	erases   int
+	setup    setup
 	cord     chan struct{} // of the network: closed when it is plugged in again; nil: it is
 }
 
@@ -155,7 +157,10 @@ type Snapshot struct {
 	SSH     *core.SSHLook // what was said of it by ShowSSH
 	Ran     []core.Script // on the disk's system, in their order
 	Ramdisk bool
-	Erases  int // erases of all its disks
+	Erases  int               // erases of all its disks
+	Starts  int               // of its firmware
+	BIOS    map[string]string // what its firmware is set to
+	Volumes []core.Volume
 }
 
 // Look takes a snapshot.
@@ -166,7 +171,7 @@ func (s *Server) Look() Snapshot {
 	for serial, d := range s.disks {
 		disks[serial] = d
 	}
-	return Snapshot{Power: s.power, Media: s.media, Once: s.once, Tag: s.tag, Disks: disks, System: s.system, SSH: s.ssh, Ran: s.ran, Ramdisk: s.ramdisk != nil, Erases: s.erases}
+	return Snapshot{Power: s.power, Media: s.media, Once: s.once, Tag: s.tag, Disks: disks, System: s.system, SSH: s.ssh, Ran: s.ran, Ramdisk: s.ramdisk != nil, Erases: s.erases, Starts: s.setup.starts, BIOS: maps.Clone(s.setup.force), Volumes: slices.Clone(s.setup.volumes)}
 }
 
 // Change alters what the server is made of or tells about itself.
@@ -338,6 +343,7 @@ func (s *Server) start() {
 // boot starts what the override names and, as firmware does, the disk where that
 // leads nowhere.
 func (s *Server) boot() {
+	s.apply()
 	media := s.once || s.first && s.media != ""
 	s.once = false
 	if media && s.bootMedia() {
@@ -368,7 +374,7 @@ func (s *Server) bootDisk() {
 	if s.faulty("boot disk") {
 		return
 	}
-	for _, d := range s.hardware.Disks {
+	for _, d := range s.seen() {
 		if content := s.disks[d.Key()]; content.Image != "" && content.Seed != nil {
 			s.system = content.Seed
 			return

@@ -1,0 +1,103 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// RAIDStep has the server's RAID controllers have these volumes, and no others: what is
+// on others is lost. It is not done to a machine that was in use.
+type RAIDStep struct {
+	Volumes []RAIDVolume `json:"volumes" yaml:"volumes"`
+	// Preserve are serials or worldwide names of drives whose content stays; those that a
+	// server has not got do not matter.
+	Preserve []string `json:"preserve,omitempty" yaml:"preserve,omitempty,flow"`
+}
+
+// RAIDVolume is a volume, made of the drives named, or of any count that fit.
+type RAIDVolume struct {
+	Name string `json:"name,omitempty" yaml:"name,omitempty"` // some controllers take 15 characters and no more
+	RAID string `json:"raid" yaml:"raid"`                     // RAID0, RAID1, RAID5, RAID6, RAID10, RAID50, RAID60
+	Size Size   `json:"size,omitempty" yaml:"size,omitempty"` // default: all that the drives hold
+
+	Drives []string `json:"drives,omitempty" yaml:"drives,omitempty,flow"` // serials, worldwide names or IDs
+
+	Count      int      `json:"count,omitempty" yaml:"count,omitempty"`
+	Kind       DiskKind `json:"kind,omitempty" yaml:"kind,omitempty"`             // default: any, all of one kind
+	MinDrive   Size     `json:"min_drive,omitempty" yaml:"min_drive,omitempty"`   // of each drive
+	Controller string   `json:"controller,omitempty" yaml:"controller,omitempty"` // its ID; default: any, all behind one
+}
+
+func (s *RAIDStep) check() error {
+	for _, v := range s.Volumes {
+		switch {
+		case v.RAID == "":
+			return fmt.Errorf("volumes: %q does not say which RAID it is, such as RAID1", v.Name)
+		case v.Count < 0:
+			return fmt.Errorf("volumes: %q has a negative count", v.Name)
+		case len(v.Drives) == 0 && v.Count == 0:
+			return fmt.Errorf("volumes: %q names no drives; say which, or how many with count", v.Name)
+		case !slices.Contains([]DiskKind{"", HDD, SSD, NVMe}, v.Kind):
+			return fmt.Errorf("volumes: %q is no kind of drive; there are: %s, %s, %s", v.Kind, HDD, SSD, NVMe)
+		}
+	}
+	return nil
+}
+
+func (s *RAIDStep) wanted() WantedVolumes {
+	want := WantedVolumes{Preserve: s.Preserve}
+	for _, v := range s.Volumes {
+		want.Volumes = append(want.Volumes, WantedVolume{
+			Name: v.Name, RAID: v.RAID, Size: Bytes(v.Size), Drives: v.Drives,
+			Count: v.Count, Kind: v.Kind, MinDrive: Bytes(v.MinDrive), Controller: v.Controller,
+		})
+	}
+	return want
+}
+
+func (s *RAIDStep) compare(ctx context.Context, bmc BMC) ([]Difference, error) {
+	f, err := facetOf[VolumeSetter](bmc, "RAID controller")
+	if err != nil {
+		return nil, err
+	}
+	return f.CompareVolumes(ctx, s.wanted())
+}
+
+func (s *RAIDStep) set(ctx context.Context, bmc BMC) (Change, error) {
+	f, err := facetOf[VolumeSetter](bmc, "RAID controller")
+	if err != nil {
+		return Change{}, err
+	}
+	return f.SetVolumes(ctx, s.wanted())
+}
+
+func (s *RAIDStep) verify(ctx context.Context, bmc BMC) error {
+	f, err := facetOf[VolumeSetter](bmc, "RAID controller")
+	if err != nil {
+		return err
+	}
+	return f.VerifyVolumes(ctx, s.wanted())
+}
+
+// Size is an amount that is written as people do: "480GB".
+type Size Bytes
+
+// MarshalText implements encoding.TextMarshaler. What is read back is the same to the
+// byte.
+func (s Size) MarshalText() ([]byte, error) {
+	for _, u := range units {
+		if s != 0 && Bytes(s)%u.size == 0 {
+			return []byte(strconv.FormatInt(int64(Bytes(s)/u.size), 10) + u.suffix), nil
+		}
+	}
+	return []byte("0B"), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Size) UnmarshalText(text []byte) error {
+	b, err := ParseBytes(string(text))
+	*s = Size(b)
+	return err
+}

@@ -1,0 +1,68 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// StepServers are servers that a step is for: those that fit all that is said. Makers
+// name BIOS attributes each in their own way, so that a rack of several makers has a step
+// for each of them.
+type StepServers struct {
+	// Manufacturer and Model are patterns of the shell's kind, without regard to case:
+	// "Dell*", "PowerEdge R6?0".
+	Manufacturer string `json:"manufacturer,omitempty" yaml:"manufacturer,omitempty"`
+	Model        string `json:"model,omitempty" yaml:"model,omitempty"`
+	// Labels are those that the node has.
+	Labels map[string]string `json:"labels,omitempty" yaml:"labels,omitempty"`
+}
+
+func (o *StepServers) check() error {
+	if o == nil {
+		return nil
+	}
+	for _, pattern := range []string{o.Manufacturer, o.Model} {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("only: %q is no pattern", pattern)
+		}
+	}
+	if o.Manufacturer == "" && o.Model == "" && len(o.Labels) == 0 {
+		return errors.New("only: it names no servers; leave it out for all")
+	}
+	return nil
+}
+
+// are reports whether a node is among them.
+func (o *StepServers) are(n Node) bool {
+	if o == nil {
+		return true
+	}
+	if !like(o.Manufacturer, n.Hardware.Manufacturer) || !like(o.Model, n.Hardware.Model) {
+		return false
+	}
+	for name, value := range o.Labels {
+		if n.Spec.Labels[name] != value {
+			return false
+		}
+	}
+	return true
+}
+
+func like(pattern, name string) bool {
+	// A slash is nothing special in the name of a model.
+	plain := func(text string) string { return strings.ReplaceAll(strings.ToLower(text), "/", "\x00") }
+	fits, _ := path.Match(plain(pattern), plain(name)) // the pattern was checked
+	return pattern == "" || fits
+}
+
+// stepsFor are those of the steps that are for a node.
+func stepsFor(n Node, all []Step) (its []Step) {
+	for _, s := range all {
+		if s.Only.are(n) {
+			its = append(its, s)
+		}
+	}
+	return its
+}
