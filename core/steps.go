@@ -52,10 +52,10 @@ var (
 	}
 )
 
-// StepNames lists the steps that every pool has, each once. Those that a pool was given
+// StepNames lists the steps that every pool has or may have, each once. Those that a pool was given
 // besides have names of their own.
 func StepNames() (names []string) {
-	for _, s := range slices.Concat(deploySteps, cleanSteps, abandonSteps) {
+	for _, s := range slices.Concat([]step{Attempt{}.setUp()}, deploySteps, cleanSteps, abandonSteps) {
 		if !slices.Contains(names, s.name) {
 			names = append(names, s.name)
 		}
