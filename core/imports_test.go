@@ -39,8 +39,13 @@ var importRules = []importRule{
 	{
 		name: "core", of: []string{"core"},
 		never: []string{libmachine, terraform},
-		only:  []string{},
+		only:  []string{"core/cloudconfig"},
 		why:   "core is what all others stand on",
+	},
+	{
+		name: "cloud-configs", of: []string{"core/cloudconfig"},
+		only: []string{},
+		why:  "it is a leaf below core: texts in, text out",
 	},
 	{
 		name: "core's children", of: []string{"core/..."},
@@ -81,8 +86,8 @@ var importRules = []importRule{
 	{
 		name: "provider-terraform", of: []string{"provider-terraform/..."},
 		never: []string{libmachine, "driver-machine/..."},
-		only:  []string{"core", "core/open", "provider-terraform/..."},
-		why:   "an adapter translates, and core/open gives it a ready pool",
+		only:  []string{"core", "core/cloudconfig", "core/open", "provider-terraform/..."},
+		why:   "an adapter translates, and core/open gives it a ready pool; its function on cloud-configs merges as the engine reads them",
 	},
 }
 
@@ -214,6 +219,8 @@ func TestImportRulesBind(t *testing.T) {
 		{from: "core", to: provider, indirect: true, want: true},
 		{from: "core", to: "github.com/hashicorp/go-retryablehttp"},
 		{from: "core", to: "core/match", want: true},
+		{from: "core", to: "core/cloudconfig"},
+		{from: "core/cloudconfig", to: "core", want: true},
 		{from: "core", to: "internal/needs", want: true},
 		{from: "core/store/sqlite", to: "core"},
 		{from: "core/store/sqlite", to: "core/store/sqlite/migrations"},
@@ -245,6 +252,7 @@ func TestImportRulesBind(t *testing.T) {
 		{from: "driver-machine", to: provider, indirect: true, want: true},
 		{from: "provider-terraform", to: provider},
 		{from: "provider-terraform", to: "core/backend/redfish", want: true},
+		{from: "provider-terraform", to: "core/cloudconfig"},
 		{from: "provider-terraform/internal", to: machine, indirect: true, want: true},
 	} {
 		to := test.to
