@@ -153,8 +153,8 @@ func (w *work) holds(tx Tx) error {
 	if err != nil {
 		return err
 	}
-	if l.Generation != w.lease.Generation || l.Holder != w.lease.Holder || !tx.Now().Before(l.Expires) {
-		return &Error{Op: "work on", Node: w.node.ID, Kind: LeaseLost, Err: fmt.Errorf("generation %d, ours was %d", l.Generation, w.lease.Generation), Hint: "another worker goes on; see 'metalpool node events " + string(w.node.ID) + "'"}
+	if why := w.lease.lost(l, tx.Now()); why != nil {
+		return &Error{Op: "work on", Node: w.node.ID, Kind: LeaseLost, Err: why, Hint: "another worker goes on; see 'metalpool node events " + string(w.node.ID) + "'"}
 	}
 	return nil
 }
