@@ -67,7 +67,7 @@ func OwnCertificate(ctx context.Context, kept Authorities, former string, hosts 
 	if formerErr == nil && ca.fingerprint() != there.fingerprint() {
 		log.Warn("the pool has another CA than this host had; who has pinned that has to log in again", "file", former, "pinned", there.fingerprint(), "now", ca.fingerprint())
 	}
-	l := &leaves{ca: ca, hosts: hosts, now: time.Now}
+	l := &leaves{ca: ca, hosts: hosts, now: time.Now, log: log}
 	if _, err := l.shown(); err != nil {
 		return nil, "", err
 	}
@@ -79,6 +79,7 @@ type leaves struct {
 	ca    authority
 	hosts []string
 	now   func() time.Time
+	log   *slog.Logger
 
 	mu   sync.Mutex
 	leaf *tls.Certificate
@@ -93,11 +94,15 @@ func (l *leaves) shown() (*tls.Certificate, error) {
 		return l.leaf, nil
 	}
 	made, err := l.ca.sign(l.hosts, now)
-	if err != nil {
-		return l.leaf, err
+	if err == nil {
+		l.leaf = made
+		return made, nil
 	}
-	l.leaf = made
-	return made, nil
+	if l.leaf == nil || now.After(l.leaf.Leaf.NotAfter) {
+		return nil, err
+	}
+	l.log.Error("the certificate was not renewed", "ends", l.leaf.Leaf.NotAfter, "error", err)
+	return l.leaf, nil
 }
 
 // authority is a CA with its key.

@@ -1,6 +1,10 @@
 package server
 
 import (
+	"crypto"
+	"errors"
+	"io"
+	"log/slog"
 	"testing"
 	"time"
 )
@@ -39,5 +43,39 @@ func TestACertificateIsRenewed(t *testing.T) {
 	}
 	if last, err := l.shown(); err != nil || last == first {
 		t.Errorf("after 400 days it is the first one, %v", err)
+	}
+}
+
+// brokenKey signs nothing.
+type brokenKey struct{ crypto.Signer }
+
+var errBroken = errors.New("broken")
+
+func (brokenKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errBroken }
+
+// A certificate that could not be renewed is shown for as long as it is good.
+func TestACertificateThatIsNotRenewedIsShownToItsEnd(t *testing.T) {
+	ca, err := newAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	l := &leaves{ca: ca, hosts: []string{"pool.test"}, now: func() time.Time { return now }, log: slog.New(slog.DiscardHandler)}
+	first, err := l.shown()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.ca.key = brokenKey{ca.key}
+	now = first.Leaf.NotAfter.Add(-time.Minute)
+	if shown, err := l.shown(); err != nil || shown != first {
+		t.Errorf("a minute before its end: %v", err)
+	}
+	now = first.Leaf.NotAfter.Add(time.Minute)
+	if _, err := l.shown(); !errors.Is(err, errBroken) {
+		t.Errorf("after its end: %v", err)
+	}
+	l.ca.key = ca.key
+	if shown, err := l.shown(); err != nil || shown == first {
+		t.Errorf("once it can be renewed: %v", err)
 	}
 }
