@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/metalpool/metalpool/core"
@@ -109,8 +110,8 @@ func checkLevel(sent string) error {
 	if sent == "" {
 		return nil // no client of ours; what it sends is checked all the same
 	}
-	var level int
-	if _, err := fmt.Sscanf(sent, "%d", &level); err != nil || level < 1 {
+	level, err := strconv.Atoi(sent)
+	if err != nil || level < 1 {
 		return &core.Error{Op: "read the request", Kind: core.Invalid, Err: fmt.Errorf("the header %s is no number", api.HeaderLevel), Hint: "leave it out, or send the level of the API that you speak"}
 	}
 	other := func(hint string) error {

@@ -170,6 +170,7 @@ func TestOldAndNewClients(t *testing.T) {
 	for level, says := range map[string]string{
 		strconv.Itoa(api.Level): "", "": "",
 		strconv.Itoa(api.Level + 1): "upgrade the server", "0": "is no number", "one": "is no number",
+		strconv.Itoa(api.Level) + "abc": "is no number", strconv.Itoa(api.Level) + " 2": "is no number",
 	} {
 		resp, text := s.raw("GET", "/v1/pools", ops, "", api.HeaderLevel, level)
 		if resp.Header.Get(api.HeaderLevel) != strconv.Itoa(api.Level) {
