@@ -62,26 +62,21 @@ func (e *elsewhere) end() {
 func (e *elsewhere) listen(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	last, err := e.s.pool.Events(ctx, core.EventFilter{Allocation: e.id, Limit: 1})
-	after := int64(0)
-	if err == nil && len(last) > 0 {
-		after = last[0].Seq
-	}
-	for {
+	next := core.EventFilter{Allocation: e.id, Limit: 1} // the last one: what follows is told
+	for began := false; ; {
+		if events, err := e.s.pool.Events(ctx, next); err == nil { // a courtesy
+			for _, ev := range events {
+				next.After = ev.Seq
+				if p, worth := retold(ev); worth && began && ctx.Err() == nil {
+					e.report(p)
+				}
+			}
+			began, next.Limit = true, 0
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-		events, err := e.s.pool.Events(ctx, core.EventFilter{Allocation: e.id, After: after})
-		if err != nil {
-			continue // a courtesy
-		}
-		for _, ev := range events {
-			after = ev.Seq
-			if p, worth := retold(ev); worth && ctx.Err() == nil {
-				e.report(p)
-			}
 		}
 	}
 }
