@@ -28,7 +28,8 @@ func (s *Server) source(ctx context.Context, name, asked string) (string, error)
 	return s.images.find(name, asked)
 }
 
-// find is the absolute path of a file below the folder.
+// find is the absolute path of a file below the folder, with no link below that: where one
+// leads later is nobody's promise.
 func (f imageFolder) find(name, asked string) (string, error) {
 	fail := func(kind core.Kind, hint, format string, args ...any) error {
 		return &core.Error{Op: "add image " + name, Kind: kind, Err: fmt.Errorf(format, args...), Hint: hint}
@@ -63,8 +64,9 @@ func (f imageFolder) find(name, asked string) (string, error) {
 	if err != nil {
 		return "", outside()
 	}
-	if inside, err := filepath.Rel(real, target); err != nil || !filepath.IsLocal(inside) {
+	inside, err := filepath.Rel(real, target)
+	if err != nil || !filepath.IsLocal(inside) {
 		return "", outside()
 	}
-	return filepath.Clean(path), nil
+	return filepath.Join(folder, inside), nil
 }
