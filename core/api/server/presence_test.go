@@ -14,7 +14,7 @@ import (
 )
 
 // Who is put out at a server hears no more of it at once: it does not wait until it looks
-// again, which here is in an hour. An end that was known before is kept to as well.
+// again, which here is in an hour.
 func TestWhoIsPutOutHearsNoMoreAtOnce(t *testing.T) {
 	r := newRig(t, 1)
 	e, _ := r.engine()
@@ -50,15 +50,6 @@ func TestWhoIsPutOutHearsNoMoreAtOnce(t *testing.T) {
 		}
 		return resp.Body
 	}
-	ends := func(what string, body io.ReadCloser) {
-		t.Helper()
-		if _, err := io.Copy(io.Discard, body); err != nil {
-			t.Errorf("%s goes on: %v", what, err)
-		}
-		if err := body.Close(); err != nil {
-			t.Error(err)
-		}
-	}
 	ops := r.operator()
 	for what, path := range map[string]string{"progress": api.ProgressPath("r-1"), "a console": "/v1/nodes/n1/console/stream"} {
 		token, secret, err := e.CreateToken(ctx, core.TokenOrder{Name: "eve-" + what[:1], Role: core.RoleOperator})
@@ -69,12 +60,11 @@ func TestWhoIsPutOutHearsNoMoreAtOnce(t *testing.T) {
 		if w := ask(t, handler, ops, http.MethodDelete, "/v1/tokens/"+token.ID, ""); w.Code != http.StatusOK {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
-		ends(what+" of a token that was revoked", body)
-
-		_, secret, err = e.CreateToken(ctx, core.TokenOrder{Name: "tom-" + what[:1], Role: core.RoleOperator, Lifetime: 6 * time.Second})
-		if err != nil {
-			t.Fatal(err)
+		if _, err := io.Copy(io.Discard, body); err != nil {
+			t.Errorf("%s of a token that was revoked goes on: %v", what, err)
 		}
-		ends(what+" of a token that expires", hears(path, secret))
+		if err := body.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
