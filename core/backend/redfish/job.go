@@ -10,34 +10,47 @@ import (
 )
 
 // finish follows a job that a BMC made of a request (202 with a Location), so that
-// a failure is known with its reason and not by a state that never comes. A job
-// that is gone has nothing to tell, and one that waits for the next start must not
-// be waited for: the state that is read back decides.
+// a failure is known with its reason and not by a state that never comes. One that waits
+// for the next start must not be waited for: the state that is read back decides.
 func (t talk) finish(job string) error {
-	missing := 0
+	f := follower{talk: t, job: job}
 	_, _, err := t.until(t.options.Doubt, func() (bool, string, error) {
-		var task schemas.Task
-		_, err := t.get(job, &task)
-		var foreign *notRedfishError
-		switch {
-		case statusOf(err) == http.StatusNotFound || statusOf(err) == http.StatusGone:
-			// Some name a job before it exists.
-			missing++
-			return missing > t.manners.LateJobPolls, "its job under way", nil
-		case errors.As(err, &foreign):
-			return true, "", nil // the answer of the request itself, which may be empty
-		case err != nil:
-			return false, "", err
-		}
-		switch task.TaskState {
-		case schemas.ExceptionTaskState, schemas.KilledTaskState, schemas.CancelledTaskState, schemas.InterruptedTaskState:
-			return false, "", &failedJobError{state: string(task.TaskState), messages: task.Messages}
-		case schemas.CompletedTaskState, "":
-			return true, "", nil
-		}
-		return false, "its job " + string(task.TaskState), nil
+		state, over, err := f.look()
+		return over, "its job " + string(state), err
 	})
 	return err
+}
+
+// follower looks at a job that a BMC made of a request.
+type follower struct {
+	talk
+	job     string
+	missing int // how often it was looked for in vain
+}
+
+// look tells the job's state, or that it is over: done, or gone, so that it has nothing to
+// tell. One that failed is a failedJobError.
+func (f *follower) look() (state schemas.TaskState, over bool, err error) {
+	var task schemas.Task
+	_, err = f.get(f.job, &task)
+	var foreign *notRedfishError
+	switch {
+	case statusOf(err) == http.StatusNotFound || statusOf(err) == http.StatusGone:
+		// Some name a job before it exists.
+		f.missing++
+		return "under way", f.missing > f.manners.LateJobPolls, nil
+	case errors.As(err, &foreign):
+		return "", true, nil // the answer of the request itself, which may be empty
+	case err != nil:
+		return "", false, err
+	}
+	switch task.TaskState {
+	case schemas.ExceptionTaskState, schemas.KilledTaskState, schemas.CancelledTaskState, schemas.InterruptedTaskState:
+		return "", false, &failedJobError{state: string(task.TaskState), messages: task.Messages}
+	case schemas.CompletedTaskState, "":
+		return "", true, nil
+	}
+	return task.TaskState, false, nil
 }
 
 // failedJobError is a job that a BMC took and then gave up.

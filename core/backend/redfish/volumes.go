@@ -119,26 +119,12 @@ func (t talk) setVolumes(want core.WantedVolumes) (core.Change, error) {
 }
 
 func (t talk) deleteVolume(s storage, v core.Volume) (waits bool, err error) {
-	link := s.members[v.ID]
-	err = t.settle(
-		func() error {
-			job, err := t.deliver(link, func(path string) (*http.Response, error) { return t.client.Delete(path) })
-			if err != nil {
-				return err
-			}
-			waits, err = t.await(job, s.atOnce())
-			return err
-		},
-		func() (bool, string, error) {
-			if waits {
-				return true, "", nil
-			}
-			now, err := t.controller(s.link)
+	return t.change(s, s.members[v.ID],
+		func(path string) (*http.Response, error) { return t.client.Delete(path) },
+		func(now storage) (bool, string) {
 			gone := !slices.ContainsFunc(now.Volumes, func(o core.Volume) bool { return o.ID == v.ID && slices.Equal(o.Drives, v.Drives) })
-			return gone, "the volume " + show(firstOf(v.Name, v.ID)), err
-		},
-	)
-	return waits, err
+			return gone, "the volume " + show(firstOf(v.Name, v.ID))
+		})
 }
 
 func (t talk) makeVolume(s storage, m creation) (waits bool, err error) {
@@ -157,13 +143,23 @@ func (t talk) makeVolume(s storage, m creation) (waits bool, err error) {
 		body["@Redfish.OperationApplyTime"] = map[bool]string{true: "Immediate", false: "OnReset"}[s.atOnce()]
 	}
 	ids := slices.Sorted(slices.Values(m.drives))
+	return t.change(s, s.volumes,
+		func(path string) (*http.Response, error) { return t.client.Post(path, body) },
+		func(now storage) (bool, string) {
+			there := slices.ContainsFunc(now.Volumes, func(o core.Volume) bool { return o.RAID == m.want.RAID && slices.Equal(o.Drives, ids) })
+			return there, "no " + strings.TrimPrefix(called(m.want), "the ")
+		})
+}
+
+// change asks a controller for something, and waits until it shows there; or until it is
+// known to wait for the next start of the server.
+func (t talk) change(s storage, link string, ask func(path string) (*http.Response, error), shows func(now storage) (ok bool, seen string)) (waits bool, err error) {
 	err = t.settle(
 		func() error {
-			job, err := t.deliver(s.volumes, func(path string) (*http.Response, error) { return t.client.Post(path, body) })
-			if err != nil {
-				return err
+			job, err := t.deliver(link, ask)
+			if err == nil {
+				waits, err = t.await(job, s.atOnce())
 			}
-			waits, err = t.await(job, s.atOnce())
 			return err
 		},
 		func() (bool, string, error) {
@@ -171,8 +167,8 @@ func (t talk) makeVolume(s storage, m creation) (waits bool, err error) {
 				return true, "", nil
 			}
 			now, err := t.controller(s.link)
-			there := slices.ContainsFunc(now.Volumes, func(o core.Volume) bool { return o.RAID == m.want.RAID && slices.Equal(o.Drives, ids) })
-			return there, "no " + strings.TrimPrefix(called(m.want), "the "), err
+			ok, seen := shows(now)
+			return ok, seen, err
 		},
 	)
 	return waits, err
@@ -187,33 +183,17 @@ func (t talk) await(job string, atOnce bool) (waits bool, err error) {
 	if !atOnce {
 		return true, nil
 	}
-	missing := 0
+	f := follower{talk: t, job: job}
 	var idle time.Time
 	seen, done, err := t.patiently(t.options.Apply, func() (bool, string, error) {
-		var task schemas.Task
-		_, err := t.get(job, &task)
-		var page *notRedfishError
-		switch {
-		case statusOf(err) == http.StatusNotFound || statusOf(err) == http.StatusGone:
-			missing++
-			return missing > t.manners.LateJobPolls, "its task", nil
-		case errors.As(err, &page):
-			return true, "", nil // the answer of the request itself, which may be empty
-		case err != nil:
-			return false, "", err
-		}
-		switch task.TaskState {
-		case schemas.ExceptionTaskState, schemas.KilledTaskState, schemas.CancelledTaskState, schemas.InterruptedTaskState:
-			return false, "", &failedJobError{state: string(task.TaskState), messages: task.Messages}
-		case schemas.CompletedTaskState, "":
-			return true, "", nil
-		case schemas.NewTaskState, schemas.PendingTaskState:
+		state, over, err := f.look()
+		if state == schemas.NewTaskState || state == schemas.PendingTaskState {
 			if idle.IsZero() {
 				idle = time.Now()
 			}
 			waits = time.Since(idle) >= t.options.Doubt
 		}
-		return waits, "its task " + path.Base(job) + " " + string(task.TaskState), nil
+		return over || waits, "its task " + path.Base(job) + " " + string(state), err
 	})
 	if err == nil && !done {
 		err = &unsettledError{seen: seen, err: context.DeadlineExceeded}
