@@ -57,8 +57,11 @@ func WriteBackup(ctx context.Context, url, file string, withKey bool) (b Backup,
 		targets = append(targets, b.KeyFile)
 	}
 	for _, target := range targets {
-		if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
+		switch _, err := os.Lstat(target); {
+		case err == nil:
 			return b, &core.Error{Op: "back up", Kind: core.Exists, Err: fmt.Errorf("%s is there already, and a backup replaces no file", target), Hint: "choose another name, such as one with the date"}
+		case !errors.Is(err, fs.ErrNotExist):
+			return b, &core.Error{Op: "back up", Kind: core.Denied, Err: err, Hint: "name a file in a folder that you may write"}
 		}
 	}
 	// It is made and looked at beside the store: where it is to go may be another host's,

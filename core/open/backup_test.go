@@ -170,6 +170,7 @@ func TestBackupRefuses(t *testing.T) {
 		{"", path, false, core.Exists, "pool.db is there already"},
 		{"", filepath.Join(folder, "new"), true, core.Exists, "new.key is there already"},
 		{"", filepath.Join(folder, "no", "folder"), false, core.Denied, "no such file"},
+		{"", filepath.Join(there, "b"), false, core.Denied, "not a directory"},
 		{"https://127.0.0.1:1", filepath.Join(folder, "b"), false, core.Invalid, "name the pool's own store, on the host that has it"},
 		{filepath.Join(folder, "none.db"), filepath.Join(folder, "b"), false, core.NotFound, "none.db"},
 	} {
