@@ -83,7 +83,12 @@ func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, 
 			}
 			n.Pool = *c.Pool
 		}
-		if c.URL != nil && *c.URL != n.Spec.BMC.URL && n.State.Working() {
+		moved := c.URL != nil && *c.URL != n.Spec.BMC.URL
+		if moved && IsFromAfar(ctx) && (c.Password == nil || *c.Password == "") {
+			// He is not told the password, and so does not have it told to a server of his own.
+			return &Error{Op: "set", Node: id, Kind: Denied, Err: errors.New("the BMC would have another address, and be sent the password that was kept for this one"), Hint: "give the password with it; on the server's own host the address alone may be changed"}
+		}
+		if moved && n.State.Working() {
 			return &Error{Op: "set BMC address", Node: id, Kind: Busy, Err: fmt.Errorf("it is %s, and another address may be another server's", n.State), Hint: "wait until its work has ended ('metalpool reconcile --wait')"}
 		}
 		if c.Network != nil && n.State == Deploying {

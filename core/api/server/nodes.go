@@ -93,14 +93,7 @@ func (s *Server) nodes() {
 				}
 			}
 			return s.onNode(ctx, p, in.ID, func() (core.Node, error) {
-				n, err := s.pool.Node(ctx, in.ID)
-				if err == nil {
-					err = newAddress(n, in.Body)
-				}
-				if err != nil {
-					return core.Node{}, err
-				}
-				return s.pool.SetNode(ctx, in.ID, in.Body.Core())
+				return s.pool.SetNode(core.AskedFromAfar(ctx), in.ID, in.Body.Core())
 			})
 		})
 	s.nodeVerbs()
