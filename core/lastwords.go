@@ -13,10 +13,11 @@ const (
 	// olderEnds begins words that may be of who had the server before.
 	olderEnds = "; its console, which may show what was there before, ends: "
 	logEnds   = "; the agent's log ends: "
+	saidEnds  = "; its output ends: " // of what a step ran
 )
 
 // lastWords begin what is not part of a line among others.
-var lastWords = []string{consoleEnds, olderEnds, logEnds}
+var lastWords = []string{consoleEnds, olderEnds, logEnds, saidEnds}
 
 // Discreet is a reason as it is told to others than operators: without what a console
 // said for who had the server before; with everybody, without what it said for anybody.

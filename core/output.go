@@ -29,6 +29,13 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// Skip takes note that so many bytes were said that did not come here.
+func (o *output) Skip(bytes int64) {
+	// Of what came before them there is a beginning already.
+	o.dropped += int(bytes) + len(o.tail)
+	o.tail = nil
+}
+
 // text is what was kept, without secrets and without what a terminal would obey.
 func (o *output) text(secrets []string) string {
 	if o.dropped == 0 {
@@ -51,6 +58,20 @@ func (o *output) text(secrets []string) string {
 		}
 	}
 	return printable(hide(head, secrets)) + fmt.Sprintf("\n… %s left out …\n", Bytes(o.dropped)) + printable(hide(tail, secrets))
+}
+
+// quotedLines is how many lines of what a step said are told with its failure.
+const quotedLines = 2
+
+// lastSaid is the end of what a step said, for an error.
+func lastSaid(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if strings.TrimSpace(line) != "" {
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return tail(strings.Join(lines[max(0, len(lines)-quotedLines):], "\n"))
 }
 
 const hidden = "(secret)"

@@ -21,3 +21,29 @@ func TestKeptOutput(t *testing.T) {
 		}
 	}
 }
+
+// What never came here is counted with what was left out.
+func TestOutputWithAGap(t *testing.T) {
+	var o output
+	fmt.Fprint(&o, strings.Repeat("a", 20<<10))
+	o.Skip(100 << 10)
+	fmt.Fprint(&o, strings.Repeat("z", 20<<10))
+	text := o.text(nil)
+	if want := strings.Repeat("a", 16<<10) + "\n… 108 KiB left out …\n" + strings.Repeat("z", 16<<10); text != want {
+		t.Errorf("%d bytes: %q", len(text), strings.Trim(text, "az"))
+	}
+}
+
+func TestLastSaid(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                  "",
+		"one":                               `"one"`,
+		"one\n\ntwo\n \n":                   `"one", "two"`,
+		"a\nb\nc\n":                         `"b", "c"`,
+		strings.Repeat("x", 1000) + "\nend": `"` + strings.Repeat("x", tailWidth) + `…", "end"`,
+	} {
+		if got := lastSaid(text); got != want {
+			t.Errorf("%.40q ends with %q, want %q", text, got, want)
+		}
+	}
+}

@@ -110,6 +110,8 @@ type stepKind struct {
 	repeatable bool
 	// logsIn is that it runs on the machine, through SSH.
 	logsIn bool
+	// quoted is that its failure tells the last of what it said.
+	quoted bool
 	of     func(s Step) bool
 	// setting is what a step of the kind sets the server itself up with, nil where it is
 	// none of those; see settings.go.
@@ -124,7 +126,7 @@ type stepKind struct {
 
 var stepKinds = []stepKind{
 	{
-		kind: KindScript, phases: []StepPhase{PhaseDeployed}, timeout: 10 * time.Minute, logsIn: true,
+		kind: KindScript, phases: []StepPhase{PhaseDeployed}, timeout: 10 * time.Minute, logsIn: true, quoted: true,
 		of: func(s Step) bool { return s.Script != nil }, check: func(s Step) error { return s.Script.check(s.Secrets) },
 	},
 	{

@@ -30,9 +30,6 @@ const (
 	AsLogin ScriptUser = "login"
 )
 
-// scriptNames are taken in a script's folder.
-var scriptNames = []string{"script", "environment", "status", "begun"}
-
 func (s *ScriptStep) check(secrets map[string]Reference) error {
 	size := len(s.Run) + len(s.Check)
 	switch {
@@ -56,9 +53,6 @@ func (s *ScriptStep) check(secrets map[string]Reference) error {
 	for name, text := range s.Files {
 		if name == "" || path.Base(name) != name || strings.HasPrefix(name, ".") || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 			return fmt.Errorf("files: %q cannot name a file in the script's folder", name)
-		}
-		if slices.Contains(scriptNames, name) {
-			return fmt.Errorf("files: %s is what metalpool itself puts there", name)
 		}
 		size += len(text)
 	}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,11 +118,16 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		said    output
 		met     string
 		secrets []string
+		entered = begun
 	)
 	run := StepRun{
 		ID: fmt.Sprintf("%s/%s/%d", w.attempt.ID, s.Name, try), Step: s, Begun: begun, Facts: facts, Output: &said,
-		LogIn: w.enter,
-		Met:   func(how string) { met = how },
+		LogIn: func(ctx context.Context) (Login, error) {
+			login, err := w.enter(ctx)
+			entered = entered || err == nil
+			return login, err
+		},
+		Met: func(how string) { met = how },
 		Secret: func(ctx context.Context, secret string) (string, error) {
 			value, err := w.stepSecret(ctx, s, secret)
 			if err == nil && !slices.Contains(secrets, value) {
@@ -130,21 +136,27 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 			return value, err
 		},
 	}
+	var reached error // why the machine could not be, when that was tried last
 	for {
-		if _, err := w.fence(within); err != nil {
+		if _, err := w.fence(ctx); err != nil {
 			return nil, err
 		}
 		failure = runner.Run(within, run)
+		if failure != nil && within.Err() != nil && reached != nil {
+			failure = reached
+		}
 		if failure == nil || within.Err() != nil || !Is(failure, Transient) || !s.about().logsIn {
 			break
 		}
-		run.Begun = true
+		reached = failure
+		run.Begun = entered
 		w.retries(within, name, hide(failure.Error(), secrets))
 		if wait(within, w.e.timing.Retry) != nil {
 			break
 		}
 	}
-	if text := said.text(secrets); text != "" {
+	text := said.text(secrets)
+	if text != "" {
 		w.note(context.WithoutCancel(ctx), StepOutput, name, text)
 	}
 	switch {
@@ -152,10 +164,29 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		w.note(ctx, Note, name, "nothing to do: "+met)
 	case failure != nil && ctx.Err() != nil:
 		return nil, failure
+	case failure != nil && within.Err() != nil && entered && s.about().logsIn && !s.harmless():
+		failure = fmt.Errorf("the machine was out of reach until its time was over: %s: %w", cause(failure), ErrUnknownOutcome)
 	case failure != nil && within.Err() != nil:
 		failure = fmt.Errorf("not done within %s: %w", s.Timeout, failure)
 	}
+	if failure != nil && s.about().quoted {
+		failure = &quotedError{failure, ending(saidEnds, lastSaid(text))}
+	}
 	return hiding(failure, secrets), nil
+}
+
+// quotedError is a failure with the last of what was said before it.
+type quotedError struct {
+	error
+	words string
+}
+
+func (q *quotedError) Error() string { return cause(q.error) + q.words }
+func (q *quotedError) Unwrap() error { return q.error }
+
+// harmless reports whether a step may be done once more where nobody knows whether it was.
+func (s Step) harmless() bool {
+	return s.Repeatable || s.Script != nil && s.Script.Check != "" || s.HTTP != nil && s.HTTP.Check != nil
 }
 
 // endsItself is the time in which a machine tells that it has ended a script whose time
@@ -176,9 +207,9 @@ func hiding(err error, secrets []string) error {
 
 // stepFailed does what the operator wants where a step has failed for good.
 func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) error {
-	e := &Error{Op: name, Node: w.node.ID, Kind: Invalid, Err: fmt.Errorf("%s", cause(why)), Hint: "'metalpool step show " + s.Name + "' shows what it does"}
+	e := &Error{Op: name, Node: w.node.ID, Kind: Invalid, Err: fmt.Errorf("%s", cause(why)), Hint: w.whereToRead(ctx)}
 	if errors.Is(why, ErrUnknownOutcome) {
-		e.Hint = "see whether it was done; then release the machine, or deploy it again. A step that may be done twice says 'repeatable: true', or has a 'check'"
+		e.Hint += "; a new deploy begins with a fresh system, so that only what the step does elsewhere may have been done already. One that may be done twice is declared 'repeatable: true', or with a 'check'"
 	}
 	switch s.OnFailure {
 	case FailNothing:
@@ -189,6 +220,21 @@ func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) e
 		e.Kind, e.Err = Backend, &nodeFaultError{e.Err}
 	}
 	return e
+}
+
+// whereToRead is the command that tells what happened, to whoever is told of a failure:
+// its machine is off by then, and steps are an operator's to look at.
+func (w *work) whereToRead(ctx context.Context) string {
+	name := ""
+	_ = w.e.store.View(context.WithoutCancel(ctx), func(tx Tx) error { // the ID does as well
+		a, err := tx.Allocation(w.attempt.Allocation)
+		name = cmp.Or(a.Name, string(w.attempt.Allocation))
+		return err
+	})
+	if w.attempt.Job == JobClean || name == "" {
+		return "'metalpool node events " + string(w.node.ID) + "' tells what it said"
+	}
+	return "'metalpool machine logs " + name + "' tells all that it said"
 }
 
 // nodeFaultError is a step's verdict on the node itself, however far the deploy had come.

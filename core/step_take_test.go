@@ -110,12 +110,12 @@ func TestStepsThatFail(t *testing.T) {
 		says    string
 		warning string
 	}{
-		"for good":                       {step: script("s", "exit 3"), ran: 1, state: core.Failed, says: "deploy web-1 (node n1): step s (node n1): invalid: it ended with status 3"},
+		"for good":                       {step: script("s", "exit 3"), ran: 1, state: core.Failed, says: "deploy web-1 (node n1): step s (node n1): invalid: it ended with status 3; its output ends: \"script 1: exit 3\"; 'metalpool machine logs web-1' tells all that it said; "},
 		"a few times":                    {step: core.Step{Name: "s", Retries: 2, Script: &core.ScriptStep{Run: "exit 3"}}, ran: 3, state: core.Failed, says: "status 3"},
 		"once":                           {step: core.Step{Name: "s", Retries: 2, Script: &core.ScriptStep{Run: "exit 3 once"}}, ran: 2, state: core.Deployed},
 		"without harm":                   {step: core.Step{Name: "s", OnFailure: core.FailNothing, Script: &core.ScriptStep{Run: "exit 3"}}, ran: 1, state: core.Deployed, warning: "goes on without it: it ended with status 3"},
 		"by hanging":                     {step: core.Step{Name: "s", Timeout: core.Span(5 * time.Minute), Script: &core.ScriptStep{Run: "hang"}}, ran: 1, state: core.Failed, says: "it was ended after 5m"},
-		"by a crash of the machine":      {step: core.Step{Name: "s", Retries: 5, Script: &core.ScriptStep{Run: "crash"}}, ran: 1, state: core.Failed, says: "nobody knows how it ended; see whether it was done"},
+		"by a crash of the machine":      {step: core.Step{Name: "s", Retries: 5, Script: &core.ScriptStep{Run: "crash"}}, ran: 1, state: core.Failed, says: "nobody knows how it ended; its output ends: \"script 1: crash\"; 'metalpool machine logs web-1' tells all that it said; a new deploy begins with a fresh system"},
 		"for want of a secret":           {step: core.Step{Name: "s", Secrets: map[string]core.Reference{"X": "env:OTHER"}, Script: &core.ScriptStep{Run: "x"}}, ran: 0, state: core.Failed, says: "at env:OTHER: that variable is not set"},
 		"for want of a label":            {step: core.Step{Name: "s", Script: &core.ScriptStep{Run: "x", Env: map[string]string{"RACK": "{{.Node.Labels.rack}}"}}}, ran: 0, state: core.Failed, says: `map has no entry for key "rack"`},
 		"where its check says it is met": {step: core.Step{Name: "s", Script: &core.ScriptStep{Run: "exit 3", Check: "true"}}, ran: 1, state: core.Deployed},
@@ -181,6 +181,32 @@ func TestStepWhoseConnectionBreaks(t *testing.T) {
 				if ran := p.ran("n1"); !slices.Equal(ran, []string{"once"}) {
 					t.Errorf("it ran %q", ran)
 				}
+			})
+		})
+	}
+}
+
+// A script may cut its own machine off.
+func TestStepWhoseMachineIsNeverReachedAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		repeatable bool
+		says       string
+	}{
+		"once it has begun":  {says: "the machine was out of reach until its time was over: no route to host: it was begun, and nobody knows how it ended"},
+		"and it is harmless": {repeatable: true, says: "not done within 10m"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, 1)
+				s := script("s", "ip link set eth0 down")
+				s.Repeatable = tt.repeatable
+				p.profile(s)
+				p.rack.Server("n1").Fail(enginetest.Fault{Op: "ssh run", Err: enginetest.ErrUnreachable, Times: -1, After: true})
+				e, _ := p.engine()
+				if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err == nil || !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("it says %v", err)
+				}
+				p.sound()
 			})
 		})
 	}

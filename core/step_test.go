@@ -109,7 +109,6 @@ func TestStepsThatAreRefused(t *testing.T) {
 		`"a b" cannot name a variable`:             script(func(s *core.Step) { s.Script.Env = map[string]string{"a b": ""} }),
 		"env: X: the template cannot be filled in": script(func(s *core.Step) { s.Script.Env = map[string]string{"X": "{{.Nodes}}"} }),
 		`"../x" cannot name a file`:                script(func(s *core.Step) { s.Script.Files = map[string]string{"../x": ""} }),
-		"environment is what metalpool itself":     script(func(s *core.Step) { s.Script.Files = map[string]string{"environment": ""} }),
 		"and the most is 256 KiB":                  script(func(s *core.Step) { s.Script.Run = strings.Repeat("x", 1<<20) }),
 		`method: "FETCH" is none`:                  http(func(s *core.HTTPStep) { s.Method = "FETCH" }),
 		"url: it does not begin with https://":     http(func(s *core.HTTPStep) { s.URL = "cmdb" }),

@@ -169,7 +169,8 @@ func (l *login) run(ctx context.Context, command, input string) (output string, 
 	case ctx.Err() != nil:
 		return "", &core.Error{Op: "run a command", Kind: core.KindOf(context.Cause(ctx)), Err: fmt.Errorf("%s: %w", l.place, context.Cause(ctx))}
 	case errors.As(err, &exit):
-		return out.String(), &core.Error{Op: "run a command", Kind: core.Backend, Err: fmt.Errorf("%s: %q: %w: %s", l.place, command, exit, brief(complaint.String()))}
+		first, _, _ := strings.Cut(command, "\n")
+		return out.String(), &core.Error{Op: "run a command", Kind: core.Backend, Err: fmt.Errorf("%s: %q: %w: %s", l.place, first, exit, brief(complaint.String()))}
 	}
 	return "", unreachable("run a command", l.place, err)
 }

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,38 +10,114 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/metalpool/metalpool/core"
 )
 
-// scripts is where the machine keeps what is run there, in the login user's home.
-const scripts = ".metalpool/steps/"
-
-// What a folder of a script has besides its own files. "begun" is a folder, which one
-// worker alone can make; "status" is there once the script has ended.
+// A script runs on the machine by itself, in a session of its own: neither a connection
+// that breaks nor the end of whoever began it ends it. In its folder are its own files,
+// and in .run there:
+//
+//	begun    a link, which one process alone can make: which boot of the machine, and
+//	         which of its processes keeps the run
+//	head     the first of what it says; tail.old and tail the last; total how many bytes
+//	         in all
+//	status   how it has ended
+//	drained  nobody holds its output open any more
 const (
+	// beginFile is what runs as the script's user. Nobody reads its secrets afterwards.
 	beginFile = `. ./environment
 rm -f environment
+cd ..
 exec %s
 `
-	// beginScript is run in the script's folder. The status goes to a file before it is
-	// told: whoever was cut off reads it there.
-	beginScript = `cd %[1]s && mkdir begun 2>/dev/null || exit 125
-echo $$ > pid
-%[2]stimeout -k 10 %[3]d sh ./begin </dev/null
-s=$?
-echo $s > status.new && mv -f status.new status
-exit $s`
-	// stateOf tells what there is of a run.
-	stateOf = `cd %s 2>/dev/null || { echo none; exit; }
-if test -f status; then cat status; elif ! test -d begun; then echo none
-elif test -f pid && kill -0 $(cat pid) 2>/dev/null; then echo runs; else echo unknown; fi`
-	statusNotOurs = 125
+	// keepRun is the process that keeps a run. That it is begun is on the disk before it
+	// is: a power cut does not undo that.
+	keepRun = `ln -s "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)/$$" begun 2>/dev/null || exit 0
+sync
+{
+	%[1]stimeout -k 10 %[2]d sh ./begin </dev/null 2>&1
+	echo $? > status.new
+	mv -f status.new status
+} | sh ./keep-output
+`
+	// keepOutput keeps the first and the last of what comes, for as long as it comes: a
+	// daemon that the script has left may hold its output open, and is to notice nothing.
+	keepOutput = `n=0
+while dd bs=16384 count=1 of=part 2>/dev/null && test -s part; do
+	before=$n
+	n=$((n + $(wc -c < part)))
+	if test $before -lt 16384; then
+		cat part >> head
+	else
+		cat part >> tail
+		test $(wc -c < tail) -le 32768 || mv -f tail tail.old
+	fi
+	echo $n > total
+done
+: > drained
+exec cat > /dev/null
+`
+	// beginRun has it kept, and returns once it is.
+	beginRun = `cd %s/.run || exit
+setsid sh ./keep-run </dev/null >/dev/null 2>&1 &
+i=0
+until test -L begun || test $i -ge 100; do
+	sleep 0.05 2>/dev/null || sleep 1
+	i=$((i + 1))
+done
+test -L begun || { echo "it does not start; is there a setsid?" >&2; exit 1; }
+`
+	// followRun tells what there is of a run: none, runs, ended and with what status, or
+	// unknown; and unless it runs, what it has said. It waits for its end for a while, the
+	// less often the longer it takes.
+	followRun = `cd %s/.run 2>/dev/null || { echo none 0 0 0; exit; }
+i=0
+while :; do
+	state="unknown 0"
+	if test -f status; then state="ended $(cat status)"
+	elif ! test -L begun; then state="none 0"
+	else
+		by=$(readlink begun)
+		if test "${by%%/*}" = "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" && kill -0 "${by##*/}" 2>/dev/null; then state="runs 0"
+		elif test -f status; then state="ended $(cat status)"; fi
+	fi
+	case $state in
+	runs*)
+		case $i in
+		[0-4]) s=0.02 ;;
+		[5-9]) s=0.1 ;;
+		1?) s=0.3 ;;
+		3?) echo "$state" 0 0; exit ;;
+		*) s=1 ;;
+		esac
+		sleep $s 2>/dev/null || sleep 1
+		i=$((i + 1)) ;;
+	*) break ;;
+	esac
+done
+case $state in
+ended*)
+	i=0
+	until test -f drained || test $i -ge 20; do
+		sleep 0.05 2>/dev/null || sleep 1
+		i=$((i + 1))
+	done ;;
+esac
+head=0 total=0
+test -f head && head=$(wc -c < head)
+test -f total && total=$(cat total)
+echo "$state" $head $total
+cat head tail.old tail 2>/dev/null
+:
+`
 )
 
-// pollEvery is how often a script is looked after that somebody else has begun.
-const pollEvery = 2 * time.Second
+// followTimeout bounds the wait for an answer of followRun, which takes 14 s for itself.
+// A machine that has left the network says nothing.
+const followTimeout = time.Minute
+
+// scripts is where the machine keeps what is run there, in the login user's home.
+const scripts = ".metalpool/steps/"
 
 // Run implements core.Login. What it keeps under the ID is on the machine's disk: it is
 // there after a restart, and gone with the OS.
@@ -55,80 +130,119 @@ func (l *login) Run(ctx context.Context, s core.Script, output io.Writer) (int, 
 			defer cancel()
 			_, _ = l.run(clear, "rm -rf "+folder, "") // it has no secrets any more
 		}()
-		return l.begin(ctx, folder, s, output)
 	}
+	begin := ""
 	for {
-		state, err := l.run(ctx, fmt.Sprintf(stateOf, folder), "")
+		is, err := l.follow(ctx, begin+fmt.Sprintf(followRun, folder))
 		if err != nil {
 			return 0, err
 		}
-		switch state = strings.TrimSpace(state); state {
+		begin = ""
+		switch is.state {
 		case "none":
-			status, err := l.begin(ctx, folder, s, output)
-			if err != nil || status != statusNotOurs {
-				return status, err
-			}
-		case "runs":
-			if err := pause(ctx, pollEvery); err != nil {
+			if err := l.send(ctx, folder, s); err != nil {
 				return 0, err
 			}
+			begin = "(" + fmt.Sprintf(beginRun, folder) + ") || exit\n"
+		case "runs":
+		case "ended":
+			is.tell(output)
+			return is.status, nil
 		case "unknown":
 			if !s.Again {
+				is.tell(output)
 				return 0, core.ErrUnknownOutcome
 			}
 			if _, err := l.run(ctx, "rm -rf "+folder, ""); err != nil {
 				return 0, err
 			}
-		default:
-			status, err := strconv.Atoi(state)
-			if err != nil {
-				return 0, &core.Error{Op: "run script", Kind: core.Backend, Err: fmt.Errorf("%s: the status of the script cannot be read", l.place)}
-			}
-			fmt.Fprintln(output, "(it ended while nobody listened: what it said is lost)")
-			return status, nil
 		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
+// followed is what a machine tells of a run.
+type followed struct {
+	state  string
+	status int
+	head   []byte
+	tail   []byte
+	total  int64 // bytes that it has said, of which head and tail are kept
 }
 
-// begin puts a script's files on the machine and runs it.
-func (l *login) begin(ctx context.Context, folder string, s core.Script, output io.Writer) (int, error) {
-	if err := l.send(ctx, folder, s); err != nil {
-		return 0, err
+// follow asks what there is of a run.
+func (l *login) follow(ctx context.Context, command string) (followed, error) {
+	bounded, cancel := context.WithTimeout(ctx, followTimeout)
+	defer cancel()
+	out, err := l.run(bounded, command, "")
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return followed{}, unreachable("run script", l.place, fmt.Errorf("it has not answered for %s", followTimeout))
 	}
-	as := ""
-	if s.User != core.AsLogin {
-		as = `$(test $(id -u) -eq 0 || echo "sudo -n -H") `
+	if err != nil {
+		return followed{}, err
 	}
-	limit := max(1, int(time.Duration(s.Limit).Seconds()))
-	return l.stream(ctx, fmt.Sprintf(beginScript, folder, as, limit), output)
+	line, said, _ := strings.Cut(out, "\n")
+	is, err := parseFollowed(line, said)
+	if err != nil {
+		err = &core.Error{Op: "run script", Kind: core.Backend, Err: fmt.Errorf("%s: what it tells of the script cannot be read: %w", l.place, err)}
+	}
+	return is, err
+}
+
+// parseFollowed reads the line that says what there is of a run, and what follows it.
+func parseFollowed(line, said string) (is followed, err error) {
+	words := strings.Fields(line)
+	if len(words) != 4 || !slices.Contains([]string{"none", "runs", "ended", "unknown"}, words[0]) {
+		return is, fmt.Errorf("%q", brief(line))
+	}
+	is.state = words[0]
+	head := 0
+	for i, to := range []*int{&is.status, &head} {
+		if *to, err = strconv.Atoi(words[1+i]); err != nil {
+			return is, err
+		}
+	}
+	if is.total, err = strconv.ParseInt(words[3], 10, 64); err != nil {
+		return is, err
+	}
+	head = min(max(0, head), len(said))
+	is.head, is.tail = []byte(said[:head]), []byte(said[head:])
+	return is, nil
+}
+
+// skipper is a writer of what a script says that takes note of what is missing there.
+type skipper interface{ Skip(bytes int64) }
+
+func (f followed) tell(output io.Writer) {
+	_, _ = output.Write(f.head) // it is kept in memory
+	if left := f.total - int64(len(f.head)+len(f.tail)); left > 0 {
+		if s, ok := output.(skipper); ok {
+			s.Skip(left)
+		}
+	}
+	_, _ = output.Write(f.tail)
 }
 
 // send writes a script and all it comes with. Nothing but its folder's name is in any
 // argument: that others on the machine see.
 func (l *login) send(ctx context.Context, folder string, s core.Script) error {
-	program := "sh ./script"
+	program := "sh .run/script"
 	if strings.HasPrefix(s.Text, "#!") {
-		program = "./script"
+		program = ".run/script"
+	}
+	as := ""
+	if s.User != core.AsLogin {
+		as = `$(test $(id -u) -eq 0 || echo "sudo -n -H") `
 	}
 	var environment strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		fmt.Fprintf(&environment, "export %s=%s\n", name, quoted(s.Env[name]))
 	}
-	files := maps.Clone(s.Files)
-	if files == nil {
-		files = map[string]string{}
+	files := map[string]string{
+		".run/script": s.Text, ".run/environment": environment.String(), ".run/begin": fmt.Sprintf(beginFile, program),
+		".run/keep-run": fmt.Sprintf(keepRun, as, max(1, int(time.Duration(s.Limit).Seconds()))), ".run/keep-output": keepOutput,
 	}
-	files["script"], files["environment"], files["begin"] = s.Text, environment.String(), fmt.Sprintf(beginFile, program)
-	if _, err := l.run(ctx, "umask 077; mkdir -p "+folder, ""); err != nil {
+	maps.Copy(files, s.Files) // of which none begins with a dot
+	if _, err := l.run(ctx, "umask 077; mkdir -p "+folder+"/.run", ""); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -137,105 +251,9 @@ func (l *login) send(ctx context.Context, folder string, s core.Script) error {
 			return err
 		}
 	}
-	_, err := l.run(ctx, "chmod 700 "+folder+"/script && sync", "")
+	_, err := l.run(ctx, "chmod 700 "+folder+"/.run/script", "")
 	return err
 }
 
 // quoted is a text as a word of the shell.
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
-
-// stream runs a command whose output goes to a writer as it comes. Unlike a session of
-// the library it does not wait for what the command has left in the background with its
-// output open.
-func (l *login) stream(ctx context.Context, command string, output io.Writer) (status int, err error) {
-	channel, requests, err := l.client.OpenChannel("session", nil)
-	if err != nil {
-		return 0, unreachable("run script", l.place, err)
-	}
-	defer func() { _ = channel.Close() }() // its end is told by its requests
-	stop := context.AfterFunc(ctx, func() { _ = l.client.Close() })
-	defer stop()
-	taken, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
-	if err == nil && !taken {
-		err = errors.New("it runs no commands")
-	}
-	if err == nil {
-		err = channel.CloseWrite() // there is nothing to be read
-	}
-	if err != nil {
-		return 0, unreachable("run script", l.place, err)
-	}
-	said, over := make(chan []byte), make(chan struct{})
-	defer close(over)
-	silent := make(chan struct{}, 2)
-	for _, from := range []io.Reader{channel, channel.Stderr()} {
-		go func() {
-			hear(from, said, over)
-			silent <- struct{}{}
-		}()
-	}
-	exit := make(chan uint32, 1)
-	go exitStatus(requests, exit)
-	ended := false
-	var late <-chan time.Time
-	for open := 2; open > 0 || exit != nil; {
-		select {
-		case p := <-said:
-			_, _ = output.Write(p)
-		case <-silent:
-			open--
-		case code, told := <-exit:
-			status, ended, exit, late = int(code), told, nil, time.After(lastWords)
-		case <-late:
-			open = 0
-		}
-	}
-	switch {
-	case ended:
-		return status, nil
-	case ctx.Err() != nil:
-		return 0, &core.Error{Op: "run script", Kind: core.KindOf(context.Cause(ctx)), Err: fmt.Errorf("%s: %w", l.place, context.Cause(ctx))}
-	}
-	return 0, unreachable("run script", l.place, errors.New("the connection broke"))
-}
-
-// exitStatus tells the status that a command has ended with, or nothing where it does not
-// say so.
-func exitStatus(requests <-chan *ssh.Request, exit chan<- uint32) {
-	told := false
-	for r := range requests {
-		var status struct{ Code uint32 }
-		if r.Type == "exit-status" && !told && ssh.Unmarshal(r.Payload, &status) == nil {
-			told = true
-			exit <- status.Code
-		}
-		if r.WantReply {
-			_ = r.Reply(false, nil)
-		}
-	}
-	if !told {
-		close(exit)
-	}
-}
-
-// lastWords is how long output is waited for after the script has ended: what it started
-// in the background may hold it open for ever.
-const lastWords = time.Second
-
-// hear passes on what is said, until it ends or is over.
-func hear(from io.Reader, said chan<- []byte, over <-chan struct{}) {
-	for {
-		buffer := make([]byte, 8<<10)
-		n, err := from.Read(buffer)
-		if n > 0 {
-			select {
-			case said <- buffer[:n]:
-			case <-over:
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}

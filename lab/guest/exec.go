@@ -26,7 +26,7 @@ var programs map[string]program
 
 func init() {
 	programs = map[string]program{}
-	for _, group := range []map[string]program{filePrograms, textPrograms, systemPrograms, servicePrograms} {
+	for _, group := range []map[string]program{filePrograms, textPrograms, systemPrograms, servicePrograms, processPrograms} {
 		for name, run := range group {
 			programs[name] = run
 		}

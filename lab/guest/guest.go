@@ -46,9 +46,11 @@ type Guest struct {
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	stats Stats
+	mu        sync.Mutex
+	conns     map[net.Conn]bool
+	stats     Stats
+	processes map[int]bool // those of setsid, which outlive who began them
+	lastPID   int
 }
 
 // Stats counts what reached the machine since it booted.

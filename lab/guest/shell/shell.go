@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ type Process struct {
 	In    io.Reader
 	Out   io.Writer
 	Err   io.Writer
+	PID   int // 0: none of its own
 }
 
 // Getenv returns a variable of the process's environment, "" if it is not set.
@@ -99,6 +101,7 @@ type Shell struct {
 	shared *limits
 
 	name   string // $0
+	pid    int    // $$
 	params []string
 	vars   map[string]expand.Variable
 	locals []map[string]expand.Variable // per function call, what local variables hid
@@ -137,7 +140,7 @@ type limits struct{ steps, jobs atomic.Int64 }
 func New(system System, p *Process) *Shell {
 	sh := &Shell{
 		system: system, files: p.Files, shared: &limits{},
-		name: p.Args[0], params: p.Args[1:], dir: p.Dir,
+		name: p.Args[0], pid: cmp.Or(p.PID, 1000), params: p.Args[1:], dir: p.Dir,
 		vars: map[string]expand.Variable{}, funcs: map[string]*syntax.Stmt{}, traps: map[string]string{},
 		std: streams{p.In, p.Out, p.Err}, jobs: &sync.WaitGroup{},
 	}

@@ -48,7 +48,9 @@ func (e environ) Get(name string) expand.Variable {
 		return expand.Variable{Set: true, Kind: expand.Indexed, List: append([]string{}, sh.params...)}
 	case "?":
 		return text(strconv.Itoa(sh.status))
-	case "$", "!":
+	case "$":
+		return text(strconv.Itoa(sh.pid))
+	case "!":
 		return text("1000")
 	case "PPID":
 		return text("1")
