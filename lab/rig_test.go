@@ -78,6 +78,12 @@ type pool struct {
 
 func newPool(t *testing.T, l *lab.Lab) *pool {
 	t.Helper()
+	return newPoolWith(t, l, steps.Runners())
+}
+
+// newPoolWith has the pool's steps done by others than the usual ones.
+func newPoolWith(t *testing.T, l *lab.Lab, runners map[core.StepKind]core.StepRunner) *pool {
+	t.Helper()
 	dir := t.TempDir()
 	key, err := seal.LoadOrCreate("", filepath.Join(dir, "key"))
 	try(t, err)
@@ -88,7 +94,7 @@ func newPool(t *testing.T, l *lab.Lab) *pool {
 	try(t, err)
 	e = core.New(core.Config{
 		Store: store, Sealer: key, Backends: map[string]core.Connector{"redfish": redfish.New(atOnce)}, Deployer: deployer, Log: logTo(t),
-		Steps: steps.Runners(), Resolve: credential.Resolve,
+		Steps: runners, Resolve: credential.Resolve,
 		Timing: core.Timing{Retry: 50 * time.Millisecond, Queue: 50 * time.Millisecond},
 	})
 	t.Cleanup(func() { try(t, e.Close(), deployer.Close()) })

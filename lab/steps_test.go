@@ -1,13 +1,17 @@
 package lab_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/rackfile"
+	"github.com/metalpool/metalpool/core/steps"
 	"github.com/metalpool/metalpool/lab"
 )
 
@@ -49,5 +53,90 @@ func TestStepsOfTheDocumentation(t *testing.T) {
 			}
 		}
 		try(t, p.Release(t.Context(), m.ID, core.ReleaseOptions{WaitClean: true}, nil))
+	}
+}
+
+// cutOff is a runner of scripts whose first run ends in the middle of the script, as cut
+// has it: it calls the rest of the run, and ends it. The runs after it let the script go on.
+type cutOff struct {
+	t    *testing.T
+	cut  func(stop func())
+	runs int
+}
+
+func (c *cutOff) Run(ctx context.Context, r core.StepRun) error {
+	onMachine := func(command string) {
+		login, err := r.LogIn(c.t.Context())
+		if err == nil {
+			_, err = login.Run(c.t.Context(), core.Script{Text: command, Limit: core.Span(time.Minute)}, io.Discard)
+			_ = login.Close()
+		}
+		if err != nil {
+			c.t.Errorf("%s: %v", command, err)
+		}
+	}
+	c.runs++
+	if c.runs > 1 {
+		onMachine("touch /tmp/go")
+		return steps.Script{}.Run(ctx, r)
+	}
+	within, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- steps.Script{}.Run(within, r) }()
+	onMachine("until test -e /tmp/begun; do sleep 0.02; done")
+	c.cut(stop)
+	err := <-ended
+	if err == nil {
+		c.t.Error("the script ended while it was to be in its middle")
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	return &core.Error{Op: "run script", Kind: core.Transient, Err: err}
+}
+
+// Neither a connection that breaks in the middle of a script nor the end of its worker
+// changes what becomes of the deploy.
+func TestScriptThatOutlivesItsWorker(t *testing.T) {
+	for name, again := range map[string]bool{"its connection breaks": false, "its worker stops": true} {
+		t.Run(name, func(t *testing.T) {
+			l := up(t, lab.Config{Nodes: 1})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			runner := &cutOff{t: t, cut: func(stop func()) { stop() }}
+			if again {
+				runner.cut = func(func()) { cancel() }
+			}
+			p := newPoolWith(t, l, map[core.StepKind]core.StepRunner{core.KindScript: runner})
+			script := core.Step{Name: "s", Script: &core.ScriptStep{Run: "echo x >> /root/ran; echo before; touch /tmp/begun; until test -e /tmp/go; do sleep 0.02; done; echo after"}}
+			_, err := p.Apply(t.Context(), core.Declaration{
+				By: core.DeclaredIn("test"), Steps: []core.Step{script}, Profiles: []core.Profile{{Name: "base", Steps: []string{"s"}}}, Pools: []core.PoolProfile{{Name: core.DefaultPool, Profile: "base"}},
+			}, core.ApplyOptions{})
+			try(t, err)
+			key := newKey(t)
+			m, err := p.Create(ctx, order("m-1", key), nil)
+			if again {
+				if err == nil {
+					t.Fatal("it was stopped, and the machine is there")
+				}
+				m, err = p.Create(t.Context(), order("m-1", key), nil)
+			}
+			try(t, err)
+			if ran, err := onMachine(t.Context(), m, key, "sudo cat /root/ran"); err != nil || ran != "x\n" {
+				t.Errorf("it ran %q, %v", ran, err)
+			}
+			said := ""
+			events, err := p.Events(t.Context(), core.EventFilter{Allocation: m.ID})
+			try(t, err)
+			for _, ev := range events {
+				if ev.Type == core.StepOutput {
+					said += ev.Message
+				}
+			}
+			if said != "before\nafter\n" {
+				t.Errorf("it said %q", said)
+			}
+		})
 	}
 }

@@ -258,7 +258,11 @@ func (v View) MkdirAll(name string, perm fs.FileMode) error {
 	if err := v.MkdirAll(path.Dir(name), perm); err != nil {
 		return err
 	}
-	return v.Mkdir(name, perm)
+	err = v.Mkdir(name, perm)
+	if info, there := v.Stat(name); errors.Is(err, fs.ErrExist) && there == nil && info.IsDir() {
+		return nil // another has made it meanwhile
+	}
+	return err
 }
 
 // fresh is an inode of v's user, as of now.
