@@ -96,8 +96,9 @@ type AttemptID string
 type Job string
 
 const (
-	JobDeploy Job = "deploy"
-	JobClean  Job = "clean"
+	JobDeploy  Job = "deploy"
+	JobClean   Job = "clean"
+	JobPrepare Job = "prepare" // sets a node up for its pool
 )
 
 // Attempt is the record of work under way, enough for another process to go on.

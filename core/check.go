@@ -144,10 +144,7 @@ func (c *checkup) work(n Node) {
 		return
 	}
 	at, there := c.attempts[n.Attempt]
-	job := JobClean
-	if n.State == Deploying {
-		job = JobDeploy
-	}
+	job := map[State]Job{Cleaning: JobClean, Preparing: JobPrepare, Deploying: JobDeploy}[n.State]
 	bad := func(format string, args ...any) {
 		c.add(invariantNothingLost, n.ID, n.Allocation, nextReport, format, args...)
 	}
@@ -158,7 +155,7 @@ func (c *checkup) work(n Node) {
 	case at.Node != n.ID || !at.EndedAt.IsZero():
 		bad("is %s under the attempt %s, which ended or is another node's", n.State, at.ID)
 		return
-	case n.State != Preparing && at.Job != job:
+	case at.Job != job:
 		bad("is %s under the attempt %s, which is to %s", n.State, at.ID, at.Job)
 	case n.State == Deploying && at.Allocation != n.Allocation:
 		bad("is %s under the attempt %s, which is of the allocation %q", n.State, at.ID, at.Allocation)

@@ -26,10 +26,10 @@ func (e *Engine) startCleanRecord(tx Tx, n *Node, by AllocationID) error {
 	return tx.PutAttempt(at)
 }
 
-// clean drives a clean to its end: Available, or Quarantined with the reason. An
-// error means that the node is still Cleaning and somebody else goes on.
+// clean drives a clean, or a preparation, to its end: Available, or Quarantined with the
+// reason. An error means that the node is still at work and somebody else goes on.
 func (w *work) clean(ctx context.Context) error {
-	err := w.drive(ctx, cleanSteps)
+	err := w.drive(ctx, w.attempt.plan())
 	if err == nil {
 		return w.cleaned(ctx)
 	}
@@ -53,7 +53,9 @@ func (w *work) cleaned(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n.Erases++
+		if w.attempt.Job == JobClean {
+			n.Erases++
+		}
 		if n.Spec.Unreachable != "" { // its BMC has answered all through the clean
 			n.Spec.Unreachable = ""
 			if err := tx.PutSpec(n); err != nil {
@@ -170,7 +172,7 @@ func (e *Engine) reconcileNode(ctx context.Context, id NodeID, o ReconcileOption
 		case n.State == Deploying:
 			return tx.AddEvent(e.takes(at, l, old, stepOff, ", to end it: "+what.why().Error()))
 		case old.Holder != "": // one that gave it back has handed it on
-			s, _ := (&work{attempt: at}).firstUnmet(cleanSteps)
+			s, _ := (&work{attempt: at}).firstUnmet(at.plan())
 			return tx.AddEvent(e.takes(at, l, old, s.name, ""))
 		}
 		return nil

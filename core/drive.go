@@ -93,7 +93,7 @@ func (w *work) failed(ctx context.Context, s step, err error) {
 func (w *work) bootAgain(s step, err error) bool {
 	// Firmware that starts anew by itself, to put settings into force, may have forgotten
 	// by then that it was to start the media.
-	never := s.name == stepRamdisk && (w.attempt.Job == JobClean || len(w.attempt.Settings) > 0) && Is(err, Timeout)
+	never := s.name == stepRamdisk && (w.attempt.Job != JobDeploy || len(w.attempt.Settings) > 0) && Is(err, Timeout)
 	silent := s.ramdisk && Is(err, Transient, Timeout)
 	return (never || silent) && w.boots < maxBoots
 }

@@ -20,6 +20,10 @@ type Operator interface {
 	Resume(ctx context.Context, id NodeID, reason string) (Node, error)
 	// Pause takes an Available node aside.
 	Pause(ctx context.Context, id NodeID, reason string) (Node, error)
+	// Drift tells how a node differs from what its profile sets up; SetUp brings an
+	// Available one back.
+	Drift(ctx context.Context, id NodeID) (Drift, error)
+	SetUp(ctx context.Context, id NodeID, reason string) (Node, error)
 	// Retire takes a node out of the inventory; its events stay.
 	Retire(ctx context.Context, id NodeID, reason string) error
 	// AwaitRest waits until nobody cleans or prepares a node, and does that work itself

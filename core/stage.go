@@ -124,12 +124,9 @@ func (e *Engine) stage(tx Tx, n Node) (Stage, error) {
 
 // stageOf finds the step under way, and what the events of its attempt tell of it.
 func stageOf(at Attempt, events []Event) (s Stage) {
-	steps := cleanSteps
-	if at.Job == JobDeploy {
-		steps = at.plan()
-		if givesUp(events) {
-			steps = abandonSteps
-		}
+	steps := at.plan()
+	if at.Job == JobDeploy && givesUp(events) {
+		steps = abandonSteps
 	}
 	step, _ := (&work{attempt: at}).firstUnmet(steps)
 	s.Step, s.Since = step.name, at.StartedAt

@@ -145,6 +145,7 @@ func Next(from State, on Trigger) (State, error) {
 var byHand = map[Trigger]struct{ verb, done, command string }{
 	Repair:   {"repair", "repaired", "metalpool node repair"},
 	Retire:   {"retire", "retired", "metalpool node retire"},
+	Prepare:  {"set up", "set up", "metalpool node drift --repair"},
 	Pause:    {"maintenance", "taken aside", "metalpool node maintenance"},
 	Resume:   {"maintenance --off", "put back", "metalpool node maintenance --off"},
 	Release:  {"release", "released", "metalpool machine release"},

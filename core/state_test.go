@@ -103,7 +103,7 @@ func TestNextSaysWhatIsAllowed(t *testing.T) {
 	}{
 		{core.Deployed, core.Pause, "maintenance: invalid: a node that is Deployed cannot be taken aside; what can be done with it: 'metalpool machine release'"},
 		{core.Maintenance, core.Pause, "maintenance: invalid: the node is in Maintenance already; what can be done with it: 'metalpool node maintenance --off', 'metalpool node retire'"},
-		{core.Available, core.Resume, "maintenance --off: invalid: a node that is Available cannot be put back; what can be done with it: 'metalpool node maintenance', 'metalpool node retire'"},
+		{core.Available, core.Resume, "maintenance --off: invalid: a node that is Available cannot be put back; what can be done with it: 'metalpool node drift --repair', 'metalpool node maintenance', 'metalpool node retire'"},
 		{core.Cleaning, core.Repair, "repair: invalid: a node that is Cleaning cannot be repaired; its work has to end first ('metalpool reconcile --wait')"},
 	} {
 		if _, err := core.Next(tt.from, tt.on); err == nil || err.Error() != tt.want {

@@ -20,9 +20,15 @@ func declared(s Step) step {
 // maxPause is the longest pause between two tries of a step; the first is Timing.Retry.
 const maxPause = time.Minute
 
-// plan are the steps of a deploy: ours, and the operator's where their phases are.
+// plan are the steps of an attempt: ours, and in a deploy the operator's where their
+// phases are.
 func (a Attempt) plan() []step {
-	if len(a.Steps) == 0 {
+	switch {
+	case a.Job == JobPrepare:
+		return a.preparation()
+	case a.Job == JobClean:
+		return cleanSteps
+	case len(a.Steps) == 0:
 		return deploySteps
 	}
 	var plan []step

@@ -92,6 +92,16 @@ var crashScenarios = []crashScenario{
 		rest:  []string{"n1 Available"},
 	},
 	{
+		name: "set up", servers: 1,
+		prepare: func(p *pool) {
+			p.rack.Server("n1").Settings(factory, enginetest.OnlyWhenOn)
+			p.profile(baseline()...)
+		},
+		act:   setUpNode,
+		again: setUpNode,
+		rest:  []string{"n1 Available"},
+	},
+	{
 		name: "change of keys", servers: 1,
 		prepare: func(p *pool) {
 			p.manage(core.ManageAlways)

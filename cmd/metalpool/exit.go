@@ -14,6 +14,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	exitDrift  = 3 // nodes are not as wanted; see 'node drift'
 )
 
 // usageError is a command line that cannot be right, whatever the pool looks like.
@@ -91,8 +92,12 @@ func complain(stderr io.Writer, err error) int {
 		return int(remote)
 	}
 	fmt.Fprintln(stderr, complaint(err))
-	if errors.As(err, &usage) {
+	var drift *driftError
+	switch {
+	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &drift):
+		return exitDrift
 	}
 	return exitFailed
 }

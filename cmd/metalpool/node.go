@@ -16,7 +16,7 @@ import (
 func nodeCommand(a *app) *cobra.Command {
 	return noun("node", "Enroll servers, see how they are, take them aside",
 		nodeEnrollCommand(a), nodeListCommand(a), nodeShowCommand(a), nodeSetCommand(a),
-		nodeRepairCommand(a), nodeMaintenanceCommand(a), nodeRetireCommand(a), nodeEventsCommand(a), nodeConsoleCommand(a))
+		nodeDriftCommand(a), nodeRepairCommand(a), nodeMaintenanceCommand(a), nodeRetireCommand(a), nodeEventsCommand(a), nodeConsoleCommand(a))
 }
 
 func nodeListCommand(a *app) *cobra.Command {
@@ -190,6 +190,11 @@ func describeNode(a *app, n core.Node, h holder, step string) *sheet {
 	for _, d := range hw.Disks {
 		removable := either(d.Removable, "removable", "")
 		s.line("Disk", words(cmp.Or(d.Serial, d.WWN), core.DiskSize(d.Size), string(d.Kind), d.Model, removable, d.Path))
+	}
+	if spec.RAID != nil {
+		for _, v := range spec.RAID.Volumes {
+			s.line("Volume", words(v.Name, v.RAID, core.DiskSize(v.Size), "of", strings.Join(v.Drives, ", ")))
+		}
 	}
 	for _, nic := range hw.NICs {
 		s.line("NIC", words(nic.MAC, speed(nic.Mbps), either(nic.LinkUp, "up", "down"), nic.Address))

@@ -54,6 +54,16 @@ func (c *Client) Pause(ctx context.Context, id core.NodeID, reason string) (core
 	return c.onNode(ctx, http.MethodPost, nodePath(id)+"/pause", "pause", asked("reason", reason), nil, nil)
 }
 
+// Drift implements core.Operator.
+func (c *Client) Drift(ctx context.Context, id core.NodeID) (core.Drift, error) {
+	return read[core.Drift](ctx, c, call{path: nodePath(id) + "/drift"})
+}
+
+// SetUp implements core.Operator.
+func (c *Client) SetUp(ctx context.Context, id core.NodeID, reason string) (core.Node, error) {
+	return c.onNode(ctx, http.MethodPost, nodePath(id)+"/set-up", "set up", asked("reason", reason), nil, nil)
+}
+
 // Retire implements core.Operator.
 func (c *Client) Retire(ctx context.Context, id core.NodeID, reason string) error {
 	return c.remove(ctx, nodePath(id), "retire", asked("reason", reason))

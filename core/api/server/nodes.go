@@ -96,6 +96,17 @@ func (s *Server) nodes() {
 				return s.pool.SetNode(core.AskedFromAfar(ctx), in.ID, in.Body.Core())
 			})
 		})
+	read(s, operation{id: "drift", method: http.MethodGet, path: "/nodes/{id}/drift", summary: "compare a node with its profile", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *OfNode) (core.Drift, error) {
+			n, err := s.pool.Node(ctx, in.ID)
+			if err != nil {
+				return core.Drift{}, p.blurred(err)
+			}
+			if !p.allows(n.Pool) {
+				return core.Drift{}, noNode(in.ID)
+			}
+			return s.drifts.at(ctx, string(in.ID), func(ctx context.Context) (core.Drift, error) { return s.pool.Drift(ctx, in.ID) })
+		})
 	s.nodeVerbs()
 }
 
@@ -106,7 +117,7 @@ func (s *Server) nodeVerbs() {
 		Because
 	}
 	for verb, do := range map[string]func(context.Context, core.NodeID, string) (core.Node, error){
-		"repair": s.pool.Repair, "resume": s.pool.Resume, "pause": s.pool.Pause,
+		"repair": s.pool.Repair, "resume": s.pool.Resume, "pause": s.pool.Pause, "set-up": s.pool.SetUp,
 	} {
 		write(s, operation{id: verb, method: http.MethodPost, path: "/nodes/{id}/" + verb, summary: verb + " a node", role: core.RoleOperator},
 			func(ctx context.Context, p principal, in *why, _ core.Reporter) (core.Node, error) {

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metalpool/metalpool/core"
+)
+
+// compareParallel is how many BMCs are asked at once: most of it is waiting for them.
+const compareParallel = 32
+
+// driftError is nodes that are not as they should be.
+type driftError struct{ nodes, of int }
+
+func (e *driftError) Error() string {
+	return fmt.Sprintf("%s of %d %s not as wanted", number(e.nodes), e.of, either(e.nodes == 1, "is", "are"))
+}
+
+func nodeDriftCommand(a *app) *cobra.Command {
+	var (
+		filter nodeFilter
+		o      outputFlag
+		repair bool
+		reason string
+	)
+	compare := func(ctx context.Context, e core.Operator, args []string) error {
+		ids, err := nodesToCompare(ctx, a, e, filter, args)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		drifts, failed := compareAll(ctx, a, e, ids)
+		if repair {
+			if !o.json() {
+				if err := printDrift(a, drifts); err != nil {
+					return err
+				}
+			}
+			drifts, err = bringBack(ctx, a, e, drifts, reason)
+			failed = errors.Join(failed, err)
+		}
+		if o.json() {
+			err = a.printJSON(list(drifts))
+		} else {
+			err = printDrift(a, drifts)
+		}
+		if err = errors.Join(failed, err); err != nil {
+			return err
+		}
+		if off := differing(drifts); len(off) > 0 {
+			return &driftError{len(off), len(ids)}
+		}
+		a.note("%s as wanted", either(len(ids) == 1, string(ids[0])+" is", fmt.Sprintf("all %d nodes are", len(ids))))
+		return nil
+	}
+	cmd := &cobra.Command{
+		Use:   "drift [NODE...]",
+		Short: "Compare nodes with what their profile sets up, and bring them back",
+		Long: `Compare nodes with what the profile of their machine, or of their pool, sets up: BIOS,
+RAID, boot order, Secure Boot, firmware versions; and with what was enrolled: disks that
+are missing, memory that has shrunk. Only their BMCs are asked, and nothing is changed.
+
+Exits with 3 where a node differs, with 1 where one could not be compared, else with 0.
+
+With --repair, those that are Available are brought back, out of the pool meanwhile; the
+ones that have an owner are when they are deployed next.`,
+		Example: `  metalpool node drift
+  metalpool node drift --pool default -o json
+  metalpool node drift 'r1-n[01-40]' --repair`,
+		ValidArgsFunction: a.completeArgs(nodeIDs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if repair {
+				return a.onPool(compare)(cmd, args)
+			}
+			return a.reads(compare)(cmd, args)
+		},
+	}
+	filter.add(cmd, a)
+	cmd.Flags().BoolVar(&repair, "repair", false, "set those up that differ and are Available")
+	cmd.Flags().StringVar(&reason, "reason", "drift", "`why`, for the node's events")
+	o.add(cmd)
+	return cmd
+}
+
+// nodesToCompare are the nodes that are asked for. One that is named is compared whatever it
+// does; of all others those at work are left out, since they differ just then.
+func nodesToCompare(ctx context.Context, a *app, e core.Operator, f nodeFilter, args []string) (ids []core.NodeID, err error) {
+	if len(args) > 0 {
+		if f.some() {
+			return nil, usagef("say which nodes, or by what they are chosen, not both")
+		}
+		words, err := expandAll(args)
+		for _, word := range words {
+			ids = append(ids, core.NodeID(word))
+		}
+		return ids, err
+	}
+	nodes, err := f.nodes(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	working := 0
+	for _, n := range nodes {
+		if n.State.Working() {
+			working++
+			continue
+		}
+		ids = append(ids, n.ID)
+	}
+	if working > 0 {
+		a.note("%d at work, not compared", working)
+	}
+	if len(nodes) == 0 {
+		a.note("no nodes%s", either(f.some(), " that fit", ""))
+	}
+	return ids, nil
+}
+
+// compareAll compares nodes, in the order in which they are given.
+func compareAll(ctx context.Context, a *app, e core.Operator, ids []core.NodeID) (drifts []core.Drift, failed error) {
+	var mu sync.Mutex
+	failed = each(ctx, a.fail, compareParallel, "compared", ids, func(ctx context.Context, id core.NodeID) error {
+		d, err := e.Drift(ctx, id)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		drifts = append(drifts, d)
+		for _, u := range d.Unknown {
+			err = errors.Join(err, fmt.Errorf("%s: %s could not be compared: %s", id, u.Of, u.Why))
+		}
+		return err
+	})
+	slices.SortFunc(drifts, func(x, y core.Drift) int { return slices.Index(ids, x.Node) - slices.Index(ids, y.Node) })
+	return drifts, failed
+}
+
+// differing are the nodes that are not as wanted.
+func differing(drifts []core.Drift) (ids []core.NodeID) {
+	for _, d := range drifts {
+		if len(d.Differs) > 0 {
+			ids = append(ids, d.Node)
+		}
+	}
+	return ids
+}
+
+func printDrift(a *app, drifts []core.Drift) error {
+	if len(differing(drifts)) == 0 {
+		return nil
+	}
+	t := a.table("NODE", "STATE", "PROFILE", "STEP", "WHAT", "WANTED", "FOUND")
+	for _, d := range drifts {
+		for _, one := range d.Differs {
+			t.row(string(d.Node), string(d.State), d.Profile, one.Of, one.Name, one.Wanted, one.Found)
+		}
+	}
+	return t.print(a.out)
+}
+
+// bringBack sets up the nodes that can be, and compares them anew.
+func bringBack(ctx context.Context, a *app, e core.Operator, drifts []core.Drift, reason string) ([]core.Drift, error) {
+	var able []core.NodeID
+	for _, d := range drifts {
+		settable := slices.ContainsFunc(d.Differs, func(one core.Drifted) bool { return one.Of != core.OfInventory })
+		switch {
+		case settable && d.State == core.Available:
+			able = append(able, d.Node)
+		case settable:
+			a.note("%s is %s, and stays as it is", d.Node, d.State)
+		}
+	}
+	if len(able) == 0 {
+		return drifts, nil
+	}
+	var (
+		mu    sync.Mutex
+		begun []core.NodeID
+	)
+	failed := each(ctx, a.fail, changeParallel, "set up", able, func(ctx context.Context, id core.NodeID) error {
+		if _, err := e.SetUp(ctx, id, reason); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		begun = append(begun, id)
+		return nil
+	})
+	failed = errors.Join(failed, a.awaitRest(ctx, e, begun))
+	after, err := compareAll(ctx, a, e, begun)
+	for i, d := range drifts {
+		if k := slices.IndexFunc(after, func(now core.Drift) bool { return now.Node == d.Node }); k >= 0 {
+			drifts[i] = after[k]
+		}
+	}
+	return drifts, errors.Join(failed, err)
+}

@@ -1,0 +1,170 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Drift is how a server has come to differ from what its pool's profile sets up, and from
+// what was enrolled.
+type Drift struct {
+	Node    NodeID    `json:"node"`
+	Pool    string    `json:"pool"`
+	State   State     `json:"state"`
+	Profile string    `json:"profile,omitempty"` // that was compared with; empty: none
+	Differs []Drifted `json:"differs,omitempty"`
+	// Unknown is what could not be compared, and why.
+	Unknown []Uncompared `json:"unknown,omitempty"`
+}
+
+// Drifted is one thing that is not as it should be.
+type Drifted struct {
+	Of string `json:"of"` // the step that wants it so; OfInventory, of what was enrolled
+	Difference
+}
+
+// Uncompared is a step, or OfInventory, that could not be compared.
+type Uncompared struct {
+	Of  string `json:"of"`
+	Why string `json:"why"`
+}
+
+// OfInventory is what a server's parts are compared with: what it had when it was enrolled.
+const OfInventory = "inventory"
+
+// Drift compares a server with its profile, and with what was enrolled. It only reads, and
+// asks the BMC alone. A node at work is Busy: what is set up just then differs.
+func (e *Engine) Drift(ctx context.Context, id NodeID) (Drift, error) {
+	var n Node
+	d := Drift{Node: id}
+	var steps []Step
+	err := e.store.View(ctx, func(tx Tx) (err error) {
+		if n, err = tx.Node(id); Is(err, NotFound) {
+			return noSuchNode(tx, "compare", id)
+		} else if err != nil {
+			return err
+		}
+		if n.State.Working() {
+			return &Error{Op: "compare", Node: id, Kind: Busy, Err: fmt.Errorf("it is %s, and may be set up just now", n.State), Hint: "compare it once that is done"}
+		}
+		d.Profile, steps, err = wantedOf(tx, n)
+		return err
+	})
+	if err != nil {
+		return d, err
+	}
+	d.Pool, d.State = n.Pool, n.State
+	bmc, err := e.connect(ctx, n, nil)
+	if err != nil {
+		return d, err
+	}
+	defer bmc.Close()
+	for _, s := range steps {
+		differs, err := s.about().setting(s).compare(ctx, bmc)
+		switch {
+		case Is(err, Transient, Timeout) || ctx.Err() != nil:
+			return d, err // it would not answer the next question either
+		case err != nil:
+			d.Unknown = append(d.Unknown, Uncompared{s.Name, err.Error()})
+		}
+		for _, one := range differs {
+			d.Differs = append(d.Differs, Drifted{s.Name, one})
+		}
+	}
+	found, err := bmc.Inspect(ctx)
+	switch {
+	case Is(err, Transient, Timeout) || ctx.Err() != nil:
+		return d, err
+	case err != nil:
+		d.Unknown = append(d.Unknown, Uncompared{OfInventory, err.Error()})
+		return d, nil
+	}
+	for _, one := range lost(n.Hardware, found.Hardware) {
+		d.Differs = append(d.Differs, Drifted{OfInventory, one})
+	}
+	return d, nil
+}
+
+// wantedOf are the settings that a node is to have: those of the profile that its machine
+// was ordered with, else of its pool's.
+func wantedOf(tx Tx, n Node) (profile string, steps []Step, err error) {
+	p, err := findPool(tx, n.Pool)
+	if err != nil {
+		return "", nil, err
+	}
+	profile = p.Profile
+	if n.Allocation != "" {
+		a, err := tx.Allocation(n.Allocation)
+		if err != nil {
+			return "", nil, err
+		}
+		if a.Order != nil {
+			profile = cmp.Or(a.Order.Profile, profile)
+		}
+	}
+	all, err := profileSteps(tx, profile)
+	for _, s := range stepsFor(n, all) {
+		if s.about().setting != nil {
+			steps = append(steps, s)
+		}
+	}
+	return profile, steps, err
+}
+
+// lost is what of a server's parts is gone. More is no loss, and what a BMC does not tell
+// is unknown: it may tell it only while the server is on.
+func lost(enrolled, found Hardware) (all []Difference) {
+	if len(found.Disks) > 0 {
+		for _, key := range missingDisks(enrolled.Disks, found.Disks) {
+			all = append(all, Difference{Name: "disk " + key, Wanted: "there", Found: "missing"})
+		}
+	}
+	if found.Memory > 0 && found.Memory < enrolled.Memory {
+		all = append(all, Difference{Name: "memory", Wanted: enrolled.Memory.String(), Found: found.Memory.String()})
+	}
+	if found.CPUs > 0 && found.CPUs < enrolled.CPUs {
+		all = append(all, Difference{Name: "CPUs", Wanted: fmt.Sprint(enrolled.CPUs), Found: fmt.Sprint(found.CPUs)})
+	}
+	if len(found.GPUs) > 0 && len(found.GPUs) < len(enrolled.GPUs) {
+		all = append(all, Difference{Name: "GPUs", Wanted: fmt.Sprint(len(enrolled.GPUs)), Found: fmt.Sprint(len(found.GPUs))})
+	}
+	return all
+}
+
+// SetUp brings an Available node back to what its pool's profile sets up. Until that is
+// done it is Preparing, and nobody is given it. Whoever cleans nodes does the work, and
+// goes on with it where its worker dies; see AwaitRest.
+func (e *Engine) SetUp(ctx context.Context, id NodeID, reason string) (Node, error) {
+	n, err := e.turn(ctx, id, Prepare, reason, func(tx Tx, n *Node) error {
+		profile, steps, err := wantedOf(tx, *n)
+		if err != nil {
+			return err
+		}
+		if len(steps) == 0 {
+			why := fmt.Errorf("the profile %q of pool %q sets nothing up on it", profile, n.Pool)
+			if profile == "" {
+				why = fmt.Errorf("pool %q has no profile", n.Pool)
+			}
+			return &Error{Op: "set up", Node: id, Kind: Invalid, Err: why, Hint: "see docs/steps.md for steps of the kinds bios, raid, boot-order and secure-boot"}
+		}
+		at := Attempt{ID: AttemptID(NewID("p")), Node: id, Job: JobPrepare, StartedAt: tx.Now(), Steps: steps}
+		n.Attempt = at.ID
+		return tx.PutAttempt(at)
+	})
+	if err != nil {
+		return n, err
+	}
+	e.startDetached()
+	return n, nil
+}
+
+// preparation are the steps that set a node up which nobody owns. Where all is as wanted
+// it is not started.
+func (a Attempt) preparation() []step {
+	started := func(a Attempt) bool { return a.Boot != nil }
+	boot := step{name: stepRamdisk, timeout: Timeouts.boot, do: bootRamdisk, needed: func(a Attempt) bool { return len(a.unset()) > 0 }}
+	park := step{name: stepPark, timeout: Timeouts.boot, do: park, needed: started}
+	return slices.Concat([]step{a.setUp(), boot}, a.settings(), []step{park})
+}
