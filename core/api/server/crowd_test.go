@@ -87,23 +87,29 @@ func TestATokensWritesAreBounded(t *testing.T) {
 	}
 }
 
-// Orders that queue take little, and leave room for those that do not.
-func TestOrdersThatQueueAreCountedApart(t *testing.T) {
+// queue is a server whose only node is taken, and how a token of it asks for more.
+func queue(t *testing.T, crowd server.Crowd) (s *server.Server, ops string, create func(name, wait string) *httptest.ResponseRecorder) {
+	t.Helper()
 	r := newRig(t, 1)
 	e, _ := r.engine()
-	s := server.New(server.Config{Pool: e, QueueGrace: time.Hour, Crowd: server.Crowd{Working: 1, Queuing: 2}})
-	defer func() {
-		if err := s.Drain(t.Context()); err != nil {
+	s, ops = server.New(server.Config{Pool: e, QueueGrace: time.Hour, Crowd: crowd}), r.operator()
+	t.Cleanup(func() {
+		if err := s.Drain(context.Background()); err != nil {
 			t.Error(err)
 		}
-	}()
-	ops := r.operator()
-	create := func(name, wait string) *httptest.ResponseRecorder {
+	})
+	create = func(name, wait string) *httptest.ResponseRecorder {
 		return ask(t, s, ops, http.MethodPut, "/v1/machines/m-"+name, `{"name":"`+name+`","allocate_only":true,"wait":"`+wait+`"}`)
 	}
 	if w := create("holder", "0s"); w.Code != http.StatusOK {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
+	return s, ops, create
+}
+
+// Orders that queue take little, and leave room for those that do not.
+func TestOrdersThatQueueAreCountedApart(t *testing.T) {
+	s, ops, create := queue(t, server.Crowd{Working: 1, Queuing: 2})
 	for _, name := range []string{"one", "two"} {
 		if w := create(name, "1h"); w.Code != http.StatusAccepted {
 			t.Fatalf("%s: %d %s", name, w.Code, w.Body)
@@ -121,21 +127,7 @@ func TestOrdersThatQueueAreCountedApart(t *testing.T) {
 // Who asks for the same again and again, each time as a request of its own, has no more of
 // them kept than another.
 func TestRequestsForOneWriteAreBounded(t *testing.T) {
-	r := newRig(t, 1)
-	e, _ := r.engine()
-	s := server.New(server.Config{Pool: e, QueueGrace: time.Hour, Crowd: server.Crowd{Told: 4}})
-	defer func() {
-		if err := s.Drain(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}()
-	ops := r.operator()
-	create := func(name, wait string) *httptest.ResponseRecorder {
-		return ask(t, s, ops, http.MethodPut, "/v1/machines/m-"+name, `{"name":"`+name+`","allocate_only":true,"wait":"`+wait+`"}`)
-	}
-	if w := create("holder", "0s"); w.Code != http.StatusOK {
-		t.Fatalf("%d %s", w.Code, w.Body)
-	}
+	_, _, create := queue(t, server.Crowd{Told: 4})
 	for i := range 4 { // of which the first takes the place of the holder's
 		if w := create("one", "1h"); w.Code != http.StatusAccepted {
 			t.Fatalf("%d: %d %s", i, w.Code, w.Body)
