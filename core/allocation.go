@@ -129,6 +129,9 @@ type Attempt struct {
 	// which they run; gone once it has ended. Tries are how often each was begun.
 	Steps []Step         `json:"steps,omitempty"`
 	Tries map[string]int `json:"tries,omitempty"`
+	// Fragments are what those steps have cloud-init do, as []fragment in JSON; gone once it
+	// has ended.
+	Fragments Sealed `json:"fragments,omitempty"`
 	// Settings are those of Steps that set the server itself up and are not in force yet, by
 	// their names; Rounds is how often it was started anew for them. See settings.go.
 	Settings map[string]SettingStage `json:"settings,omitempty"`

@@ -107,7 +107,7 @@ func (w *work) finish(tx Tx, n *Node, a *Allocation, on Trigger, reason string) 
 // endAttempt writes the last of an attempt's record. Its secrets go: the keys of
 // its boot and of its host open nothing any more that we want opened.
 func endAttempt(tx Tx, at Attempt) error {
-	at.EndedAt, at.Boot, at.HostKeys, at.Login, at.Steps, at.Settings = tx.Now(), nil, nil, nil, nil, nil
+	at.EndedAt, at.Boot, at.HostKeys, at.Login, at.Steps, at.Settings, at.Fragments = tx.Now(), nil, nil, nil, nil, nil, nil
 	return tx.PutAttempt(at)
 }
 

@@ -84,6 +84,13 @@ func (w *work) consoleSecrets(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	secrets := []string{password}
+	fragments, err := w.fragments()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range fragments {
+		secrets = append(secrets, f.Secrets...)
+	}
 	if w.attempt.Allocation == "" {
 		return secrets, nil
 	}

@@ -257,8 +257,12 @@ func checkChoices(tx Tx) error {
 		return err
 	}
 	for _, p := range profiles {
-		if _, err := profileSteps(tx, p.Name); err != nil {
+		steps, err := profileSteps(tx, p.Name)
+		if err != nil {
 			return err
+		}
+		if _, err := combine(fragmentsOf(steps, nil), nil); err != nil {
+			return inProfile(err, p.Name)
 		}
 	}
 	pools, err := collect(tx.Pools())

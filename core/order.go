@@ -115,7 +115,8 @@ func (e *Engine) resolve(ctx context.Context, o Order) (Order, error) {
 	if err != nil {
 		return o, err
 	}
-	if err := e.checkSteps(ctx, o); err != nil {
+	steps, err := e.doableSteps(ctx, o)
+	if err != nil {
 		return o, err
 	}
 	if o.Image == "" {
@@ -130,12 +131,9 @@ func (e *Engine) resolve(ctx context.Context, o Order) (Order, error) {
 	}
 	// The seed is rendered once with throw-away host keys: what is wrong with keys,
 	// host name or user data shows before a node is taken.
-	seed := Seed{InstanceID: "check", Hostname: o.Hostname, User: o.SSHUser, Keys: o.Keys, UserData: o.UserData}
-	if seed.Hostname == "" {
-		seed.Hostname = o.Name
-	}
-	if seed.User == "" {
-		seed.User = image.User
+	seed := Seed{InstanceID: "check", Hostname: cmp.Or(o.Hostname, o.Name), User: cmp.Or(o.SSHUser, image.User), Keys: o.Keys}
+	if seed.UserData, err = combine(fragmentsOf(steps, orderFacts(o, seed)), o.UserData); err != nil {
+		return o, named(err, o.Name)
 	}
 	if seed.HostKeys, _, err = e.deployer.NewHostKeys(); err != nil {
 		return o, named(err, o.Name)

@@ -107,17 +107,17 @@ func logsIn(steps []Step) bool {
 	return slices.ContainsFunc(steps, func(s Step) bool { return s.about().logsIn })
 }
 
-// checkSteps refuses an order whose steps cannot be done.
-func (e *Engine) checkSteps(ctx context.Context, o Order) error {
+// doableSteps are an order's, unless they cannot be done.
+func (e *Engine) doableSteps(ctx context.Context, o Order) ([]Step, error) {
 	steps, err := e.chosenSteps(ctx, o)
 	if err != nil || len(steps) == 0 {
-		return err
+		return nil, err
 	}
 	p, err := e.Pool(ctx, o.Request.Pool)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return checkReach(o, p, steps)
+	return steps, checkReach(o, p, steps)
 }
 
 // checkReach refuses steps that would need a way into a machine which has none.

@@ -25,7 +25,7 @@ func (a *Allocation) sealed() (all []sealedValue) {
 }
 
 func (at *Attempt) sealed() []sealedValue {
-	all := []sealedValue{{"the SSH host keys", &at.HostKeys}}
+	all := []sealedValue{{"the SSH host keys", &at.HostKeys}, {"the fragments for cloud-init", &at.Fragments}}
 	if at.Login != nil {
 		all = append(all, sealedValue{"the management key", &at.Login.Private})
 	}

@@ -30,6 +30,8 @@ type Step struct {
 	Script *ScriptStep `json:"script,omitempty" yaml:"script,omitempty"`
 	HTTP   *HTTPStep   `json:"http,omitempty" yaml:"http,omitempty"`
 
+	CloudInit *CloudInitStep `json:"cloud_init,omitempty" yaml:"cloud_init,omitempty"`
+
 	BIOS       *BIOSStep       `json:"bios,omitempty" yaml:"bios,omitempty"`
 	RAID       *RAIDStep       `json:"raid,omitempty" yaml:"raid,omitempty"`
 	Firmware   *FirmwareStep   `json:"firmware,omitempty" yaml:"firmware,omitempty"`
@@ -48,6 +50,8 @@ const (
 	KindScript StepKind = "script"
 	// KindHTTP is a request to another system.
 	KindHTTP StepKind = "http"
+	// KindCloudInit is a fragment of cloud-config, for the first start of the OS.
+	KindCloudInit StepKind = "cloud-init"
 	// KindBIOS sets attributes of the server's firmware.
 	KindBIOS StepKind = "bios"
 	// KindRAID makes volumes behind RAID controllers.
@@ -132,6 +136,10 @@ var stepKinds = []stepKind{
 	{
 		kind: KindHTTP, phases: []StepPhase{PhaseDeployed, PhasePrepare}, timeout: time.Minute,
 		of: func(s Step) bool { return s.HTTP != nil }, check: func(s Step) error { return s.HTTP.check(s.Secrets) },
+	},
+	{
+		kind: KindCloudInit, phases: []StepPhase{PhaseFirstBoot}, timeout: time.Minute, repeatable: true,
+		of: func(s Step) bool { return s.CloudInit != nil }, check: func(s Step) error { return s.CloudInit.check(s.Secrets) },
 	},
 	{
 		kind: KindBIOS, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true,

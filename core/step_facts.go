@@ -48,6 +48,11 @@ const maxExpanded = 1 * MiB
 // Expand fills facts into a template of text/template, which has neither files nor the
 // environment. secret finds what {{secret "NAME"}} asks for. Errors name no value.
 func (f Facts) Expand(text string, secret func(name string) (string, error)) (string, error) {
+	return expand(f, text, secret)
+}
+
+// expand is Expand for facts of which some may not be known yet: a map has those that are.
+func expand(facts any, text string, secret func(name string) (string, error)) (string, error) {
 	if !strings.Contains(text, "{{") {
 		return text, nil
 	}
@@ -60,7 +65,7 @@ func (f Facts) Expand(text string, secret func(name string) (string, error)) (st
 	}).Parse(text)
 	if err == nil {
 		var b bounded
-		if err = t.Execute(&b, f); err == nil {
+		if err = t.Execute(&b, facts); err == nil {
 			return b.String(), nil
 		}
 	}
@@ -70,17 +75,40 @@ func (f Facts) Expand(text string, secret func(name string) (string, error)) (st
 // checkTemplate looks whether a template can be filled in, but for labels that only some
 // nodes have.
 func checkTemplate(text string, secrets map[string]Reference) error {
-	sample := Facts{Node: NodeFacts{MACs: []string{"", "", "", ""}}}
-	_, err := sample.Expand(text, func(name string) (string, error) {
+	_, _, err := sample(text, secrets)
+	return err
+}
+
+// sample is a template filled in with stand-ins; whole is false where it asks for what only
+// some nodes have.
+func sample(text string, secrets map[string]Reference) (filled string, whole bool, err error) {
+	const x = "x"
+	facts := Facts{
+		Node:    NodeFacts{ID: x, Serial: x, UUID: x, Arch: x, CPUs: 1, Memory: 1, MACs: []string{x, x, x, x}},
+		Machine: MachineFacts{ID: x, Name: x, Owner: x, Hostname: x, Image: x, Address: x, SSHPort: 1, SSHUser: x},
+		Pool:    x, Attempt: x,
+	}
+	filled, err = facts.Expand(text, standIn(secrets))
+	if lacksFact(err) {
+		return "", false, nil
+	}
+	return filled, err == nil, err
+}
+
+// standIn gives out no secrets, but tells which there are, and one from another.
+func standIn(secrets map[string]Reference) func(name string) (string, error) {
+	return func(name string) (string, error) {
 		if _, there := secrets[name]; !there {
 			return "", fmt.Errorf("there is no secret %q", name)
 		}
-		return "", nil
-	})
-	if err != nil && strings.Contains(err.Error(), "map has no entry for key") {
-		return nil
+		return "secret-" + name, nil
 	}
-	return err
+}
+
+// lacksFact reports whether a template asked for something that a map of facts, or of
+// labels, does not have.
+func lacksFact(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "map has no entry for key")
 }
 
 var errTooLong = errors.New("it makes more than " + maxExpanded.String())

@@ -30,6 +30,10 @@ type StepRun struct {
 	Facts Facts
 	// LogIn opens the machine as its login user. The caller closes it.
 	LogIn func(ctx context.Context) (Login, error)
+	// AtFirstBoot has cloud-init do what a fragment of cloud-config says when the OS starts
+	// for the first time. It is refused where it cannot be joined with what others ask of
+	// cloud-init.
+	AtFirstBoot func(ctx context.Context, fragment string) error
 	// Secret finds a secret that the step declares. What it found is kept out of events,
 	// errors and output.
 	Secret func(ctx context.Context, name string) (string, error)

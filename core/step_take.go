@@ -42,6 +42,7 @@ func (a Attempt) plan() []step {
 			plan = append(plan, a.settings()...)
 		case stepInspect:
 			plan = append(plan, a.declared(PhasePrepare)...)
+			plan = append(plan, a.declared(PhaseFirstBoot)...) // made before the disk is written: it may fail
 		case stepSettle:
 			plan = append(plan, a.declared(PhaseDeployed)...)
 		}
@@ -140,6 +141,9 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 				secrets = append(secrets, value)
 			}
 			return value, err
+		},
+		AtFirstBoot: func(ctx context.Context, fragment string) error {
+			return w.keepFragment(ctx, name, fragment, secrets)
 		},
 	}
 	var reached error // why the machine could not be, when that was tried last

@@ -277,6 +277,9 @@ func TestProfileThatChangesMeanwhile(t *testing.T) {
 // threeSteps are in the crash sweep: none of them may be done twice.
 var threeSteps = []core.Step{script("baseline", "harden"), script("agent", "install agent"), {Name: "cmdb", OnFailure: core.FailNothing, Script: &core.ScriptStep{Run: "register", As: core.AsLogin}}}
 
+// stepsAndFragment are those with something for cloud-init beside them.
+var stepsAndFragment = append(slices.Clone(threeSteps), cloudInit("chrony", "packages: [chrony]"))
+
 // createWithSteps has each step done once for each attempt that ends Deployed, in their
 // order, and never twice.
 func createWithSteps(e *core.Engine, p *pool) error {
@@ -297,6 +300,9 @@ func createWithSteps(e *core.Engine, p *pool) error {
 	}
 	if done := last[max(0, len(last)-len(threeSteps)):]; !slices.Equal(done, []string{"harden", "install agent", "register"}) {
 		return fmt.Errorf("the machine is deployed, and ran %q", last)
+	}
+	if got := p.userData("n1"); got != "#cloud-config\npackages: [chrony]\n" {
+		return fmt.Errorf("the machine is deployed, and cloud-init got %q", got)
 	}
 	return nil
 }

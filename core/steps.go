@@ -348,10 +348,12 @@ func writeSeed(ctx context.Context, w *work) error {
 	if login := w.attempt.Login; login != nil {
 		seed.Keys = append(slices.Clone(seed.Keys), login.Public)
 	}
-	if len(order.UserData) > 0 {
-		if seed.UserData, err = w.e.sealer.Open(order.UserData); err != nil {
-			return err
-		}
+	fragments, err := w.fragments()
+	if err != nil {
+		return err
+	}
+	if seed.UserData, err = w.userData(order, fragments); err != nil {
+		return err
 	}
 	plain, err := w.e.sealer.Open(w.attempt.HostKeys)
 	if err != nil {

@@ -76,7 +76,7 @@ var crashScenarios = []crashScenario{
 	},
 	{
 		name: "create with steps", servers: 1,
-		prepare: func(p *pool) { p.profile(threeSteps...) },
+		prepare: func(p *pool) { p.profile(stepsAndFragment...) },
 		act:     createWithSteps,
 		again:   createWithSteps,
 		rest:    []string{"n1 Available"},

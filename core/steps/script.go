@@ -13,7 +13,7 @@ import (
 
 // Runners does steps of every kind that there is.
 func Runners() map[core.StepKind]core.StepRunner {
-	return map[core.StepKind]core.StepRunner{core.KindScript: Script{}, core.KindHTTP: HTTP{}}
+	return map[core.StepKind]core.StepRunner{core.KindScript: Script{}, core.KindHTTP: HTTP{}, core.KindCloudInit: CloudInit{}}
 }
 
 // Script runs scripts on the machine, through SSH.

@@ -121,24 +121,28 @@ func (g *Guest) initialise() error {
 // cannot be read is left out with a warning, which shows nothing of it.
 func combine(files seed.Files) (c cloudConfig, script []byte, warnings []string) {
 	merged := map[string]yaml.Node{}
-	for _, part := range []struct {
+	for _, file := range []struct {
 		name string
 		data []byte
 	}{{"vendor-data", files.Vendor}, {"user-data", files.User}} {
-		switch {
-		case len(bytes.TrimSpace(part.data)) == 0:
-		case bytes.HasPrefix(part.data, []byte("#cloud-config")):
-			var keys map[string]yaml.Node
-			if err := yaml.Unmarshal(part.data, &keys); err != nil {
-				warnings = append(warnings, "WARNING: "+part.name+" is not valid YAML and is ignored")
-				continue
+		said := map[string]yaml.Node{}
+		for _, part := range entities(file.data) {
+			switch {
+			case len(bytes.TrimSpace(part.data)) == 0:
+			case bytes.HasPrefix(part.data, []byte("#cloud-config")):
+				var keys map[string]yaml.Node
+				if err := yaml.Unmarshal(part.data, &keys); err != nil {
+					warnings = append(warnings, "WARNING: "+file.name+" is not valid YAML and is ignored")
+					continue
+				}
+				part.into(said, keys)
+			case bytes.HasPrefix(part.data, []byte("#!")):
+				script = part.data
+			default:
+				warnings = append(warnings, "WARNING: "+file.name+" is of a format that the lab does not know and is ignored")
 			}
-			maps.Copy(merged, keys)
-		case bytes.HasPrefix(part.data, []byte("#!")):
-			script = part.data
-		default:
-			warnings = append(warnings, "WARNING: "+part.name+" is of a format that the lab does not know and is ignored")
 		}
+		maps.Copy(merged, said)
 	}
 	for key, node := range merged {
 		one, err := yaml.Marshal(map[string]*yaml.Node{key: &node})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -336,6 +337,11 @@ func TestOtherUserData(t *testing.T) {
 		if out != want+data {
 			t.Errorf("%q: %q", data, out)
 		}
+	}
+	message := "Content-Type: multipart/mixed; boundary=b\nMIME-Version: 1.0\n\n--b\nContent-Type: text/x-shellscript\n\n#!/bin/sh\n--b\nContent-Type: text/cloud-config\n\n#cloud-config\nhostname: h\nruncmd: [second]\n--b\nContent-Type: text/cloud-config\nMerge-Type: list(prepend)+dict(no_replace,recurse_list)+str()\nContent-Transfer-Encoding: base64\n\n" + base64.StdEncoding.EncodeToString([]byte("#cloud-config\nhostname: other\nruncmd: [first]\n")) + "\n--b--\n"
+	parts := boot(t, core.Seed{UserData: []byte(message)}, nil)
+	if out, _ := parts.run(t, "hostname; sudo cat /var/lib/cloud/instance/runcmd /var/lib/cloud/instance/scripts/part-001"); out != "h\n- first\n- second\n#!/bin/sh" {
+		t.Errorf("of a message it took %q", out)
 	}
 	m := boot(t, core.Seed{User: "root"}, nil)
 	if out, _ := m.runAs(t, "root", m.user, "id -un"); out != "root\n" {
