@@ -20,7 +20,7 @@ func (n OfName) about() string { return n.Name }
 func (s *Server) catalogue() {
 	s.policies()
 	s.declarations()
-	s.listed()
+	s.imageCatalogue()
 	s.stories()
 }
 
@@ -82,7 +82,7 @@ func (s *Server) policies() {
 		})
 }
 
-func (s *Server) listed() {
+func (s *Server) imageCatalogue() {
 	read(s, operation{id: "images", method: http.MethodGet, path: "/images", summary: "list images", role: core.RoleViewer},
 		func(ctx context.Context, p principal, _ *struct{}) ([]core.Image, error) {
 			all, err := s.pool.Images(ctx)
