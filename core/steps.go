@@ -206,6 +206,9 @@ func inspect(ctx context.Context, w *work) error {
 		return err
 	}
 	if missing := w.node.missingFrom(inv.Hardware.Disks); len(missing) > 0 {
+		if w.attempt.volumesAfterStart() {
+			return w.startAnew(ctx, stepInspect, "the ramdisk was there before the volumes; starting it again")
+		}
 		return &Error{Op: stepInspect, Node: w.node.ID, Kind: Backend, Err: fmt.Errorf("disks of the inventory are missing: %s", strings.Join(missing, ", ")), Hint: "look at the server; repair it or enroll it again"}
 	}
 	image, err := w.image(ctx)

@@ -84,6 +84,25 @@ func (n Node) missingFrom(found []Disk) []string {
 	return missing
 }
 
+// volumesAfterStart reports whether the ramdisk that runs was started before the
+// controllers were done with what was asked of them: some begin only once the firmware is
+// through.
+func (a Attempt) volumesAfterStart() bool {
+	return slices.ContainsFunc(a.Steps, func(s Step) bool {
+		return s.RAID != nil && a.Settings[s.Name] == settingWaits && a.Met[stepName(s)].After(a.Met[stepRamdisk])
+	})
+}
+
+// startAnew has the ramdisk be started once more.
+func (w *work) startAnew(ctx context.Context, step, why string) error {
+	w.say(step, "%s", why)
+	err := w.save(ctx, func(a *Attempt) { delete(a.Met, stepRamdisk) }, w.event(Note, step, why))
+	if err != nil {
+		return err
+	}
+	return errStartedOver
+}
+
 // expectVolumes writes ahead that there may be volumes: from then on, whoever looks for
 // the node's disks asks what became of them.
 func (w *work) expectVolumes(ctx context.Context) error {

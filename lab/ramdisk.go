@@ -151,12 +151,12 @@ type host struct {
 }
 
 func (h *host) openDisks() error {
-	drives := h.n.drives
+	drives := h.n.disks()
 	if len(drives) > 0 && h.n.faults.hit(DiskMissing) {
 		drives = drives[:len(drives)-1]
 	}
-	for i := range drives {
-		d, err := h.n.openDisk(i, filedisk.Faults{Write: h.onWrite, Erase: h.onErase})
+	for _, drive := range drives {
+		d, err := openDisk(drive, filedisk.Faults{Write: h.onWrite, Erase: h.onErase})
 		if err != nil {
 			return err
 		}

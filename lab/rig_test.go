@@ -30,8 +30,8 @@ import (
 var instant = lab.Times{}
 
 // atOnce is a client for it: there, who waits before the first look may find a
-// machine that was on and is off again.
-var atOnce = redfish.Options{First: time.Nanosecond}
+// machine that was on and is off again. What takes firmware minutes takes a look here.
+var atOnce = redfish.Options{First: time.Nanosecond, Watch: 10 * time.Millisecond}
 
 func up(t *testing.T, c lab.Config) *lab.Lab {
 	t.Helper()

@@ -2,11 +2,13 @@ package lab
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"sync"
 
 	"github.com/metalpool/metalpool/agent"
 	"github.com/metalpool/metalpool/agent/filedisk"
+	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/deploy/wire"
 	"github.com/metalpool/metalpool/lab/bmc"
 	"github.com/metalpool/metalpool/lab/guest"
@@ -24,9 +26,25 @@ type simulated struct {
 	told  *wire.Params // what the last boot of the ramdisk was told
 }
 
-// openDisk opens one disk.
-func (s *simulated) openDisk(i int, faults filedisk.Faults) (*filedisk.Disk, error) {
-	return filedisk.Open(s.drives[i].Path, s.drives[i], faults)
+// disks are what an operating system finds: the drives, but volumes instead of those that
+// they are made of. A volume is a file of its own; the drives keep theirs.
+func (s *simulated) disks() []core.Disk {
+	volumes := s.BMC().Volumes()
+	found := slices.DeleteFunc(slices.Clone(s.drives), func(d core.Disk) bool {
+		return slices.ContainsFunc(volumes, func(v bmc.Volume) bool { return slices.Contains(v.Drives, d.Serial) })
+	})
+	for _, v := range volumes {
+		found = append(found, core.Disk{
+			Serial: s.card.Parts.Serial + v.ID, Model: "LAB-VOLUME " + v.Type, Kind: core.SSD,
+			Size: core.Bytes(v.Bytes), Path: filepath.Join(s.dir, "volume"+v.ID+".img"),
+		})
+	}
+	return found
+}
+
+// openDisk opens one of them.
+func openDisk(d core.Disk, faults filedisk.Faults) (*filedisk.Disk, error) {
+	return filedisk.Open(d.Path, d, faults)
 }
 
 // boot implements system: it boots what the BMC says.

@@ -13,6 +13,7 @@ import (
 	"github.com/metalpool/metalpool/agent"
 	"github.com/metalpool/metalpool/agent/filedisk"
 	"github.com/metalpool/metalpool/agent/gpt"
+	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/deploy/seed"
 	"github.com/metalpool/metalpool/lab/guest"
 )
@@ -73,8 +74,8 @@ func (s *simulated) bootDisk(ctx context.Context) outcome {
 		s.say("hangs while it boots from the disk (a fault)")
 		return stays
 	}
-	for i := range s.drives {
-		d, err := s.openDisk(i, filedisk.Faults{})
+	for _, disk := range s.disks() {
+		d, err := openDisk(disk, filedisk.Faults{})
 		if err != nil {
 			s.say("a disk cannot be read: " + err.Error())
 			return stays
@@ -90,13 +91,13 @@ func (s *simulated) bootDisk(ctx context.Context) outcome {
 			s.say("the system on the disk is nobody's: " + err.Error())
 			return stays
 		}
-		return s.startSystem(ctx, i, files, journalAt)
+		return s.startSystem(ctx, disk, files, journalAt)
 	}
 	s.say("no bootable device")
 	return stays
 }
 
-func (s *simulated) startSystem(ctx context.Context, disk int, files seed.Files, journalAt int64) outcome {
+func (s *simulated) startSystem(ctx context.Context, disk core.Disk, files seed.Files, journalAt int64) outcome {
 	s.say("system starts")
 	if !wait(ctx, s.power.times.OS) {
 		return stays
@@ -113,13 +114,13 @@ func (s *simulated) startSystem(ctx context.Context, disk int, files seed.Files,
 	return stays
 }
 
-func (s *simulated) bootGuest(disk int, files seed.Files, journalAt int64) (*guest.Guest, error) {
+func (s *simulated) bootGuest(disk core.Disk, files seed.Files, journalAt int64) (*guest.Guest, error) {
 	meta, err := files.ParseMeta()
 	if err != nil {
 		return nil, err
 	}
 	j, err := openJournal(func() (*filedisk.Disk, error) {
-		return s.openDisk(disk, filedisk.Faults{Write: func(int64, int) error {
+		return openDisk(disk, filedisk.Faults{Write: func(int64, int) error {
 			if s.faults.hit(WriteError) {
 				return errMedium
 			}
