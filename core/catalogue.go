@@ -47,7 +47,8 @@ func (e *Engine) Pool(ctx context.Context, name string) (p Pool, err error) {
 	return p, err
 }
 
-// SetPool declares a pool, or changes its policy.
+// SetPool declares a pool, or changes its policy: it is declared by p.DeclaredBy then.
+// What somebody else has declared is refused; Apply can take that over.
 func (e *Engine) SetPool(ctx context.Context, p Pool) error {
 	return e.putPool(ctx, p, func(Tx) error { return nil })
 }
@@ -62,7 +63,7 @@ func (e *Engine) AddPool(ctx context.Context, p Pool) error {
 			return nil
 		case err != nil:
 			return err
-		case sameJSON(there, Pool{Name: p.Name}), sameJSON(there.withDefaults(), p.withDefaults()):
+		case sameJSON(there.Policy(), PoolDeclaration{Name: p.Name}), sameJSON(there.withDefaults().Policy(), p.withDefaults().Policy()):
 			return nil
 		}
 		return &Error{Op: "add pool " + p.Name, Kind: Exists, Err: errors.New("it is there with another policy"), Hint: "see 'metalpool pool show " + p.Name + "'; change that one, or choose another name"}
@@ -87,14 +88,26 @@ func (e *Engine) putPool(ctx context.Context, p Pool, allowed func(Tx) error) er
 				return err
 			}
 		}
+		there, err := tx.Pool(p.Name)
+		if err != nil && !Is(err, NotFound) {
+			return err
+		}
+		same := err == nil && sameJSON(there.Policy(), p.Policy())
+		if p.DeclaredBy, err = declarer(kindPool, p.Name, there.DeclaredBy, p.DeclaredBy, same); err != nil || same && p.DeclaredBy == there.DeclaredBy {
+			return err
+		}
 		return tx.PutPool(p)
 	})
 }
 
-// RemovePool removes a pool that has no nodes.
-func (e *Engine) RemovePool(ctx context.Context, name string) error {
+// RemovePool removes a pool that has no nodes. by is who removes it.
+func (e *Engine) RemovePool(ctx context.Context, name string, by Declarer, takeOver bool) error {
 	return e.store.Update(ctx, func(tx Tx) error {
-		if _, err := findPool(tx, name); err != nil {
+		p, err := findPool(tx, name)
+		if err != nil {
+			return err
+		}
+		if err := mayRemove(kindPool, name, p.DeclaredBy, by, takeOver); err != nil {
 			return err
 		}
 		nodes, err := collect(tx.Nodes(NodeFilter{Pool: name}))
@@ -125,16 +138,21 @@ func (e *Engine) AddImage(ctx context.Context, i Image, progress func(done, tota
 	if err := i.Boot.Validate(); err != nil {
 		return i, &Error{Op: "add image " + i.Name, Kind: Invalid, Err: err, Hint: "leave it out for " + string(Kexec)}
 	}
+	by := i.DeclaredBy
 	i, err := e.deployer.Examine(ctx, i, progress)
 	if err != nil {
 		return i, err
 	}
 	err = e.store.Update(ctx, func(tx Tx) error {
 		old, err := tx.Image(i.Name)
-		if err == nil && old.SHA256 != i.SHA256 {
-			return &Error{Op: "add image " + i.Name, Kind: Exists, Err: fmt.Errorf("it is there with SHA-256 %s, this file has %s", old.SHA256, i.SHA256), Hint: "choose another name, or remove the old one first"}
-		}
 		if err != nil && !Is(err, NotFound) {
+			return err
+		}
+		if err == nil && old.SHA256 != i.SHA256 {
+			return otherContent("add image "+i.Name, old.SHA256, i.SHA256)
+		}
+		same := err == nil && sameJSON(old.Declaration(), i.Declaration())
+		if i.DeclaredBy, err = declarer(kindImage, i.Name, old.DeclaredBy, by, same); err != nil {
 			return err
 		}
 		i.AddedAt = tx.Now().UTC().Truncate(time.Second)
@@ -158,12 +176,17 @@ func (e *Engine) Image(ctx context.Context, name string) (Image, error) {
 	return e.findImage(ctx, name)
 }
 
-// RemoveImage takes an image out of the catalogue, unless a pool or a deploy uses it.
-func (e *Engine) RemoveImage(ctx context.Context, name string) error {
-	if _, err := e.findImage(ctx, name); err != nil {
-		return err
-	}
+// RemoveImage takes an image out of the catalogue, unless a pool or a deploy uses it. by
+// is who removes it.
+func (e *Engine) RemoveImage(ctx context.Context, name string, by Declarer, takeOver bool) error {
 	return e.store.Update(ctx, func(tx Tx) error {
+		i, err := imageIn(tx, name)
+		if err != nil {
+			return err
+		}
+		if err := mayRemove(kindImage, name, i.DeclaredBy, by, takeOver); err != nil {
+			return err
+		}
 		busy := func(format string, args ...any) error {
 			return &Error{Op: "remove image " + name, Kind: Busy, Err: fmt.Errorf(format, args...), Hint: "change that first"}
 		}

@@ -26,13 +26,13 @@ func TestRemoveImageKeepsWhatAMovedMachineIsToGet(t *testing.T) {
 			a.Order = &core.DeployOrder{Image: "debian"}
 			return tx.SwapAllocation(a)
 		})
-		if err := e.RemoveImage(t.Context(), "debian"); !core.Is(err, core.Busy) {
+		if err := e.RemoveImage(t.Context(), "debian", "", false); !core.Is(err, core.Busy) {
 			t.Errorf("got %v", err)
 		}
 		if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{}, nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.RemoveImage(t.Context(), "debian"); err != nil {
+		if err := e.RemoveImage(t.Context(), "debian", "", false); err != nil {
 			t.Error(err)
 		}
 	})
@@ -62,7 +62,7 @@ func TestAddPool(t *testing.T) {
 	if there, err := e.Pool(t.Context(), "ci"); err != nil || there.Quota != 2 {
 		t.Errorf("%+v, %v", there, err)
 	}
-	if err := e.RemovePool(t.Context(), core.DefaultPool); err != nil {
+	if err := e.RemovePool(t.Context(), core.DefaultPool, "", false); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.AddPool(t.Context(), core.Pool{Name: core.DefaultPool, Quota: 1}); err != nil {

@@ -1,54 +1,49 @@
 package core
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 )
-
-// Declaration is what somebody wants to be there: a file's content, say. It says nothing
-// of what it does not name.
-type Declaration struct {
-	By       Declarer      `json:"by"`
-	Steps    []Step        `json:"steps,omitempty"`
-	Profiles []Profile     `json:"profiles,omitempty"`
-	Pools    []PoolProfile `json:"pools,omitempty"`
-}
-
-// PoolProfile is a pool's choice of profiles; the rest of its policy stays.
-type PoolProfile struct {
-	Name     string   `json:"name" yaml:"name"`
-	Profile  string   `json:"profile,omitempty" yaml:"profile,omitempty"`
-	Profiles []string `json:"profiles,omitempty" yaml:"profiles,omitempty"`
-}
 
 // ApplyOptions say how to apply a declaration.
 type ApplyOptions struct {
-	// DryRun tells what would change, and changes nothing.
+	// DryRun tells what would change, and changes nothing. It refuses nothing that
+	// somebody else has declared, but tells of it.
 	DryRun bool
 	// TakeOver changes also what somebody else has declared.
 	TakeOver bool
+	// Prune removes steps and profiles that the same declarer has declared before, and
+	// does not any more.
+	Prune bool
+	// Report is told how far images are read; nil is allowed.
+	Report Reporter
 }
 
 // Declared is what a declaration makes of one thing that it names.
 type Declared struct {
-	Kind   string         `json:"kind"` // step, profile or pool
+	Kind   string         `json:"kind"` // image, step, profile, pool or node
 	Name   string         `json:"name"`
 	Change DeclaredChange `json:"change"`
 	Fields []string       `json:"fields,omitempty"` // those that change, with both values where they are short
+	// From is who has declared it so far, where that is somebody else: it changes only
+	// where it is taken over.
+	From Declarer `json:"from,omitempty"`
 }
 
 // DeclaredChange is what becomes of a thing.
 type DeclaredChange string
 
+// What becomes of a thing that a declaration names, or has named.
 const (
 	Added     DeclaredChange = "added"
 	Changed   DeclaredChange = "changed"
+	Removed   DeclaredChange = "removed"
 	Unchanged DeclaredChange = "unchanged"
+	// ToEnroll is a node that is not there: Apply leaves it to Enroll.
+	ToEnroll DeclaredChange = "to enroll"
 )
 
 // errDryRun undoes a transaction that was only to be looked at.
@@ -56,29 +51,45 @@ var errDryRun = errors.New("only to be looked at")
 
 // Apply has the pool be as a declaration says: all of it, or nothing where it is refused.
 // Applied again it changes nothing. It counts for deploys that begin afterwards.
-func (e *Engine) Apply(ctx context.Context, d Declaration, o ApplyOptions) (changes []Declared, err error) {
+func (e *Engine) Apply(ctx context.Context, d Declaration, o ApplyOptions) ([]Declared, error) {
 	if err := d.validate(); err != nil {
 		return nil, err
 	}
+	a := &applied{engine: e, by: d.By, options: o, afar: IsFromAfar(ctx)}
+	if len(d.Images) > 0 && !o.DryRun {
+		// What is refused is refused before images are read, which may take long.
+		if _, err := e.applyOnce(ctx, d, a.looking()); err != nil {
+			return nil, err
+		}
+		if err := a.examine(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return e.applyOnce(ctx, d, a)
+}
+
+// applyOnce is Apply in one transaction.
+func (e *Engine) applyOnce(ctx context.Context, d Declaration, a *applied) (changes []Declared, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
-		changes = nil
-		for _, declare := range d.all() {
-			change, err := declare(tx, o.TakeOver)
-			if err != nil {
-				return err
-			}
-			changes = append(changes, change)
+		if changes, err = a.all(tx, d); err != nil {
+			return err
 		}
 		if err := checkChoices(tx); err != nil {
 			return err
 		}
-		if o.DryRun {
+		if a.options.DryRun {
 			return errDryRun
 		}
-		return nil
+		if a.options.TakeOver {
+			return nil
+		}
+		return declaredByOthers(changes)
 	})
 	if errors.Is(err, errDryRun) {
 		err = nil
+	}
+	if err == nil && a.refuses {
+		err = declaredByOthers(changes)
 	}
 	if err != nil {
 		return nil, err
@@ -86,281 +97,180 @@ func (e *Engine) Apply(ctx context.Context, d Declaration, o ApplyOptions) (chan
 	return changes, nil
 }
 
-// validate looks at a declaration by itself.
-func (d Declaration) validate() error {
-	if d.By == "" {
-		return &Error{Op: "apply", Kind: Invalid, Err: errors.New("it is not said who declares it"), Hint: "name the file"}
-	}
-	named := map[string]bool{}
-	once := func(kind, name string) error {
-		if named[kind+" "+name] {
-			return &Error{Op: "apply", Kind: Invalid, Err: fmt.Errorf("%s %s is declared twice", kind, name), Hint: "keep one of the two"}
-		}
-		named[kind+" "+name] = true
-		return nil
-	}
-	for _, s := range d.Steps {
-		if err := errors.Join(s.Validate(), once(kindStep, s.Name)); err != nil {
-			return err
-		}
-	}
-	for _, p := range d.Profiles {
-		if err := errors.Join(p.Validate(), once(kindProfile, p.Name)); err != nil {
-			return err
-		}
-	}
-	for _, p := range d.Pools {
-		if err := errors.Join(Pool{Name: p.Name}.Validate(), once(kindPool, p.Name)); err != nil {
-			return err
-		}
-	}
-	return nil
+// applied is a declaration on its way into the store.
+type applied struct {
+	engine  *Engine
+	by      Declarer
+	options ApplyOptions
+	afar    bool // somebody asks who is not on this host
+	refuses bool // what others have declared, though it is a dry run
+	// unread are images that are to be examined, and read those that were. They are
+	// shared with the look that comes before.
+	unread *[]Image
+	read   map[string]Image
 }
 
-const (
-	kindStep    = "step"
-	kindProfile = "profile"
-	kindPool    = "pool"
-)
+// looking is a dry run that notes which images are to be examined.
+func (a *applied) looking() *applied {
+	a.unread, a.read = new([]Image), map[string]Image{}
+	look := *a
+	look.options.DryRun, look.refuses = true, !a.options.TakeOver
+	return &look
+}
 
-// all is what a declaration names, each as what declares it.
-func (d Declaration) all() []func(tx Tx, takeOver bool) (Declared, error) {
-	var all []func(tx Tx, takeOver bool) (Declared, error)
+// all puts what a declaration names, and what goes with it.
+func (a *applied) all(tx Tx, d Declaration) (changes []Declared, err error) {
+	if a.unread != nil {
+		*a.unread = nil
+	}
+	add := func(change Declared, err error) error {
+		changes = append(changes, change)
+		return err
+	}
+	for _, i := range d.Images {
+		if err := add(a.image(tx, i)); err != nil {
+			return nil, err
+		}
+	}
 	for _, s := range d.Steps {
-		s.DeclaredBy = d.By
-		all = append(all, func(tx Tx, takeOver bool) (Declared, error) {
-			there, err := tx.Step(s.Name)
-			return declare(tx, takeOver, Declared{Kind: kindStep, Name: s.Name}, err, there, s, there.DeclaredBy, d.By, Tx.PutStep)
-		})
+		if err := add(a.step(tx, s)); err != nil {
+			return nil, err
+		}
 	}
 	for _, p := range d.Profiles {
-		p.DeclaredBy = d.By
-		all = append(all, func(tx Tx, takeOver bool) (Declared, error) {
-			there, err := tx.Profile(p.Name)
-			return declare(tx, takeOver, Declared{Kind: kindProfile, Name: p.Name}, err, there, p, there.DeclaredBy, d.By, Tx.PutProfile)
-		})
+		if err := add(a.profile(tx, p)); err != nil {
+			return nil, err
+		}
 	}
 	for _, p := range d.Pools {
-		all = append(all, func(tx Tx, takeOver bool) (Declared, error) {
-			there, err := tx.Pool(p.Name)
-			if p.Name == DefaultPool && Is(err, NotFound) {
-				there, err = Pool{Name: DefaultPool}, nil
-			}
-			want := there
-			want.Name, want.Profile, want.Profiles = p.Name, p.Profile, p.Profiles
-			return declare(tx, takeOver, Declared{Kind: kindPool, Name: p.Name}, err, there, want, "", "", Tx.PutPool)
-		})
+		if err := add(a.pool(tx, p)); err != nil {
+			return nil, err
+		}
 	}
-	return all
+	nodes, err := a.nodes(tx, d.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	changes = append(changes, nodes...)
+	if !a.options.Prune {
+		return changes, nil
+	}
+	gone, err := a.prune(tx, d)
+	return append(changes, gone...), err
 }
 
 // declare puts one thing where it differs from what is there. missed is the error of
-// looking for it.
-func declare[T any](tx Tx, takeOver bool, d Declared, missed error, there, want T, by, now Declarer, put func(Tx, T) error) (Declared, error) {
-	d.Change = Unchanged
+// looking for it, and from who has declared it so far; there and want do not say that.
+func (a *applied) declare(d Declared, missed error, there, want any, from Declarer, put func() error) (Declared, error) {
 	switch {
 	case Is(missed, NotFound):
 		d.Change = Added
 	case missed != nil:
 		return d, missed
 	default:
-		if d.Fields = fieldDifferences(there, want); len(d.Fields) > 0 {
-			d.Change = Changed
-		}
-	}
-	if d.Change == Changed {
-		if err := mayDeclare(d.Kind, d.Name, by, now, takeOver); err != nil {
-			return d, err
-		}
+		d = a.compared(d, fieldDifferences(there, want), from)
 	}
 	if d.Change == Unchanged {
 		return d, nil
 	}
-	return d, put(tx, want)
+	return d, put()
 }
 
-// mayDeclare refuses to change what somebody else has declared.
-func mayDeclare(kind, name string, by, now Declarer, takeOver bool) error {
-	if by == "" || by == now || takeOver {
-		return nil
+// compared tells what becomes of a thing that is there, of which these fields change.
+func (a *applied) compared(d Declared, fields []string, from Declarer) Declared {
+	others := from.others(a.by)
+	if len(fields) == 0 && (from == a.by || others && !a.options.TakeOver) {
+		d.Change = Unchanged // and it stays whose it is
+		return d
 	}
-	return &Error{Op: "change " + kind + " " + name, Kind: Exists, Err: fmt.Errorf("it is declared by %s", by), Hint: "change it there, or take it over with --take-over"}
+	if from != a.by {
+		fields = append([]string{fmt.Sprintf("declared_by: %s → %s", cmp.Or(from, "nobody"), a.by)}, fields...)
+	}
+	if others {
+		d.From = from
+	}
+	d.Fields, d.Change = fields, Changed
+	return d
 }
 
-// fieldDifferences names the fields in which two things of a type differ.
-func fieldDifferences(there, want any) []string {
-	before, after := flat(there), flat(want)
-	paths := maps.Clone(before)
-	maps.Copy(paths, after)
-	var all []string
-	for _, path := range slices.Sorted(maps.Keys(paths)) {
-		b, a := before[path], after[path]
-		switch {
-		case b == a:
-		case len(b)+len(a) > 60 || strings.Contains(path, "env.") || strings.Contains(path, "headers."):
-			all = append(all, path)
-		default:
-			all = append(all, fmt.Sprintf("%s: %s → %s", path, orNone(b), orNone(a)))
+// step has a step be as is said, and nothing else.
+func (a *applied) step(tx Tx, said Step) (Declared, error) {
+	there, err := tx.Step(said.Name)
+	from := there.DeclaredBy
+	there.DeclaredBy, said.DeclaredBy = "", ""
+	return a.declare(Declared{Kind: kindStep, Name: said.Name}, err, there, said, from, func() error {
+		said.DeclaredBy = a.by
+		return tx.PutStep(said)
+	})
+}
+
+// profile has a profile be as is said, and nothing else.
+func (a *applied) profile(tx Tx, said Profile) (Declared, error) {
+	there, err := tx.Profile(said.Name)
+	from := there.DeclaredBy
+	there.DeclaredBy, said.DeclaredBy = "", ""
+	return a.declare(Declared{Kind: kindProfile, Name: said.Name}, err, there, said, from, func() error {
+		said.DeclaredBy = a.by
+		return tx.PutProfile(said)
+	})
+}
+
+// pool has a pool be as is said of it.
+func (a *applied) pool(tx Tx, said PoolDeclaration) (Declared, error) {
+	d := Declared{Kind: kindPool, Name: said.Name}
+	there, missed := tx.Pool(said.Name)
+	if said.Name == DefaultPool && Is(missed, NotFound) {
+		there, missed = Pool{Name: DefaultPool}, nil
+	}
+	if missed != nil && !Is(missed, NotFound) {
+		return d, missed
+	}
+	want := there
+	said.apply(&want)
+	want.DeclaredBy = a.by
+	if err := want.Validate(); err != nil {
+		return d, err
+	}
+	if want.DefaultImage != there.DefaultImage && want.DefaultImage != "" {
+		if _, err := imageIn(tx, want.DefaultImage); err != nil {
+			return d, withOp("set pool "+said.Name, err)
 		}
 	}
-	return all
+	return a.declare(d, missed, there.Policy(), want.Policy(), there.DeclaredBy, func() error { return tx.PutPool(want) })
 }
 
-func orNone(text string) string {
-	if text == "" {
-		return "none"
-	}
-	return text
-}
-
-// flat is a thing as its fields, by their paths in JSON.
-func flat(thing any) map[string]string {
-	text, _ := json.Marshal(thing) // what is stored can be written
-	var tree any
-	_ = json.Unmarshal(text, &tree)
-	fields := map[string]string{}
-	var walk func(path string, v any)
-	walk = func(path string, v any) {
-		if m, ok := v.(map[string]any); ok && len(m) > 0 {
-			for key, value := range m {
-				walk(strings.TrimPrefix(path+"."+key, "."), value)
-			}
-			return
-		}
-		written, _ := json.Marshal(v)
-		fields[path] = string(written)
-	}
-	walk("", tree)
-	return fields
-}
-
-// checkChoices looks whether all profiles and pools name what there is, and can be put
-// in order.
-func checkChoices(tx Tx) error {
-	steps, err := collect(tx.Steps())
-	if err != nil {
-		return err
-	}
-	known := map[string]bool{}
-	for _, s := range steps {
-		known[s.Name] = true
-	}
-	for _, s := range steps {
-		for _, before := range s.After {
-			if !known[before] {
-				return &Error{Op: "declare step " + s.Name, Kind: Invalid, Err: fmt.Errorf("after: there is no step %q", before), Hint: thereAre(before, steps, func(s Step) string { return s.Name }, "metalpool step list")}
-			}
-		}
-	}
+// prune removes what the declarer has declared before, and does not any more.
+func (a *applied) prune(tx Tx, d Declaration) (gone []Declared, err error) {
 	profiles, err := collect(tx.Profiles())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, p := range profiles {
-		steps, err := profileSteps(tx, p.Name)
-		if err != nil {
-			return err
+		if p.DeclaredBy != a.by || slices.ContainsFunc(d.Profiles, func(said Profile) bool { return said.Name == p.Name }) {
+			continue
 		}
-		if _, err := combine(fragmentsOf(steps, nil), nil); err != nil {
-			return inProfile(err, p.Name)
+		gone = append(gone, Declared{Kind: kindProfile, Name: p.Name, Change: Removed})
+		if err := removeProfile(tx, p.Name); err != nil {
+			return nil, err
 		}
 	}
-	pools, err := collect(tx.Pools())
+	steps, err := collect(tx.Steps())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, p := range pools {
-		for _, name := range p.choices() {
-			if _, err := findProfile(tx, name); err != nil {
-				return &Error{Op: "set pool " + p.Name, Kind: Invalid, Err: err}
-			}
+	for _, s := range steps {
+		if s.DeclaredBy != a.by || slices.ContainsFunc(d.Steps, func(said Step) bool { return said.Name == s.Name }) {
+			continue
+		}
+		gone = append(gone, Declared{Kind: kindStep, Name: s.Name, Change: Removed})
+		if err := removeStep(tx, s.Name); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return gone, nil
 }
 
-// Steps lists what operators have declared.
-func (e *Engine) Steps(ctx context.Context) (all []Step, err error) {
-	err = e.store.View(ctx, func(tx Tx) error {
-		all, err = collect(tx.Steps())
-		return err
-	})
-	return all, err
-}
-
-// Step reads one step.
-func (e *Engine) Step(ctx context.Context, name string) (s Step, err error) {
-	err = e.store.View(ctx, func(tx Tx) error {
-		s, err = findStep(tx, name)
-		return err
-	})
-	return s, err
-}
-
-// Profiles lists the choices of steps that there are.
-func (e *Engine) Profiles(ctx context.Context) (all []Profile, err error) {
-	err = e.store.View(ctx, func(tx Tx) error {
-		all, err = collect(tx.Profiles())
-		return err
-	})
-	return all, err
-}
-
-// Profile reads one profile.
-func (e *Engine) Profile(ctx context.Context, name string) (p Profile, err error) {
-	err = e.store.View(ctx, func(tx Tx) error {
-		p, err = findProfile(tx, name)
-		return err
-	})
-	return p, err
-}
-
-// RemoveStep removes a step that no profile has. by is who removes it.
-func (e *Engine) RemoveStep(ctx context.Context, name string, by Declarer, takeOver bool) error {
-	return e.store.Update(ctx, func(tx Tx) error {
-		s, err := findStep(tx, name)
-		if err != nil {
-			return err
-		}
-		if err := mayDeclare(kindStep, name, s.DeclaredBy, by, takeOver); err != nil {
-			return err
-		}
-		profiles, err := collect(tx.Profiles())
-		if err != nil {
-			return err
-		}
-		for _, p := range profiles {
-			if slices.Contains(p.Steps, name) {
-				return &Error{Op: "remove step " + name, Kind: Busy, Err: fmt.Errorf("profile %s has it", p.Name), Hint: "take it out there first"}
-			}
-		}
-		if err := tx.DeleteStep(name); err != nil {
-			return err
-		}
-		return checkChoices(tx)
-	})
-}
-
-// RemoveProfile removes a profile that no pool has. Deploys that have begun with it go on
-// with its steps.
-func (e *Engine) RemoveProfile(ctx context.Context, name string, by Declarer, takeOver bool) error {
-	return e.store.Update(ctx, func(tx Tx) error {
-		p, err := findProfile(tx, name)
-		if err != nil {
-			return err
-		}
-		if err := mayDeclare(kindProfile, name, p.DeclaredBy, by, takeOver); err != nil {
-			return err
-		}
-		pools, err := collect(tx.Pools())
-		if err != nil {
-			return err
-		}
-		for _, pool := range pools {
-			if slices.Contains(pool.choices(), name) {
-				return &Error{Op: "remove profile " + name, Kind: Busy, Err: fmt.Errorf("pool %s has it", pool.Name), Hint: "give that another one first"}
-			}
-		}
-		return tx.DeleteProfile(name)
-	})
+// withOp says of an error what was asked for.
+func withOp(op string, err error) error {
+	return &Error{Op: op, Kind: KindOf(err), Err: err}
 }

@@ -103,7 +103,7 @@ func (e *Engine) enrolled(ctx context.Context, in Enrollment) (Node, string, err
 	n := Node{ID: in.ID, Pool: in.Pool, State: Unborn}
 	n.Spec = NodeSpec{
 		Labels: in.Labels, Address: in.Address, SSHPort: in.SSHPort, DockerPort: in.DockerPort, Advertise: in.Advertise,
-		Agent: in.Agent, Network: in.Network, Boot: in.Boot,
+		Agent: in.Agent, Network: in.Network, Boot: in.Boot, DeclaredBy: in.By,
 		BMC: Endpoint{Backend: kind, URL: in.URL, User: in.User, TLS: check, ConsoleKey: in.ConsoleKey},
 	}
 	if err := n.Spec.validateDeclared(); err != nil {

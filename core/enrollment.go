@@ -21,4 +21,5 @@ type Enrollment struct {
 	Boot        BootMode
 	Erase       bool // put it to use: erase all its disks now
 	TakeOver    bool // though its asset tag carries another pool's ID
+	By          Declarer
 }

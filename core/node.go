@@ -57,6 +57,8 @@ type NodeSpec struct {
 	RAID *NodeRAID `json:"raid,omitempty"`
 	// Unreachable names the host that could not reach the BMC last, with the time.
 	Unreachable string `json:"unreachable,omitempty"`
+	// DeclaredBy is who declared what the operator did: nobody else changes it unless told.
+	DeclaredBy Declarer `json:"declared_by,omitempty"`
 }
 
 // Endpoint is how a node's BMC is reached. It holds no plain secret.

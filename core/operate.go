@@ -47,8 +47,11 @@ type NodeChange struct {
 	SSHPort     *int
 	DockerPort  *int
 	Advertise   *string
+	Agent       *AgentRoute
 	Network     *Network  // without ports: DHCP on every port
 	Boot        *BootMode // also forgets why metalpool set it itself
+	// By is who changes it. What somebody else has declared is refused.
+	By Declarer
 }
 
 // SetNode changes what was declared about a node. The hardware is not touched: another
@@ -74,32 +77,16 @@ func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, 
 		if n, err = tx.Node(id); err != nil {
 			return err
 		}
-		if c.Pool != nil && *c.Pool != n.Pool {
-			if _, err := findPool(tx, *c.Pool); err != nil {
-				return err
-			}
-			if n.State.Owned() {
-				return &Error{Op: "move to pool " + *c.Pool, Node: id, Kind: Busy, Err: fmt.Errorf("it is %s for %s", n.State, n.Allocation), Hint: "release the machine first"}
-			}
-			n.Pool = *c.Pool
-		}
-		moved := c.URL != nil && *c.URL != n.Spec.BMC.URL
-		if moved && IsFromAfar(ctx) && (c.Password == nil || *c.Password == "") {
-			// He is not told the password, and so does not have it told to a server of his own.
-			return &Error{Op: "set", Node: id, Kind: Denied, Err: errors.New("the BMC would have another address, and be sent the password that was kept for this one"), Hint: "give the password with it; on the server's own host the address alone may be changed"}
-		}
-		if moved && n.State.Working() {
-			return &Error{Op: "set BMC address", Node: id, Kind: Busy, Err: fmt.Errorf("it is %s, and another address may be another server's", n.State), Hint: "wait until its work has ended ('metalpool reconcile --wait')"}
-		}
-		if c.Network != nil && n.State == Deploying {
-			return &Error{Op: "set network", Node: id, Kind: Busy, Err: errors.New("it is Deploying, and its ramdisk or its OS has the other network by now"), Hint: "wait until the deploy has ended, or release the machine ('metalpool machine release " + string(n.Allocation) + "')"}
-		}
-		c.apply(&n.Spec)
-		if err := n.Spec.validateDeclared(); err != nil {
-			return &Error{Op: "set", Node: id, Kind: Invalid, Err: err, Hint: hintDeclared}
+		was := n
+		if err := c.of(tx, &n, IsFromAfar(ctx)); err != nil {
+			return err
 		}
 		if secret.Secret != nil || secret.PasswordFrom != "" {
 			n.Spec.BMC.Secret, n.Spec.BMC.PasswordFrom = secret.Secret, secret.PasswordFrom
+		}
+		same := was.Pool == n.Pool && sameJSON(was.Spec, n.Spec)
+		if n.Spec.DeclaredBy, err = declarer(kindNode, string(id), was.Spec.DeclaredBy, c.By, same); err != nil {
+			return err
 		}
 		if err := tx.PutSpec(n); err != nil {
 			return err
@@ -109,12 +96,38 @@ func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, 
 	return n, err
 }
 
-func (c NodeChange) apply(s *NodeSpec) {
-	put := func(to *string, from *string) {
-		if from != nil {
-			*to = *from
+// of changes a node that was read in tx, but for its password. afar is that somebody asks
+// who is not on this host.
+func (c NodeChange) of(tx Tx, n *Node, afar bool) error {
+	if c.Pool != nil && *c.Pool != n.Pool {
+		if _, err := findPool(tx, *c.Pool); err != nil {
+			return err
 		}
+		if n.State.Owned() {
+			return &Error{Op: "move to pool " + *c.Pool, Node: n.ID, Kind: Busy, Err: fmt.Errorf("it is %s for %s", n.State, n.Allocation), Hint: "release the machine first"}
+		}
+		n.Pool = *c.Pool
 	}
+	moved := c.URL != nil && *c.URL != n.Spec.BMC.URL
+	if moved && afar && (c.Password == nil || *c.Password == "") {
+		// He is not told the password, and so does not have it told to a server of his own.
+		return &Error{Op: "set", Node: n.ID, Kind: Denied, Err: errors.New("the BMC would have another address, and be sent the password that was kept for this one"), Hint: "give the password with it; on the server's own host the address alone may be changed"}
+	}
+	if moved && n.State.Working() {
+		return &Error{Op: "set BMC address", Node: n.ID, Kind: Busy, Err: fmt.Errorf("it is %s, and another address may be another server's", n.State), Hint: "wait until its work has ended ('metalpool reconcile --wait')"}
+	}
+	was := n.Spec.Network
+	c.apply(&n.Spec)
+	if n.State == Deploying && !sameJSON(was, n.Spec.Network) {
+		return &Error{Op: "set network", Node: n.ID, Kind: Busy, Err: errors.New("it is Deploying, and its ramdisk or its OS has the other network by now"), Hint: "wait until the deploy has ended, or release the machine ('metalpool machine release " + string(n.Allocation) + "')"}
+	}
+	if err := n.Spec.validateDeclared(); err != nil {
+		return &Error{Op: "set", Node: n.ID, Kind: Invalid, Err: err, Hint: hintDeclared}
+	}
+	return nil
+}
+
+func (c NodeChange) apply(s *NodeSpec) {
 	if c.URL != nil && *c.URL != s.BMC.URL {
 		s.BMC.Links = nil
 	}
@@ -129,15 +142,10 @@ func (c NodeChange) apply(s *NodeSpec) {
 	put(&s.BMC.ConsoleKey, c.ConsoleKey)
 	put(&s.Address, c.Address)
 	put(&s.Advertise, c.Advertise)
-	if c.Insecure != nil {
-		s.BMC.TLS.Insecure = *c.Insecure
-	}
-	if c.SSHPort != nil {
-		s.SSHPort = *c.SSHPort
-	}
-	if c.DockerPort != nil {
-		s.DockerPort = *c.DockerPort
-	}
+	put(&s.BMC.TLS.Insecure, c.Insecure)
+	put(&s.SSHPort, c.SSHPort)
+	put(&s.DockerPort, c.DockerPort)
+	put(&s.Agent, c.Agent)
 	if c.Network != nil {
 		if s.Network = nil; len(c.Network.Ports) > 0 {
 			s.Network = c.Network

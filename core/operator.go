@@ -35,18 +35,21 @@ type Operator interface {
 	ConsoleTail(ctx context.Context, id NodeID, lines int) ([]string, error)
 
 	Pool(ctx context.Context, name string) (Pool, error)
-	// SetPool declares a pool, or changes its policy. AddPool refuses to change one.
+	// SetPool declares a pool by p.DeclaredBy, or changes its policy. AddPool refuses to
+	// change one.
 	SetPool(ctx context.Context, p Pool) error
 	AddPool(ctx context.Context, p Pool) error
-	// RemovePool removes a pool that has no nodes.
-	RemovePool(ctx context.Context, name string) error
+	// RemovePool removes a pool that has no nodes. What another than by has declared goes
+	// only by takeOver.
+	RemovePool(ctx context.Context, name string, by Declarer, takeOver bool) error
 
 	Image(ctx context.Context, name string) (Image, error)
-	// AddImage examines an image file and puts it into the catalogue. A path is one of
-	// the host that deploys.
+	// AddImage examines an image file and puts it into the catalogue, by i.DeclaredBy. A
+	// path is one of the host that deploys.
 	AddImage(ctx context.Context, i Image, progress func(done, total Bytes)) (Image, error)
 	// RemoveImage takes an image out of the catalogue, unless a pool or a deploy uses it.
-	RemoveImage(ctx context.Context, name string) error
+	// What another than by has declared goes only by takeOver.
+	RemoveImage(ctx context.Context, name string, by Declarer, takeOver bool) error
 
 	// Apply has the pool be as a declaration says, all of it or nothing, and tells what
 	// that changes.

@@ -149,24 +149,28 @@ func (e *Engine) resolve(ctx context.Context, o Order) (Order, error) {
 }
 
 // findImage reads the catalogue; an unknown name is answered with the known ones.
-func (e *Engine) findImage(ctx context.Context, name string) (Image, error) {
-	var i Image
-	err := e.store.View(ctx, func(tx Tx) (err error) {
-		i, err = tx.Image(name)
-		if !Is(err, NotFound) {
-			return err
-		}
-		images, err := collect(tx.Images())
-		if err != nil {
-			return err
-		}
-		hint := "the catalogue is empty; add one with 'metalpool image add'"
-		if len(images) > 0 {
-			hint = thereAre(name, images, func(i Image) string { return i.Name }, "metalpool image list")
-		}
-		return &Error{Op: "find image " + name, Kind: NotFound, Err: errors.New("no such image"), Hint: hint}
+func (e *Engine) findImage(ctx context.Context, name string) (i Image, err error) {
+	err = e.store.View(ctx, func(tx Tx) error {
+		i, err = imageIn(tx, name)
+		return err
 	})
 	return i, err
+}
+
+func imageIn(tx Tx, name string) (Image, error) {
+	i, err := tx.Image(name)
+	if !Is(err, NotFound) {
+		return i, err
+	}
+	images, err := collect(tx.Images())
+	if err != nil {
+		return i, err
+	}
+	hint := "the catalogue is empty; add one with 'metalpool image add'"
+	if len(images) > 0 {
+		hint = thereAre(name, images, func(i Image) string { return i.Name }, "metalpool image list")
+	}
+	return i, &Error{Op: "find image " + name, Kind: NotFound, Err: errors.New("no such image"), Hint: hint}
 }
 
 // Check looks whether an order could be served now, and allocates nothing.

@@ -21,6 +21,8 @@ type Pool struct {
 	// they may name.
 	Profile  string   `json:"profile,omitempty"`
 	Profiles []string `json:"profiles,omitempty"`
+
+	DeclaredBy Declarer `json:"declared_by,omitempty"`
 }
 
 // Validate says what is wrong with a policy, whatever else there is in the store.
@@ -103,4 +105,6 @@ type Image struct {
 	Size    Bytes     `json:"size"`
 	MinDisk Bytes     `json:"min_disk"`
 	AddedAt time.Time `json:"added_at"`
+
+	DeclaredBy Declarer `json:"declared_by,omitempty"`
 }

@@ -14,12 +14,12 @@ import (
 // each script is what its profile is called.
 func (p *pool) choice(names ...string) {
 	p.t.Helper()
-	d := core.Declaration{By: core.DeclaredIn("test"), Pools: []core.PoolProfile{{Name: core.DefaultPool}}}
+	d := core.Declaration{By: core.DeclaredIn("test"), Pools: []core.PoolDeclaration{{Name: core.DefaultPool, Profiles: []string{}}}}
 	for i, name := range names {
 		d.Steps = append(d.Steps, script(name, name))
 		d.Profiles = append(d.Profiles, core.Profile{Name: name, Steps: []string{name}})
 		if pool := &d.Pools[0]; i == 0 {
-			pool.Profile = name
+			pool.Profile = &name
 		} else {
 			pool.Profiles = append(pool.Profiles, name)
 		}

@@ -88,15 +88,6 @@ const (
 	FailNothing FailurePolicy = "warn"
 )
 
-// Declarer is who declared something; empty where that was not kept.
-type Declarer string
-
-// DeclaredOnCommandLine is the Declarer of what a command sets by itself.
-const DeclaredOnCommandLine Declarer = "command line"
-
-// DeclaredIn is the Declarer of what a file of that name says.
-func DeclaredIn(file string) Declarer { return Declarer("file:" + file) }
-
 // Profile is a choice of steps, in the order in which they run where nothing else says
 // it: phases go before it, and what a step has in After.
 type Profile struct {

@@ -37,7 +37,7 @@ func (p *pool) profile(all ...core.Step) {
 	}
 	e, _ := p.engine()
 	_, err := e.Apply(p.t.Context(), core.Declaration{
-		By: core.DeclaredIn("test"), Steps: all, Profiles: []core.Profile{choice}, Pools: []core.PoolProfile{{Name: core.DefaultPool, Profile: "base"}},
+		By: core.DeclaredIn("test"), Steps: all, Profiles: []core.Profile{choice}, Pools: []core.PoolDeclaration{{Name: core.DefaultPool, Profile: &choice.Name}},
 	}, core.ApplyOptions{})
 	if err != nil {
 		p.t.Fatal(err)

@@ -35,9 +35,9 @@ func TestStepsOfTheDocumentation(t *testing.T) {
 	}
 	for i, example := range examples {
 		example, _, _ = strings.Cut(example, "```")
-		d, _, err := rackfile.ParseDeclarations(strings.NewReader(example))
+		_, d, err := rackfile.Read("steps.md", strings.NewReader(example))
 		try(t, err)
-		_, err = p.Apply(t.Context(), core.Declaration{By: core.DeclaredIn("steps.md"), Steps: d.Steps, Profiles: d.Profiles, Pools: d.Pools}, core.ApplyOptions{})
+		_, err = p.Apply(t.Context(), d, core.ApplyOptions{})
 		try(t, err)
 		m, err := p.Create(t.Context(), order(fmt.Sprintf("m-%d", i), key), nil)
 		if err != nil {
@@ -119,7 +119,7 @@ func TestScriptThatOutlivesItsWorker(t *testing.T) {
 			p := newPoolWith(t, l, map[core.StepKind]core.StepRunner{core.KindScript: runner})
 			script := core.Step{Name: "s", Script: &core.ScriptStep{Run: "echo x >> /root/ran; echo before; touch /tmp/begun; until test -e /tmp/go; do sleep 0.02; done; echo after"}}
 			_, err := p.Apply(t.Context(), core.Declaration{
-				By: core.DeclaredIn("test"), Steps: []core.Step{script}, Profiles: []core.Profile{{Name: "base", Steps: []string{"s"}}}, Pools: []core.PoolProfile{{Name: core.DefaultPool, Profile: "base"}},
+				By: core.DeclaredIn("test"), Steps: []core.Step{script}, Profiles: []core.Profile{{Name: "base", Steps: []string{"s"}}}, Pools: []core.PoolDeclaration{{Name: core.DefaultPool, Profile: new("base")}},
 			}, core.ApplyOptions{})
 			try(t, err)
 			key := newKey(t)

@@ -74,7 +74,7 @@ func TestNodes(t *testing.T) {
 		resource.TestStep{
 			PreConfig: func() {
 				rack := "r9"
-				if _, err := e.SetNode(t.Context(), there.ID, core.NodeChange{Labels: map[string]*string{"rack": &rack}}); err != nil {
+				if _, err := e.SetNode(t.Context(), there.ID, core.NodeChange{Labels: map[string]*string{"rack": &rack}, By: core.DeclaredInTerraform}); err != nil {
 					t.Error(err)
 				}
 			},

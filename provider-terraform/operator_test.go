@@ -79,7 +79,7 @@ func TestPools(t *testing.T) {
 		// What others changed is changed back; what they removed is made anew.
 		resource.TestStep{
 			PreConfig: func() {
-				if err := e.SetPool(t.Context(), core.Pool{Name: "ci", Quota: 9}); err != nil {
+				if err := e.SetPool(t.Context(), core.Pool{Name: "ci", Quota: 9, DeclaredBy: core.DeclaredInTerraform}); err != nil {
 					t.Error(err)
 				}
 			},
@@ -87,7 +87,7 @@ func TestPools(t *testing.T) {
 		},
 		resource.TestStep{
 			PreConfig: func() {
-				if err := e.RemovePool(t.Context(), "ci"); err != nil {
+				if err := e.RemovePool(t.Context(), "ci", core.DeclaredInTerraform, false); err != nil {
 					t.Error(err)
 				}
 			},
@@ -176,7 +176,7 @@ func TestImages(t *testing.T) {
 		},
 		resource.TestStep{
 			PreConfig: func() {
-				if err := e.RemoveImage(t.Context(), "debian"); err != nil {
+				if err := e.RemoveImage(t.Context(), "debian", core.DeclaredInTerraform, false); err != nil {
 					t.Error(err)
 				}
 			},

@@ -30,8 +30,8 @@ func (r *rig) declare(t testing.TB, d core.Declaration) {
 // machine.
 func (r *rig) choice(t testing.TB, names ...string) {
 	t.Helper()
-	pool := core.PoolProfile{Name: core.DefaultPool, Profile: names[0], Profiles: names[1:]}
-	d := core.Declaration{Pools: []core.PoolProfile{pool}}
+	pool := core.PoolDeclaration{Name: core.DefaultPool, Profile: &names[0], Profiles: names[1:]}
+	d := core.Declaration{Pools: []core.PoolDeclaration{pool}}
 	for _, name := range names {
 		d.Steps = append(d.Steps, core.Step{Name: name, Script: &core.ScriptStep{Run: "echo " + name + " > /etc/profile-of-the-site"}})
 		d.Profiles = append(d.Profiles, core.Profile{Name: name, Steps: []string{name}})

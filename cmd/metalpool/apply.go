@@ -3,133 +3,217 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api/client"
 	"github.com/metalpool/metalpool/core/rackfile"
 )
 
 func applyCommand(a *app) *cobra.Command {
-	var f declarationFlags
+	var f applyFlags
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE",
-		Short: "Declare steps, profiles and what pools do with them, by a rack file",
-		Long: `Apply has the pool be as a rack file says: its steps, profiles, and the profiles of
-its pools; see docs/steps.md. All of it is applied, or nothing. What the file does not
-name stays as it is, and applied again it changes nothing. Deploys that have begun go
-on as they were.
+		Short: "Declare pools, nodes, images, steps and profiles by a rack file",
+		Long: `Apply has the pool be as a rack file says; see docs/rack-file.md and docs/steps.md.
+What the file does not name stays as it is, and applied again it changes nothing.
+Deploys that have begun go on as they were. Where something of it is refused, nothing
+changes; nodes that are not there are enrolled after that, each by itself, and are
+erased only by 'metalpool node repair'.
 
-The name of the file is kept with all that it declares: another file, or a command, is
-refused to change that, unless it says --take-over.`,
+The name of the file is kept with all that it declares: another file, a command, or
+Terraform is refused to change that, unless it says --take-over.`,
 		Example: "  metalpool apply -f rack.yaml",
 		Args:    exactly(),
 	}
 	f.add(cmd)
-	cmd.Flags().BoolVar(&f.options.TakeOver, "take-over", false, "change also what another file or a command has declared")
-	cmd.RunE = a.run(func(ctx context.Context, _ []string) error { return a.apply(ctx, f) })
+	cmd.Flags().BoolVar(&f.options.TakeOver, "take-over", false, "change also what another file, a command or Terraform has declared")
+	cmd.Flags().StringVar(&f.enroll.user, "user", "root", "`user` of the BMCs that the file has none for")
+	f.enroll.password.add(cmd)
+	cmd.RunE = a.run(func(ctx context.Context, _ []string) error {
+		return f.on(a, func(file rackfile.File, d core.Declaration) error { return a.apply(ctx, f, file, d) })
+	})
 	return cmd
 }
 
 func diffCommand(a *app) *cobra.Command {
-	f := declarationFlags{options: core.ApplyOptions{DryRun: true, TakeOver: true}}
+	var f applyFlags
 	cmd := &cobra.Command{
-		Use:     "diff -f FILE",
-		Short:   "Show what applying a rack file would change",
+		Use:   "diff -f FILE",
+		Short: "Show what applying a rack file would change",
+		Long: `Diff shows what applying a rack file would change, and changes nothing. It exits
+with 0 where that is nothing, with 1 where it is something, and with more where it
+cannot tell.`,
 		Example: "  metalpool diff -f rack.yaml",
 		Args:    exactly(),
 	}
 	f.add(cmd)
-	cmd.RunE = a.run(func(ctx context.Context, _ []string) error { return a.apply(ctx, f) })
+	f.options.DryRun = true
+	cmd.RunE = a.run(func(ctx context.Context, _ []string) error {
+		return undecided(f.on(a, func(_ rackfile.File, d core.Declaration) error { return a.diff(ctx, f, d) }))
+	})
 	return cmd
 }
 
-// declarationFlags are those of apply and diff.
-type declarationFlags struct {
+// applyFlags are those of apply and diff.
+type applyFlags struct {
 	file    string
 	options core.ApplyOptions
 	output  outputFlag
+	enroll  enrollFlags
 }
 
-func (f *declarationFlags) add(cmd *cobra.Command) {
+func (f *applyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.file, "file", "f", "", "the rack `file`; - is standard input")
+	cmd.Flags().BoolVar(&f.options.Prune, "prune", false, "remove steps and profiles that a file of this name has declared before, and does not any more")
 	f.output.add(cmd)
 }
 
-func (a *app) apply(ctx context.Context, f declarationFlags) error {
+// on reads the file.
+func (f *applyFlags) on(a *app, do func(rackfile.File, core.Declaration) error) error {
 	if f.file == "" {
 		return usagef("which file? name it with -f FILE")
 	}
-	source, err := openInput(a.in, f.file)
+	file, d, err := readRack(a.in, "-f", f.file)
 	if err != nil {
-		return usagef("-f: %w", err)
+		return err
 	}
-	defer source.Close()
-	file, nodes, err := rackfile.ParseDeclarations(source)
+	return do(file, d)
+}
+
+func (a *app) diff(ctx context.Context, f applyFlags, d core.Declaration) error {
+	var changes []core.Declared
+	err := a.look(ctx, create, func(ctx context.Context, e core.Operator) (err error) {
+		if err := f.findImages(e, d.Images); err != nil {
+			return err
+		}
+		changes, err = e.Apply(ctx, d, f.options)
+		return err
+	})
 	if err != nil {
-		return usagef("-f %s: %w", f.file, err)
+		return err
 	}
-	d := core.Declaration{By: core.DeclaredIn(filepath.Base(f.file)), Steps: file.Steps, Profiles: file.Profiles, Pools: file.Pools}
-	opened := a.with
-	if f.options.DryRun {
-		opened = a.look
+	if err := a.showChanges(f, changes); err != nil {
+		return err
 	}
-	return opened(ctx, create, func(ctx context.Context, e core.Operator) error {
+	var theirs []string
+	some := false
+	for _, c := range changes {
+		some = some || c.Change != core.Unchanged
+		if c.From != "" {
+			theirs = append(theirs, c.Kind+" "+c.Name+" is declared by "+string(c.From))
+		}
+	}
+	switch {
+	case !some:
+		a.note("nothing would change")
+		return nil
+	case len(theirs) > 0:
+		a.note("apply refuses this without --take-over: %s", strings.Join(theirs, ", "))
+	}
+	return answer(1)
+}
+
+func (a *app) apply(ctx context.Context, f applyFlags, file rackfile.File, d core.Declaration) error {
+	return a.with(ctx, create, func(ctx context.Context, e core.Operator) error {
+		if err := f.findImages(e, d.Images); err != nil {
+			return err
+		}
+		p := a.progress()
+		f.options.Report = p.report
 		changes, err := e.Apply(ctx, d, f.options)
+		p.stop()
 		if err != nil {
 			return err
 		}
-		if nodes > 0 && !f.options.DryRun {
-			a.note("%s of the file left as they are; 'metalpool node enroll --from %s' adds them", plural(nodes, "node"), f.file)
+		if !f.output.json() {
+			if err := a.showChanges(f, changes); err != nil {
+				return err
+			}
 		}
+		if !slices.ContainsFunc(changes, func(c core.Declared) bool { return c.Change != core.Unchanged }) {
+			a.note("nothing changed: all is as the file says")
+		}
+		enrolling := a.enrollMissing(ctx, e, f, file, d.By, changes)
 		if f.output.json() {
-			return a.printJSON(list(changes))
+			if err := a.printJSON(list(changes)); err != nil {
+				return err
+			}
 		}
-		return a.showChanges(changes, f.options.DryRun)
+		return enrolling
 	})
 }
 
-func (a *app) showChanges(changes []core.Declared, would bool) error {
-	t := a.table("KIND", "NAME", "CHANGE", "FIELDS")
-	some := 0
-	for _, c := range changes {
-		if c.Change == core.Unchanged {
+// enrollMissing adds the nodes that were not there.
+func (a *app) enrollMissing(ctx context.Context, e core.Operator, f applyFlags, file rackfile.File, by core.Declarer, changes []core.Declared) error {
+	missing := map[string]*core.Declared{}
+	for i, c := range changes {
+		if c.Change == core.ToEnroll {
+			missing[c.Name] = &changes[i]
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	f.enroll.from, f.enroll.node.By = f.file, by
+	servers, err := f.enroll.ofFile(ctx, a, file, map[string]string{}, func(n rackfile.Node) bool {
+		return missing[core.NodeDeclaration{ID: n.ID, URL: n.BMC.URL}.Label()] != nil
+	})
+	if err != nil {
+		return err
+	}
+	added, err := a.enrollEach(ctx, e, servers, enrollParallel, f.output.json())
+	for _, n := range added {
+		for _, name := range []string{string(n.ID), core.NodeDeclaration{URL: n.Spec.BMC.URL}.Label()} {
+			if c := missing[name]; c != nil {
+				c.Name, c.Change = string(n.ID), core.Added
+			}
+		}
+	}
+	a.sayNext(added)
+	return err
+}
+
+// findImages keeps paths as deploys need them: they are meant from the file's folder. To a
+// server they are sent as they are.
+func (f *applyFlags) findImages(e core.Operator, images []core.ImageDeclaration) error {
+	if _, served := e.(*client.Client); served {
+		return nil
+	}
+	for i, image := range images {
+		path := image.Source
+		if path == "" || strings.Contains(path, "://") {
 			continue
 		}
-		some++
-		t.row(c.Kind, c.Name, string(c.Change), strings.Join(c.Fields, "; "))
+		if !filepath.IsAbs(path) && f.file != "-" {
+			path = filepath.Join(filepath.Dir(f.file), path)
+		}
+		path, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		images[i].Source = path
 	}
-	if some == 0 {
-		a.note("%s", either(would, "nothing would change", "nothing changed: all is as the file says"))
+	return nil
+}
+
+func (a *app) showChanges(f applyFlags, changes []core.Declared) error {
+	if f.output.json() {
+		return a.printJSON(list(changes))
+	}
+	t := a.table("KIND", "NAME", "CHANGE", "FIELDS")
+	some := false
+	for _, c := range changes {
+		if c.Change != core.Unchanged {
+			some = true
+			t.row(c.Kind, c.Name, string(c.Change), strings.Join(c.Fields, "; "))
+		}
+	}
+	if !some {
 		return nil
 	}
 	return t.print(a.out)
-}
-
-func exportCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:     "export",
-		Short:   "Print what is declared as a rack file",
-		Example: "  metalpool export > rack.yaml",
-		Args:    exactly(),
-		RunE: a.reads(func(ctx context.Context, e core.Operator, _ []string) error {
-			var d rackfile.Declarations
-			var err error
-			if d.Steps, err = e.Steps(ctx); err != nil {
-				return err
-			}
-			if d.Profiles, err = e.Profiles(ctx); err != nil {
-				return err
-			}
-			pools, err := e.Pools(ctx)
-			if err != nil {
-				return err
-			}
-			for _, p := range pools {
-				d.Pools = append(d.Pools, core.PoolProfile{Name: p.Name, Profile: p.Profile, Profiles: p.Profiles})
-			}
-			return d.Write(a.out)
-		}),
-	}
 }

@@ -76,6 +76,25 @@ type remoteError int
 
 func (e remoteError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
+// answer is a status that a command ends with when it has said all there is to say.
+type answer int
+
+func (s answer) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// undecidedError is why a command whose status is an answer has none.
+type undecidedError struct{ err error }
+
+func (u *undecidedError) Error() string { return u.err.Error() }
+func (u *undecidedError) Unwrap() error { return u.err }
+
+// undecided marks an error of a command whose status 1 is an answer.
+func undecided(err error) error {
+	if _, ok := errors.AsType[answer](err); ok || err == nil {
+		return err
+	}
+	return &undecidedError{err}
+}
+
 // fail tells of one failure among several.
 func (a *app) fail(err error) { complain(a.err, err) }
 
@@ -84,17 +103,21 @@ func complain(stderr io.Writer, err error) int {
 	var (
 		usage  *usageError
 		remote remoteError
+		said   answer
+		unsure *undecidedError
 	)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &remote):
 		return int(remote)
+	case errors.As(err, &said):
+		return int(said)
 	}
 	fmt.Fprintln(stderr, complaint(err))
 	var drift *driftError
 	switch {
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &unsure):
 		return exitUsage
 	case errors.As(err, &drift):
 		return exitDrift

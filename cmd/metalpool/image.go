@@ -20,7 +20,8 @@ func imageCommand(a *app) *cobra.Command {
 
 func imageAddCommand(a *app) *cobra.Command {
 	var (
-		image core.Image
+		image = core.Image{DeclaredBy: core.DeclaredOnCommandLine}
+		over  bool
 		o     outputFlag
 	)
 	cmd := &cobra.Command{
@@ -40,6 +41,11 @@ image needs cloud-init. Most of the cloud images that distributions publish fit.
 				return err
 			}
 			return a.with(ctx, create, func(ctx context.Context, e core.Operator) error {
+				if over {
+					if err := takeOverImage(ctx, e, image.Name); err != nil {
+						return err
+					}
+				}
 				return a.addImage(ctx, e, image, o)
 			})
 		}),
@@ -51,10 +57,23 @@ image needs cloud-init. Most of the cloud images that distributions publish fit.
 	f.StringVar(&image.Format, "format", "", "`format`: raw or qcow2, with .gz, .xz or .zst if compressed (default: found out)")
 	f.StringVar(&image.Arch, "arch", "", "`architecture`: amd64 or arm64 (default amd64)")
 	bootFlag(cmd, &image.Boot, "how the ramdisk hands over to it: kexec, or reboot through the firmware, as secure and measured boot want (`mode`; default kexec)")
+	takeOverFlag(cmd, &over, "change")
 	o.add(cmd)
 	complete(cmd, "arch", "amd64", "arm64")
 	complete(cmd, "format", "raw", "raw.gz", "raw.xz", "raw.zst", "qcow2", "qcow2.gz", "qcow2.xz", "qcow2.zst")
 	return cmd
+}
+
+// takeOverImage has an image be the command line's from now on, if it is there.
+func takeOverImage(ctx context.Context, e core.Operator, name string) error {
+	_, err := e.Image(ctx, name)
+	if core.Is(err, core.NotFound) {
+		return nil
+	}
+	if err == nil {
+		err = takeOver(ctx, e, core.Declaration{Images: []core.ImageDeclaration{{Name: name}}})
+	}
+	return err
 }
 
 func (a *app) addImage(ctx context.Context, e core.Operator, image core.Image, o outputFlag) error {
@@ -132,10 +151,10 @@ func imageListCommand(a *app) *cobra.Command {
 }
 
 func (a *app) imageTable(images []core.Image) error {
-	t := a.table("IMAGE", "FORMAT", "ARCH", "USER", "BOOT", "SIZE", "MIN DISK", "ADDED", "SHA256", "SOURCE")
+	t := a.table("IMAGE", "FORMAT", "ARCH", "USER", "BOOT", "SIZE", "MIN DISK", "ADDED", "DECLARED BY", "SHA256", "SOURCE")
 	now := time.Now()
 	for _, i := range images {
-		t.row(i.Name, i.Format, i.Arch, i.User, string(cmp.Or(i.Boot, core.Kexec)), sizeText(i.Size), sizeText(i.MinDisk), age(now, i.AddedAt), short(i.SHA256), publicURL(i.Source))
+		t.row(i.Name, i.Format, i.Arch, i.User, string(cmp.Or(i.Boot, core.Kexec)), sizeText(i.Size), sizeText(i.MinDisk), age(now, i.AddedAt), string(i.DeclaredBy), short(i.SHA256), publicURL(i.Source))
 	}
 	return t.print(a.out)
 }
@@ -144,7 +163,8 @@ func (a *app) imageTable(images []core.Image) error {
 func short(digest string) string { return digest[:min(len(digest), 12)] }
 
 func imageRemoveCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var takeOver bool
+	cmd := &cobra.Command{
 		Use:               "remove NAME",
 		Aliases:           []string{"rm"},
 		Short:             "Take an image out of the catalogue; the file stays",
@@ -152,7 +172,9 @@ func imageRemoveCommand(a *app) *cobra.Command {
 		Args:              exactly("NAME"),
 		ValidArgsFunction: a.completeArgs(imageNames),
 		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
-			return e.RemoveImage(ctx, args[0])
+			return e.RemoveImage(ctx, args[0], core.DeclaredOnCommandLine, takeOver)
 		}),
 	}
+	takeOverFlag(cmd, &takeOver, "remove")
+	return cmd
 }

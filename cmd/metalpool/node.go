@@ -214,6 +214,7 @@ func describeNode(a *app, n core.Node, h holder, step string) *sheet {
 	s.line("Agent", words(spec.Agent.Address, either(spec.Agent.Advertise != "", "reaches us at "+spec.Agent.Advertise, "")))
 	describeNetwork(s, spec.Network)
 	s.line("Boot", words(string(spec.Boot), either(spec.BootWhy != "", "("+spec.BootWhy+")", "")))
+	s.line("Declared by", string(spec.DeclaredBy))
 	s.line("Erased", plural(n.Erases, "time"))
 	s.line("Erase fault", spec.EraseFault)
 	for _, e := range spec.Erasures {

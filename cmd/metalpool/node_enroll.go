@@ -110,7 +110,7 @@ func (f *enrollFlags) servers(ctx context.Context, a *app, args []string) ([]cor
 		return nil, usagef("which server? give --bmc https://host, or --from FILE")
 	}
 	one := f.node
-	one.User, one.Pool, one.Labels = f.user, f.pool, labels
+	one.User, one.Pool, one.Labels, one.By = f.user, f.pool, labels, core.DeclaredOnCommandLine
 	if one.CA, err = readCA(f.caFile); err != nil {
 		return nil, err
 	}
@@ -205,26 +205,7 @@ func readCA(file string) (string, error) {
 // enroll adds the servers side by side. Each gets a line when it is done; in the
 // end, what to type next.
 func (a *app) enroll(ctx context.Context, e core.Operator, servers []core.Enrollment, flags enrollFlags) error {
-	var (
-		mu    sync.Mutex
-		added []core.Node
-	)
-	p := a.progress()
-	err := each(ctx, p.fail, flags.parallel, "enrolled", servers, func(ctx context.Context, s core.Enrollment) error {
-		n, err := e.Enroll(ctx, s, p.report)
-		if err != nil {
-			return named(err, publicURL(s.URL))
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		added = append(added, n)
-		if flags.output.json() {
-			return nil
-		}
-		return p.data(a.out, enrolledLine(n))
-	})
-	p.stop()
-	slices.SortFunc(added, func(x, y core.Node) int { return strings.Compare(string(x.ID), string(y.ID)) })
+	added, err := a.enrollEach(ctx, e, servers, flags.parallel, flags.output.json())
 	if flags.wait.wait {
 		err = errors.Join(err, a.awaitErases(ctx, e, added))
 	}
@@ -237,6 +218,28 @@ func (a *app) enroll(ctx context.Context, e core.Operator, servers []core.Enroll
 	}
 	a.sayNext(added)
 	return err
+}
+
+// enrollEach adds servers, and tells of each unless it is to be quiet.
+func (a *app) enrollEach(ctx context.Context, e core.Operator, servers []core.Enrollment, parallel int, quiet bool) (added []core.Node, err error) {
+	var mu sync.Mutex
+	p := a.progress()
+	err = each(ctx, p.fail, parallel, "enrolled", servers, func(ctx context.Context, s core.Enrollment) error {
+		n, err := e.Enroll(ctx, s, p.report)
+		if err != nil {
+			return named(err, publicURL(s.URL))
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		added = append(added, n)
+		if quiet {
+			return nil
+		}
+		return p.data(a.out, enrolledLine(n))
+	})
+	p.stop()
+	slices.SortFunc(added, func(x, y core.Node) int { return strings.Compare(string(x.ID), string(y.ID)) })
+	return added, err
 }
 
 // awaitErases waits for those that are being erased, and keeps how they ended.

@@ -14,10 +14,28 @@ import (
 // fromFile reads the servers of --from. The file's word goes before the flags', but
 // for --erase and --take-over, which no file can say.
 func (f *enrollFlags) fromFile(ctx context.Context, a *app, args []string, labels map[string]string) ([]core.Enrollment, error) {
-	rack, err := readRack(a.in, f.from)
+	rack, d, err := readRack(a.in, "--from", f.from)
 	if err != nil {
 		return nil, err
 	}
+	if len(rack.Nodes) == 0 {
+		return nil, usagef("--from %s: it lists no nodes; see docs/rack-file.md for what it may hold", f.from)
+	}
+	f.node.By = d.By
+	servers, err := f.ofFile(ctx, a, rack, labels, func(n rackfile.Node) bool { return len(args) != 1 || string(n.ID) == args[0] })
+	switch {
+	case err != nil:
+		return nil, err
+	case len(servers) == 0:
+		return nil, usagef("%s lists no node %q", f.from, args[0])
+	case f.node.Address != "" || f.node.Fingerprint != "" || f.node.ConsoleKey != "" || f.node.SSHPort != 0 || f.node.DockerPort != 0:
+		return nil, usagef("--address, --ssh-port, --docker-port, --fingerprint and --console-key are those of one server; write them into %s", f.from)
+	}
+	return servers, nil
+}
+
+// ofFile are the servers of a file that are wanted.
+func (f *enrollFlags) ofFile(ctx context.Context, a *app, rack rackfile.File, labels map[string]string, wanted func(rackfile.Node) bool) ([]core.Enrollment, error) {
 	ca, err := readCA(f.caFile)
 	if err != nil {
 		return nil, err
@@ -27,11 +45,11 @@ func (f *enrollFlags) fromFile(ctx context.Context, a *app, args []string, label
 		password *string // for all that have none of their own
 	)
 	for _, n := range rack.Nodes {
-		s := n.Enrollment()
-		if len(args) == 1 && string(s.ID) != args[0] {
+		if !wanted(n) {
 			continue
 		}
-		s.Erase, s.TakeOver = f.node.Erase, f.node.TakeOver
+		s := n.Enrollment()
+		s.Erase, s.TakeOver, s.By = f.node.Erase, f.node.TakeOver, f.node.By
 		s.User, s.Pool = cmp.Or(s.User, f.user), cmp.Or(s.Pool, f.pool)
 		s.Advertise, s.Boot = cmp.Or(s.Advertise, f.node.Advertise), cmp.Or(s.Boot, f.node.Boot)
 		all := maps.Clone(labels)
@@ -52,26 +70,18 @@ func (f *enrollFlags) fromFile(ctx context.Context, a *app, args []string, label
 		}
 		servers = append(servers, s)
 	}
-	switch {
-	case len(servers) == 0:
-		return nil, usagef("%s lists no node %q", f.from, args[0])
-	case f.node.Address != "" || f.node.Fingerprint != "" || f.node.ConsoleKey != "" || f.node.SSHPort != 0 || f.node.DockerPort != 0:
-		return nil, usagef("--address, --ssh-port, --docker-port, --fingerprint and --console-key are those of one server; write them into %s", f.from)
-	}
 	return servers, nil
 }
 
-func readRack(stdin io.Reader, path string) (rackfile.File, error) {
+// readRack reads the rack file that a flag names.
+func readRack(stdin io.Reader, flag, path string) (rackfile.File, core.Declaration, error) {
 	source, err := openInput(stdin, path)
 	if err != nil {
-		return rackfile.File{}, usagef("--from: %w", err)
+		return rackfile.File{}, core.Declaration{}, usagef("%s: %w", flag, err)
 	}
 	defer source.Close()
-	rack, err := rackfile.Parse(source)
-	if err != nil {
-		return rack, usagef("--from %s: %w", path, err)
-	}
-	return rack, nil
+	rack, d, err := rackfile.Read(path, source)
+	return rack, d, asUsage(err)
 }
 
 // openInput opens a file; - is standard input.

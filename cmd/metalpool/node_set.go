@@ -26,6 +26,7 @@ type setFlags struct {
 	sshPort, dockerPort int
 	network             string
 	boot                core.BootMode
+	takeOver            bool
 }
 
 func nodeSetCommand(a *app) *cobra.Command {
@@ -40,7 +41,8 @@ next ramdisk, and for the OS that is deployed next.
 A BMC whose certificate changed is refused until its new fingerprint is set. A node
 on which an OS that was started by kexec showed no life is started through its
 firmware from then on; --boot kexec has it tried again. An empty value takes a
-setting back.`,
+setting back. What a rack file or Terraform declares is changed there, or with
+--take-over.`,
 		Example: `  metalpool node set r1-n7 --label rack=r1 --label gpu-
   metalpool node set r1-n7 --fingerprint 3b5f…
   metalpool node set r1-n7 --user operator --password
@@ -66,6 +68,7 @@ setting back.`,
 	f.IntVar(&flags.dockerPort, "docker-port", 0, "`port` of the machine's Docker Engine")
 	f.StringVar(&flags.network, "network", "", "`file` (YAML) with what ramdisk and OS configure: ports, bond, VLAN, address, as below network in a rack file; - is standard input; empty: DHCP on every port")
 	f.StringVar(&flags.advertise, "advertise", "", "`address` at which this server reaches us")
+	takeOverFlag(cmd, &flags.takeOver, "change")
 	bootFlag(cmd, &flags.boot, "how its ramdisk hands over to an OS: kexec, or reboot through its firmware (`mode`; empty: as the image says)")
 	completeWith(cmd, "pool", a, poolNames)
 	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
@@ -74,6 +77,16 @@ setting back.`,
 			return err
 		}
 		return a.with(ctx, open.Options{}, func(ctx context.Context, e core.Operator) error {
+			if flags.takeOver {
+				n, err := e.Node(ctx, core.NodeID(args[0]))
+				if err == nil {
+					err = takeOver(ctx, e, core.Declaration{Nodes: []core.NodeDeclaration{{ID: n.ID, URL: n.Spec.BMC.URL}}})
+				}
+				if err != nil {
+					return err
+				}
+			}
+			change.By = core.DeclaredOnCommandLine
 			if _, err := e.SetNode(ctx, core.NodeID(args[0]), change); err != nil {
 				return err
 			}

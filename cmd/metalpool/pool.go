@@ -38,9 +38,9 @@ func poolListCommand(a *app) *cobra.Command {
 			if o.json() {
 				return a.printJSON(views)
 			}
-			t := a.table("POOL", "NODES", "AVAILABLE", "MACHINES", "IMAGE", "ERASE", "QUOTA")
+			t := a.table("POOL", "NODES", "AVAILABLE", "MACHINES", "IMAGE", "PROFILE", "ERASE", "QUOTA", "DECLARED BY")
 			for _, v := range views {
-				t.row(v.Name, number(v.Nodes), number(v.Available), number(v.Machines), v.DefaultImage, string(v.EraseMinimum), count(v.Quota))
+				t.row(v.Name, number(v.Nodes), number(v.Available), number(v.Machines), v.DefaultImage, v.Profile, string(v.EraseMinimum), count(v.Quota), string(v.DeclaredBy))
 			}
 			return t.print(a.out)
 		}),
@@ -61,7 +61,7 @@ func viewPools(ctx context.Context, e core.Operator, pools []core.Pool) ([]poolV
 		views[i] = poolView{
 			Name: p.Name, DefaultImage: p.DefaultImage, EraseMinimum: p.EraseMinimum, Quota: p.Quota,
 			Profile: p.Profile, Profiles: p.Profiles,
-			Timeouts: viewTimeouts(p.Timeouts),
+			Timeouts: viewTimeouts(p.Timeouts), DeclaredBy: p.DeclaredBy,
 		}
 		if p.EraseMinimum == core.NotErased {
 			views[i].EraseMinimum = core.Clear
@@ -122,6 +122,7 @@ func (a *app) showPool(ctx context.Context, e core.Operator, name string, o outp
 	s.line("Also offers", strings.Join(p.Profiles, ", "))
 	s.line("Erase", "at least "+string(v.EraseMinimum))
 	s.line("Quota", either(v.Quota == 0, "none", plural(v.Quota, "machine")+" per owner"))
+	s.line("Declared by", string(p.DeclaredBy))
 	if p.ManagementKey != "" && p.ManagementKey != core.ManageDeploy {
 		s.line("Management key", string(p.ManagementKey))
 	}
@@ -140,6 +141,7 @@ func poolSetCommand(a *app) *cobra.Command {
 		quota      int
 		management string
 		timeouts   map[string]string
+		options    core.ApplyOptions
 		o          outputFlag
 	)
 	cmd := &cobra.Command{
@@ -168,41 +170,21 @@ they run; 'never' rules out all that needs to log in.`,
 	f.StringVar(&management, "management-key", "", "whether metalpool keeps a `way` into machines: never, deploy (while it needs one; the default), or always")
 	f.StringToStringVar(&timeouts, "timeout", nil, "`phase=time`, such as check-in=40m,erase=48h")
 	f.Lookup("timeout").DefValue = "" // pflag's is [], which help would show
+	takeOverFlag(cmd, &options.TakeOver, "change")
 	o.add(cmd)
 	completeWith(cmd, "image", a, imageNames)
 	complete(cmd, "erase-minimum", string(core.Clear), string(core.Purge))
 	complete(cmd, "management-key", string(core.ManageNever), string(core.ManageDeploy), string(core.ManageAlways))
 	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
-		change := func(p *core.Pool) error {
-			if f.Changed("image") {
-				p.DefaultImage = image
-			}
-			if f.Changed("erase-minimum") {
-				p.EraseMinimum = core.EraseClass(strings.ToLower(erase))
-			}
-			if f.Changed("quota") {
-				p.Quota = quota
-			}
-			if f.Changed("management-key") {
-				p.ManagementKey = core.ManagementPolicy(strings.ToLower(management))
-			}
-			return setTimeouts(&p.Timeouts, timeouts)
+		p := core.PoolDeclaration{
+			Name: args[0], DefaultImage: given(cmd, "image", image), EraseMinimum: given(cmd, "erase-minimum", core.EraseClass(strings.ToLower(erase))),
+			Quota: given(cmd, "quota", quota), ManagementKey: given(cmd, "management-key", core.ManagementPolicy(strings.ToLower(management))),
 		}
-		if err := change(&core.Pool{}); err != nil {
+		if err := setTimeouts(&p, timeouts); err != nil {
 			return err
 		}
 		return a.with(ctx, create, func(ctx context.Context, e core.Operator) error {
-			p, err := e.Pool(ctx, args[0])
-			if core.Is(err, core.NotFound) {
-				p, err = core.Pool{Name: args[0]}, nil
-			}
-			if err == nil {
-				err = change(&p)
-			}
-			if err == nil {
-				err = e.SetPool(ctx, p)
-			}
-			if err != nil {
+			if _, err := e.Apply(ctx, core.Declaration{By: core.DeclaredOnCommandLine, Pools: []core.PoolDeclaration{p}}, options); err != nil {
 				return err
 			}
 			return a.showPool(ctx, e, p.Name, o)
@@ -212,7 +194,8 @@ they run; 'never' rules out all that needs to log in.`,
 }
 
 func poolRemoveCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var takeOver bool
+	cmd := &cobra.Command{
 		Use:               "remove POOL",
 		Aliases:           []string{"rm"},
 		Short:             "Remove a pool that has no nodes",
@@ -220,9 +203,11 @@ func poolRemoveCommand(a *app) *cobra.Command {
 		Args:              exactly("POOL"),
 		ValidArgsFunction: a.completeArgs(poolNames),
 		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
-			return e.RemovePool(ctx, args[0])
+			return e.RemovePool(ctx, args[0], core.DeclaredOnCommandLine, takeOver)
 		}),
 	}
+	takeOverFlag(cmd, &takeOver, "remove")
+	return cmd
 }
 
 // timeoutRow is one phase that --timeout names.
@@ -253,8 +238,14 @@ func defaultTimeouts() string {
 	return b.String()
 }
 
-func setTimeouts(t *core.Timeouts, texts map[string]string) error {
-	rows := timeoutRows(t)
+// setTimeouts reads --timeout.
+func setTimeouts(p *core.PoolDeclaration, texts map[string]string) error {
+	if len(texts) == 0 {
+		return nil
+	}
+	p.Timeouts = &core.TimeoutsDeclaration{}
+	rows := timeoutRows(&core.Timeouts{})
+	fields := []**core.Span{&p.Timeouts.Power, &p.Timeouts.CheckIn, &p.Timeouts.Write, &p.Timeouts.SSH, &p.Timeouts.Kexec, &p.Timeouts.Erase}
 	for _, phase := range slices.Sorted(maps.Keys(texts)) {
 		i := slices.IndexFunc(rows, func(r timeoutRow) bool { return r.name == phase })
 		if i < 0 {
@@ -264,7 +255,7 @@ func setTimeouts(t *core.Timeouts, texts map[string]string) error {
 		if err != nil {
 			return asUsage(err)
 		}
-		*rows[i].value = d
+		*fields[i] = (*core.Span)(&d)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func stepShowCommand(a *app) *cobra.Command {
 			if o.json() {
 				return a.printJSON(s)
 			}
-			return rackfile.Declarations{Steps: []core.Step{s}}.Write(a.out)
+			return rackfile.File{Steps: []core.Step{s}}.Print(a.out)
 		}),
 	}
 	o.add(cmd)
@@ -83,12 +83,8 @@ func stepRemoveCommand(a *app) *cobra.Command {
 			return e.RemoveStep(ctx, args[0], core.DeclaredOnCommandLine, takeOver)
 		}),
 	}
-	takeOverFlag(cmd, &takeOver)
+	takeOverFlag(cmd, &takeOver, "remove")
 	return cmd
-}
-
-func takeOverFlag(cmd *cobra.Command, takeOver *bool) {
-	cmd.Flags().BoolVar(takeOver, "take-over", false, "remove also what a file has declared")
 }
 
 func profileCommand(a *app) *cobra.Command {
@@ -143,7 +139,7 @@ func profileShowCommand(a *app) *cobra.Command {
 			if o.json() {
 				return a.printJSON(p)
 			}
-			return rackfile.Declarations{Profiles: []core.Profile{p}}.Write(a.out)
+			return rackfile.File{Profiles: []core.Profile{p}}.Print(a.out)
 		}),
 	}
 	o.add(cmd)
@@ -163,7 +159,7 @@ func profileRemoveCommand(a *app) *cobra.Command {
 			return e.RemoveProfile(ctx, args[0], core.DeclaredOnCommandLine, takeOver)
 		}),
 	}
-	takeOverFlag(cmd, &takeOver)
+	takeOverFlag(cmd, &takeOver, "remove")
 	return cmd
 }
 

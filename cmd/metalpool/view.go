@@ -35,6 +35,7 @@ type nodeView struct {
 	BMC         bmcView           `json:"bmc"`
 	Identity    core.Identity     `json:"identity"`
 	Hardware    core.Hardware     `json:"hardware"`
+	DeclaredBy  core.Declarer     `json:"declared_by,omitempty"`
 }
 
 type holderView struct {
@@ -61,7 +62,7 @@ func viewNode(n core.Node, h holder) nodeView {
 		Unreachable: n.Spec.Unreachable, Erases: n.Erases, Erasures: n.Spec.Erasures, EraseFault: n.Spec.EraseFault, Labels: n.Spec.Labels,
 		Address: n.Spec.Address, SSHPort: n.Spec.SSHPort, DockerPort: n.Spec.DockerPort, Advertise: n.Spec.Advertise,
 		Agent: n.Spec.Agent, Network: n.Spec.Network, Boot: n.Spec.Boot, BootWhy: n.Spec.BootWhy,
-		Identity: n.Spec.Identity, Hardware: n.Hardware,
+		Identity: n.Spec.Identity, Hardware: n.Hardware, DeclaredBy: n.Spec.DeclaredBy,
 		BMC: bmcView{
 			Backend: n.Spec.BMC.Backend, URL: publicURL(n.Spec.BMC.URL), User: n.Spec.BMC.User, PasswordFrom: n.Spec.BMC.PasswordFrom,
 			Fingerprint: n.Spec.BMC.TLS.Fingerprint, CA: n.Spec.BMC.TLS.CA, Insecure: n.Spec.BMC.TLS.Insecure, ConsoleKey: n.Spec.BMC.ConsoleKey,
@@ -84,6 +85,7 @@ type poolView struct {
 	Nodes        int             `json:"nodes"`
 	Available    int             `json:"available"`
 	Machines     int             `json:"machines"`
+	DeclaredBy   core.Declarer   `json:"declared_by,omitempty"`
 }
 
 // timeoutsView has the names that --timeout takes.

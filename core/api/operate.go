@@ -23,6 +23,7 @@ type Enrollment struct {
 	Boot        core.BootMode     `json:"boot,omitempty"`
 	Erase       bool              `json:"erase,omitempty" doc:"Put it to use: erase all its disks now."`
 	TakeOver    bool              `json:"take_over,omitempty"`
+	By          core.Declarer     `json:"by,omitempty" doc:"Who declares it; nobody else changes it unless told."`
 }
 
 // NodeChange is core.NodeChange.
@@ -41,8 +42,10 @@ type NodeChange struct {
 	SSHPort      *int              `json:"ssh_port,omitempty"`
 	DockerPort   *int              `json:"docker_port,omitempty"`
 	Advertise    *string           `json:"advertise,omitempty"`
+	Agent        *core.AgentRoute  `json:"agent,omitempty"`
 	Network      *core.Network     `json:"network,omitempty"`
 	Boot         *core.BootMode    `json:"boot,omitempty"`
+	By           core.Declarer     `json:"by,omitempty" doc:"Who changes it. What somebody else has declared is refused."`
 }
 
 // NewNodeChange is the change as it is sent.
@@ -51,7 +54,7 @@ func NewNodeChange(c core.NodeChange) NodeChange {
 	return NodeChange{
 		Labels: set, RemoveLabels: remove,
 		Pool: c.Pool, URL: c.URL, User: c.User, Password: c.Password, Fingerprint: c.Fingerprint, CA: c.CA, ConsoleKey: c.ConsoleKey, Insecure: c.Insecure,
-		Address: c.Address, SSHPort: c.SSHPort, DockerPort: c.DockerPort, Advertise: c.Advertise, Network: c.Network, Boot: c.Boot,
+		Address: c.Address, SSHPort: c.SSHPort, DockerPort: c.DockerPort, Advertise: c.Advertise, Agent: c.Agent, Network: c.Network, Boot: c.Boot, By: c.By,
 	}
 }
 
@@ -60,7 +63,7 @@ func (c NodeChange) Core() core.NodeChange {
 	return core.NodeChange{
 		Labels: together(c.Labels, c.RemoveLabels),
 		Pool:   c.Pool, URL: c.URL, User: c.User, Password: c.Password, Fingerprint: c.Fingerprint, CA: c.CA, ConsoleKey: c.ConsoleKey, Insecure: c.Insecure,
-		Address: c.Address, SSHPort: c.SSHPort, DockerPort: c.DockerPort, Advertise: c.Advertise, Network: c.Network, Boot: c.Boot,
+		Address: c.Address, SSHPort: c.SSHPort, DockerPort: c.DockerPort, Advertise: c.Advertise, Agent: c.Agent, Network: c.Network, Boot: c.Boot, By: c.By,
 	}
 }
 
@@ -72,6 +75,7 @@ type ImageAdded struct {
 	Arch   string        `json:"arch,omitempty"`
 	User   string        `json:"user,omitempty" doc:"Login user."`
 	Boot   core.BootMode `json:"boot,omitempty"`
+	By     core.Declarer `json:"by,omitempty" doc:"Who adds it; nobody else changes it unless told."`
 }
 
 // ApplyAsked is core.Declaration with core.ApplyOptions.
@@ -79,6 +83,7 @@ type ApplyAsked struct {
 	core.Declaration
 	DryRun   bool `json:"dry_run,omitempty" doc:"Tell what would change, and change nothing."`
 	TakeOver bool `json:"take_over,omitempty" doc:"Change also what somebody else has declared."`
+	Prune    bool `json:"prune,omitempty" doc:"Remove steps and profiles that the same declarer has declared before, and does not any more."`
 }
 
 // ReconcileAsked is core.ReconcileOptions.

@@ -1,7 +1,6 @@
 package rackfile
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -10,58 +9,157 @@ import (
 	"github.com/metalpool/metalpool/core"
 )
 
-// Declarations is what of a rack file `metalpool apply` has the pool be. The names of its
-// fields are those of core's types.
-type Declarations struct {
-	Steps    []core.Step        `yaml:"steps,omitempty"`
-	Profiles []core.Profile     `yaml:"profiles,omitempty"`
-	Pools    []core.PoolProfile `yaml:"pools,omitempty"`
+// declaration is what a file says, by whom. Of a node only what is written there is said,
+// also where that is empty.
+func (f File) declaration(by core.Declarer, tree *yaml.Node) core.Declaration {
+	d := core.Declaration{By: by, Images: f.Images, Steps: f.Steps, Profiles: f.Profiles, Pools: f.Pools}
+	written := items(tree, "nodes")
+	for i, n := range f.Nodes {
+		d.Nodes = append(d.Nodes, n.declaration(written[i]))
+	}
+	return d
 }
 
-// ParseDeclarations reads a rack file as strictly as Parse does, for all in it that is
-// declared. nodes tells how many servers it lists besides.
-func ParseDeclarations(r io.Reader) (d Declarations, nodes int, err error) {
-	invalid := func(err error) (Declarations, int, error) {
-		return Declarations{}, 0, &core.Error{Op: "read rack file", Kind: core.Invalid, Err: err, Hint: "see docs/steps.md for what is declared, and docs/rack-file.md for the rest"}
+func (n Node) declaration(written *yaml.Node) core.NodeDeclaration {
+	e := n.Enrollment()
+	d := core.NodeDeclaration{ID: e.ID, URL: e.URL}
+	if e.Pool == "" {
+		e.Pool = core.DefaultPool
 	}
-	f, text, err := readFile(r)
-	if err != nil {
-		return invalid(err)
+	say(&d.Pool, e.Pool, written, "pool")
+	say(&d.Address, e.Address, written, "address")
+	say(&d.SSHPort, e.SSHPort, written, "ssh_port")
+	say(&d.DockerPort, e.DockerPort, written, "docker_port")
+	say(&d.Advertise, e.Advertise, written, "advertise")
+	say(&d.Agent, e.Agent, written, "agent")
+	say(&d.Boot, e.Boot, written, "boot")
+	bmc := under(written, "bmc")
+	say(&d.User, e.User, bmc, "user")
+	say(&d.Fingerprint, e.Fingerprint, bmc, "fingerprint")
+	say(&d.CA, e.CA, bmc, "ca")
+	say(&d.Insecure, e.Insecure, bmc, "insecure")
+	say(&d.ConsoleKey, e.ConsoleKey, bmc, "console_key")
+	if e.Password != "" {
+		d.Password = &e.Password
 	}
-	var lines struct {
-		Steps    []yaml.Node `yaml:"steps"`
-		Profiles []yaml.Node `yaml:"profiles"`
-		Pools    []yaml.Node `yaml:"pools"`
+	if under(written, "labels") != nil {
+		if d.Labels = e.Labels; d.Labels == nil {
+			d.Labels = map[string]string{}
+		}
 	}
-	if err := yaml.Unmarshal(text, &lines); err != nil {
-		return invalid(plain(err))
+	if under(written, "network") != nil {
+		if d.Network = e.Network; d.Network == nil {
+			d.Network = &core.Network{}
+		}
 	}
+	return d
+}
+
+// say puts a value where it is written.
+func say[T any](to **T, value T, written *yaml.Node, key string) {
+	if under(written, key) != nil {
+		*to = &value
+	}
+}
+
+// under is what a mapping has under a key; nil where there is none.
+func under(mapping *yaml.Node, key string) *yaml.Node {
+	if mapping != nil && mapping.Kind == yaml.AliasNode {
+		mapping = mapping.Alias
+	}
+	if mapping == nil || mapping.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// items are those of a list at the top of a document.
+func items(tree *yaml.Node, key string) []*yaml.Node {
+	if tree.Kind != yaml.DocumentNode || len(tree.Content) == 0 {
+		return nil
+	}
+	list := under(tree.Content[0], key)
+	switch {
+	case list == nil:
+		return nil
+	case list.Kind == yaml.AliasNode:
+		return list.Alias.Content
+	}
+	return list.Content
+}
+
+// Export is a node as a file declares it, without its password: where that is found, it
+// says.
+func Export(n core.Node) Node {
+	d := n.Declaration()
+	f := Node{
+		ID: d.ID, Pool: value(d.Pool), Labels: d.Labels, Address: value(d.Address), SSHPort: value(d.SSHPort), DockerPort: value(d.DockerPort),
+		Advertise: value(d.Advertise), Agent: AgentRoute(value(d.Agent)), Boot: value(d.Boot),
+		BMC: BMC{
+			URL: d.URL, User: value(d.User), Password: value(d.Password), CA: value(d.CA), Fingerprint: value(d.Fingerprint),
+			Insecure: value(d.Insecure), ConsoleKey: value(d.ConsoleKey),
+		},
+	}
+	if w := d.Network; w != nil {
+		f.Network = &Network{Ports: w.Ports, Bond: w.Bond, VLAN: w.VLAN, MTU: w.MTU}
+		if w.Address.IsValid() {
+			f.Network.Address = w.Address.String()
+		}
+		if w.Gateway.IsValid() {
+			f.Network.Gateway = w.Gateway.String()
+		}
+		for _, server := range w.DNS {
+			f.Network.DNS = append(f.Network.DNS, server.String())
+		}
+	}
+	return f
+}
+
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// checkDeclared looks at all but the nodes, each by itself.
+func (f File) checkDeclared(tree *yaml.Node) error {
 	for i, s := range f.Steps {
 		if err := s.Validate(); err != nil {
-			return invalid(atLine(lines.Steps[i], err))
+			return atLine(items(tree, "steps")[i], err)
 		}
 	}
 	for i, p := range f.Profiles {
 		if err := p.Validate(); err != nil {
-			return invalid(atLine(lines.Profiles[i], err))
+			return atLine(items(tree, "profiles")[i], err)
 		}
 	}
 	for i, p := range f.Pools {
-		if p.Name == "" {
-			return invalid(atLine(lines.Pools[i], errors.New("a pool has no name")))
+		if err := (core.Pool{Name: p.Name}).Validate(); err != nil {
+			return atLine(items(tree, "pools")[i], err)
 		}
 	}
-	return f.Declarations, len(f.Nodes), nil
+	for i, image := range f.Images {
+		if err := core.CheckImageName(image.Name); err != nil {
+			return atLine(items(tree, "images")[i], err)
+		}
+	}
+	return nil
 }
 
 // atLine says where in the file an error is.
-func atLine(n yaml.Node, err error) error { return fmt.Errorf("line %d: %w", n.Line, err) }
+func atLine(n *yaml.Node, err error) error { return fmt.Errorf("line %d: %w", n.Line, err) }
 
-// Write writes what is declared as a rack file.
-func (d Declarations) Write(w io.Writer) error {
+// Print writes the file for people to read: see Export for what it must not hold.
+func (f File) Print(w io.Writer) error {
 	e := yaml.NewEncoder(w)
 	e.SetIndent(2)
-	if err := e.Encode(d); err != nil {
+	if err := e.Encode(f); err != nil {
 		return &core.Error{Op: "write rack file", Kind: core.Internal, Err: err}
 	}
 	return e.Close()

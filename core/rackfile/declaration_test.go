@@ -12,7 +12,7 @@ func TestADeclarationsErrorNamesItsPage(t *testing.T) {
 		"a step of no kind":    "steps:\n- name: agent\n",
 		"a profile's bad name": "profiles:\n- name: Base Of All\n",
 	} {
-		_, _, err := ParseDeclarations(strings.NewReader(text))
+		_, _, err := Read("rack.yaml", strings.NewReader(text))
 		if err == nil || !strings.Contains(err.Error(), "docs/steps.md") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -13,13 +13,20 @@ import (
 // Network is what a node configures; said at core.Network. Addresses are texts, since
 // a parser's own errors would show what stands in their place.
 type Network struct {
-	Ports   []string `yaml:"ports"` // MACs, in any of their spellings
-	Bond    string   `yaml:"bond,omitempty"`
-	VLAN    int      `yaml:"vlan,omitempty"`
-	MTU     int      `yaml:"mtu,omitempty"`
-	Address string   `yaml:"address,omitempty"` // with prefix; none asks DHCP
+	// Ports are MACs; several are bonded.
+	Ports []string `yaml:"ports,flow"`
+	// Bond is the mode of the bond by the kernel's name, such as 802.3ad; default:
+	// active-backup.
+	Bond string `yaml:"bond,omitempty"`
+	// VLAN is from 1 to 4094; default: untagged.
+	VLAN int `yaml:"vlan,omitempty"`
+	// MTU is in bytes; default: the kernel's.
+	MTU int `yaml:"mtu,omitempty"`
+	// Address is with its prefix, such as 10.1.0.7/24; default: DHCP, and then no gateway
+	// and no dns.
+	Address string   `yaml:"address,omitempty"`
 	Gateway string   `yaml:"gateway,omitempty"`
-	DNS     []string `yaml:"dns,omitempty"`
+	DNS     []string `yaml:"dns,omitempty,flow"`
 }
 
 // maxNetwork bounds what ParseNetwork takes, in bytes.
@@ -39,7 +46,7 @@ func ParseNetwork(r io.Reader) (core.Network, error) {
 		return invalid(fmt.Errorf("it has more than %s", core.Bytes(maxNetwork)))
 	}
 	var n Network
-	if err := decode(text, &n); err != nil {
+	if _, err := decode(text, &n); err != nil {
 		return invalid(err)
 	}
 	made, err := n.core()

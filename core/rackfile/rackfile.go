@@ -1,8 +1,8 @@
-// Package rackfile is the file that describes a rack: its servers, for
-// `metalpool node enroll --from`, and what its operator declares, for `metalpool apply`.
-// The lab writes one of itself.
+// Package rackfile is the file that describes a rack: all that its operator declares, for
+// `metalpool apply`, and of that the servers, for `metalpool node enroll --from`. The lab
+// writes one of itself.
 //
-// It holds BMC passwords, so it is written for its owner's eyes alone.
+// It may hold BMC passwords, so it is written for its owner's eyes alone.
 package rackfile
 
 import (
@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -24,41 +25,66 @@ import (
 
 // File is a rack.
 type File struct {
-	Nodes        []Node `yaml:"nodes,omitempty"`
-	Declarations `yaml:",inline"`
+	// Images are listed in the catalogue.
+	Images []core.ImageDeclaration `yaml:"images,omitempty"`
+	// Steps are what is done to every server besides.
+	Steps []core.Step `yaml:"steps,omitempty"`
+	// Profiles are choices of steps.
+	Profiles []core.Profile `yaml:"profiles,omitempty"`
+	// Pools are policies.
+	Pools []core.PoolDeclaration `yaml:"pools,omitempty"`
+	// Nodes are the rack's servers.
+	Nodes []Node `yaml:"nodes,omitempty"`
 }
 
-// Node is one server. All but the BMC's URL may be left out; what that means is
-// said at core.Enrollment.
+// Node is one server. All but the BMC's URL may be left out.
 type Node struct {
-	ID         core.NodeID       `yaml:"id,omitempty"`
-	BMC        BMC               `yaml:"bmc"`
-	Pool       string            `yaml:"pool,omitempty"`
-	Labels     map[string]string `yaml:"labels,omitempty"`
-	Address    string            `yaml:"address,omitempty"`
-	SSHPort    int               `yaml:"ssh_port,omitempty"`
-	DockerPort int               `yaml:"docker_port,omitempty"`
-	Advertise  string            `yaml:"advertise,omitempty"`
-	Agent      AgentRoute        `yaml:"agent,omitempty"`
-	Network    *Network          `yaml:"network,omitempty"`
-	Boot       core.BootMode     `yaml:"boot,omitempty"`
+	// ID names it; default: made from the serial number.
+	ID  core.NodeID `yaml:"id,omitempty"`
+	BMC BMC         `yaml:"bmc"`
+	// Pool is default by default.
+	Pool   string            `yaml:"pool,omitempty"`
+	Labels map[string]string `yaml:"labels,omitempty"`
+	// Address is where the machine is reached; default: that of the NIC which boots.
+	Address string `yaml:"address,omitempty"`
+	// SSHPort is the machine's; default: 22.
+	SSHPort int `yaml:"ssh_port,omitempty"`
+	// DockerPort is where an engine's TLS port is reached; default: 2376.
+	DockerPort int `yaml:"docker_port,omitempty"`
+	// Advertise is how this server reaches us, where the route does not tell.
+	Advertise string     `yaml:"advertise,omitempty"`
+	Agent     AgentRoute `yaml:"agent,omitempty"`
+	// Network is what ramdisk and OS configure; default: DHCP on every port.
+	Network *Network `yaml:"network,omitempty"`
+	// Boot is how the ramdisk hands over to the OS; default: as the image says.
+	Boot core.BootMode `yaml:"boot,omitempty"`
 }
 
-// AgentRoute is said at core.AgentRoute.
+// AgentRoute is for nodes whose ramdisk is in a network of its own, as a VM's is.
 type AgentRoute struct {
+	// Advertise is how the ramdisk reaches us; default: as the node does.
 	Advertise string `yaml:"advertise,omitempty"`
-	Address   string `yaml:"address,omitempty"` // host:port
+	// Address is where we reach it, as host:port; default: where it checks in from.
+	Address string `yaml:"address,omitempty"`
 }
 
 // BMC is a server's controller. Of CA, Fingerprint and Insecure at most one is set.
 type BMC struct {
-	URL         string `yaml:"url"` // https://host[:port]
-	User        string `yaml:"user,omitempty"`
-	Password    string `yaml:"password,omitempty"`    // a secret
-	CA          string `yaml:"ca,omitempty"`          // PEM text
-	Fingerprint string `yaml:"fingerprint,omitempty"` // SHA-256 of the certificate, hex
-	Insecure    bool   `yaml:"insecure,omitempty"`
-	ConsoleKey  string `yaml:"console_key,omitempty"` // fingerprint of the console's SSH host key
+	// URL is https://host[:port].
+	URL  string `yaml:"url"`
+	User string `yaml:"user,omitempty"`
+	// Password is a secret; or env:NAME, file:/path or exec:program, where it is found.
+	Password string `yaml:"password,omitempty"`
+	// CA is what the BMC's certificate is checked by, a PEM text.
+	CA string `yaml:"ca,omitempty"`
+	// Fingerprint is the SHA-256 that the BMC's certificate must have, in hex; default:
+	// that of the one it shows at enrolment.
+	Fingerprint string `yaml:"fingerprint,omitempty"`
+	// Insecure leaves the certificate unchecked.
+	Insecure bool `yaml:"insecure,omitempty"`
+	// ConsoleKey is the fingerprint of the SSH host key at the serial console; default:
+	// that of the one it shows at enrolment.
+	ConsoleKey string `yaml:"console_key,omitempty"`
 }
 
 // Enrollment is what the engine is asked for to enroll the node, which Parse has
@@ -74,75 +100,113 @@ func (n Node) Enrollment() core.Enrollment {
 	}
 }
 
-const hint = "see docs/rack-file.md for what it may hold"
+const hint = "see docs/rack-file.md for what it may hold, and docs/steps.md for steps"
 
-// maxSize bounds what Parse takes, in bytes: some ten thousands of servers.
+// maxSize bounds what Read takes, in bytes: some ten thousands of servers.
 const maxSize = 64 << 20
 
-// Parse reads a file strictly: what it does not know is an Invalid error with its
-// line. No error shows a value, since any might be a password in the wrong place.
+// Parse reads a file that lists nodes.
 func Parse(r io.Reader) (File, error) {
-	invalid := func(err error) (File, error) {
-		return File{}, &core.Error{Op: "read rack file", Kind: core.Invalid, Err: err, Hint: hint}
+	f, _, err := Read("", r)
+	if err == nil && len(f.Nodes) == 0 {
+		err = &core.Error{Op: opRead, Kind: core.Invalid, Err: errors.New("it lists no nodes"), Hint: hint}
 	}
-	f, text, err := readFile(r)
+	return f, err
+}
+
+const opRead = "read rack file"
+
+// Read reads a file strictly, and what it declares: what it does not know is an Invalid
+// error with its line. name is the file's, for errors and as who declares that; "" is
+// none. No error shows a value, since any might be a password in the wrong place.
+func Read(name string, r io.Reader) (File, core.Declaration, error) {
+	f, d, err := read(filepath.Base(name), r)
 	if err != nil {
-		return invalid(err)
+		return File{}, core.Declaration{}, &core.Error{Op: opRead, Kind: core.Invalid, Err: inFile(name, err), Hint: hint}
 	}
-	if len(f.Nodes) == 0 {
-		return invalid(errors.New("it lists no nodes"))
+	return f, d, nil
+}
+
+func read(base string, r io.Reader) (f File, d core.Declaration, err error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxSize+1))
+	if err != nil {
+		return f, d, err
 	}
-	var lines struct {
-		Nodes []yaml.Node `yaml:"nodes"`
+	if len(text) > maxSize {
+		return f, d, fmt.Errorf("it has more than %s", core.Bytes(maxSize))
 	}
-	if err := yaml.Unmarshal(text, &lines); err != nil {
-		return invalid(plain(err))
+	tree, err := decode(text, &f)
+	if err != nil {
+		return f, d, err
 	}
+	if err := f.checkDeclared(tree); err != nil {
+		return f, d, err
+	}
+	if err := f.checkNodes(items(tree, "nodes")); err != nil {
+		return f, d, err
+	}
+	return f, f.declaration(core.DeclaredIn(base), tree), nil
+}
+
+func (f File) checkNodes(lines []*yaml.Node) error {
 	for i, n := range f.Nodes {
 		if err := n.check(); err != nil {
-			return invalid(fmt.Errorf("line %d: %w", lines.Nodes[i].Line, err))
+			return atLine(lines[i], err)
 		}
 		for j, other := range f.Nodes[:i] {
 			switch {
 			case n.ID != "" && n.ID == other.ID:
-				return invalid(fmt.Errorf("line %d: node %s is listed in line %d already", lines.Nodes[i].Line, n.ID, lines.Nodes[j].Line))
+				return fmt.Errorf("line %d: node %s is listed in line %d already", lines[i].Line, n.ID, lines[j].Line)
 			case n.BMC.URL == other.BMC.URL:
-				return invalid(fmt.Errorf("line %d: the BMC is that of line %d", lines.Nodes[i].Line, lines.Nodes[j].Line))
+				return fmt.Errorf("line %d: the BMC is that of line %d", lines[i].Line, lines[j].Line)
 			}
 		}
 	}
-	return f, nil
+	return nil
 }
 
-// readFile reads a file strictly, but for what its values mean.
-func readFile(r io.Reader) (f File, text []byte, err error) {
-	if text, err = io.ReadAll(io.LimitReader(r, maxSize+1)); err != nil {
-		return f, nil, err
+var atLines = regexp.MustCompile(`(^|; )line (\d+): `)
+
+// inFile names the lines of an error as editors and people do.
+func inFile(name string, err error) error {
+	if name == "" {
+		return err
 	}
-	if len(text) > maxSize {
-		return f, nil, fmt.Errorf("it has more than %s", core.Bytes(maxSize))
-	}
-	var tree yaml.Node
-	if err := yaml.Unmarshal(text, &tree); err != nil {
-		return f, nil, plain(err)
-	}
-	if err := checkFields(&tree, reflect.TypeFor[File]()); err != nil {
-		return f, nil, err
-	}
-	return f, text, decode(text, &f)
+	return &located{name, err}
 }
+
+// located is an error in a file of that name.
+type located struct {
+	name string
+	err  error
+}
+
+func (l *located) Error() string {
+	return atLines.ReplaceAllString(l.err.Error(), "${1}"+strings.ReplaceAll(l.name, "$", "$$")+":${2}: ")
+}
+
+func (l *located) Unwrap() error { return l.err }
 
 // decode reads one YAML document strictly; an empty text leaves into as it is.
-func decode(text []byte, into any) error {
-	strict := yaml.NewDecoder(bytes.NewReader(text))
-	strict.KnownFields(true)
-	if err := strict.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return plain(err)
+func decode(text []byte, into any) (*yaml.Node, error) {
+	var tree yaml.Node
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	if err := documents.Decode(&tree); err != nil {
+		if errors.Is(err, io.EOF) {
+			return &tree, nil
+		}
+		return nil, plain(err)
 	}
-	if err := strict.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return errors.New("more than one YAML document is in it")
+	if err := documents.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one YAML document is in it")
 	}
-	return nil
+	if err := checkFields(&tree, reflect.TypeOf(into)); err != nil {
+		return nil, err
+	}
+	if err := tree.Decode(into); err != nil {
+		return nil, plain(err)
+	}
+	return &tree, nil
 }
 
 var (

@@ -25,7 +25,7 @@ var (
 type catalogue interface {
 	Image(ctx context.Context, name string) (core.Image, error)
 	AddImage(ctx context.Context, i core.Image, progress func(done, total core.Bytes)) (core.Image, error)
-	RemoveImage(ctx context.Context, name string) error
+	RemoveImage(ctx context.Context, name string, by core.Declarer, takeOver bool) error
 }
 
 // imageResource is metalpool_image.
@@ -101,6 +101,7 @@ func (r *imageResource) Create(ctx context.Context, req resource.CreateRequest, 
 		}, asked.Name)
 		return
 	}
+	asked.DeclaredBy = core.DeclaredInTerraform
 	added, err := r.pool.AddImage(ctx, asked, nil)
 	switch {
 	case core.Is(err, core.Exists):
@@ -159,7 +160,7 @@ func (r *imageResource) Update(ctx context.Context, req resource.UpdateRequest, 
 	there, err := r.pool.Image(ctx, state.Name.ValueString())
 	if err == nil {
 		asked := plan.image(config, there)
-		asked.SHA256 = state.SHA256.ValueString()
+		asked.SHA256, asked.DeclaredBy = state.SHA256.ValueString(), core.DeclaredInTerraform
 		there, err = r.pool.AddImage(ctx, asked, nil)
 	}
 	if err != nil {
@@ -177,7 +178,7 @@ func (r *imageResource) Delete(ctx context.Context, req resource.DeleteRequest, 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if err := r.pool.RemoveImage(ctx, state.Name.ValueString()); err != nil && !core.Is(err, core.NotFound) {
+	if err := r.pool.RemoveImage(ctx, state.Name.ValueString(), core.DeclaredInTerraform, false); err != nil && !core.Is(err, core.NotFound) {
 		imageFault(&resp.Diagnostics, err)
 	}
 }

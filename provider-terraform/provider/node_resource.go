@@ -90,6 +90,7 @@ func (r *nodeResource) Create(ctx context.Context, req resource.CreateRequest, r
 	work, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var told story
+	in.By = core.DeclaredInTerraform
 	n, err := r.pool.Enroll(work, in, told.report(ctx))
 	if core.Is(err, core.Exists) {
 		there, found := r.at(work, in.URL)
@@ -101,7 +102,7 @@ func (r *nodeResource) Create(ctx context.Context, req resource.CreateRequest, r
 			taken(&resp.Diagnostics, err, string(there.ID))
 			return
 		}
-		n, err = r.pool.SetNode(work, there.ID, core.NodeChange{Password: &in.Password})
+		n, err = r.pool.SetNode(work, there.ID, core.NodeChange{Password: &in.Password, By: in.By})
 		if err == nil && in.Erase {
 			n, err = r.putToUse(work, n)
 		}
@@ -204,6 +205,7 @@ func (r *nodeResource) Update(ctx context.Context, req resource.UpdateRequest, r
 	}
 	work, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	change.By = core.DeclaredInTerraform
 	n, err := r.pool.SetNode(work, core.NodeID(state.Name.ValueString()), change)
 	if err != nil {
 		nodeFault(&resp.Diagnostics, err)

@@ -15,7 +15,7 @@ type policies interface {
 	Pool(ctx context.Context, name string) (core.Pool, error)
 	AddPool(ctx context.Context, p core.Pool) error
 	SetPool(ctx context.Context, p core.Pool) error
-	RemovePool(ctx context.Context, name string) error
+	RemovePool(ctx context.Context, name string, by core.Declarer, takeOver bool) error
 }
 
 // poolResource is metalpool_pool.
@@ -63,6 +63,7 @@ func (r *poolResource) Create(ctx context.Context, req resource.CreateRequest, r
 		fault(&resp.Diagnostics, err, path.Root("name"))
 		return
 	}
+	p.DeclaredBy = core.DeclaredInTerraform
 	switch err := r.pool.AddPool(ctx, p); {
 	case core.Is(err, core.Exists):
 		taken(&resp.Diagnostics, err, p.Name)
@@ -111,6 +112,7 @@ func (r *poolResource) Update(ctx context.Context, req resource.UpdateRequest, r
 		if resp.Diagnostics.Append(diags...); diags.HasError() {
 			return
 		}
+		p.DeclaredBy = core.DeclaredInTerraform
 		err = r.pool.SetPool(ctx, p)
 	}
 	if err != nil {
@@ -127,7 +129,7 @@ func (r *poolResource) Delete(ctx context.Context, req resource.DeleteRequest, r
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if err := r.pool.RemovePool(ctx, state.Name.ValueString()); err != nil && !core.Is(err, core.NotFound) {
+	if err := r.pool.RemovePool(ctx, state.Name.ValueString(), core.DeclaredInTerraform, false); err != nil && !core.Is(err, core.NotFound) {
 		policyFault(&resp.Diagnostics, err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // Apply implements core.Operator.
 func (c *Client) Apply(ctx context.Context, d core.Declaration, o core.ApplyOptions) ([]core.Declared, error) {
-	return send[[]core.Declared](ctx, c, deed{call{method: http.MethodPost, path: "/declarations", body: api.ApplyAsked{Declaration: d, DryRun: o.DryRun, TakeOver: o.TakeOver}}, "apply", ""}, nil)
+	return send[[]core.Declared](ctx, c, deed{call{method: http.MethodPost, path: "/declarations", body: api.ApplyAsked{Declaration: d, DryRun: o.DryRun, TakeOver: o.TakeOver, Prune: o.Prune}}, "apply", ""}, o.Report)
 }
 
 // Steps implements core.Operator.

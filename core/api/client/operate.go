@@ -100,11 +100,13 @@ func (c *Client) Pool(ctx context.Context, name string) (core.Pool, error) {
 }
 
 // SetPool implements core.Operator.
-func (c *Client) SetPool(ctx context.Context, p core.Pool) error { return c.putPool(ctx, p, nil) }
+func (c *Client) SetPool(ctx context.Context, p core.Pool) error {
+	return c.putPool(ctx, p, asked("by", string(p.DeclaredBy)))
+}
 
 // AddPool implements core.Operator.
 func (c *Client) AddPool(ctx context.Context, p core.Pool) error {
-	return c.putPool(ctx, p, asked("new", "true"))
+	return c.putPool(ctx, p, asked("new", "true", "by", string(p.DeclaredBy)))
 }
 
 func (c *Client) putPool(ctx context.Context, p core.Pool, query url.Values) error {
@@ -113,8 +115,8 @@ func (c *Client) putPool(ctx context.Context, p core.Pool, query url.Values) err
 }
 
 // RemovePool implements core.Operator.
-func (c *Client) RemovePool(ctx context.Context, name string) error {
-	return c.remove(ctx, at("pools", name), "remove pool "+name, nil)
+func (c *Client) RemovePool(ctx context.Context, name string, by core.Declarer, takeOver bool) error {
+	return c.remove(ctx, at("pools", name), "remove pool "+name, removal(by, takeOver))
 }
 
 // Images implements core.Service.
@@ -129,7 +131,7 @@ func (c *Client) Image(ctx context.Context, name string) (core.Image, error) {
 
 // AddImage implements core.Operator.
 func (c *Client) AddImage(ctx context.Context, i core.Image, progress func(done, total core.Bytes)) (core.Image, error) {
-	body := api.ImageAdded{Source: i.Source, SHA256: i.SHA256, Format: i.Format, Arch: i.Arch, User: i.User, Boot: i.Boot}
+	body := api.ImageAdded{Source: i.Source, SHA256: i.SHA256, Format: i.Format, Arch: i.Arch, User: i.User, Boot: i.Boot, By: i.DeclaredBy}
 	return send[core.Image](ctx, c, deed{call{method: http.MethodPut, path: at("images", i.Name), body: body}, "add image " + i.Name, ""}, func(p core.Progress) {
 		if progress != nil && p.Total > 0 {
 			progress(p.Done, p.Total)
@@ -138,8 +140,8 @@ func (c *Client) AddImage(ctx context.Context, i core.Image, progress func(done,
 }
 
 // RemoveImage implements core.Operator.
-func (c *Client) RemoveImage(ctx context.Context, name string) error {
-	return c.remove(ctx, at("images", name), "remove image "+name, nil)
+func (c *Client) RemoveImage(ctx context.Context, name string, by core.Declarer, takeOver bool) error {
+	return c.remove(ctx, at("images", name), "remove image "+name, removal(by, takeOver))
 }
 
 func (c *Client) remove(ctx context.Context, path, op string, query url.Values) error {

@@ -16,6 +16,14 @@ type OfName struct {
 
 func (n OfName) about() string { return n.Name }
 
+// removed is what is to be gone.
+type removed struct {
+	Asked
+	OfName
+	By       core.Declarer `query:"by" maxLength:"256" doc:"Who removes it."`
+	TakeOver bool          `query:"take_over" doc:"Remove also what somebody else has declared."`
+}
+
 // catalogue registers pools, images, and what is told of all.
 func (s *Server) catalogue() {
 	s.policies()
@@ -46,7 +54,8 @@ func (s *Server) policies() {
 	type declared struct {
 		Asked
 		OfName
-		New  bool `query:"new" doc:"Refuse to change one that is there."`
+		New  bool          `query:"new" doc:"Refuse to change one that is there."`
+		By   core.Declarer `query:"by" maxLength:"256" doc:"Who declares it. What somebody else has declared is refused."`
 		Body core.Pool
 	}
 	write(s, operation{id: "set-pool", method: http.MethodPut, path: "/pools/{name}", summary: "declare a pool", role: core.RoleOperator},
@@ -57,28 +66,26 @@ func (s *Server) policies() {
 			if in.Body.Name != in.Name {
 				return api.Nothing{}, &core.Error{Op: "set pool " + in.Name, Kind: core.Invalid, Err: plain("the policy is that of a pool " + in.Body.Name), Hint: "pools are not renamed; name it as the path does"}
 			}
+			pool := in.Body
+			pool.DeclaredBy = in.By // and not of whom it was when it was read
 			if in.New {
-				return api.Nothing{}, s.pool.AddPool(ctx, in.Body)
+				return api.Nothing{}, s.pool.AddPool(ctx, pool)
 			}
-			return api.Nothing{}, s.pool.SetPool(ctx, in.Body)
+			return api.Nothing{}, s.pool.SetPool(ctx, pool)
 		})
-	type removed struct {
-		Asked
-		OfName
-	}
 	write(s, operation{id: "remove-pool", method: http.MethodDelete, path: "/pools/{name}", summary: "remove a pool", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *removed, _ core.Reporter) (api.Nothing, error) {
 			if err := p.inPool("remove pool "+in.Name, in.Name); err != nil {
 				return api.Nothing{}, err
 			}
-			return api.Nothing{}, s.pool.RemovePool(ctx, in.Name)
+			return api.Nothing{}, s.pool.RemovePool(ctx, in.Name, in.By, in.TakeOver)
 		})
 	write(s, operation{id: "remove-image", method: http.MethodDelete, path: "/images/{name}", summary: "remove an image", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *removed, _ core.Reporter) (api.Nothing, error) {
 			if err := p.everywhere("remove image " + in.Name); err != nil {
 				return api.Nothing{}, err
 			}
-			return api.Nothing{}, s.pool.RemoveImage(ctx, in.Name)
+			return api.Nothing{}, s.pool.RemoveImage(ctx, in.Name, in.By, in.TakeOver)
 		})
 }
 
@@ -112,7 +119,7 @@ func (s *Server) imageCatalogue() {
 				return core.Image{}, err
 			}
 			i.Source = source
-			return s.pool.AddImage(core.AskedFromAfar(ctx), core.Image{Name: in.Name, Source: i.Source, SHA256: i.SHA256, Format: i.Format, Arch: i.Arch, User: i.User, Boot: i.Boot},
+			return s.pool.AddImage(core.AskedFromAfar(ctx), core.Image{Name: in.Name, Source: i.Source, SHA256: i.SHA256, Format: i.Format, Arch: i.Arch, User: i.User, Boot: i.Boot, DeclaredBy: i.By},
 				func(done, total core.Bytes) { report(core.Progress{Step: "read", Done: done, Total: total}) })
 		})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/metalpool/metalpool/core"
@@ -23,9 +24,11 @@ func (a *applied) about() string {
 			what = append(what, kind+" "+strings.Join(names, ", "))
 		}
 	}
+	add("images", namesOf(a.Body.Images, func(i core.ImageDeclaration) string { return i.Name }))
 	add("steps", namesOf(a.Body.Steps, func(s core.Step) string { return s.Name }))
 	add("profiles", namesOf(a.Body.Profiles, func(p core.Profile) string { return p.Name }))
-	add("pools", namesOf(a.Body.Pools, func(p core.PoolProfile) string { return p.Name }))
+	add("pools", namesOf(a.Body.Pools, func(p core.PoolDeclaration) string { return p.Name }))
+	add("nodes", namesOf(a.Body.Nodes, core.NodeDeclaration.Label))
 	by := string(a.Body.By)
 	if a.Body.DryRun {
 		by += " (dry run)"
@@ -63,22 +66,14 @@ func (s *Server) declarations() {
 			return s.pool.Profile(ctx, in.Name)
 		})
 	write(s, operation{id: "apply", method: http.MethodPost, path: "/declarations", summary: "apply a declaration", role: core.RoleOperator, body: maxDeclaration},
-		func(ctx context.Context, p principal, in *applied, _ core.Reporter) ([]core.Declared, error) {
-			if err := p.everywhere("apply"); err != nil {
+		func(ctx context.Context, p principal, in *applied, report core.Reporter) ([]core.Declared, error) {
+			d, err := s.mayApply(ctx, p, in.Body)
+			if err != nil {
 				return nil, err
 			}
-			if err := s.ownSecrets(ctx, in.Body.Steps); err != nil {
-				return nil, err
-			}
-			changes, err := s.pool.Apply(ctx, in.Body.Declaration, core.ApplyOptions{DryRun: in.Body.DryRun, TakeOver: in.Body.TakeOver})
+			changes, err := s.pool.Apply(core.AskedFromAfar(ctx), d, core.ApplyOptions{DryRun: in.Body.DryRun, TakeOver: in.Body.TakeOver, Prune: in.Body.Prune, Report: report})
 			return list(changes), err
 		})
-	type removed struct {
-		Asked
-		OfName
-		By       core.Declarer `query:"by" maxLength:"256" doc:"Who removes it."`
-		TakeOver bool          `query:"take_over" doc:"Remove also what somebody else has declared."`
-	}
 	write(s, operation{id: "remove-step", method: http.MethodDelete, path: "/steps/{name}", summary: "remove a step", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *removed, _ core.Reporter) (api.Nothing, error) {
 			if err := p.everywhere("remove step " + in.Name); err != nil {
@@ -97,6 +92,65 @@ func (s *Server) declarations() {
 
 // maxDeclaration bounds a declaration, in bytes: some dozens of the largest steps.
 const maxDeclaration = 16 << 20
+
+// mayApply refuses what a caller may not declare, and finds the images' files.
+func (s *Server) mayApply(ctx context.Context, p principal, asked api.ApplyAsked) (core.Declaration, error) {
+	d := asked.Declaration
+	if asked.Prune || len(d.Images)+len(d.Steps)+len(d.Profiles)+len(d.Nodes) > 0 {
+		if err := p.everywhere("apply"); err != nil {
+			return d, err
+		}
+	}
+	for _, pool := range d.Pools {
+		if err := p.inPool("set pool "+pool.Name, pool.Name); err != nil {
+			return d, err
+		}
+	}
+	d.Images = slices.Clone(d.Images)
+	for i, image := range d.Images {
+		if image.Source == "" {
+			continue
+		}
+		source, err := s.source(ctx, image.Name, image.Source)
+		if err != nil {
+			return d, err
+		}
+		d.Images[i].Source = source
+	}
+	if err := s.ownSecrets(ctx, d.Steps); err != nil {
+		return d, err
+	}
+	return d, s.ownNodes(ctx, d.Nodes)
+}
+
+// ownNodes refuses references of declared nodes, as where one is enrolled or changed, but
+// for those that are there.
+func (s *Server) ownNodes(ctx context.Context, asked []core.NodeDeclaration) error {
+	if len(asked) == 0 {
+		return nil
+	}
+	all, err := s.pool.Nodes(ctx, core.NodeFilter{})
+	if err != nil {
+		return err
+	}
+	there, at := map[core.NodeID]core.Node{}, map[string]core.Node{}
+	for _, n := range all {
+		there[n.ID], at[n.Spec.BMC.Host()] = n, n
+	}
+	for _, d := range asked {
+		n, known := there[d.ID]
+		if d.ID == "" {
+			n, known = at[core.Endpoint{URL: d.URL}.Host()]
+		}
+		if d.Password == nil || known && n.Spec.BMC.PasswordFrom == core.Reference(*d.Password) {
+			continue
+		}
+		if err := ownPassword("declare node "+d.Label(), *d.Password); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // ownSecrets refuses to change a step that has secrets, as ownPassword refuses
 // references: the step decides who gets to see what they lead to.

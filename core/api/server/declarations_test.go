@@ -12,11 +12,12 @@ func TestWhoAppliesWhatIsInTheAuditLog(t *testing.T) {
 	r := newRig(t, 0)
 	s := r.serve("")
 	c := s.client(r.operator())
+	base := "base"
 	d := core.Declaration{
 		By:       core.DeclaredIn("rack.yaml"),
 		Steps:    []core.Step{{Name: "agent", Script: &core.ScriptStep{Run: "true"}}, {Name: "disks", Script: &core.ScriptStep{Run: "true"}}},
 		Profiles: []core.Profile{{Name: "base", Steps: []string{"agent", "disks"}}},
-		Pools:    []core.PoolProfile{{Name: core.DefaultPool, Profile: "base"}},
+		Pools:    []core.PoolDeclaration{{Name: core.DefaultPool, Profile: &base}},
 	}
 	for _, o := range []core.ApplyOptions{{DryRun: true}, {}} {
 		if _, err := c.Apply(t.Context(), d, o); err != nil {

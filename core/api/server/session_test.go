@@ -119,7 +119,7 @@ func TestOperatorsSession(t *testing.T) {
 	if images, err := c.Images(ctx); err != nil || len(images) != 2 {
 		t.Errorf("images %+v, %v", images, err)
 	}
-	if err := c.RemoveImage(ctx, "other"); err != nil {
+	if err := c.RemoveImage(ctx, "other", "", false); err != nil {
 		t.Error(err)
 	}
 	r.rack.Server("n2").Say("hello from n2\n", "")
@@ -174,7 +174,7 @@ func TestErrorsReadAsWithoutAServer(t *testing.T) {
 	_, through = c.Repair(ctx, "n1", "")
 	_, direct = e.Repair(ctx, "n1", "")
 	sameText(t, "repair of a sound node", through, direct)
-	sameText(t, "remove a pool in use", c.RemovePool(ctx, core.DefaultPool), e.RemovePool(ctx, core.DefaultPool))
+	sameText(t, "remove a pool in use", c.RemovePool(ctx, core.DefaultPool, "", false), e.RemovePool(ctx, core.DefaultPool, "", false))
 	if err := c.Release(ctx, "m-8", core.ReleaseOptions{}, nil); err != nil {
 		t.Errorf("an unknown ID is released: %v", err)
 	}

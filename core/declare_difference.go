@@ -1,0 +1,62 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// fieldDifferences names the fields in which two things of a type differ.
+func fieldDifferences(there, want any) []string {
+	before, after := flat(there), flat(want)
+	paths := maps.Clone(before)
+	maps.Copy(paths, after)
+	var all []string
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		b, a := before[path], after[path]
+		switch {
+		case b == a:
+		case len(b)+len(a) > 60 || strings.Contains(path, "env.") || strings.Contains(path, "headers.") || mayHoldKey(b+a):
+			all = append(all, path)
+		default:
+			all = append(all, fmt.Sprintf("%s: %s → %s", path, orNone(b), orNone(a)))
+		}
+	}
+	return all
+}
+
+// mayHoldKey reports whether text is of an address that lets in whoever has it.
+func mayHoldKey(text string) bool {
+	_, address, is := strings.Cut(text, "://")
+	return is && strings.ContainsAny(address, "?@")
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
+}
+
+// flat is a thing as its fields, by their paths in JSON.
+func flat(thing any) map[string]string {
+	text, _ := json.Marshal(thing) // what is stored can be written
+	var tree any
+	_ = json.Unmarshal(text, &tree)
+	fields := map[string]string{}
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		if m, ok := v.(map[string]any); ok && len(m) > 0 {
+			for key, value := range m {
+				walk(strings.TrimPrefix(path+"."+key, "."), value)
+			}
+			return
+		}
+		written, _ := json.Marshal(v)
+		fields[path] = string(written)
+	}
+	walk("", tree)
+	return fields
+}

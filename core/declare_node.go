@@ -1,0 +1,102 @@
+package core
+
+import "slices"
+
+// nodes has nodes be as is said of them. Those that are not there are only told.
+func (a *applied) nodes(tx Tx, said []NodeDeclaration) (changes []Declared, err error) {
+	if len(said) == 0 {
+		return nil, nil
+	}
+	known, err := knownNodes(tx)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range said {
+		there, found := known.find(d)
+		if !found {
+			if d.Pool != nil {
+				if _, err := findPool(tx, *d.Pool); err != nil {
+					return nil, withNode(err, d.ID)
+				}
+			}
+			changes = append(changes, Declared{Kind: kindNode, Name: d.Label(), Change: ToEnroll})
+			continue
+		}
+		change, err := a.node(tx, there, d)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, change)
+	}
+	return changes, nil
+}
+
+// inventory is the nodes that are there, as declarations name them.
+type inventory struct {
+	byID  map[NodeID]Node
+	byBMC map[string]Node
+}
+
+func knownNodes(tx Tx) (inventory, error) {
+	all, err := collect(tx.Nodes(NodeFilter{}))
+	known := inventory{map[NodeID]Node{}, map[string]Node{}}
+	for _, n := range all {
+		known.byID[n.ID], known.byBMC[n.Spec.BMC.Host()] = n, n
+	}
+	return known, err
+}
+
+func (i inventory) find(d NodeDeclaration) (Node, bool) {
+	if d.ID != "" {
+		n, ok := i.byID[d.ID]
+		return n, ok
+	}
+	n, ok := i.byBMC[Endpoint{URL: d.URL}.Host()]
+	return n, ok
+}
+
+// node has a node that is there be as is said of it.
+func (a *applied) node(tx Tx, there Node, said NodeDeclaration) (Declared, error) {
+	d := Declared{Kind: kindNode, Name: string(there.ID)}
+	there, err := tx.Node(there.ID) // by its key, it stays so until the end
+	if err != nil {
+		return d, err
+	}
+	want := there
+	if err := said.change(there).of(tx, &want, a.afar); err != nil {
+		return d, err
+	}
+	fields := fieldDifferences(there.Declaration(), want.Declaration())
+	if other, err := a.engine.newPassword(&want.Spec.BMC, said.Password); err != nil {
+		return d, withNode(err, there.ID)
+	} else if other && !slices.Contains(fields, "password") {
+		fields = append(fields, "password")
+	}
+	d = a.compared(d, fields, there.Spec.DeclaredBy)
+	if d.Change == Unchanged {
+		return d, nil
+	}
+	want.Spec.DeclaredBy = a.by
+	if err := tx.PutSpec(want); err != nil {
+		return d, err
+	}
+	return d, tx.AddEvent(Event{Node: there.ID, Type: Note, Message: "changed by " + string(a.by), By: a.engine.process})
+}
+
+// newPassword keeps another password than the one that is kept, and tells whether it is
+// another one.
+func (e *Engine) newPassword(at *Endpoint, given *string) (bool, error) {
+	if given == nil || *given == "" {
+		return false, nil
+	}
+	ref, literal, err := splitPassword(*given)
+	if err != nil || ref != "" && ref == at.PasswordFrom {
+		return false, err
+	}
+	if ref == "" && at.PasswordFrom == "" {
+		if kept, err := e.sealer.Open(at.Secret); err == nil && string(kept) == literal {
+			return false, nil
+		}
+	}
+	return true, e.keepPassword(at, *given)
+}
