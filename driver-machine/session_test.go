@@ -116,9 +116,9 @@ func (s session) apply(ts *testscript.TestScript, neg bool, args []string) {
 	f, err := os.Open(ts.MkAbs(args[0]))
 	ts.Check(err)
 	defer f.Close()
-	d, _, err := rackfile.ParseDeclarations(f)
+	_, d, err := rackfile.Read(f.Name(), f)
 	ts.Check(err)
-	_, err = s.Engine(s.t).Apply(context.Background(), core.Declaration{By: core.DeclaredIn(filepath.Base(f.Name())), Steps: d.Steps, Profiles: d.Profiles, Pools: d.Pools}, core.ApplyOptions{})
+	_, err = s.Engine(s.t).Apply(context.Background(), d, core.ApplyOptions{})
 	ts.Check(err)
 }
 
