@@ -74,7 +74,7 @@ func TestFragments(t *testing.T) {
 // is taken, or before its disk is written.
 func TestFragmentsThatDisagree(t *testing.T) {
 	declared := func(steps ...core.Step) core.Declaration {
-		d := core.Declaration{By: core.DeclaredIn("test"), Steps: steps, Profiles: []core.Profile{{Name: "base"}}, Pools: []core.PoolProfile{{Name: core.DefaultPool, Profile: "base"}}}
+		d := core.Declaration{By: core.DeclaredIn("test"), Steps: steps, Profiles: []core.Profile{{Name: "base"}}, Pools: []core.PoolDeclaration{{Name: core.DefaultPool, Profile: new("base")}}}
 		for _, s := range steps {
 			d.Profiles[0].Steps = append(d.Profiles[0].Steps, s.Name)
 		}

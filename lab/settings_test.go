@@ -80,7 +80,7 @@ func (p *pool) declare(steps ...core.Step) {
 		choice.Steps = append(choice.Steps, s.Name)
 	}
 	_, err := p.Apply(p.t.Context(), core.Declaration{
-		By: core.DeclaredIn("test"), Steps: steps, Profiles: []core.Profile{choice}, Pools: []core.PoolProfile{{Name: core.DefaultPool, Profile: "base"}},
+		By: core.DeclaredIn("test"), Steps: steps, Profiles: []core.Profile{choice}, Pools: []core.PoolDeclaration{{Name: core.DefaultPool, Profile: new("base")}},
 	}, core.ApplyOptions{})
 	try(p.t, err)
 }
