@@ -109,6 +109,14 @@ type Attempt struct {
 	Job        Job          `json:"job"`
 	StartedAt  time.Time    `json:"started_at"`
 	EndedAt    time.Time    `json:"ended_at,omitzero"`
+	// Image, Model and Pool are what Stats tells durations apart by.
+	Image string `json:"image,omitempty"`
+	Model string `json:"model,omitempty"`
+	Pool  string `json:"pool,omitempty"`
+	// Outcome is what ended it, and StoppedAt the step that it had come to, where that was
+	// not its end.
+	Outcome   Trigger `json:"outcome,omitempty"`
+	StoppedAt string  `json:"stopped_at,omitempty"`
 	// Met are the steps that are done, with the time.
 	Met map[string]time.Time `json:"met,omitempty"`
 	// Boot is the ramdisk boot that this attempt uses now; Boots counts them, those of

@@ -8,20 +8,20 @@ import (
 
 // startCleanRecord gives a node a new attempt at a clean, in the transaction that
 // moves it to Cleaning. by is the allocation that let go of it, if one did. What was
-// under way on the node ends here.
-func (e *Engine) startCleanRecord(tx Tx, n *Node, by AllocationID) error {
+// under way on the node ends here, by on.
+func (e *Engine) startCleanRecord(tx Tx, n *Node, by AllocationID, on Trigger) error {
 	if n.Attempt != "" {
 		before, err := tx.Attempt(n.Attempt)
 		if err != nil {
 			return err
 		}
 		if before.EndedAt.IsZero() {
-			if err := endAttempt(tx, before); err != nil {
+			if err := endAttempt(tx, before, on); err != nil {
 				return err
 			}
 		}
 	}
-	at := Attempt{ID: AttemptID(NewID("c")), Node: n.ID, Allocation: by, Job: JobClean, StartedAt: tx.Now()}
+	at := Attempt{ID: AttemptID(NewID("c")), Node: n.ID, Allocation: by, Job: JobClean, StartedAt: tx.Now(), Model: n.Hardware.fullModel(), Pool: n.Pool}
 	n.Attempt = at.ID
 	return tx.PutAttempt(at)
 }
@@ -89,7 +89,7 @@ func (w *work) quarantine(ctx context.Context, why error) error {
 // finish ends an attempt: its record, the state of the node, and the lease, all in
 // one transaction, so that no node at rest stays leased to a worker that died.
 func (w *work) finish(tx Tx, n *Node, a *Allocation, on Trigger, reason string) error {
-	if err := endAttempt(tx, w.attempt); err != nil {
+	if err := endAttempt(tx, w.attempt, on); err != nil {
 		return err
 	}
 	if err := w.e.advance(tx, n, a, on, reason); err != nil {
@@ -106,7 +106,10 @@ func (w *work) finish(tx Tx, n *Node, a *Allocation, on Trigger, reason string) 
 
 // endAttempt writes the last of an attempt's record. Its secrets go: the keys of
 // its boot and of its host open nothing any more that we want opened.
-func endAttempt(tx Tx, at Attempt) error {
+func endAttempt(tx Tx, at Attempt, on Trigger) error {
+	if at.Outcome = on; on != Done && on != DoneSuspect {
+		at.StoppedAt = at.firstUnmet()
+	}
 	at.EndedAt, at.Boot, at.HostKeys, at.Login, at.Steps, at.Settings, at.Fragments = tx.Now(), nil, nil, nil, nil, nil, nil
 	return tx.PutAttempt(at)
 }

@@ -248,6 +248,7 @@ func (c *creation) begins(ctx context.Context, tx Tx, a Allocation, fresh Attemp
 	b.attempt = fresh
 	b.attempt.ID, b.attempt.Node, b.attempt.Allocation, b.attempt.StartedAt = AttemptID(NewID("d")), b.node.ID, held.ID, tx.Now()
 	b.attempt.Steps = stepsFor(b.node, fresh.Steps)
+	b.attempt.Image, b.attempt.Model, b.attempt.Pool = c.deploy.Image, b.node.Hardware.fullModel(), b.node.Pool
 	if err := tx.PutAttempt(b.attempt); err != nil {
 		return b, err
 	}

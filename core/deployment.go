@@ -107,7 +107,7 @@ func (c *creation) asOrdered(a Allocation) bool {
 // drop gives up a deploy of another order, whose worker is dead: nobody is going to ask
 // for that one again.
 func (e *Engine) drop(tx Tx, at Attempt, n *Node, a *Allocation) error {
-	if err := endAttempt(tx, at); err != nil {
+	if err := endAttempt(tx, at, Redeploy); err != nil {
 		return err
 	}
 	return e.advance(tx, n, a, GiveUp, "its worker died, and another order takes its place")

@@ -151,7 +151,7 @@ func (e *Engine) insert(ctx context.Context, n *Node, erase bool) error {
 		}
 		n.State, n.Since, n.Version = to, tx.Now(), 1
 		if erase {
-			if err := e.startCleanRecord(tx, n, ""); err != nil {
+			if err := e.startCleanRecord(tx, n, "", EnrollErase); err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,9 @@
 package core
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Hardware is what a server is made of, as its BMC or the agent tells.
 // Zero means unknown, and an unknown fact never satisfies a requirement.
@@ -15,6 +18,9 @@ type Hardware struct {
 	GPUs         []GPU  `json:"gpus,omitempty"`
 	BIOS         string `json:"bios,omitempty"` // firmware version, compared with the enrolled one
 }
+
+// fullModel is the manufacturer with its name of the server.
+func (h Hardware) fullModel() string { return strings.TrimSpace(h.Manufacturer + " " + h.Model) }
 
 // Worth orders servers, as text, by what it costs to have one taken: GPUs first, then
 // memory, processors and disks. It is in coarse units, so that servers bought as one

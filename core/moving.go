@@ -151,7 +151,7 @@ func (c *creation) moveAway(ctx context.Context, w *work, why error) error {
 			return err
 		}
 		n.Suspect = suspect
-		if err := w.e.startCleanRecord(tx, &n, ""); err != nil {
+		if err := w.e.startCleanRecord(tx, &n, "", NodeFault); err != nil {
 			return err
 		}
 		if err := w.e.advance(tx, &n, a, NodeFault, why.Error()); err != nil {

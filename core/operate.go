@@ -179,7 +179,7 @@ func (e *Engine) Resume(ctx context.Context, id NodeID, reason string) (Node, er
 
 func (e *Engine) toCleaning(ctx context.Context, id NodeID, on Trigger, reason string) (Node, error) {
 	n, err := e.turn(ctx, id, on, reason, func(tx Tx, n *Node) error {
-		return e.startCleanRecord(tx, n, "")
+		return e.startCleanRecord(tx, n, "", on)
 	})
 	if err != nil {
 		return n, err

@@ -64,6 +64,8 @@ type Operator interface {
 	RemoveProfile(ctx context.Context, name string, by Declarer, takeOver bool) error
 
 	Events(ctx context.Context, f EventFilter) ([]Event, error)
+	// Stats sums up how long the phases of deploys and cleans took.
+	Stats(ctx context.Context, f StatsFilter) ([]PhaseStats, error)
 	// Stages tells of every node at work how far that is.
 	Stages(ctx context.Context) ([]Stage, error)
 	// Reconcile finishes the work of dead workers; one outcome per node.

@@ -97,7 +97,7 @@ func (e *Engine) letGo(ctx context.Context, id AllocationID, reason string, forc
 			if r.node, err = tx.Node(a.Node); err != nil {
 				return err
 			}
-			if err := e.startCleanRecord(tx, &r.node, a.ID); err != nil {
+			if err := e.startCleanRecord(tx, &r.node, a.ID, Release); err != nil {
 				return err
 			}
 			if err := e.advance(tx, &r.node, &a, Release, reason); err != nil {

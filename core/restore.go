@@ -117,7 +117,7 @@ func (e *Engine) distrust(tx Tx, n Node, a *Allocation, since string, r *Restore
 		if err != nil {
 			return err
 		}
-		if err := endAttempt(tx, at); err != nil {
+		if err := endAttempt(tx, at, Restore); err != nil {
 			return err
 		}
 	}

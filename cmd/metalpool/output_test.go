@@ -40,6 +40,8 @@ var views = map[string][]string{
 	"watch-once":             {"watch", "--once"},
 	"watch-once-json":        {"watch", "--once", "-o", "json", "--state", "Cleaning"},
 	"check-json":             {"check", "-o", "json"},
+	"stats":                  {"stats"},
+	"stats-none-json":        {"stats", "--by", "none", "--pool", "default", "-o", "json"},
 }
 
 // Times differ between two runs. Those of tables keep their width.

@@ -150,6 +150,14 @@ func fill(ctx context.Context, path string) error {
 			tx.PutPool(core.Pool{Name: "default", DefaultImage: "debian", Quota: 8, Timeouts: core.Timeouts{CheckIn: 40 * time.Minute}}),
 			tx.PutPool(core.Pool{Name: "spare", EraseMinimum: core.Purge}),
 			tx.PutAttempt(core.Attempt{ID: "c-1", Node: "r1-n3", Job: core.JobClean, StartedAt: clock, Met: map[string]time.Time{"power off": clock}}),
+			tx.PutAttempt(core.Attempt{
+				ID: "d-1", Node: "r1-n2", Allocation: web.ID, Job: core.JobDeploy, Image: "debian", Model: "Dell Inc. PowerEdge R670", Pool: "default", StartedAt: clock, EndedAt: clock.Add(6 * time.Minute), Outcome: core.Done,
+				Met: map[string]time.Time{"boot ramdisk": clock.Add(3 * time.Minute), "step bios": clock.Add(4 * time.Minute), "write image": clock.Add(5 * time.Minute), "ssh": clock.Add(6 * time.Minute)},
+			}),
+			tx.PutAttempt(core.Attempt{
+				ID: "d-2", Node: "r2-n2", Allocation: db.ID, Job: core.JobDeploy, Image: "debian", Model: "Dell Inc. PowerEdge R670", Pool: "default", StartedAt: clock, EndedAt: clock.Add(25 * time.Minute), Outcome: core.GiveUp, StoppedAt: "ssh",
+				Met: map[string]time.Time{"boot ramdisk": clock.Add(2 * time.Minute), "write image": clock.Add(150 * time.Second)},
+			}),
 			// Somebody works on it, or a command under test would have a worker call its BMC.
 			tx.SwapLease(core.Lease{Node: "r1-n3", Holder: "bob@desk/7/w", Generation: 1, Expires: time.Now().Add(24 * time.Hour)}, 0))
 		for _, n := range nodes {

@@ -49,7 +49,7 @@ func (r *Rack) Add(id core.NodeID) *Server {
 		rack: r, ID: id, Address: fmt.Sprintf("10.0.0.%d", i), power: core.PowerOff,
 		disks:    map[string]Disk{},
 		identity: core.Identity{UUID: fmt.Sprintf("5ca1ab1e-0000-4000-8000-%012d", i), Serial: fmt.Sprintf("SN-%s", id)},
-		hardware: core.Hardware{Arch: "amd64", CPUs: 16, Memory: 64 * core.GiB, NICs: []core.NIC{{MAC: fmt.Sprintf("02:00:00:00:00:%02x", i), Mbps: 25000}}},
+		hardware: core.Hardware{Manufacturer: "Example", Model: "S1", Arch: "amd64", CPUs: 16, Memory: 64 * core.GiB, NICs: []core.NIC{{MAC: fmt.Sprintf("02:00:00:00:00:%02x", i), Mbps: 25000}}},
 	}
 	for _, disk := range []string{"a", "b"} {
 		serial := fmt.Sprintf("%s-%s", id, disk)

@@ -164,6 +164,18 @@ func (c *Client) Events(ctx context.Context, f core.EventFilter) ([]core.Event, 
 	return read[[]core.Event](ctx, c, call{path: "/events", query: query})
 }
 
+// Stats implements core.Operator.
+func (c *Client) Stats(ctx context.Context, f core.StatsFilter) ([]core.PhaseStats, error) {
+	query := asked("pool", f.Pool)
+	for _, key := range f.By {
+		query.Add("by", string(key))
+	}
+	if !f.Since.IsZero() {
+		query.Set("since", f.Since.UTC().Format(time.RFC3339Nano))
+	}
+	return read[[]core.PhaseStats](ctx, c, call{path: "/stats", query: query})
+}
+
 // Stages implements core.Operator.
 func (c *Client) Stages(ctx context.Context) ([]core.Stage, error) {
 	return read[[]core.Stage](ctx, c, call{path: "/stages"})

@@ -127,6 +127,7 @@ func (s *Server) imageCatalogue() {
 // stories registers what happened, and what is to be done about it.
 func (s *Server) stories() {
 	s.events()
+	s.stats()
 	read(s, operation{id: "stages", method: http.MethodGet, path: "/stages", summary: "tell how far work is", role: core.RoleViewer},
 		func(ctx context.Context, p principal, _ *struct{}) ([]core.Stage, error) {
 			all, err := s.pool.Stages(ctx)
