@@ -59,6 +59,7 @@ type silence struct {
 func (c *creation) run(ctx context.Context, a Allocation) (Machine, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.order.DeployTimeout, errOutOfTime)
 	defer cancel()
+	id := a.ID
 	for {
 		switch a.State {
 		case Deployed:
@@ -81,7 +82,7 @@ func (c *creation) run(ctx context.Context, a Allocation) (Machine, error) {
 			a, err = c.afterFault(ctx, a.ID, err)
 		}
 		if err != nil {
-			return Machine{}, named(err, c.order.Name)
+			return Machine{}, c.e.remembering(ctx, named(err, c.order.Name), id)
 		}
 		if c.stays && a.State.Owned() {
 			return machineOf(a), nil // what it is by now others may have asked for since

@@ -34,6 +34,8 @@ type Error struct {
 	Kind       Kind
 	Err        error  // what there is, and why
 	Hint       string // what to do next
+	// Before are the last events before it, which Error leaves out; see Before.
+	Before []string
 }
 
 func (e *Error) Error() string {

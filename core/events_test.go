@@ -168,3 +168,24 @@ func TestTheStoryOfAPowerVerb(t *testing.T) {
 		}
 	})
 }
+
+// An error of a create tells what happened before it, for whoever has nothing else.
+func TestAnErrorTellsWhatHappenedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		e, _ := p.engine()
+		s := p.rack.Server("n1")
+		s.Fail(enginetest.Fault{Op: "insert", Err: enginetest.ErrUnreachable, Times: 1})
+		s.Fail(enginetest.Fault{Op: "write", Err: enginetest.ErrBroken, Times: -1})
+		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		told := strings.Join(core.Before(err), "\n")
+		for _, want := range []string{" n1 boot ramdisk waits: since ", "trying again: " + enginetest.ErrUnreachable.Error(), " n1 boot ramdisk done: at the second try", " n1 write image failed\n", " n1 Deploying → Failed (give up)"} {
+			if !strings.Contains(told, want) {
+				t.Errorf("there is no %q before %v:\n%s", want, err, told)
+			}
+		}
+		if err == nil || strings.Contains(err.Error(), "power on") {
+			t.Errorf("the error itself is %v", err)
+		}
+	})
+}

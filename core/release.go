@@ -35,7 +35,7 @@ func (e *Engine) Release(ctx context.Context, id AllocationID, o ReleaseOptions,
 			continue
 		}
 		if !Is(err, Busy, LeaseLost) || wait(ctx, e.timing.Queue) != nil {
-			return e.handOn(&Error{Op: "release", Allocation: string(id), Node: r.node.ID, Kind: KindOf(err), Err: err, Hint: "it is given back all the same, and nobody gets the node before it is off and erased: the pool goes on with that; to see it done, run the same again, or 'metalpool reconcile'"})
+			return e.remembering(ctx, e.handOn(&Error{Op: "release", Allocation: string(id), Node: r.node.ID, Kind: KindOf(err), Err: err, Hint: "it is given back all the same, and nobody gets the node before it is off and erased: the pool goes on with that; to see it done, run the same again, or 'metalpool reconcile'"}), id)
 		}
 	}
 }

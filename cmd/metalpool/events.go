@@ -104,7 +104,7 @@ func (a *app) story(events []core.Event, full bool) error {
 	t.row("TIME", "NODE", "EVENT", "WHAT")
 	for _, ev := range events {
 		what, said := told(ev, full)
-		t.row(stamp(ev.At), string(ev.Node), eventText(ev), cmp.Or(what, sizeText(ev.Bytes)))
+		t.row(stamp(ev.At), string(ev.Node), ev.Text(), cmp.Or(what, sizeText(ev.Bytes)))
 		for _, line := range said {
 			t.under(3, "| "+line)
 		}
@@ -114,7 +114,7 @@ func (a *app) story(events []core.Event, full bool) error {
 
 // eventLine is an event in a stream whose later lines nobody knows.
 func eventLine(ev core.Event, p phase, width int, full bool) string {
-	line := fmt.Sprintf("%s  %-*s  %s", stamp(ev.At), width, ev.Node, eventText(ev))
+	line := fmt.Sprintf("%s  %-*s  %s", stamp(ev.At), width, ev.Node, ev.Text())
 	if p.Name != "" {
 		line += " (" + took(p.took()) + either(p.Bytes > 0, ", "+p.moved(), "") + ")"
 	}
@@ -152,36 +152,4 @@ func told(ev core.Event, full bool) (what string, said []string) {
 		said = said[more:]
 	}
 	return what, said
-}
-
-// eventText says what an event tells of, without its message.
-func eventText(ev core.Event) string {
-	switch ev.Type {
-	case core.StateChanged:
-		if ev.From == "" || ev.From == core.Unborn {
-			return words("→", string(ev.To), either(ev.On == "", "", "("+string(ev.On)+")"))
-		}
-		return fmt.Sprintf("%s → %s (%s)", ev.From, ev.To, ev.On)
-	case core.StepMet:
-		return ev.Step + " done"
-	case core.StepMoves:
-		return ev.Step
-	case core.StepWaits:
-		return ev.Step + " waits"
-	case core.StepFailed:
-		return ev.Step + " failed"
-	case core.WorkLeft:
-		return ev.Step + " left"
-	case core.WorkTaken:
-		return ev.Step + " taken over"
-	case core.Erased:
-		return "erased"
-	case core.AgentRefused:
-		return "agent refused"
-	case core.LeftOut:
-		return string(ev.Type)
-	case core.StepOutput:
-		return ev.Step + " said"
-	}
-	return words(string(ev.Type), ev.Step)
 }

@@ -22,6 +22,7 @@ func TestProblemKeepsTheError(t *testing.T) {
 		"one":           inner,
 		"nothing in it": &core.Error{Op: "set asset tag", Kind: core.Backend, Hint: "it has none"},
 		"direct cause":  &core.Error{Op: "deploy", Node: "n1", Allocation: "web-1", Kind: core.Timeout, Err: node, Hint: "try again"},
+		"events":        &core.Error{Op: "deploy", Node: "n1", Kind: core.Timeout, Err: node, Before: []string{"03:04:05 n1 power on done", "03:24:05 n1 boot ramdisk failed"}},
 		"other kind":    &core.Error{Op: "acquire", Kind: core.NoCapacity, Err: inner},
 		"text between":  &core.Error{Op: "deploy", Kind: core.NotFound, Err: fmt.Errorf("%w (and power: %s)", inner, "off"), Hint: "h"},
 		"wrapped":       fmt.Errorf("acquire: %w", inner),
@@ -57,7 +58,7 @@ func chain(err error) (found []string) {
 			return found
 		}
 		if e.Op != "" {
-			found = append(found, fmt.Sprintf("%s|%s|%s|%s|%s", e.Op, e.Node, e.Allocation, e.Kind, e.Hint))
+			found = append(found, fmt.Sprintf("%s|%s|%s|%s|%s|%s", e.Op, e.Node, e.Allocation, e.Kind, e.Hint, e.Before))
 		}
 		err = e.Err
 	}

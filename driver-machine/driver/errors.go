@@ -37,6 +37,9 @@ func (d *Driver) explain(err error) error {
 	case kind == core.Denied && strings.HasPrefix(d.URL, "https://"):
 		text += "; " + deniedAdvice
 	}
+	if told := core.Before(err); len(told) > 0 {
+		text += "; what happened before, in UTC: " + strings.Join(told, "; ")
+	}
 	text = strings.ReplaceAll(text, core.AdviceWait, "with --metalpool-wait 30m")
 	return errors.New(notFound().ReplaceAllString(oneLine(text), "missing"))
 }

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
@@ -29,6 +30,8 @@ func TestExplain(t *testing.T) {
 		{fault(core.Timeout), "create web-1 (node n1): timeout: why; do this"},
 		{fault(core.Denied), "create web-1 (node n1): denied: why; do this"},
 		{&core.Error{Op: "acquire", Allocation: "web-1", Kind: core.NoCapacity, Err: errors.New("0 of 6"), Hint: "wait for one with --wait 30m"}, "acquire web-1: no capacity: 0 of 6; wait for one with --metalpool-wait 30m"},
+		{fmt.Errorf("%w; node n1 was given back", &core.Error{Op: "create", Node: "n1", Kind: core.Timeout, Err: errors.New("why"), Before: []string{"03:04:05 n1 power on done", "03:24:05 n1 boot ramdisk failed: not found"}}),
+			"create (node n1): timeout: why; node n1 was given back; what happened before, in UTC: 03:04:05 n1 power on done; 03:24:05 n1 boot ramdisk failed: missing"},
 		{errors.Join(fault(core.Busy), errors.New("and")), "create web-1 (node n1): busy: why; do this; and"},
 	} {
 		if got := d.explain(test.err); got == nil || got.Error() != test.want {

@@ -118,6 +118,9 @@ func explain(err error, s *story) (summary, detail string) {
 	if phase := s.phase(); phase != "" {
 		line("Phase: %s", phase)
 	}
+	if told := core.Before(err); len(told) > 0 {
+		line("What happened before, in UTC:\n  %s", strings.Join(told, "\n  "))
+	}
 	if hint := next.words(hintOf(err)); hint != "" {
 		line("What to do: %s.", hint)
 	}

@@ -26,6 +26,7 @@ func TestDiagnostics(t *testing.T) {
 		says    []string
 	}{
 		{"of a node", deep, path.Empty(), "Create web-1: backend", []string{"medium error", "Node: n7", "Phase: write image: 43%", "What to do: see 'metalpool node events n7'", "terraform untaint"}},
+		{"of a past", &core.Error{Op: "deploy", Node: "n7", Kind: core.Backend, Err: errors.New("medium error"), Before: []string{"03:04:05 n7 power on done", "03:24:05 n7 write image failed"}}, path.Empty(), "Deploy: backend", []string{"Medium error.", "\n\nWhat happened before, in UTC:\n  03:04:05 n7 power on done\n  03:24:05 n7 write image failed"}},
 		{"of an end", &core.Error{Op: "deploy", Node: "n7", Kind: core.Timeout, Err: errors.New("the time is over"), Hint: core.AdviceUnfinished + ", or allow more " + core.AdviceTime}, path.Empty(), "Deploy: timeout", []string{"releases it and takes another", "terraform untaint", "with timeouts { create }"}},
 		{"of an image", &core.Error{Op: "find image debain", Kind: core.NotFound, Err: errors.New("no such image"), Hint: "there are: debian"}, path.Root("image"), "Find image debain: not found", []string{"there are: debian"}},
 		{"of a pool", fmt.Errorf("so: %w", &core.Error{Op: "find pool ci", Kind: core.NotFound}), path.Root("pool"), "Find pool ci: not found", nil},
