@@ -8,8 +8,8 @@ import (
 
 // How much is kept of what was told: of each node, and of each allocation for as long as
 // it has none. What is beyond that is left out, the oldest first, and one event of type
-// LeftOut stands in its place. 1,000 nodes of which everything is kept that may be take
-// less than 1 GiB.
+// LeftOut stands in its place. A node of which all is kept that may be takes about a
+// megabyte.
 const (
 	MostEvents  = 2000
 	MostTold    = 512 * KiB // the texts of those events together
