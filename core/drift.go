@@ -149,7 +149,7 @@ func (e *Engine) SetUp(ctx context.Context, id NodeID, reason string) (Node, err
 			}
 			return &Error{Op: "set up", Node: id, Kind: Invalid, Err: why, Hint: "see docs/steps.md for steps of the kinds bios, raid, boot-order and secure-boot"}
 		}
-		at := Attempt{ID: AttemptID(NewID("p")), Node: id, Job: JobPrepare, StartedAt: tx.Now(), Steps: steps}
+		at := Attempt{ID: AttemptID(NewID("p")), Node: id, Job: JobPrepare, StartedAt: tx.Now(), Model: n.Hardware.fullModel(), Pool: n.Pool, Steps: steps}
 		n.Attempt = at.ID
 		return tx.PutAttempt(at)
 	})

@@ -135,7 +135,7 @@ func (f StatsFilter) key(at Attempt, phase string) PhaseStats {
 // phases, the whole job first.
 func listed(sums map[PhaseStats]*phaseSum) []PhaseStats {
 	keys := slices.SortedFunc(maps.Keys(sums), func(a, b PhaseStats) int {
-		return cmp.Or(cmp.Compare(b.Job, a.Job), // deploys before cleans
+		return cmp.Or(cmp.Compare(jobPlace(a.Job), jobPlace(b.Job)),
 			cmp.Compare(a.Model, b.Model), cmp.Compare(a.Image, b.Image), cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Node, b.Node),
 			cmp.Compare(sums[a].place, sums[b].place), cmp.Compare(a.Phase, b.Phase))
 	})
@@ -149,6 +149,9 @@ func listed(sums map[PhaseStats]*phaseSum) []PhaseStats {
 	}
 	return all
 }
+
+// jobPlace is where a job is in the life of a node.
+func jobPlace(j Job) int { return slices.Index([]Job{JobPrepare, JobDeploy, JobClean}, j) }
 
 // rank is the least of sorted values that a share of them does not exceed; 0 of none.
 func rank(sorted []float32, share float64) Seconds {
@@ -194,9 +197,9 @@ func (a Attempt) laps() []lap {
 // placeOf is where a step is in the attempt's job. One of the operator's is behind that of
 // ours which was done last before it.
 func (a Attempt) placeOf(name string) int {
-	steps := deploySteps
-	if a.Job == JobClean {
-		steps = cleanSteps
+	steps := Attempt{Job: a.Job}.plan() // without the operator's, which are gone once it has ended
+	if a.Job == JobDeploy {
+		steps = slices.Concat([]step{a.setUp()}, steps)
 	}
 	ours := func(name string) int { return slices.IndexFunc(steps, func(s step) bool { return s.name == name }) }
 	if at := ours(name); at >= 0 {
@@ -214,11 +217,7 @@ func (a Attempt) placeOf(name string) int {
 
 // firstUnmet is the step that comes next; "" where all are done.
 func (a Attempt) firstUnmet() string {
-	steps := a.plan()
-	if a.Job == JobClean {
-		steps = cleanSteps
-	}
-	s, _ := (&work{attempt: a}).firstUnmet(steps)
+	s, _ := (&work{attempt: a}).firstUnmet(a.plan())
 	return s.name
 }
 

@@ -22,7 +22,7 @@ func statsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stats",
 		Short: "How long the phases of deploys and cleans take, by model and image",
-		Long: `Stats sums up every deploy and clean that was begun: how often each of its phases was
+		Long: `Stats sums up every deploy and clean that was begun, and every set-up for a pool: how often each of its phases was
 done, how often the work ended there instead, and how long it took: half of the times at
 most P50, 19 of 20 at most P95. A phase is a step, from the end of the one before it; all
 is the whole of a job that came to its end. Queueing for a node is no part of it.`,
