@@ -89,7 +89,7 @@ When create was interrupted or failed, the same command again goes on with it, a
 	completeWith(cmd, "pool", a, poolNames)
 	completeWith(cmd, "image", a, imageNames)
 	completeWith(cmd, "node", a, nodeIDs)
-	completeWith(cmd, "profile", a, profileNames)
+	completeWith(cmd, "profile", a, profiles.names)
 	complete(cmd, "arch", "amd64", "arm64")
 	return cmd
 }
