@@ -43,6 +43,8 @@ type PlanOrder struct {
 	Count int    `json:"count"`
 	// Patience bounds how long a BMC hangs.
 	Patience bmc.Duration `json:"patience"`
+	// Settings plans also what goes wrong with changes of settings.
+	Settings bool `json:"settings,omitempty"`
 }
 
 // Planned is a fault of a plan and where it is.
@@ -260,7 +262,7 @@ func (l *Lab) Plan(o PlanOrder) ([]Planned, error) {
 		return nil, &core.Error{Op: "plan faults", Kind: core.Invalid, Err: fmt.Errorf("a count of %d; from 1 to 10000 are possible", o.Count)}
 	}
 	random := rand.New(rand.NewPCG(o.Seed, 0x6c6162))
-	ofBMCs := bmc.Plan(o.Seed, o.Count, time.Duration(o.Patience))
+	ofBMCs := bmc.Plan(o.Seed, o.Count, time.Duration(o.Patience), o.Settings)
 	planned := make([]Planned, o.Count)
 	for i := range planned {
 		n := l.nodes[random.IntN(len(l.nodes))]

@@ -322,6 +322,7 @@ them. A pool with patience gets through all of them.`,
 	cmd.Flags().Uint64Var(&order.Seed, "seed", 1, "`number` that the faults follow from")
 	cmd.Flags().IntVar(&order.Count, "count", 10, "how `many`")
 	cmd.Flags().DurationVar(&patience, "patience", 5*time.Second, "the longest that a BMC hangs")
+	cmd.Flags().BoolVar(&order.Settings, "settings", false, "also faults of changes of settings, for a pool whose steps make some")
 	o.add(cmd)
 	return cmd
 }

@@ -249,7 +249,7 @@ func faults(r *rand.Rand, seed uint64, ops int, s Shape) (list []Fault) {
 	if len(possible) == 0 {
 		return nil
 	}
-	bmcs := bmc.Plan(seed, ops, 4*time.Second)
+	bmcs := bmc.Plan(seed, ops, 4*time.Second, false)
 	for at := range ops {
 		if r.IntN(faultEvery) != 0 {
 			continue

@@ -242,24 +242,46 @@ func (fs *Faults) take(v Verb, method, path string) *active {
 	return hit
 }
 
+// planned are the faults that a plan takes from.
+type planned struct {
+	on    Verb
+	kinds []Kind
+}
+
+// Of deploys and releases, and of settings. A task that hangs does so for ever: that is in
+// no plan.
+var (
+	ofDeploys = []planned{
+		{PowerRead, []Kind{Fail, Cut, Hang, Garbage, Lie}},
+		{Reset, []Kind{Fail, Cut, Hang, Ignore}},
+		{SetBoot, []Kind{Fail, Cut, Hang, Ignore}},
+		{MediaRead, []Kind{Fail, Cut, Hang, Garbage}},
+		{Insert, []Kind{Fail, Cut, Hang, Refuse, Ignore, Late}},
+		{Eject, []Kind{Fail, Cut, Hang, Ignore}},
+	}
+	ofSettings = []planned{
+		{SetBIOS, []Kind{Fail, Cut, Hang, Ignore, Drop, TaskFails}},
+		{SetOrder, []Kind{Fail, Cut, Hang, Ignore, Drop}},
+		{SetSecureBoot, []Kind{Fail, Cut, Hang, Ignore, Drop}},
+		{SetVolumes, []Kind{Fail, Cut, Hang, Ignore, Drop, TaskFails}},
+		{Reset, []Kind{Forget}},
+	}
+)
+
 // Plan makes n faults from a seed: the same seed gives the same faults. Each
 // hits one of the first requests of its verb, and none hangs for longer than
-// patience, so that a client with patience and retries gets through.
-func Plan(seed uint64, n int, patience time.Duration) []Fault {
-	verbs := []Verb{PowerRead, Reset, SetBoot, MediaRead, Insert, Eject}
-	kinds := map[Verb][]Kind{
-		PowerRead: {Fail, Cut, Hang, Garbage, Lie},
-		Reset:     {Fail, Cut, Hang, Ignore},
-		SetBoot:   {Fail, Cut, Hang, Ignore},
-		MediaRead: {Fail, Cut, Hang, Garbage},
-		Insert:    {Fail, Cut, Hang, Refuse, Ignore, Late},
-		Eject:     {Fail, Cut, Hang, Ignore},
+// patience, so that a client with patience and retries gets through. With settings there
+// are those of changes of settings, too, which a client that changes none never meets.
+func Plan(seed uint64, n int, patience time.Duration, settings bool) []Fault {
+	from := slices.Clone(ofDeploys)
+	if settings {
+		from = append(from, ofSettings...)
 	}
 	random := rand.New(rand.NewPCG(seed, 0x6d65746c))
 	faults := make([]Fault, n)
 	for i := range faults {
-		verb := verbs[random.IntN(len(verbs))]
-		f := Fault{On: verb, Nth: 1 + random.IntN(4), Kind: kinds[verb][random.IntN(len(kinds[verb]))]}
+		p := from[random.IntN(len(from))]
+		f := Fault{On: p.on, Nth: 1 + random.IntN(4), Kind: p.kinds[random.IntN(len(p.kinds))]}
 		switch f.Kind {
 		case Fail:
 			f.Status = []int{500, 502, 503}[random.IntN(3)]

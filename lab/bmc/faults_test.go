@@ -319,25 +319,33 @@ func TestBadFaultsAreRefused(t *testing.T) {
 }
 
 func TestPlanIsReproducibleAndValid(t *testing.T) {
-	plan := Plan(7, 500, time.Second)
-	if !reflect.DeepEqual(plan, Plan(7, 500, time.Second)) {
-		t.Error("the same seed gives other faults")
-	}
-	if reflect.DeepEqual(plan, Plan(8, 500, time.Second)) {
-		t.Error("another seed gives the same faults")
-	}
-	var fs Faults
-	kinds := map[Kind]bool{}
-	for _, f := range plan {
-		if _, err := fs.Add(f); err != nil {
-			t.Errorf("%+v: %v", f, err)
+	ofSettings := []Kind{Drop, Forget, TaskFails}
+	for _, settings := range []bool{false, true} {
+		plan := Plan(7, 500, time.Second, settings)
+		if !reflect.DeepEqual(plan, Plan(7, 500, time.Second, settings)) {
+			t.Error("the same seed gives other faults")
 		}
-		if time.Duration(f.Delay) > time.Second || f.Kind == Hang && f.Delay == 0 {
-			t.Errorf("%+v hangs without end", f)
+		if reflect.DeepEqual(plan, Plan(8, 500, time.Second, settings)) {
+			t.Error("another seed gives the same faults")
 		}
-		kinds[f.Kind] = true
-	}
-	if len(kinds) < 8 {
-		t.Errorf("only kinds %v", kinds)
+		var fs Faults
+		kinds := map[Kind]bool{}
+		for _, f := range plan {
+			if _, err := fs.Add(f); err != nil {
+				t.Errorf("%+v: %v", f, err)
+			}
+			if time.Duration(f.Delay) > time.Second || f.Kind == Hang && f.Delay == 0 || f.Kind == TaskHangs {
+				t.Errorf("%+v hangs without end", f)
+			}
+			kinds[f.Kind] = true
+		}
+		if len(kinds) < 8 {
+			t.Errorf("only kinds %v", kinds)
+		}
+		for _, k := range ofSettings {
+			if kinds[k] != settings {
+				t.Errorf("with settings %v: kind %s is in the plan: %v", settings, k, kinds[k])
+			}
+		}
 	}
 }

@@ -111,7 +111,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 func TestAPatientClientWorksThroughAPlan(t *testing.T) {
 	for seed := range uint64(20) {
 		r := newRig(t, nil)
-		for _, f := range Plan(seed, 8, 10*time.Millisecond) {
+		for _, f := range Plan(seed, 8, 10*time.Millisecond, false) {
 			r.fault(f)
 		}
 		system := func() map[string]any { return r.readBack(r.sys()) }
