@@ -68,3 +68,20 @@ func exported(ctx context.Context, e core.Operator) (f rackfile.File, err error)
 	}
 	return f, err
 }
+
+func schemaCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of rack files, for editors",
+		Long: `Schema prints the JSON Schema of rack files. An editor with a YAML language server
+completes and checks a file whose first line is
+
+  # yaml-language-server: $schema=rack.schema.json`,
+		Example: "  metalpool schema > rack.schema.json",
+		Args:    exactly(),
+		RunE: a.run(func(context.Context, []string) error {
+			_, err := a.out.Write(rackfile.Schema)
+			return err
+		}),
+	}
+}

@@ -58,7 +58,7 @@ one in ~/.local/share/metalpool.`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupPool, nodeCommand(a), poolCommand(a), imageCommand(a), stepCommand(a), profileCommand(a), applyCommand(a), diffCommand(a), exportCommand(a), watchCommand(a), reconcileCommand(a), serveCommand(a), tokenCommand(a), auditCommand(a), statsCommand(a))
+	add(groupPool, nodeCommand(a), poolCommand(a), imageCommand(a), stepCommand(a), profileCommand(a), applyCommand(a), diffCommand(a), exportCommand(a), schemaCommand(a), watchCommand(a), reconcileCommand(a), serveCommand(a), tokenCommand(a), auditCommand(a), statsCommand(a))
 	add(groupStore, checkCommand(a), backupCommand(a), restoreCommand(a), keyCommand(a), storeCommand(a))
 	add(groupMachines, machineCommand(a), loginCommand(a))
 	add(groupRehearse, labCommand(a))
