@@ -52,7 +52,7 @@ func runSessions(t *testing.T, settings func(*testing.T, *rig) []string) {
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"node": s.node, "settle": s.settled, "fault": s.fault, "mend": s.mend,
-					"apply": s.apply, "waiting": s.waiting, "moved": s.moved, "release": s.release,
+					"apply": s.apply, "waiting": s.waiting, "moved": s.moved, "release": s.release, "setup": s.setup,
 				},
 			})
 		})
@@ -132,6 +132,22 @@ func (s session) waiting(ts *testscript.TestScript, neg bool, args []string) {
 func (s session) moved(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, "moved MACHINE")
 	ts.Check(s.reach(s.t, args[0], func(m core.Machine) bool { return len(m.Moves) > 0 }))
+}
+
+// setup looks whether the server of a machine is set up as its profile says, and was set up
+// otherwise before.
+func (s session) setup(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, "setup MACHINE")
+	e := s.Engine(s.t)
+	m, err := e.MachineNamed(context.Background(), "e2e", args[0])
+	ts.Check(err)
+	d, err := e.Drift(context.Background(), m.Node)
+	ts.Check(err)
+	n, err := s.Lab.Node(m.Node)
+	ts.Check(err)
+	if d.Profile == "" || len(d.Differs)+len(d.Unknown) > 0 || len(n.BMC().State().Setup.BIOS) == 0 {
+		ts.Fatalf("node %s is set to %v: %+v", m.Node, n.BMC().State().Setup.BIOS, d)
+	}
 }
 
 // release takes a machine back behind docker-machine's back, as an operator may.

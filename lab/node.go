@@ -119,6 +119,9 @@ func newNode(c card, l *Lab) (*Node, error) {
 		if n.console, err = openConsole(filepath.Join(n.dir, "console.log")); err != nil {
 			return nil, fmt.Errorf("node %s: %w", c.ID, err)
 		}
+		// No RAID controller of a BMC's could hide the disks that QEMU was given.
+		plain := *manners
+		plain.RAID, n.manners = nil, &plain
 		// It takes the time that it takes.
 		n.machine, times = newVM(n, l.qemu), Times{}
 	}

@@ -1,10 +1,15 @@
 package lab_test
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/rackfile"
 	"github.com/metalpool/metalpool/lab"
+	"github.com/metalpool/metalpool/lab/bmc"
 )
 
 // setup is what the vendors' servers are set to, each in its maker's words.
@@ -69,6 +74,71 @@ func TestSettingsOfEveryVendor(t *testing.T) {
 				t.Errorf("%d of %d steps had nothing to do", idle, len(steps))
 			}
 		})
+	}
+}
+
+// The example of docs/steps.md is in force on the servers that it is for, and a node that
+// drifts from it is brought back.
+func TestSettingsOfTheDocumentation(t *testing.T) {
+	l := up(t, lab.Config{Nodes: 2, Vendors: []string{"idrac9"}})
+	p := newPool(t, l)
+	text, err := os.ReadFile("../docs/steps.md")
+	try(t, err)
+	_, section, _ := strings.Cut(string(text), "## What the server itself is set to")
+	_, section, _ = strings.Cut(section, "```yaml\n")
+	example, _, _ := strings.Cut(section, "```")
+	d, _, err := rackfile.ParseDeclarations(strings.NewReader(example))
+	try(t, err)
+	_, err = p.Apply(t.Context(), core.Declaration{By: core.DeclaredIn("steps.md"), Steps: d.Steps, Profiles: d.Profiles, Pools: d.Pools}, core.ApplyOptions{})
+	try(t, err)
+	node := l.Nodes()[1].ID() // has two drives of a kind
+	before, err := p.Drift(t.Context(), node)
+	if err != nil || len(before.Differs) != 3 {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	_, err = p.SetUp(t.Context(), node, "drift")
+	try(t, err)
+	if n, err := p.AwaitRest(t.Context(), node, nil); err != nil || n.State != core.Available {
+		t.Fatalf("%s: %s, %v", n.State, n.Reason, err)
+	}
+	p.asWanted(node)
+	o := order("m-1", newKey(t))
+	o.Request.Node = node
+	_, err = p.Create(t.Context(), o, nil)
+	try(t, err)
+}
+
+// What a vendor's BMC does not take, or takes and does not do, says so.
+func TestSettingsThatAreRefused(t *testing.T) {
+	l := up(t, lab.Config{Nodes: 2, Vendors: []string{"ilo6"}})
+	p := newPool(t, l)
+	node := l.Nodes()[1]
+	mirror := core.RAIDVolume{RAID: "RAID1", Count: 2}
+	for i, tt := range []struct {
+		step core.Step
+		drop bool
+		says string
+	}{
+		{core.Step{Name: "typo", BIOS: &core.BIOSStep{Attributes: core.BIOSAttributes{"ProcVirtualisation": "Disabled"}}}, false, "is ProcVirtualization meant?"},
+		{core.Step{Name: "value", BIOS: &core.BIOSStep{Attributes: core.BIOSAttributes{"ProcVirtualization": "Perhaps"}}}, false, "ProcVirtualization"},
+		{core.Step{Name: "lost", BIOS: &core.BIOSStep{Attributes: core.BIOSAttributes{"ProcVirtualization": "Disabled"}}}, true, "after the reset they are not applied: ProcVirtualization is Enabled, not Disabled"},
+		{core.Step{Name: "kept", RAID: &core.RAIDStep{Volumes: []core.RAIDVolume{mirror}, Preserve: []string{node.Disks()[0].Serial}}}, false, "preserved"},
+	} {
+		p.declare(tt.step)
+		if tt.drop {
+			_, err := node.BMC().Faults().Add(bmc.Fault{On: bmc.SetBIOS, Kind: bmc.Drop})
+			try(t, err)
+		}
+		o := order(fmt.Sprintf("m-%d", i), newKey(t))
+		o.Request.Node = node.ID()
+		_, err := p.Create(t.Context(), o, nil)
+		if err == nil || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "step "+tt.step.Name) {
+			t.Errorf("%s: got %v", tt.step.Name, err)
+		}
+		if volumes := node.BMC().Volumes(); len(volumes) > 0 {
+			t.Errorf("%s: made %v", tt.step.Name, volumes)
+		}
+		try(t, p.Release(t.Context(), o.ID, core.ReleaseOptions{WaitClean: true}, nil))
 	}
 }
 
