@@ -87,9 +87,9 @@ func TestSettingsOfTheDocumentation(t *testing.T) {
 	_, section, _ := strings.Cut(string(text), "## What the server itself is set to")
 	_, section, _ = strings.Cut(section, "```yaml\n")
 	example, _, _ := strings.Cut(section, "```")
-	d, _, err := rackfile.ParseDeclarations(strings.NewReader(example))
+	_, d, err := rackfile.Read("steps.md", strings.NewReader(example))
 	try(t, err)
-	_, err = p.Apply(t.Context(), core.Declaration{By: core.DeclaredIn("steps.md"), Steps: d.Steps, Profiles: d.Profiles, Pools: d.Pools}, core.ApplyOptions{})
+	_, err = p.Apply(t.Context(), d, core.ApplyOptions{})
 	try(t, err)
 	node := l.Nodes()[1].ID() // has two drives of a kind
 	before, err := p.Drift(t.Context(), node)
