@@ -55,6 +55,9 @@ func (e *Engine) Apply(ctx context.Context, d Declaration, o ApplyOptions) ([]De
 	if err := d.validate(); err != nil {
 		return nil, err
 	}
+	if err := e.checkDeclared(ctx, d.Steps); err != nil {
+		return nil, err
+	}
 	a := &applied{engine: e, by: d.By, options: o, afar: IsFromAfar(ctx)}
 	if len(d.Images) > 0 && !o.DryRun {
 		// What is refused is refused before images are read, which may take long.
@@ -108,6 +111,24 @@ type applied struct {
 	// shared with the look that comes before.
 	unread *[]Image
 	read   map[string]Image
+}
+
+// checkDeclared asks those who do the steps.
+func (e *Engine) checkDeclared(ctx context.Context, steps []Step) error {
+	for _, s := range steps {
+		checker, finds := e.steps[s.Kind()].(StepChecker)
+		if !finds {
+			continue
+		}
+		if err := checker.CheckStep(ctx, s.OrDefaults()); err != nil {
+			told := &Error{Op: "declare step " + s.Name, Kind: Invalid, Err: fmt.Errorf("%s: %s", s.Kind(), cause(err))}
+			if inner, ok := outermost(err); ok {
+				told.Kind, told.Hint = inner.Kind, inner.Hint
+			}
+			return told
+		}
+	}
+	return nil
 }
 
 // looking is a dry run that notes which images are to be examined.

@@ -141,7 +141,7 @@ func (p *pool) engine() (*core.Engine, *enginetest.Host) {
 func (p *pool) engineOn(host *enginetest.Host, store core.Store, sealer core.Sealer, log *slog.Logger) *core.Engine {
 	return core.New(core.Config{
 		Store: host.Store(store), Sealer: sealer, Deployer: host, Timing: timing, Log: log,
-		Backends: map[string]core.Connector{"redfish": host}, Steps: steps.Runners(), Resolve: secretOf,
+		Backends: map[string]core.Connector{"redfish": host}, Steps: steps.Runners(nil), Resolve: secretOf,
 	})
 }
 

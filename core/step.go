@@ -29,6 +29,7 @@ type Step struct {
 	// One of these, which says its kind.
 	Script *ScriptStep `json:"script,omitempty" yaml:"script,omitempty"`
 	HTTP   *HTTPStep   `json:"http,omitempty" yaml:"http,omitempty"`
+	Plugin *PluginStep `json:"plugin,omitempty" yaml:"plugin,omitempty"`
 
 	CloudInit *CloudInitStep `json:"cloud_init,omitempty" yaml:"cloud_init,omitempty"`
 
@@ -62,6 +63,8 @@ const (
 	KindBootOrder StepKind = "boot-order"
 	// KindSecureBoot sets UEFI Secure Boot.
 	KindSecureBoot StepKind = "secure-boot"
+	// KindPlugin is what a program of the operator's own does.
+	KindPlugin StepKind = "plugin"
 )
 
 // StepPhase is when a step runs.
@@ -156,6 +159,10 @@ var stepKinds = []stepKind{
 		kind: KindSecureBoot, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true,
 		of: func(s Step) bool { return s.SecureBoot != nil }, check: func(s Step) error { return s.SecureBoot.check() },
 		setting: func(s Step) setting { return s.SecureBoot },
+	},
+	{
+		kind: KindPlugin, phases: []StepPhase{PhaseDeployed, PhasePrepare}, timeout: 5 * time.Minute,
+		of: func(s Step) bool { return s.Plugin != nil }, check: func(s Step) error { return s.Plugin.check() },
 	},
 }
 

@@ -26,7 +26,7 @@ func (s *CloudInitStep) check(secrets map[string]Reference) error {
 	case Bytes(len(s.Config)) > maxStepText:
 		return fmt.Errorf("it has %s, and the most is %s", Bytes(len(s.Config)), maxStepText)
 	}
-	text, whole, err := sample(s.Config, secrets)
+	text, whole, err := sample(s.Config, standIn(secrets))
 	if err == nil && whole {
 		_, err = cloudconfig.ParseFragment(text)
 	}

@@ -75,20 +75,20 @@ func expand(facts any, text string, secret func(name string) (string, error)) (s
 // checkTemplate looks whether a template can be filled in, but for labels that only some
 // nodes have.
 func checkTemplate(text string, secrets map[string]Reference) error {
-	_, _, err := sample(text, secrets)
+	_, _, err := sample(text, standIn(secrets))
 	return err
 }
 
 // sample is a template filled in with stand-ins; whole is false where it asks for what only
 // some nodes have.
-func sample(text string, secrets map[string]Reference) (filled string, whole bool, err error) {
+func sample(text string, secret func(name string) (string, error)) (filled string, whole bool, err error) {
 	const x = "x"
 	facts := Facts{
 		Node:    NodeFacts{ID: x, Serial: x, UUID: x, Arch: x, CPUs: 1, Memory: 1, MACs: []string{x, x, x, x}},
 		Machine: MachineFacts{ID: x, Name: x, Owner: x, Hostname: x, Image: x, Address: x, SSHPort: 1, SSHUser: x},
 		Pool:    x, Attempt: x,
 	}
-	filled, err = facts.Expand(text, standIn(secrets))
+	filled, err = facts.Expand(text, secret)
 	if lacksFact(err) {
 		return "", false, nil
 	}

@@ -13,9 +13,15 @@ type StepRunner interface {
 	// not guessed.
 	//
 	// An error says that it is known to have failed, and that it may be tried anew, with
-	// two exceptions: ErrUnknownOutcome, and Transient where the machine is out of reach,
-	// which is gone on with under the same ID.
+	// three exceptions: ErrUnknownOutcome, Invalid for what would fail again, and Transient
+	// where the machine is out of reach, which is gone on with under the same ID.
 	Run(ctx context.Context, r StepRun) error
+}
+
+// StepChecker is a StepRunner that finds fault with a step when it is declared, as far as
+// this host can tell.
+type StepChecker interface {
+	CheckStep(ctx context.Context, s Step) error
 }
 
 // ErrUnknownOutcome is a run that may have had its effect or not: nobody saw its end, it

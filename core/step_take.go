@@ -82,7 +82,7 @@ func (w *work) takeStep(ctx context.Context, name string, s Step) error {
 			return err
 		case failure == nil:
 			return nil
-		case try > s.Retries || errors.Is(failure, ErrUnknownOutcome):
+		case try > s.Retries || errors.Is(failure, ErrUnknownOutcome) || Is(failure, Invalid):
 			return w.stepFailed(ctx, name, s, failure)
 		}
 		text := fmt.Sprintf("try %d of %d: %s", try, s.Retries+1, cause(failure))
@@ -218,6 +218,9 @@ func hiding(err error, secrets []string) error {
 // stepFailed does what the operator wants where a step has failed for good.
 func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) error {
 	e := &Error{Op: name, Node: w.node.ID, Kind: Invalid, Err: fmt.Errorf("%s", cause(why)), Hint: w.whereToRead(ctx)}
+	if inner, ok := outermost(why); ok && inner.Kind == Invalid && inner.Hint != "" {
+		e.Hint = inner.Hint
+	}
 	if errors.Is(why, ErrUnknownOutcome) {
 		e.Hint += "; a new deploy begins with a fresh system, so that only what the step does elsewhere may have been done already. One that may be done twice is declared 'repeatable: true', or with a 'check'"
 	}

@@ -78,7 +78,7 @@ type pool struct {
 
 func newPool(t *testing.T, l *lab.Lab) *pool {
 	t.Helper()
-	return newPoolWith(t, l, steps.Runners())
+	return newPoolWith(t, l, steps.Runners(nil))
 }
 
 // newPoolWith has the pool's steps done by others than the usual ones.

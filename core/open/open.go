@@ -23,6 +23,7 @@ const (
 	EnvAdvertise = "METALPOOL_ADVERTISE" // host[:port] that BMCs and agents reach us at
 	EnvPorts     = "METALPOOL_PORTS"     // "30000-30100": ports that a firewall lets through
 	EnvToken     = "METALPOOL_TOKEN"     // for a pool behind a server
+	EnvPlugins   = "METALPOOL_PLUGINS"   // folders of plugins, separated as in PATH
 	// EnvFingerprint pins a server's own CA where nobody has logged in: in CI.
 	EnvFingerprint = "METALPOOL_FINGERPRINT"
 )
@@ -90,6 +91,10 @@ func assemble(ctx context.Context, address string, o Options) (e *core.Engine, b
 	if o.Detach == nil {
 		o.Detach = func() (bool, error) { return startWorker(address, base) }
 	}
+	plugins, err := pluginFolders()
+	if err != nil {
+		return nil, "", errors.Join(err, store.Close())
+	}
 	deployer, err := deploy.New(deploy.Config{
 		CacheDir:  filepath.Join(filepath.Dir(base), "cache"),
 		Advertise: os.Getenv(EnvAdvertise),
@@ -105,7 +110,7 @@ func assemble(ctx context.Context, address string, o Options) (e *core.Engine, b
 		Store:    store,
 		Sealer:   key,
 		Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{})},
-		Steps:    steps.Runners(),
+		Steps:    steps.Runners(plugins),
 		Deployer: deployer,
 		Timing:   timing,
 		Log:      o.Log,
@@ -114,4 +119,13 @@ func assemble(ctx context.Context, address string, o Options) (e *core.Engine, b
 		Resolve:  credential.Resolve,
 	})
 	return e, base, nil
+}
+
+// pluginFolders are where plugins are looked for.
+func pluginFolders() ([]string, error) {
+	if named := os.Getenv(EnvPlugins); named != "" {
+		return filepath.SplitList(named), nil
+	}
+	folder, err := dataFolder()
+	return []string{filepath.Join(folder, "plugins"), "/usr/local/lib/metalpool/plugins", "/usr/lib/metalpool/plugins"}, err
 }

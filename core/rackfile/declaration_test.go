@@ -1,6 +1,7 @@
 package rackfile
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -16,5 +17,35 @@ func TestADeclarationsErrorNamesItsPage(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "docs/steps.md") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// What only another program understands is written as it was read.
+func TestConfigsOfPluginsAreExported(t *testing.T) {
+	const text = `steps:
+  - name: dns
+    plugin:
+      name: dns
+      config:
+        id: 9007199254740993
+        servers:
+          - name: '{{.Node.ID}}.example'
+          - 1.5
+`
+	d, _, err := Read("rack.yaml", strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := json.Marshal(d.Steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored File
+	if err := json.Unmarshal(kept, &stored.Steps); err != nil {
+		t.Fatal(err)
+	}
+	var exported strings.Builder
+	if err := stored.Print(&exported); err != nil || !strings.Contains(exported.String(), text) {
+		t.Errorf("%v:\n%s", err, &exported)
 	}
 }

@@ -11,9 +11,14 @@ import (
 	"github.com/metalpool/metalpool/core"
 )
 
-// Runners does steps of every kind that there is.
-func Runners() map[core.StepKind]core.StepRunner {
-	return map[core.StepKind]core.StepRunner{core.KindScript: Script{}, core.KindHTTP: HTTP{}, core.KindCloudInit: CloudInit{}}
+// Runners does steps of every kind that there is, with the plugins of some folders.
+func Runners(plugins []string) map[core.StepKind]core.StepRunner {
+	return map[core.StepKind]core.StepRunner{
+		core.KindScript:    Script{},
+		core.KindHTTP:      HTTP{},
+		core.KindCloudInit: CloudInit{},
+		core.KindPlugin:    Plugin{Folders: plugins},
+	}
 }
 
 // Script runs scripts on the machine, through SSH.

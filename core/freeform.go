@@ -1,0 +1,106 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// FreeForm is what another program understands, and not we: YAML of any shape, whose keys
+// are texts. Texts in it are templates, which see no secrets.
+type FreeForm map[string]any
+
+// UnmarshalJSON implements json.Unmarshaler. Numbers stay as they were written.
+func (f *FreeForm) UnmarshalJSON(text []byte) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var m map[string]any
+	if err := d.Decode(&m); err != nil {
+		return err
+	}
+	*f = m
+	return nil
+}
+
+// MarshalYAML implements the marshaler of YAML, to which json.Number is a text.
+func (f FreeForm) MarshalYAML() (any, error) {
+	return walk("", map[string]any(f), func(_ string, leaf any) (any, error) {
+		number, is := leaf.(json.Number)
+		if !is {
+			return leaf, nil
+		}
+		if n, err := number.Int64(); err == nil {
+			return n, nil
+		}
+		return number.Float64()
+	})
+}
+
+// Expand fills facts into every text in it.
+func (f FreeForm) Expand(facts Facts) (FreeForm, error) {
+	filled, err := walk("", map[string]any(f), func(path string, leaf any) (any, error) {
+		text, is := leaf.(string)
+		if !is {
+			return leaf, nil
+		}
+		text, err := facts.Expand(text, noSecrets)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return text, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return filled.(map[string]any), nil
+}
+
+func noSecrets(string) (string, error) {
+	return "", errors.New("secrets are handed on by themselves, under the names that the step declares")
+}
+
+// check looks whether it can be kept, and its templates filled in. size is in bytes.
+func (f FreeForm) check(what string) (size int, err error) {
+	text, err := json.Marshal(f)
+	if err != nil {
+		return 0, fmt.Errorf("%s: it has what JSON has not: a key that is no text, or a number that is none", what)
+	}
+	_, err = walk(what, map[string]any(f), func(path string, leaf any) (any, error) {
+		if text, is := leaf.(string); is {
+			if _, _, err := sample(text, noSecrets); err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+		}
+		return leaf, nil
+	})
+	return len(text), err
+}
+
+// walk makes a copy of a tree with its leaves changed. The path of one is written as in
+// "servers[0].name".
+func walk(path string, at any, change func(path string, leaf any) (any, error)) (_ any, err error) {
+	switch at := at.(type) {
+	case map[string]any:
+		changed := make(map[string]any, len(at))
+		for key, value := range at {
+			below := key
+			if path != "" {
+				below = path + "." + key
+			}
+			if changed[key], err = walk(below, value, change); err != nil {
+				return nil, err
+			}
+		}
+		return changed, nil
+	case []any:
+		changed := make([]any, len(at))
+		for i, value := range at {
+			if changed[i], err = walk(fmt.Sprintf("%s[%d]", path, i), value, change); err != nil {
+				return nil, err
+			}
+		}
+		return changed, nil
+	}
+	return change(path, at)
+}

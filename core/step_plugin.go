@@ -1,0 +1,23 @@
+package core
+
+import "fmt"
+
+// PluginStep is done by a program of the operator's own: the executable
+// metalpool-step-NAME on the hosts that work on the pool.
+type PluginStep struct {
+	// Name is the plugin's.
+	Name string `json:"name" yaml:"name"`
+	// Config is what the plugin wants to know. Texts in it are templates.
+	Config FreeForm `json:"config,omitempty" yaml:"config,omitempty"`
+}
+
+func (s *PluginStep) check() error {
+	if !namePattern().MatchString(s.Name) {
+		return fmt.Errorf("name: %q cannot name a plugin; it is NAME of the executable metalpool-step-NAME", s.Name)
+	}
+	size, err := s.Config.check("config")
+	if err == nil && Bytes(size) > maxStepText {
+		err = fmt.Errorf("config has %s, and the most is %s", Bytes(size), maxStepText)
+	}
+	return err
+}
