@@ -29,6 +29,7 @@ var least = map[string]struct {
 	"GET /v1/images/debian":           {role: core.RoleViewer},
 	"GET /v1/events":                  {role: core.RoleViewer},
 	"GET /v1/stages":                  {role: core.RoleViewer},
+	"GET /v1/stats":                   {role: core.RoleOperator},
 	"GET /v1/requests/r-1/progress":   {role: core.RoleViewer},
 	"POST /v1/orders/match":           {role: core.RoleViewer, body: `{"order":{"name":"a"}}`},
 	"POST /v1/orders/check":           {role: core.RoleUser, body: `{"id":"m-1","order":{"name":"a"}}`},
