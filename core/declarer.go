@@ -1,7 +1,9 @@
 package core
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -35,7 +37,7 @@ func mayDeclare(kind, name string, by, now Declarer) error {
 	if !by.others(now) {
 		return nil
 	}
-	return &Error{Op: "change " + kind + " " + name, Kind: Exists, Err: fmt.Errorf("it is declared by %s", by), Hint: "change it there, or take it over with --take-over"}
+	return declaredByOthers([]Declared{{Kind: kind, Name: name, From: by}})
 }
 
 // mayRemove refuses to remove what somebody else has declared.
@@ -47,19 +49,25 @@ func mayRemove(kind, name string, by, now Declarer, takeOver bool) error {
 }
 
 // declaredByOthers refuses to change what others have declared, naming all of it.
-func declaredByOthers(of []Declared) error {
-	var theirs []string
-	for _, d := range of {
-		if d.From != "" {
-			theirs = append(theirs, fmt.Sprintf("%s %s is declared by %s", d.Kind, d.Name, d.From))
-		}
-	}
-	if len(theirs) == 0 {
+func declaredByOthers(changes []Declared) error {
+	changes = slices.DeleteFunc(slices.Clone(changes), func(d Declared) bool { return d.From == "" })
+	if len(changes) == 0 {
 		return nil
 	}
-	it, them := "it", "them"
-	if len(theirs) > 1 {
-		it = them
+	hint, them := "take it over with --take-over", "it"
+	if len(changes) > 1 {
+		hint, them = "take them over with --take-over", "them"
 	}
-	return &Error{Op: "apply", Kind: Exists, Err: fmt.Errorf("%s", strings.Join(theirs, ", ")), Hint: "change " + it + " there, or take " + it + " over with --take-over"}
+	if slices.ContainsFunc(changes, func(d Declared) bool { return d.From != DeclaredOnCommandLine }) {
+		hint = "change " + them + " there, or " + hint
+	}
+	if len(changes) == 1 {
+		d := changes[0]
+		return &Error{Op: "change " + d.Kind + " " + d.Name, Kind: Exists, Err: fmt.Errorf("it is declared by %s", d.From), Hint: hint}
+	}
+	var theirs []string
+	for _, d := range changes {
+		theirs = append(theirs, fmt.Sprintf("%s %s is declared by %s", d.Kind, d.Name, d.From))
+	}
+	return &Error{Op: "apply", Kind: Exists, Err: errors.New(strings.Join(theirs, ", ")), Hint: hint}
 }

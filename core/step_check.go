@@ -29,7 +29,7 @@ func (s Step) Validate() error {
 	case !namePattern().MatchString(s.Name):
 		return bad(nameHint, "%q cannot name a step", s.Name)
 	case kinds == 0:
-		return bad("say "+kindNames(" or "), "it does not say what is to be done")
+		return bad("say "+strings.Join(KindFields(), " or "), "it does not say what is to be done")
 	case kinds > 1:
 		return bad("make a step of each", "it is of more than one kind")
 	case s.Phase != "" && !slices.Contains(kind.phases, s.Phase):
@@ -77,13 +77,13 @@ func checkSecrets(secrets map[string]Reference) error {
 // ownVariables begins the names of variables that every script has.
 const ownVariables = "METALPOOL_"
 
-// kindNames lists all kinds.
-func kindNames(between string) string {
+// KindFields names the fields by which a Step says its kind: one of them is set.
+func KindFields() []string {
 	var names []string
 	for _, k := range stepKinds {
-		names = append(names, string(k.kind))
+		names = append(names, strings.ReplaceAll(string(k.kind), "-", "_"))
 	}
-	return strings.Join(names, between)
+	return names
 }
 
 // Validate says what is wrong with a profile by itself.

@@ -3,6 +3,8 @@ package rackfile
 import (
 	"fmt"
 	"io"
+	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -127,8 +129,14 @@ func value[T any](p *T) (v T) {
 	return v
 }
 
+// maxName bounds what a file is called, in bytes.
+const maxName = 64
+
 // checkDeclared looks at all but the nodes, each by itself.
 func (f File) checkDeclared(tree *yaml.Node) error {
+	if len(f.Name) > maxName || strings.ContainsFunc(f.Name, unicode.IsControl) {
+		return fmt.Errorf("line %d: name is not one line of at most %d bytes", under(tree.Content[0], "name").Line, maxName)
+	}
 	for i, s := range f.Steps {
 		if err := s.Validate(); err != nil {
 			return atLine(items(tree, "steps")[i], err)

@@ -76,10 +76,8 @@ func unknown(word string, holds *yaml.Node, t reflect.Type, fields map[string]re
 		return fmt.Sprintf("field %s not found%s", word, nearest(word, fields))
 	}
 	kinds := map[string]reflect.Type{}
-	for name, of := range fields {
-		if of.Kind() == reflect.Pointer && of.Elem().Kind() == reflect.Struct {
-			kinds[name] = of
-		}
+	for _, name := range core.KindFields() {
+		kinds[name] = fields[name]
 	}
 	return fmt.Sprintf("no kind of step is called %s%s", word, nearest(word, kinds))
 }

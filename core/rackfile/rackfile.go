@@ -7,6 +7,7 @@ package rackfile
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,9 @@ import (
 
 // File is a rack.
 type File struct {
+	// Name is who declares what the file does: files of one name change what each other
+	// has declared. Default: the name of the file, without its folder.
+	Name string `yaml:"name,omitempty"`
 	// Images are listed in the catalogue.
 	Images []core.ImageDeclaration `yaml:"images,omitempty"`
 	// Steps are what is done to every server besides.
@@ -145,7 +149,7 @@ func read(base string, r io.Reader) (f File, d core.Declaration, err error) {
 	if err := f.checkNodes(items(tree, "nodes")); err != nil {
 		return f, d, err
 	}
-	return f, f.declaration(core.DeclaredIn(base), tree), nil
+	return f, f.declaration(core.DeclaredIn(cmp.Or(f.Name, base)), tree), nil
 }
 
 func (f File) checkNodes(lines []*yaml.Node) error {

@@ -148,15 +148,9 @@ func (m maker) mapped(t reflect.Type) *jsonschema.Schema {
 	return nil
 }
 
-// kinds are what a step may be, one of them: its fields that have fields of their own.
+// kinds are what a step may be, one of them.
 func kinds() (one []*jsonschema.Schema) {
-	step := reflect.TypeFor[core.Step]()
-	for i := range step.NumField() {
-		f := step.Field(i)
-		if f.Type.Kind() != reflect.Pointer || f.Type.Elem().Kind() != reflect.Struct {
-			continue
-		}
-		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	for _, name := range core.KindFields() {
 		one = append(one, &jsonschema.Schema{Required: []string{name}})
 	}
 	return one

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"reflect"
+	"strings"
 	"testing"
 
+	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/rackfile"
 )
 
@@ -15,5 +18,20 @@ func TestTheSchemaIsThatOfTheCode(t *testing.T) {
 	}
 	if !bytes.Equal(made.Bytes(), rackfile.Schema) {
 		t.Error("core/rackfile/rack.schema.json is not that of the code; run 'make generate'")
+	}
+}
+
+// A kind of step is called in a file as its field is.
+func TestKindsAreFieldsOfAStep(t *testing.T) {
+	fields := map[string]bool{}
+	step := reflect.TypeFor[core.Step]()
+	for i := range step.NumField() {
+		name, _, _ := strings.Cut(step.Field(i).Tag.Get("yaml"), ",")
+		fields[name] = true
+	}
+	for _, kind := range core.KindFields() {
+		if !fields[kind] {
+			t.Errorf("no field of a step is called %s", kind)
+		}
 	}
 }
