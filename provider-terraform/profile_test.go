@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/rackfile"
 )
 
 // declare has the rig's pool as a file of an operator's says.
@@ -77,5 +79,36 @@ func TestProfile(t *testing.T) {
 		resource.TestStep{Config: with("plain", `hostname = "other"`, `allow_redeploy = ["hostname", "profile"]`), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate), Check: runs("plain")},
 	)
 	r.unit(t, steps...)
+	r.givenBack(t)
+}
+
+// TestRackOfTheExample has what examples/rack.yaml declares be on a machine whose
+// configuration knows nothing of it.
+func TestRackOfTheExample(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	private, public := newKey(t)
+	f, err := os.Open("../examples/rack.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, d, err := rackfile.Read(f.Name(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.declare(t, d)
+	asDeclared := func(*terraform.State) error {
+		if got := r.onMachine(t, "web-1", private, "cat /etc/monitoring/agent.conf"); !strings.HasPrefix(got, "server = monitoring.example:9100") {
+			return fmt.Errorf("the agent has %q", got)
+		}
+		n := r.Lab.Nodes()[0]
+		drift, err := r.Engine(t).Drift(t.Context(), n.ID())
+		if err != nil || drift.Profile != "base" || len(drift.Differs)+len(drift.Unknown) > 0 || len(n.BMC().State().Setup.BIOS) == 0 {
+			return fmt.Errorf("the server is set to %v: %+v, %w", n.BMC().State().Setup.BIOS, drift, err)
+		}
+		return nil
+	}
+	r.unit(t, resource.TestStep{Config: keyBlock(public), Check: asDeclared})
 	r.givenBack(t)
 }

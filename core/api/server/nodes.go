@@ -121,7 +121,10 @@ func (s *Server) nodeVerbs() {
 	} {
 		write(s, operation{id: verb, method: http.MethodPost, path: "/nodes/{id}/" + verb, summary: verb + " a node", role: core.RoleOperator},
 			func(ctx context.Context, p principal, in *why, _ core.Reporter) (core.Node, error) {
-				return s.onNode(ctx, p, in.ID, func() (core.Node, error) { return do(ctx, in.ID, in.Reason) })
+				return s.onNode(ctx, p, in.ID, func() (core.Node, error) {
+					s.drifts.forget(string(in.ID))
+					return do(ctx, in.ID, in.Reason)
+				})
 			})
 	}
 	write(s, operation{id: "retire", method: http.MethodDelete, path: "/nodes/{id}", summary: "retire a node", role: core.RoleOperator},
