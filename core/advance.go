@@ -29,7 +29,7 @@ func (e *Engine) advance(tx Tx, n *Node, a *Allocation, on Trigger, reason strin
 	if a.State.Ended() { // its row stays for ever, its secrets need not
 		a.Login = nil
 		if a.Order != nil {
-			a.Order.UserData = nil
+			a.Order.UserData, a.Order.PostDeploy = nil, nil
 		}
 	}
 	return swapAllocation(tx, a)

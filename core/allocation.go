@@ -64,7 +64,7 @@ type Access struct {
 	Unseen bool `json:"unseen,omitempty"`
 }
 
-// DeployOrder is what to put on a node. User data is a secret.
+// DeployOrder is what to put on a node. User data and the script are secrets.
 type DeployOrder struct {
 	Image    string   `json:"image"`
 	Hostname string   `json:"hostname,omitempty"` // default: the machine's name
@@ -76,6 +76,9 @@ type DeployOrder struct {
 	// come to its end.
 	Tried    []string `json:"tried,omitempty"`
 	UserData Sealed   `json:"user_data,omitempty"`
+	// PostDeploy is the user's own script, and PostDeployDigest tells it from another's.
+	PostDeploy       Sealed `json:"post_deploy,omitempty"`
+	PostDeployDigest string `json:"post_deploy_digest,omitempty"`
 	// Digest tells the user data and revision of two orders apart without opening them.
 	Digest string `json:"digest"`
 	// WaitFor is how far the machine is to come before it counts as deployed.

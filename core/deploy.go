@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -203,6 +204,9 @@ func (c *creation) freshAttempt(ctx context.Context) (Attempt, error) {
 	if at.Steps, err = c.e.chosenSteps(ctx, c.order); err != nil {
 		return at, err
 	}
+	if len(c.deploy.PostDeploy) > 0 {
+		at.Steps = append(at.Steps, postDeploy())
+	}
 	at.Login, at.KeepLogin, err = c.e.newLogin(ctx, c.order, at.Steps)
 	return at, err
 }
@@ -290,7 +294,7 @@ func (w *work) deployed(ctx context.Context) error {
 			a.Login = w.attempt.Login
 		}
 		a.Settled = true
-		a.Order.UserData = nil // it is on the disk; nobody needs it here any more
+		a.Order.UserData, a.Order.PostDeploy = nil, nil // both are done with
 		return w.finish(tx, &n, a, Done, "")
 	})
 }
@@ -378,18 +382,28 @@ func heldBy(tx Tx, id AllocationID) (Node, *Allocation, error) {
 
 // deployOrder is what of an order is stored, but for its secrets.
 func (e *Engine) deployOrder(o Order) DeployOrder {
-	return DeployOrder{Image: o.Image, Hostname: cmp.Or(o.Hostname, o.Name), SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys, Digest: e.digest(o), WaitFor: o.WaitFor, Served: o.Served, Profile: o.Profile}
+	d := DeployOrder{Image: o.Image, Hostname: cmp.Or(o.Hostname, o.Name), SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys, Digest: e.digest(o), WaitFor: o.WaitFor, Served: o.Served, Profile: o.Profile}
+	if len(o.PostDeploy) > 0 {
+		d.PostDeployDigest = hex.EncodeToString(e.sealer.Digest(o.PostDeploy))
+	}
+	return d
 }
 
 // sealedOrder is the order as it is stored, its secrets sealed.
 func (e *Engine) sealedOrder(o Order) (DeployOrder, error) {
 	d := e.deployOrder(o)
-	if len(o.UserData) > 0 {
-		sealed, err := e.sealer.Seal(o.UserData)
+	for _, secret := range []struct {
+		plain []byte
+		to    *Sealed
+	}{{o.UserData, &d.UserData}, {o.PostDeploy, &d.PostDeploy}} {
+		if len(secret.plain) == 0 {
+			continue
+		}
+		sealed, err := e.sealer.Seal(secret.plain)
 		if err != nil {
 			return d, err
 		}
-		d.UserData = sealed
+		*secret.to = sealed
 	}
 	return d, nil
 }

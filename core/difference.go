@@ -41,6 +41,9 @@ func orderDifferences(there, asked DeployOrder) (d differences) {
 	if there.Digest != asked.Digest {
 		d = append(d, "the user data is different")
 	}
+	if there.PostDeployDigest != asked.PostDeployDigest {
+		d = append(d, "the post_deploy script is different")
+	}
 	return d
 }
 

@@ -36,6 +36,9 @@ func validate(o Order) error {
 	if err := CheckName("create", o.Name, o.Name); err != nil {
 		return err
 	}
+	if err := checkPostDeploy(o); err != nil {
+		return err
+	}
 	if err := checkRequest("create", o.Name, o.Request); err != nil {
 		return err
 	}

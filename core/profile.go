@@ -110,8 +110,11 @@ func logsIn(steps []Step) bool {
 // doableSteps are an order's, unless they cannot be done.
 func (e *Engine) doableSteps(ctx context.Context, o Order) ([]Step, error) {
 	steps, err := e.chosenSteps(ctx, o)
-	if err != nil || len(steps) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if len(o.PostDeploy) > 0 {
+		steps = append(steps, postDeploy())
 	}
 	p, err := e.Pool(ctx, o.Request.Pool)
 	if err != nil {
@@ -126,16 +129,24 @@ func checkReach(o Order, p Pool, steps []Step) error {
 	if i < 0 {
 		return nil
 	}
-	e := &Error{Op: "run step " + steps[i].Name, Allocation: o.Name, Kind: Invalid}
+	e := &Error{Op: "run " + stepName(steps[i]), Allocation: o.Name, Kind: Invalid}
 	switch {
 	case p.management() == ManageNever:
 		e.Err = fmt.Errorf("it logs in to the machine, and pool %q keeps no management key", p.Name)
-		e.Hint = "have the pool set: metalpool pool set " + p.Name + " --management-key deploy; or take the step out of its profile"
+		e.Hint = "have the pool set: metalpool pool set " + p.Name + " --management-key deploy; or " + steps[i].leaveOut()
 	case o.WaitFor == UntilStarted:
 		e.Err = errors.New("it logs in to the machine, and nobody is to wait for that one's SSH")
-		e.Hint = fmt.Sprintf("wait for %s, or choose a profile without it", UntilSSH)
+		e.Hint = fmt.Sprintf("wait for %s, or %s", UntilSSH, steps[i].leaveOut())
 	default:
 		return nil
 	}
 	return e
+}
+
+// leaveOut is how a machine comes to be without a step.
+func (s Step) leaveOut() string {
+	if s.users() {
+		return "leave the script out"
+	}
+	return "name a profile without it"
 }

@@ -16,7 +16,7 @@ func (n *Node) sealed() []sealedValue {
 
 func (a *Allocation) sealed() (all []sealedValue) {
 	if a.Order != nil {
-		all = append(all, sealedValue{"the user data", &a.Order.UserData})
+		all = append(all, sealedValue{"the user data", &a.Order.UserData}, sealedValue{"the post_deploy script", &a.Order.PostDeploy})
 	}
 	if a.Login != nil {
 		all = append(all, sealedValue{"the management key", &a.Login.Private})

@@ -65,6 +65,9 @@ type Order struct {
 	SSHPort  int    // default: the node's
 	Keys     []string
 	UserData []byte // a secret: sealed in the store
+	// PostDeploy is a script of the user's own that is run on the machine once all else is
+	// done. A secret as user data is; what it prints is not.
+	PostDeploy []byte
 	// WaitFor is how far the machine is to come before it counts as deployed; empty is
 	// UntilSSH.
 	WaitFor WaitFor

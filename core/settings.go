@@ -77,8 +77,13 @@ func (a Attempt) setUp() step {
 	}}
 }
 
-// stepName is how an operator's step is called in events.
-func stepName(s Step) string { return "step " + s.Name }
+// stepName is how a step is called in events.
+func stepName(s Step) string {
+	if s.users() {
+		return s.Name
+	}
+	return "step " + s.Name
+}
 
 // longest is how long all tries of a step may take together.
 func (s Step) longest(Timeouts) time.Duration {

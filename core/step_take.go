@@ -117,6 +117,11 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 	}
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if s.users() {
+		if s, err = w.withScript(ctx, s); err != nil {
+			return nil, err
+		}
+	}
 	facts, err := w.facts(within)
 	if err != nil {
 		return nil, err
@@ -221,7 +226,9 @@ func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) e
 	if inner, ok := outermost(why); ok && inner.Kind == Invalid && inner.Hint != "" {
 		e.Hint = inner.Hint
 	}
-	if errors.Is(why, ErrUnknownOutcome) {
+	if s.users() {
+		e.Err = fmt.Errorf("the user's own script: %w", e.Err)
+	} else if errors.Is(why, ErrUnknownOutcome) {
 		e.Hint += "; a new deploy begins with a fresh system, so that only what the step does elsewhere may have been done already. One that may be done twice is declared 'repeatable: true', or with a 'check'"
 	}
 	switch s.OnFailure {

@@ -17,7 +17,7 @@ import (
 	"github.com/metalpool/metalpool/core/open"
 )
 
-// maxUserData is more than any cloud-init reads; a file beyond it is the wrong file.
+// maxUserData is more than any machine is given; a file beyond it is the wrong file.
 const maxUserData = 16 << 20
 
 // createFlags are the texts of an order, with the names and the meaning that the
@@ -30,7 +30,7 @@ type createFlags struct {
 	disk, nic, gpus, place              string
 	wait, acquireTimeout, deployTimeout string
 	ttl                                 string
-	initFile                            string
+	initFile, postDeploy                string
 	keys                                []string
 	cpus, sshPort                       int
 	output                              outputFlag
@@ -70,6 +70,7 @@ When create was interrupted or failed, the same command again goes on with it, a
 	f.StringVar(&flags.profile, "profile", "", "`choice` of the operator's steps, of those that the pool offers (default: the pool's)")
 	f.StringArrayVar(&flags.keys, "key", nil, "`file` with public SSH keys that may log in; may be repeated (default: ~/.ssh/*.pub)")
 	f.StringVar(&flags.initFile, "init-file", "", "`file` of cloud-init user data for the first boot; - is standard input")
+	f.StringVar(&flags.postDeploy, "post-deploy", "", "`file` of a script of your own, run as root once all else is done; - is standard input")
 	f.StringVar(&flags.hostname, "hostname", "", "its host `name` (default: NAME)")
 	f.StringVar(&flags.sshUser, "ssh-user", "", "`user` to log in as (default: the image's)")
 	f.IntVar(&flags.sshPort, "ssh-port", 0, "`port` of SSH (default: the node's)")
@@ -132,7 +133,14 @@ func (f *createFlags) order(a *app, name string) (core.Order, error) {
 			return
 		},
 		func() (err error) { o.TTL, err = core.ParseDuration("--ttl", f.ttl); return },
-		func() (err error) { o.UserData, err = readUserData(a.in, f.initFile); return },
+		func() (err error) {
+			if f.initFile == "-" && f.postDeploy == "-" {
+				return errors.New("--init-file and --post-deploy cannot both be standard input; name a file for one of them")
+			}
+			o.UserData, err = readGiven(a.in, "--init-file", f.initFile)
+			return
+		},
+		func() (err error) { o.PostDeploy, err = readGiven(a.in, "--post-deploy", f.postDeploy); return },
 		func() (err error) { o.Keys, err = readKeys(f.keys); return },
 	} {
 		if err := read(); err != nil {
@@ -142,8 +150,8 @@ func (f *createFlags) order(a *app, name string) (core.Order, error) {
 	return o, nil
 }
 
-// readUserData reads --init-file. It is a secret as far as we know.
-func readUserData(stdin io.Reader, file string) ([]byte, error) {
+// readGiven reads the file of a flag, which is a secret as far as we know.
+func readGiven(stdin io.Reader, flag, file string) ([]byte, error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -151,7 +159,7 @@ func readUserData(stdin io.Reader, file string) ([]byte, error) {
 	if file != "-" {
 		opened, err := os.Open(file)
 		if err != nil {
-			return nil, fmt.Errorf("--init-file: %w", err)
+			return nil, fmt.Errorf("%s: %w", flag, err)
 		}
 		defer opened.Close()
 		source = opened
@@ -159,11 +167,11 @@ func readUserData(stdin io.Reader, file string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(source, maxUserData+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("--init-file: %w", err)
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	case len(data) > maxUserData:
-		return nil, fmt.Errorf("--init-file %s: it is larger than %s, which no cloud-init takes", file, core.Bytes(maxUserData))
+		return nil, fmt.Errorf("%s %s: it is larger than %s, which no machine takes", flag, file, core.Bytes(maxUserData))
 	case len(bytes.TrimSpace(data)) == 0:
-		return nil, fmt.Errorf("--init-file %s: it is empty", file)
+		return nil, fmt.Errorf("%s %s: it is empty", flag, file)
 	}
 	return data, nil
 }

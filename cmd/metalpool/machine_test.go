@@ -103,12 +103,12 @@ func TestReadKeys(t *testing.T) {
 	}
 }
 
-func TestReadUserData(t *testing.T) {
-	got, err := readUserData(strings.NewReader("#cloud-config\n"), "-")
+func TestReadGiven(t *testing.T) {
+	got, err := readGiven(strings.NewReader("#cloud-config\n"), "--init-file", "-")
 	if err != nil || string(got) != "#cloud-config\n" {
 		t.Errorf("standard input is %q, %v", got, err)
 	}
-	if _, err := readUserData(bytes.NewReader(make([]byte, maxUserData+1)), "-"); err == nil || !strings.Contains(err.Error(), "larger than 16 MiB") {
+	if _, err := readGiven(bytes.NewReader(make([]byte, maxUserData+1)), "--init-file", "-"); err == nil || !strings.Contains(err.Error(), "larger than 16 MiB") {
 		t.Errorf("too much is %v", err)
 	}
 }

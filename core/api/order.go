@@ -17,6 +17,7 @@ type Order struct {
 	SSHPort        int               `json:"ssh_port,omitempty" doc:"Default: the node's."`
 	Keys           []string          `json:"keys,omitempty" doc:"Public keys that may log in, authorized_keys format."`
 	UserData       []byte            `json:"user_data,omitempty" doc:"A secret: it is sealed in the store, and never told again."`
+	PostDeploy     []byte            `json:"post_deploy,omitempty" doc:"A script of the user's own, run as root once all else is done. Kept as user data is."`
 	WaitFor        core.WaitFor      `json:"wait_for,omitempty" doc:"ssh or cloud-init."`
 	Profile        string            `json:"profile,omitempty" doc:"The choice of the operator's steps; default: the pool's."`
 	Labels         map[string]string `json:"labels,omitempty"`
@@ -34,7 +35,7 @@ type Order struct {
 func NewOrder(o core.Order) Order {
 	return Order{
 		Name: o.Name, Request: o.Request, Image: o.Image, Hostname: o.Hostname, SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys,
-		UserData: o.UserData, WaitFor: o.WaitFor, Profile: o.Profile, Labels: o.Labels, Revision: o.Revision, Afresh: o.Afresh,
+		UserData: o.UserData, PostDeploy: o.PostDeploy, WaitFor: o.WaitFor, Profile: o.Profile, Labels: o.Labels, Revision: o.Revision, Afresh: o.Afresh,
 		Wait: Duration(o.Wait), AcquireTimeout: Duration(o.AcquireTimeout), DeployTimeout: Duration(o.DeployTimeout), TTL: Duration(o.TTL),
 	}
 }
@@ -44,7 +45,7 @@ func (o Order) Core(id core.AllocationID, owner string) core.Order {
 	return core.Order{
 		ID: id, Owner: owner,
 		Name: o.Name, Request: o.Request, Image: o.Image, Hostname: o.Hostname, SSHUser: o.SSHUser, SSHPort: o.SSHPort, Keys: o.Keys,
-		UserData: o.UserData, WaitFor: o.WaitFor, Profile: o.Profile, Labels: o.Labels, Revision: o.Revision, Afresh: o.Afresh,
+		UserData: o.UserData, PostDeploy: o.PostDeploy, WaitFor: o.WaitFor, Profile: o.Profile, Labels: o.Labels, Revision: o.Revision, Afresh: o.Afresh,
 		Wait: time.Duration(o.Wait), AcquireTimeout: time.Duration(o.AcquireTimeout), DeployTimeout: time.Duration(o.DeployTimeout), TTL: time.Duration(o.TTL),
 	}
 }

@@ -61,7 +61,9 @@ type Driver struct {
 	// Profile is the choice of the operator's steps; empty is the pool's.
 	Profile string
 	// InitFile is where the user data is read from when the machine is created.
-	InitFile       string
+	InitFile string
+	// PostDeploy is where the user's own script is read from, then.
+	PostDeploy     string
 	Wait           string
 	WaitClean      bool
 	AcquireTimeout string

@@ -37,6 +37,7 @@ var createFlags = []mcnflag.Flag{
 	stringFlag("gpus", "GPUs, at least: 2, or 2xA100", ""),
 	stringFlag("place", "next to your other machines: spread=rack, or together=zone", ""),
 	stringFlag("init-file", "file of cloud-init user data for the first boot", ""),
+	stringFlag("post-deploy", "file of a script of your own, run as root once all else is done", ""),
 	stringFlag("wait", "how long to queue while all matching servers are taken: 30m", ""),
 	mcnflag.BoolFlag{Name: "metalpool-wait-clean", EnvVar: waitCleanVariable, Usage: "let rm wait until the server is erased"},
 	stringFlag("acquire-timeout", "how long a server may be held before its deploy begins", "5m"),
@@ -75,7 +76,7 @@ func (d *Driver) SetConfigFromFlags(flags drivers.DriverOptions) error {
 	d.SSHUser, d.SSHPort = value("ssh-user"), flags.Int("metalpool-ssh-port")
 	d.Labels, d.Arch, d.CPUs, d.Memory = value("labels"), value("arch"), flags.Int("metalpool-cpus"), value("memory")
 	d.Disk, d.NIC, d.GPUs, d.Place = value("disk"), value("nic"), value("gpus"), value("place")
-	d.Profile, d.InitFile = value("profile"), value("init-file")
+	d.Profile, d.InitFile, d.PostDeploy = value("profile"), value("init-file"), value("post-deploy")
 	d.Wait, d.AcquireTimeout, d.DeployTimeout, d.TTL = value("wait"), value("acquire-timeout"), value("deploy-timeout"), value("ttl")
 	d.WaitClean = flags.Bool("metalpool-wait-clean")
 	d.SetSwarmConfigFromFlags(flags)

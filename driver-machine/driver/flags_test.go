@@ -17,7 +17,7 @@ import (
 
 // The names are what users have in scripts: they never change.
 func TestFlagNames(t *testing.T) {
-	want := strings.Fields("url token owner pool node image profile ssh-user ssh-port labels arch cpus memory disk nic gpus place init-file wait wait-clean acquire-timeout deploy-timeout ttl")
+	want := strings.Fields("url token owner pool node image profile ssh-user ssh-port labels arch cpus memory disk nic gpus place init-file post-deploy wait wait-clean acquire-timeout deploy-timeout ttl")
 	var got []string
 	for _, f := range New(nil).GetCreateFlags() {
 		name, found := strings.CutPrefix(f.String(), "metalpool-")

@@ -38,7 +38,10 @@ func (d *Driver) order() (core.Order, error) {
 			return core.Order{}, err
 		}
 	}
-	if o.UserData, err = readUserData(d.InitFile); err != nil {
+	if o.UserData, err = readFile("--metalpool-init-file", d.InitFile, "give a file of cloud-init user data, such as one that starts with #cloud-config"); err != nil {
+		return core.Order{}, err
+	}
+	if o.PostDeploy, err = readFile("--metalpool-post-deploy", d.PostDeploy, "give a script, such as one that starts with #!/bin/sh"); err != nil {
 		return core.Order{}, err
 	}
 	if d.key == nil {
@@ -76,8 +79,8 @@ func (d *Driver) request() (core.Request, error) {
 	return r, err
 }
 
-// readUserData reads the file of --metalpool-init-file; "" is none.
-func readUserData(path string) ([]byte, error) {
+// readFile reads the file of a flag; "" is none.
+func readFile(flag, path, hint string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -90,7 +93,7 @@ func readUserData(path string) ([]byte, error) {
 		data, err = os.ReadFile(path)
 	}
 	if err != nil {
-		return nil, &core.Error{Op: "read --metalpool-init-file " + path, Kind: core.Invalid, Err: err, Hint: "give a file of cloud-init user data, such as one that starts with #cloud-config"}
+		return nil, &core.Error{Op: "read " + flag + " " + path, Kind: core.Invalid, Err: err, Hint: hint}
 	}
 	return data, nil
 }

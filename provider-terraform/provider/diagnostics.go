@@ -188,8 +188,10 @@ func attributeOf(err error) (at path.Path) {
 			at = path.Root("wait_for")
 		case e.Op == "change keys":
 			at = path.Root("ssh_keys")
-		case e.Op == "cloud-init":
+		case e.Op == "cloud-init", e.Op == "join user data":
 			at = path.Root("user_data")
+		case strings.HasSuffix(e.Op, "post_deploy"):
+			at = path.Root("post_deploy")
 		case strings.HasPrefix(e.Op, "power"):
 			at = path.Root("power_state")
 		case e.Kind == core.NoCapacity:
@@ -205,10 +207,10 @@ func attributeOf(err error) (at path.Path) {
 }
 
 // sentence begins with a capital, unless its first word is one that is written as it is: a
-// name such as ann/web-1, an address, or the x509 of another library.
+// name such as ann/web-1, an address, an attribute, or the x509 of another library.
 func sentence(s string) string {
 	first, _, _ := strings.Cut(s, " ")
-	if strings.ContainsAny(first, "/:.@0123456789") {
+	if strings.ContainsAny(first, "/:.@_0123456789") {
 		return s
 	}
 	letter, size := utf8.DecodeRuneInString(s)

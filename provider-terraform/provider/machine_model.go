@@ -51,7 +51,7 @@ func order(ctx context.Context, config, planned machineModel) (core.Order, bool,
 		Image: config.Image.ValueString(), Profile: config.Profile.ValueString(), Hostname: planned.Hostname.ValueString(),
 		SSHUser: config.SSHUser.ValueString(), SSHPort: int(config.SSHPort.ValueInt64()),
 	}
-	for _, v := range []interface{ IsUnknown() bool }{config.Name, config.Pool, config.Node, config.Arch, config.Image, config.Profile, config.Hostname, config.SSHUser, config.SSHPort, config.UserData, config.UserDataWO, config.UserDataWOVersion, config.Wait, config.WaitFor} {
+	for _, v := range []interface{ IsUnknown() bool }{config.Name, config.Pool, config.Node, config.Arch, config.Image, config.Profile, config.Hostname, config.SSHUser, config.SSHPort, config.UserData, config.UserDataWO, config.UserDataWOVersion, config.PostDeploy, config.PostDeployVersion, config.Wait, config.WaitFor} {
 		if v.IsUnknown() {
 			return o, false, nil
 		}
@@ -80,6 +80,10 @@ func order(ctx context.Context, config, planned machineModel) (core.Order, bool,
 	o.UserData = []byte(config.UserData.ValueString() + config.UserDataWO.ValueString()) // one of them at most
 	if !config.UserDataWOVersion.IsNull() {
 		o.Revision = strconv.FormatInt(config.UserDataWOVersion.ValueInt64(), 10)
+	}
+	o.PostDeploy = []byte(config.PostDeploy.ValueString())
+	if !config.PostDeployVersion.IsNull() {
+		o.Revision += "/post_deploy " + strconv.FormatInt(config.PostDeployVersion.ValueInt64(), 10)
 	}
 	o.Wait, _ = core.ParseDuration("wait", config.Wait.ValueString()) // the schema has refused what cannot be read
 	o.TTL, _ = core.ParseDuration("ttl", config.TTL.ValueString())
@@ -157,7 +161,7 @@ func (m *machineModel) settle() {
 	if m.SSHHostKeys.IsUnknown() {
 		m.SSHHostKeys = types.ListNull(textType)
 	}
-	m.UserDataWO = types.StringNull()
+	m.UserDataWO, m.PostDeploy = types.StringNull(), types.StringNull()
 }
 
 // sameText keeps the way in which something was written that is the same.

@@ -49,7 +49,7 @@ func decide(there, asked machineModel, allowed []string, misfit, imported bool) 
 		case before.Equal(after):
 		case name == "ssh_keys" && there.Managed.ValueBool():
 			e.keys = true
-		case imported && before.IsNull() && strings.HasPrefix(name, "user_data"):
+		case imported && before.IsNull() && forgotten(name):
 			e.unknown = append(e.unknown, name)
 		case slices.Contains(allowed, name):
 			e.redeploy = append(e.redeploy, name)
@@ -62,6 +62,11 @@ func decide(there, asked machineModel, allowed []string, misfit, imported bool) 
 	e.finish = there.State.ValueString() != string(core.Deployed)
 	e.keys = e.keys && len(e.replace) == 0 && !e.deploys() // a deploy brings them along
 	return e
+}
+
+// forgotten reports whether the pool does not keep what a machine was deployed with.
+func forgotten(name string) bool {
+	return strings.HasPrefix(name, "user_data") || name == "post_deploy_version"
 }
 
 // attribute is one of those that allow_redeploy may list.
@@ -81,6 +86,8 @@ func (m machineModel) attribute(name string) attr.Value {
 		return m.SSHKeys
 	case "user_data":
 		return m.UserData
+	case "post_deploy_version":
+		return m.PostDeployVersion
 	}
 	return m.UserDataWOVersion
 }
@@ -206,7 +213,7 @@ func (e effect) tell(state machineModel, why string, resp *resource.ModifyPlanRe
 		warn("Machine "+name+" is not ready yet", "It is %s; the apply goes on with its deploy.", state.State.ValueString())
 	}
 	if len(e.unknown) > 0 && len(e.replace) == 0 {
-		warn("Machine "+name+" was imported", "The pool does not keep user data: what the configuration says is taken for what the machine was deployed with, and nothing is deployed.")
+		warn("Machine "+name+" was imported", "The pool does not keep user data and scripts: what the configuration says is taken for what the machine was deployed with, and nothing is deployed.")
 	}
 }
 

@@ -330,7 +330,7 @@ func (r *machineResource) bring(ctx context.Context, m *machineModel, there core
 // keepDeployed takes what was deployed from the state before.
 func (m *machineModel) keepDeployed(state machineModel) {
 	m.Image, m.Profile, m.Hostname, m.SSHUser, m.SSHPort, m.SSHKeys = state.Image, state.Profile, state.Hostname, state.SSHUser, state.SSHPort, state.SSHKeys
-	m.UserData, m.UserDataWOVersion, m.PowerState = state.UserData, state.UserDataWOVersion, state.PowerState
+	m.UserData, m.UserDataWOVersion, m.PostDeployVersion, m.PowerState = state.UserData, state.UserDataWOVersion, state.PostDeployVersion, state.PowerState
 }
 
 // change brings the pool's notes on a machine to where they are planned: its name, its

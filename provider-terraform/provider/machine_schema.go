@@ -39,7 +39,7 @@ func (r *machineResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 	attributes["allow_redeploy"] = schema.SetAttribute{
 		Optional: true, ElementType: textType,
 		Validators:          []validator.Set{setvalidator.ValueStringsAre(stringvalidator.OneOf(redeployable...))},
-		MarkdownDescription: "Attributes of which a change deploys the same server anew: its root disk is written over, its other disks stay as they are. Any of `image`, `profile`, `hostname`, `ssh_user`, `ssh_port`, `ssh_keys`, `user_data`, `user_data_wo_version`." + setting,
+		MarkdownDescription: "Attributes of which a change deploys the same server anew: its root disk is written over, its other disks stay as they are. Any of `image`, `profile`, `hostname`, `ssh_user`, `ssh_port`, `ssh_keys`, `user_data`, `user_data_wo_version`, `post_deploy_version`." + setting,
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "A server with an operating system that answers SSH. Create takes a server of the pool and deploys it; destroy gives it back: it is off when destroy returns, and erased before anybody gets it.",

@@ -22,14 +22,15 @@ import (
 type redeployAction struct{ deed }
 
 func newRedeployAction() action.Action {
-	return &redeployAction{deed{op: "redeploy", own: []string{"user_data", "wait_for"}}}
+	return &redeployAction{deed{op: "redeploy", own: []string{"user_data", "post_deploy", "wait_for"}}}
 }
 
 type redeployModel struct {
 	deedModel
 
-	UserData types.String `tfsdk:"user_data"`
-	WaitFor  types.String `tfsdk:"wait_for"`
+	UserData   types.String `tfsdk:"user_data"`
+	PostDeploy types.String `tfsdk:"post_deploy"`
+	WaitFor    types.String `tfsdk:"wait_for"`
 }
 
 func (a *redeployAction) Metadata(_ context.Context, req action.MetadataRequest, resp *action.MetadataResponse) {
@@ -43,6 +44,10 @@ func (a *redeployAction) Schema(ctx context.Context, _ action.SchemaRequest, res
 			"user_data": schema.StringAttribute{
 				Optional:            true,
 				MarkdownDescription: "cloud-init user data for the first boot. The pool has not kept what the machine was deployed with: give it again, or it is deployed without. It is in no state; but a plan shows it, unless its value is marked sensitive, and a saved plan has it, as it has the whole configuration.",
+			},
+			"post_deploy": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "A script of your own, run as root once all else is done. As with `user_data` the pool has not kept the one before.",
 			},
 			"wait_for": schema.StringAttribute{
 				Optional: true, Validators: []validator.String{stringvalidator.OneOf(slices.Sorted(maps.Keys(waits))...)},
@@ -68,7 +73,8 @@ func (a *redeployAction) Invoke(ctx context.Context, req action.InvokeRequest, r
 	}
 	a.perform(ctx, m.deedModel, updateTimeout, resp, func(ctx context.Context, limit time.Duration, report core.Reporter) error {
 		_, err := a.pool.Deploy(ctx, core.Order{
-			ID: there.ID, Profile: there.Profile, UserData: []byte(m.UserData.ValueString()), WaitFor: waits[m.WaitFor.ValueString()], DeployTimeout: limit,
+			ID: there.ID, Profile: there.Profile, UserData: []byte(m.UserData.ValueString()), PostDeploy: []byte(m.PostDeploy.ValueString()),
+			WaitFor: waits[m.WaitFor.ValueString()], DeployTimeout: limit,
 			Revision: core.NewID("again"), // else it would be done already
 		}, report)
 		return err

@@ -39,6 +39,8 @@ type systemModel struct {
 	UserData          types.String `tfsdk:"user_data"`
 	UserDataWO        types.String `tfsdk:"user_data_wo"`
 	UserDataWOVersion types.Int64  `tfsdk:"user_data_wo_version"`
+	PostDeploy        types.String `tfsdk:"post_deploy"`
+	PostDeployVersion types.Int64  `tfsdk:"post_deploy_version"`
 
 	PowerState types.String `tfsdk:"power_state"`
 	WaitFor    types.String `tfsdk:"wait_for"`
@@ -53,7 +55,7 @@ func noSystem() systemModel {
 var waits = map[string]core.WaitFor{"deployed": core.UntilStarted, "ssh": core.UntilSSH, "cloud_init": core.UntilCloudInit}
 
 // redeployable are the attributes that allow_redeploy may list.
-var redeployable = []string{"image", "profile", "hostname", "ssh_user", "ssh_port", "ssh_keys", "user_data", "user_data_wo_version"}
+var redeployable = []string{"image", "profile", "hostname", "ssh_user", "ssh_port", "ssh_keys", "user_data", "user_data_wo_version", "post_deploy_version"}
 
 // systemAttributes are those of systemModel; change says what becomes of the server where
 // one that is redeployable changes.
@@ -106,6 +108,16 @@ func systemAttributes(change string) map[string]schema.Attribute {
 			Optional:            true,
 			Validators:          []validator.Int64{int64validator.AlsoRequires(path.MatchRoot("user_data_wo"))},
 			MarkdownDescription: "Version of `user_data_wo`, counted by you." + change,
+		},
+		"post_deploy": schema.StringAttribute{
+			Optional: true, WriteOnly: true, Sensitive: true,
+			Validators:          []validator.String{stringvalidator.AlsoRequires(path.MatchRoot("post_deploy_version"))},
+			MarkdownDescription: "A script of your own, run as root over SSH once the machine is deployed and the steps of its pool are done; where it fails, so does the deploy. It is never stored, neither in the plan nor in the state. Terraform cannot tell when it changes: change `post_deploy_version` with it.",
+		},
+		"post_deploy_version": schema.Int64Attribute{
+			Optional:            true,
+			Validators:          []validator.Int64{int64validator.AlsoRequires(path.MatchRoot("post_deploy"))},
+			MarkdownDescription: "Version of `post_deploy`, counted by you." + change,
 		},
 		"power_state": power,
 		"wait_for": schema.StringAttribute{
