@@ -87,31 +87,35 @@ func TestFragmentsThatDisagree(t *testing.T) {
 		}
 	}
 	t.Run("in a declaration", func(t *testing.T) {
-		p := newPool(t, 1)
-		e, _ := p.engine()
-		_, err := e.Apply(t.Context(), declared(cloudInit("a", "timezone: UTC"), cloudInit("b", "timezone: CET")), core.ApplyOptions{})
-		refused(t, err, "read profile base: invalid: step a and step b disagree on timezone")
-		_, err = e.Apply(t.Context(), declared(cloudInit("a", "users: [x]")), core.ApplyOptions{})
-		refused(t, err, "cloud-init: config: users cannot be set: who logs in is the user's to choose")
-		other := cloudInit("b", "timezone: CET")
-		other.Only = &core.StepServers{Model: "other"}
-		if _, err = e.Apply(t.Context(), declared(cloudInit("a", "timezone: '{{.Node.Labels.tz}}'"), cloudInit("c", "timezone: UTC"), other), core.ApplyOptions{}); err != nil {
-			t.Errorf("what may agree: %v", err)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, 1)
+			e, _ := p.engine()
+			_, err := e.Apply(t.Context(), declared(cloudInit("a", "timezone: UTC"), cloudInit("b", "timezone: CET")), core.ApplyOptions{})
+			refused(t, err, "read profile base: invalid: step a and step b disagree on timezone")
+			_, err = e.Apply(t.Context(), declared(cloudInit("a", "users: [x]")), core.ApplyOptions{})
+			refused(t, err, "cloud-init: config: users cannot be set: who logs in is the user's to choose")
+			other := cloudInit("b", "timezone: CET")
+			other.Only = &core.StepServers{Model: "other"}
+			if _, err = e.Apply(t.Context(), declared(cloudInit("a", "timezone: '{{.Node.Labels.tz}}'"), cloudInit("c", "timezone: UTC"), other), core.ApplyOptions{}); err != nil {
+				t.Errorf("what may agree: %v", err)
+			}
+		})
 	})
 	t.Run("in an order", func(t *testing.T) {
-		p := newPool(t, 1)
-		p.profile(cloudInit("a", "timezone: '{{.Pool}}'"))
-		e, _ := p.engine()
-		for _, text := range []string{"#cloud-config\ntimezone: CET\n", "Content-Type: multipart/mixed; boundary=x\nMIME-Version: 1.0\n\n--x\nContent-Type: text/cloud-config\n\n#cloud-config\ntimezone: CET\n--x--\n"} {
-			says := "join user data web-1: invalid: step a and the user data disagree on timezone; the steps are the pool's operator's"
-			refused(t, e.Check(t.Context(), withUserData(text)), says)
-			_, err := e.Create(t.Context(), withUserData(text), nil)
-			refused(t, err, says)
-		}
-		if free := p.nodes(core.Available); len(free) != 1 {
-			t.Errorf("the nodes are %v", p.states())
-		}
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, 1)
+			p.profile(cloudInit("a", "timezone: '{{.Pool}}'"))
+			e, _ := p.engine()
+			for _, text := range []string{"#cloud-config\ntimezone: CET\n", "Content-Type: multipart/mixed; boundary=x\nMIME-Version: 1.0\n\n--x\nContent-Type: text/cloud-config\n\n#cloud-config\ntimezone: CET\n--x--\n"} {
+				says := "join user data web-1: invalid: step a and the user data disagree on timezone; the steps are the pool's operator's"
+				refused(t, e.Check(t.Context(), withUserData(text)), says)
+				_, err := e.Create(t.Context(), withUserData(text), nil)
+				refused(t, err, says)
+			}
+			if free := p.nodes(core.Available); len(free) != 1 {
+				t.Errorf("the nodes are %v", p.states())
+			}
+		})
 	})
 	t.Run("on a node", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -25,7 +25,7 @@ func (r *rig) site(t testing.TB) {
 	r.declare(t, core.Declaration{
 		Steps:    []core.Step{{Name: "site", CloudInit: &core.CloudInitStep{Config: "write_files: [{path: /etc/operators, content: \"the operator's\\n\"}]\n"}}},
 		Profiles: []core.Profile{{Name: "base", Steps: []string{"site"}}},
-		Pools:    []core.PoolProfile{{Name: core.DefaultPool, Profile: "base"}},
+		Pools:    []core.PoolDeclaration{{Name: core.DefaultPool, Profile: new("base")}},
 	})
 }
 
