@@ -136,7 +136,10 @@ type pool struct {
 	commits *atomic.Int64 // to the store so far
 }
 
-func benchPool(t *testing.T) pool {
+func benchPool(t *testing.T) pool { return benchPoolWith(t, nil) }
+
+// benchPoolWith is a pool that does the operator's steps, too.
+func benchPoolWith(t *testing.T, steps map[core.StepKind]core.StepRunner) pool {
 	t.Helper()
 	dir := t.TempDir()
 	key, err := seal.LoadOrCreate("", filepath.Join(dir, "key"))
@@ -148,7 +151,7 @@ func benchPool(t *testing.T) pool {
 	deployer, err := deploy.New(deploy.Config{CacheDir: filepath.Join(dir, "cache"), Log: quiet, Refused: func(boot string, node core.NodeID, peer, why string) { p.AgentRefused(boot, node, peer, why) }})
 	try(t, err)
 	p.Engine = core.New(core.Config{
-		Store: countingStore{store, p.commits}, Sealer: key, Deployer: deployer, Log: quiet,
+		Store: countingStore{store, p.commits}, Sealer: key, Deployer: deployer, Log: quiet, Steps: steps,
 		Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{})},
 	})
 	t.Cleanup(func() { try(t, p.Close(), deployer.Close()) })
