@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -195,13 +196,17 @@ func (w *work) save(ctx context.Context, change func(a *Attempt), events ...Even
 
 func (w *work) meet(ctx context.Context, name string) error {
 	met := w.event(StepMet, name, afterTries(w.waiting.ends()))
-	met.Bytes, w.moved = w.moved, 0
-	return w.save(ctx, func(a *Attempt) {
+	met.Bytes = w.moved
+	err := w.save(ctx, func(a *Attempt) {
 		if a.Met == nil {
 			a.Met = map[string]time.Time{}
 		}
 		a.Met[name] = time.Now().UTC()
-	}, met)
+	}, append(slices.Clone(w.told), met)...)
+	if err == nil {
+		w.moved, w.told = 0, nil
+	}
+	return err
 }
 
 // afterTries says how many tries at a step failed before it was done.

@@ -111,6 +111,7 @@ func (w *work) begins(ctx context.Context, name string, try int) error {
 // tryOnce makes one try, and goes on with it while the machine is out of reach. failure
 // is how the step failed, err what came in its way that is no fault of the step.
 func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s Step, try int, begun bool) (failure, err error) {
+	w.told = nil
 	limit := time.Duration(s.Timeout)
 	if s.about().logsIn {
 		limit += endsItself
@@ -171,12 +172,15 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		}
 	}
 	text := said.text(secrets)
-	if text != "" {
+	switch {
+	case text != "" && failure == nil:
+		w.told = append(w.told, w.event(StepOutput, name, text))
+	case text != "":
 		w.note(context.WithoutCancel(ctx), StepOutput, name, text)
 	}
 	switch {
 	case failure == nil && met != "":
-		w.note(ctx, Note, name, "nothing to do: "+met)
+		w.told = append(w.told, w.event(Note, name, "nothing to do: "+met))
 	case failure != nil && ctx.Err() != nil:
 		return nil, failure
 	case failure != nil && within.Err() != nil && entered && s.about().logsIn && !s.harmless():

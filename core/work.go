@@ -29,6 +29,8 @@ type work struct {
 	boots   int                     // ramdisks that this worker has started
 	stages  map[string]SettingStage // of what it has written in setUp, until that is met
 	moved   Bytes                   // by the step under way, once it is done
+	// told are events of that step, kept together with its end: each commit waits for the disk.
+	told    []Event
 	waiting waiting
 	cancel  context.CancelCauseFunc
 	stop    func() (cut bool) // ends the renewal; cut: the work was ended from outside before
