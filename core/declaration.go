@@ -180,6 +180,9 @@ func (n Node) Declaration() NodeDeclaration {
 	if s.BootWhy == "" {
 		d.Boot = set(s.Boot)
 	}
+	if len(d.Labels) == 0 {
+		d.Labels = nil
+	}
 	return d
 }
 

@@ -1,7 +1,5 @@
 package core
 
-import "slices"
-
 // nodes has nodes be as is said of them. Those that are not there are only told.
 func (a *applied) nodes(tx Tx, said []NodeDeclaration) (changes []Declared, err error) {
 	if len(said) == 0 {
@@ -67,10 +65,12 @@ func (a *applied) node(tx Tx, there Node, said NodeDeclaration) (Declared, error
 		return d, err
 	}
 	fields := fieldDifferences(there.Declaration(), want.Declaration())
-	if other, err := a.engine.newPassword(&want.Spec.BMC, said.Password); err != nil {
+	other, err := a.engine.newPassword(&want.Spec.BMC, said.Password)
+	if err != nil {
 		return d, withNode(err, there.ID)
-	} else if other && !slices.Contains(fields, "password") {
-		fields = append(fields, "password")
+	}
+	if other {
+		fields = append(fields, "password") // and nothing of it
 	}
 	d = a.compared(d, fields, there.Spec.DeclaredBy)
 	if d.Change == Unchanged {

@@ -109,7 +109,7 @@ func (c NodeChange) of(tx Tx, n *Node, afar bool) error {
 		n.Pool = *c.Pool
 	}
 	moved := c.URL != nil && *c.URL != n.Spec.BMC.URL
-	if moved && afar && (c.Password == nil || *c.Password == "") {
+	if moved && afar && (c.Password == nil || *c.Password == "" || IsReference(*c.Password)) {
 		// He is not told the password, and so does not have it told to a server of his own.
 		return &Error{Op: "set", Node: n.ID, Kind: Denied, Err: errors.New("the BMC would have another address, and be sent the password that was kept for this one"), Hint: "give the password with it; on the server's own host the address alone may be changed"}
 	}
