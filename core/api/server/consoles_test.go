@@ -64,7 +64,7 @@ func TestLastWordsAreToldToWhomTheyBelong(t *testing.T) {
 	r := newRig(t, 1)
 	s := r.serve("")
 	ops := s.client(r.operator())
-	if err := ops.SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian", Timeouts: core.Timeouts{CheckIn: 100 * time.Millisecond, SSH: 100 * time.Millisecond}}); err != nil {
+	if err := ops.SetPool(t.Context(), core.Pool{Name: core.DefaultPool, DefaultImage: "debian", Timeouts: core.Timeouts{CheckIn: 2 * time.Second, SSH: 2 * time.Second}}); err != nil {
 		t.Fatal(err)
 	}
 	node := r.rack.Server("n1")
@@ -74,7 +74,6 @@ func TestLastWordsAreToldToWhomTheyBelong(t *testing.T) {
 	fails := func(name, fault string) (told, events, seen string) {
 		t.Helper()
 		node.Fail(enginetest.Fault{Op: fault, Err: enginetest.ErrBroken, Times: -1})
-		defer node.Heal()
 		o := order(name)
 		o.Request.Node = "n1"
 		_, err := bob.Create(t.Context(), o, nil)
@@ -83,6 +82,7 @@ func TestLastWordsAreToldToWhomTheyBelong(t *testing.T) {
 		}
 		f := core.EventFilter{Allocation: o.ID}
 		defer func() {
+			node.Heal() // its clean is nothing to tell of
 			if err := bob.Release(t.Context(), o.ID, core.ReleaseOptions{WaitClean: true}, nil); err != nil {
 				t.Log(err)
 			}
