@@ -19,7 +19,10 @@ type step struct {
 	// needed leaves the step out where it says no; nil: every attempt needs it.
 	needed  func(a Attempt) bool
 	timeout func(Timeouts) time.Duration
-	do      func(ctx context.Context, w *work) error
+	// patience is how long nobody may answer, where timeout is longer than that; nil: as
+	// long as that is.
+	patience func(Timeouts) time.Duration
+	do       func(ctx context.Context, w *work) error
 }
 
 // agent reports whether the step talks with the agent.
@@ -116,7 +119,9 @@ func (w *work) try(ctx context.Context, s step) error {
 	until, _ := bounded.Deadline() // that of the whole deploy may be sooner
 	w.say(s.name, "at most %s", FormatDuration(time.Until(until).Round(time.Second)))
 	var last error
+	var silent time.Time // since then there was no answer
 	for {
+		began := time.Now()
 		err := s.do(bounded, w)
 		if err == nil || ctx.Err() != nil {
 			return err
@@ -135,6 +140,15 @@ func (w *work) try(ctx context.Context, s step) error {
 			return err
 		}
 		last = err
+		if s.patience != nil {
+			most := s.patience(w.pool.Timeouts.OrDefaults())
+			if silent.IsZero() || time.Since(began) > most {
+				silent = time.Now() // what took so long was answered until then
+			}
+			if time.Since(silent) > most {
+				return w.late(s, Transient, most, err)
+			}
+		}
 		w.retries(bounded, s.name, err.Error())
 		select {
 		case <-bounded.Done():

@@ -59,7 +59,7 @@ const (
 func (a Attempt) settings() (all []step) {
 	for _, s := range a.Steps {
 		if s.about().setting != nil {
-			all = append(all, step{name: stepName(s), timeout: s.longest, do: func(ctx context.Context, w *work) error { return w.awaitSetting(ctx, s) }})
+			all = append(all, step{name: stepName(s), timeout: s.longest, patience: Timeouts.boot, do: func(ctx context.Context, w *work) error { return w.awaitSetting(ctx, s) }})
 		}
 	}
 	return all
@@ -67,7 +67,7 @@ func (a Attempt) settings() (all []step) {
 
 // setUp is what goes before that start.
 func (a Attempt) setUp() step {
-	return step{name: stepSetUp, do: setUp, timeout: func(t Timeouts) (limit time.Duration) {
+	return step{name: stepSetUp, do: setUp, patience: Timeouts.boot, timeout: func(t Timeouts) (limit time.Duration) {
 		for _, s := range a.Steps {
 			if s.about().setting != nil {
 				limit += s.longest(t)

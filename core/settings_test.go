@@ -247,6 +247,36 @@ func TestStartThatSettingsTook(t *testing.T) {
 	})
 }
 
+// A BMC that falls silent while its server is set up is the node's matter: another one is
+// taken long before all that the settings might take is over.
+func TestBMCThatFallsSilentInTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		var victim core.NodeID
+		for _, s := range p.rack.Servers() {
+			s.Settings(factory)
+			s.Fail(enginetest.Fault{Op: "set BIOS", Err: enginetest.ErrUnreachable, Times: -1, Unless: func(*enginetest.Rack) bool {
+				if victim == "" {
+					victim = s.ID
+				}
+				return victim != s.ID
+			}})
+		}
+		p.profile(baseline()...)
+		e, _ := p.engine()
+		began := time.Now()
+		m, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err != nil || m.Node == victim {
+			t.Fatalf("it is on %s, and %s was silent: %v\n%s", m.Node, victim, err, p.story())
+		}
+		limits := core.Timeouts{}.OrDefaults()
+		if took := time.Since(began); took > 2*limits.Power+limits.CheckIn+limits.Power {
+			t.Errorf("it took %s", took)
+		}
+		p.sound()
+	})
+}
+
 // createWithSettings has the server be as all steps say where the deploy comes to its end.
 func createWithSettings(e *core.Engine, p *pool) error {
 	m, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil)

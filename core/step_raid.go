@@ -85,14 +85,16 @@ func (s *RAIDStep) verify(ctx context.Context, bmc BMC) error {
 type Size Bytes
 
 // MarshalText implements encoding.TextMarshaler. What is read back is the same to the
-// byte.
+// byte: it has the unit in which that takes the fewest digits.
 func (s Size) MarshalText() ([]byte, error) {
+	shortest := strconv.FormatInt(int64(s), 10) + "B"
 	for _, u := range units {
-		if s != 0 && Bytes(s)%u.size == 0 {
-			return []byte(strconv.FormatInt(int64(Bytes(s)/u.size), 10) + u.suffix), nil
+		text := strconv.FormatInt(int64(Bytes(s)/u.size), 10) + u.suffix
+		if s > 0 && Bytes(s)%u.size == 0 && len(text) < len(shortest) {
+			shortest = text
 		}
 	}
-	return []byte("0B"), nil
+	return []byte(shortest), nil
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.

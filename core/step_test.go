@@ -35,6 +35,8 @@ func TestOrderOfSteps(t *testing.T) {
 		"after one that is not chosen": {[]core.Step{step("a", "elsewhere"), step("b")}, "a b"},
 		"by phase":                     {[]core.Step{step("a"), early("b"), step("c", "b")}, "b a c"},
 		"against the phases":           {[]core.Step{step("a"), early("b", "a")}, "step b is to run after a, whose phase deployed comes after prepare"},
+		"the server itself first":      {[]core.Step{early("a"), bios("b", nil)}, "b a"},
+		"the server itself last":       {[]core.Step{early("a"), core.Step{Name: "b", After: []string{"a"}, BIOS: &core.BIOSStep{}}}, "step b is to run after a, and steps of kind bios come before those of kind http"},
 		"in a circle":                  {[]core.Step{step("x"), step("a", "c"), step("b", "a"), step("c", "b")}, "steps wait for each other: a after c after b after a"},
 		"behind a circle":              {[]core.Step{step("x", "a"), step("a", "b"), step("b", "a")}, "steps wait for each other: a after b after a"},
 	} {
@@ -94,32 +96,58 @@ func TestStepsThatAreRefused(t *testing.T) {
 		return core.Step{Name: "s", HTTP: &s}
 	}
 	for says, s := range map[string]core.Step{
-		`"" cannot name a step`:                    {Script: &core.ScriptStep{Run: "true"}},
-		"it does not say what is to be done":       {Name: "s"},
-		"of more than one kind":                    {Name: "s", Script: &core.ScriptStep{Run: "true"}, HTTP: &core.HTTPStep{}},
-		`cannot run in the phase "prepare"`:        script(func(s *core.Step) { s.Phase = core.PhasePrepare }),
-		"the timeout is negative":                  script(func(s *core.Step) { s.Timeout = -1 }),
-		"101 retries":                              script(func(s *core.Step) { s.Retries = 101 }),
-		`"ignore" is nothing to do`:                script(func(s *core.Step) { s.OnFailure = "ignore" }),
-		"it is to run after itself":                script(func(s *core.Step) { s.After = []string{"s"} }),
-		"TOKEN is not said where to find":          script(func(s *core.Step) { s.Secrets = map[string]core.Reference{"TOKEN": "hunter2"} }),
-		`"METALPOOL_X" cannot name one`:            script(func(s *core.Step) { s.Secrets = map[string]core.Reference{"METALPOOL_X": "env:X"} }),
-		"run is empty":                             script(func(s *core.Step) { s.Script.Run = " " }),
-		`as: "nobody" is nobody`:                   script(func(s *core.Step) { s.Script.As = "nobody" }),
-		`"a b" cannot name a variable`:             script(func(s *core.Step) { s.Script.Env = map[string]string{"a b": ""} }),
-		"env: X: the template cannot be filled in": script(func(s *core.Step) { s.Script.Env = map[string]string{"X": "{{.Nodes}}"} }),
-		`"../x" cannot name a file`:                script(func(s *core.Step) { s.Script.Files = map[string]string{"../x": ""} }),
-		"and the most is 256 KiB":                  script(func(s *core.Step) { s.Script.Run = strings.Repeat("x", 1<<20) }),
-		`method: "FETCH" is none`:                  http(func(s *core.HTTPStep) { s.Method = "FETCH" }),
-		"url: it does not begin with https://":     http(func(s *core.HTTPStep) { s.URL = "cmdb" }),
-		`there is no secret "TOKEN"`:               http(func(s *core.HTTPStep) { s.Body = `{{secret "TOKEN"}}` }),
-		`headers: "a b" cannot name one`:           http(func(s *core.HTTPStep) { s.Headers = map[string]string{"a b": ""} }),
-		"expect: 42 is no status":                  http(func(s *core.HTTPStep) { s.Expect = []int{42} }),
-		"check: url: it does not begin with https": http(func(s *core.HTTPStep) { s.Check = &core.HTTPRequest{} }),
+		`"" cannot name a step`:                              {Script: &core.ScriptStep{Run: "true"}},
+		"it does not say what is to be done":                 {Name: "s"},
+		"of more than one kind":                              {Name: "s", Script: &core.ScriptStep{Run: "true"}, HTTP: &core.HTTPStep{}},
+		`cannot run in the phase "prepare"`:                  script(func(s *core.Step) { s.Phase = core.PhasePrepare }),
+		"the timeout is negative":                            script(func(s *core.Step) { s.Timeout = -1 }),
+		"101 retries":                                        script(func(s *core.Step) { s.Retries = 101 }),
+		`"ignore" is nothing to do`:                          script(func(s *core.Step) { s.OnFailure = "ignore" }),
+		"it is to run after itself":                          script(func(s *core.Step) { s.After = []string{"s"} }),
+		"TOKEN is not said where to find":                    script(func(s *core.Step) { s.Secrets = map[string]core.Reference{"TOKEN": "hunter2"} }),
+		`"METALPOOL_X" cannot name one`:                      script(func(s *core.Step) { s.Secrets = map[string]core.Reference{"METALPOOL_X": "env:X"} }),
+		"run is empty":                                       script(func(s *core.Step) { s.Script.Run = " " }),
+		`as: "nobody" is nobody`:                             script(func(s *core.Step) { s.Script.As = "nobody" }),
+		`"a b" cannot name a variable`:                       script(func(s *core.Step) { s.Script.Env = map[string]string{"a b": ""} }),
+		"env: X: the template cannot be filled in":           script(func(s *core.Step) { s.Script.Env = map[string]string{"X": "{{.Nodes}}"} }),
+		`"../x" cannot name a file`:                          script(func(s *core.Step) { s.Script.Files = map[string]string{"../x": ""} }),
+		"and the most is 256 KiB":                            script(func(s *core.Step) { s.Script.Run = strings.Repeat("x", 1<<20) }),
+		`method: "FETCH" is none`:                            http(func(s *core.HTTPStep) { s.Method = "FETCH" }),
+		"url: it does not begin with https://":               http(func(s *core.HTTPStep) { s.URL = "cmdb" }),
+		`there is no secret "TOKEN"`:                         http(func(s *core.HTTPStep) { s.Body = `{{secret "TOKEN"}}` }),
+		`headers: "a b" cannot name one`:                     http(func(s *core.HTTPStep) { s.Headers = map[string]string{"a b": ""} }),
+		"expect: 42 is no status":                            http(func(s *core.HTTPStep) { s.Expect = []int{42} }),
+		"bios: attributes: it names none":                    bios("s", nil),
+		"bios: attributes: A is neither a text nor a number": bios("s", core.BIOSAttributes{"A": []any{1}}),
+		`raid: volumes: "v" does not say which RAID`:         {Name: "s", RAID: &core.RAIDStep{Volumes: []core.RAIDVolume{{Name: "v"}}}},
+		`raid: volumes: "v" names no drives`:                 {Name: "s", RAID: &core.RAIDStep{Volumes: []core.RAIDVolume{{Name: "v", RAID: "RAID1"}}}},
+		`"tape" is no kind of drive`:                         {Name: "s", RAID: &core.RAIDStep{Volumes: []core.RAIDVolume{{RAID: "RAID1", Count: 2, Kind: "tape"}}}},
+		"firmware: minimum: it names no component":           {Name: "s", Firmware: &core.FirmwareStep{}},
+		"boot-order: first: it names no boot option":         {Name: "s", BootOrder: &core.BootOrderStep{}},
+		"the ramdisk is not signed":                          {Name: "s", SecureBoot: &core.SecureBootStep{Enabled: true}},
+		"only: it names no servers":                          {Name: "s", Only: &core.StepServers{}, SecureBoot: &core.SecureBootStep{}},
+		`only: "[" is no pattern`:                            {Name: "s", Only: &core.StepServers{Model: "["}, SecureBoot: &core.SecureBootStep{}},
+		"check: url: it does not begin with https":           http(func(s *core.HTTPStep) { s.Check = &core.HTTPRequest{} }),
 	} {
 		err := s.Validate()
 		if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("got %v, want %s", err, says)
+		}
+	}
+}
+
+func TestSizesAreReadBackToTheByte(t *testing.T) {
+	for text, want := range map[string]string{"480GB": "480GB", "1.92TB": "1920GB", "64GiB": "64GiB", "480103981057B": "480103981057B", "0B": "0B"} {
+		var s, again core.Size
+		if err := s.UnmarshalText([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		written, err := s.MarshalText()
+		if err != nil || string(written) != want {
+			t.Errorf("%s is written %s, %v", text, written, err)
+		}
+		if err := again.UnmarshalText(written); err != nil || again != s {
+			t.Errorf("%s is read back as %d and not %d, %v", text, again, s, err)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func (n Node) missingFrom(found []Disk) []string {
 // through.
 func (a Attempt) volumesAfterStart() bool {
 	return slices.ContainsFunc(a.Steps, func(s Step) bool {
-		return s.RAID != nil && a.Settings[s.Name] == settingWaits && a.Met[stepName(s)].After(a.Met[stepRamdisk])
+		return s.RAID != nil && a.Met[stepName(s)].After(a.Met[stepRamdisk])
 	})
 }
 
