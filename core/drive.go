@@ -113,6 +113,7 @@ func (w *work) try(ctx context.Context, s step) error {
 	bounded, cancel := context.WithTimeout(ctx, limit+quiet)
 	defer cancel()
 	w.waiting.begin(time.Now())
+	bounded = WhileAsking(bounded, func(why string) { w.fault(bounded, s.name, "asking again: "+why) })
 	if s.agent() {
 		defer w.listen(bounded, s.name)()
 	}

@@ -16,7 +16,7 @@ type waiting struct {
 	said  string    // to the caller, last
 	kept  string    // as an event, last
 	told  time.Time // when that was
-	// failed are the faults of tries so far, each once, and tries how many there were.
+	// failed are the faults so far, each once, and tries how many tries had one.
 	failed []string
 	tries  int
 }
@@ -38,12 +38,11 @@ func (p *waiting) begin(now time.Time) {
 	p.began, p.said, p.kept, p.told, p.failed, p.tries = now, "", "", time.Time{}, nil, 0
 }
 
-// fails takes a try that failed, and decides whether that is kept at once: a fault that
+// fails takes what failed, and decides whether that is kept at once: a fault that
 // passes with the next try is part of the story, too, but each only once.
 func (p *waiting) fails(why string, now time.Time) (keep bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.tries++
 	if len(p.failed) >= mostFaults || slices.Contains(p.failed, why) {
 		return false
 	}
@@ -86,7 +85,14 @@ func (p *waiting) passes() (said, kept bool) {
 
 // retries tells that a try at a step has failed, and is followed by another.
 func (w *work) retries(ctx context.Context, step, why string) {
-	what := "trying again: " + why
+	w.waiting.mu.Lock()
+	w.waiting.tries++
+	w.waiting.mu.Unlock()
+	w.fault(ctx, step, "trying again: "+why)
+}
+
+// fault tells what failed and is done again: each fault of a step as it comes, once.
+func (w *work) fault(ctx context.Context, step, what string) {
 	if w.waiting.fails(what, time.Now()) {
 		w.waiting.mu.Lock()
 		began := w.waiting.began

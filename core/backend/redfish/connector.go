@@ -165,7 +165,11 @@ func newClient(b *conversation, user, password string, fence core.Fence) (*gofis
 		RetryWaitMax: 8 * b.options.Retry,
 		Backoff:      boundedBackoff,
 		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
-			return again(ctx, resp, err, b.manners.Busy), nil
+			resend := again(ctx, resp, err, b.manners.Busy)
+			if resend {
+				core.AskedAgain(ctx, refusal(ctx, resp, err, b.scrub))
+			}
+			return resend, nil
 		},
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}

@@ -65,6 +65,15 @@ func again(ctx context.Context, resp *http.Response, err error, busy []string) b
 	return saysBusy(answered(resp), busy)
 }
 
+// refusal says which request did not succeed, and why.
+func refusal(ctx context.Context, resp *http.Response, err error, scrub func(string) string) string {
+	if err != nil {
+		return methodOf(ctx) + ": " + shorten(scrub(plainly(err)), longest)
+	}
+	_, what, _ := diagnoseAnswer(answered(resp))
+	return methodOf(ctx) + " " + resp.Request.URL.Path + ": " + shorten(scrub(what), longest)
+}
+
 // neverSent reports that no connection came about.
 func neverSent(err error) bool {
 	var op *net.OpError
