@@ -86,13 +86,13 @@ func (e *Engine) applyOnce(ctx context.Context, d Declaration, a *applied) (chan
 		if a.options.TakeOver {
 			return nil
 		}
-		return declaredByOthers(changes)
+		return declaredByOthers(changes, d.By)
 	})
 	if errors.Is(err, errDryRun) {
 		err = nil
 	}
 	if err == nil && a.refuses {
-		err = declaredByOthers(changes)
+		err = declaredByOthers(changes, d.By)
 	}
 	if err != nil {
 		return nil, err

@@ -104,7 +104,8 @@ func TestTwoFilesOfOnePool(t *testing.T) {
 		if err := e.SetPool(t.Context(), quota); !core.Is(err, core.Exists) || !strings.Contains(err.Error(), "it is declared by file:first.yaml") {
 			t.Errorf("by %q: %v", by, err)
 		}
-		if err := e.RemovePool(t.Context(), core.DefaultPool, by, false); !core.Is(err, core.Exists) {
+		err := e.RemovePool(t.Context(), core.DefaultPool, by, false)
+		if !core.Is(err, core.Exists) || strings.Contains(err.Error(), "--as terraform") != (by == core.DeclaredInTerraform) {
 			t.Errorf("removed by %q: %v", by, err)
 		}
 	}

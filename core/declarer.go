@@ -37,7 +37,7 @@ func mayDeclare(kind, name string, by, now Declarer) error {
 	if !by.others(now) {
 		return nil
 	}
-	return declaredByOthers([]Declared{{Kind: kind, Name: name, From: by}})
+	return declaredByOthers([]Declared{{Kind: kind, Name: name, From: by}}, now)
 }
 
 // mayRemove refuses to remove what somebody else has declared.
@@ -49,7 +49,7 @@ func mayRemove(kind, name string, by, now Declarer, takeOver bool) error {
 }
 
 // declaredByOthers refuses to change what others have declared, naming all of it.
-func declaredByOthers(changes []Declared) error {
+func declaredByOthers(changes []Declared, now Declarer) error {
 	changes = slices.DeleteFunc(slices.Clone(changes), func(d Declared) bool { return d.From == "" })
 	if len(changes) == 0 {
 		return nil
@@ -57,6 +57,9 @@ func declaredByOthers(changes []Declared) error {
 	hint, them := "take it over with --take-over", "it"
 	if len(changes) > 1 {
 		hint, them = "take them over with --take-over", "them"
+	}
+	if now == DeclaredInTerraform {
+		hint = "have it handed over by a file that names it: metalpool apply -f FILE --take-over --as terraform"
 	}
 	if slices.ContainsFunc(changes, func(d Declared) bool { return d.From != DeclaredOnCommandLine }) {
 		hint = "change " + them + " there, or " + hint

@@ -25,12 +25,15 @@ changes; nodes that are not there are enrolled after that, each by itself, and a
 erased only by 'metalpool node repair'.
 
 The name of the file is kept with all that it declares: another file, a command, or
-Terraform is refused to change that, unless it says --take-over.`,
+Terraform is refused to change that, unless it says --take-over. To hand things over to
+Terraform, apply a file that does no more than name them with --take-over --as terraform.`,
 		Example: "  metalpool apply -f rack.yaml",
 		Args:    exactly(),
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.options.TakeOver, "take-over", false, "change also what another file, a command or Terraform has declared")
+	cmd.Flags().StringVar(&f.as, "as", "", "have `declarer` declare it from now on, not the file: terraform, or 'command line'")
+	complete(cmd, "as", string(core.DeclaredInTerraform), string(core.DeclaredOnCommandLine))
 	cmd.Flags().StringVar(&f.enroll.user, "user", "root", "`user` of the BMCs that the file has none for")
 	f.enroll.password.add(cmd)
 	cmd.RunE = a.run(func(ctx context.Context, _ []string) error {
@@ -61,6 +64,7 @@ cannot tell.`,
 // applyFlags are those of apply and diff.
 type applyFlags struct {
 	file    string
+	as      string
 	options core.ApplyOptions
 	output  outputFlag
 	enroll  enrollFlags
@@ -80,6 +84,13 @@ func (f *applyFlags) on(a *app, do func(rackfile.File, core.Declaration) error) 
 	file, d, err := readRack(a.in, "-f", f.file)
 	if err != nil {
 		return err
+	}
+	switch as := core.Declarer(f.as); as {
+	case "":
+	case core.DeclaredInTerraform, core.DeclaredOnCommandLine:
+		d.By = as
+	default:
+		return usagef("--as %q is neither %q nor %q", f.as, core.DeclaredInTerraform, core.DeclaredOnCommandLine)
 	}
 	return do(file, d)
 }
