@@ -105,7 +105,7 @@ func TestPluginsPage(t *testing.T) {
 	if got := command(t, "apply", "-f", declared); got.code != exitFailed || !strings.Contains(got.stderr, "plugin: file: say which, by its whole path") {
 		t.Errorf("a config that the plugin refuses: %+v", got)
 	}
-	ok("machine", "release", "web-1")
+	ok("machine", "release", "web-1", "--wait")
 }
 
 // blocks are those of a page that are of a kind.
