@@ -99,19 +99,29 @@ func (e *Engine) logIn(ctx context.Context, at Access, key *LoginKey) (Login, er
 
 // enter logs in to the machine that is being deployed.
 func (w *work) enter(ctx context.Context) (Login, error) {
-	order, err := w.order(ctx)
+	at, key, err := w.wayIn(ctx)
 	if err != nil {
 		return nil, err
+	}
+	return w.e.deployer.LogIn(ctx, at, key)
+}
+
+// wayIn is where the machine is that is being deployed, and our private key to it.
+func (w *work) wayIn(ctx context.Context) (Access, []byte, error) {
+	order, err := w.order(ctx)
+	if err != nil {
+		return Access{}, nil, err
 	}
 	at := w.access(order)
 	if at.SSHUser == "" {
 		image, err := w.image(ctx)
 		if err != nil {
-			return nil, err
+			return Access{}, nil, err
 		}
 		at.SSHUser = image.User
 	}
-	return w.e.logIn(ctx, at, w.attempt.Login)
+	key, err := w.e.sealer.Open(w.attempt.Login.Private)
+	return at, key, err
 }
 
 func awaitCloudInit(ctx context.Context, w *work) error {

@@ -27,9 +27,10 @@ type Step struct {
 	Only *StepServers `json:"only,omitempty" yaml:"only,omitempty"`
 
 	// One of these, which says its kind.
-	Script *ScriptStep `json:"script,omitempty" yaml:"script,omitempty"`
-	HTTP   *HTTPStep   `json:"http,omitempty" yaml:"http,omitempty"`
-	Plugin *PluginStep `json:"plugin,omitempty" yaml:"plugin,omitempty"`
+	Script  *ScriptStep  `json:"script,omitempty" yaml:"script,omitempty"`
+	HTTP    *HTTPStep    `json:"http,omitempty" yaml:"http,omitempty"`
+	Plugin  *PluginStep  `json:"plugin,omitempty" yaml:"plugin,omitempty"`
+	Ansible *AnsibleStep `json:"ansible,omitempty" yaml:"ansible,omitempty"`
 
 	CloudInit *CloudInitStep `json:"cloud_init,omitempty" yaml:"cloud_init,omitempty"`
 
@@ -65,6 +66,8 @@ const (
 	KindSecureBoot StepKind = "secure-boot"
 	// KindPlugin is what a program of the operator's own does.
 	KindPlugin StepKind = "plugin"
+	// KindAnsible is a playbook of Ansible's.
+	KindAnsible StepKind = "ansible"
 )
 
 // StepPhase is when a step runs.
@@ -108,6 +111,8 @@ type stepKind struct {
 	repeatable bool
 	// logsIn is that it runs on the machine, through SSH.
 	logsIn bool
+	// ours is that what it says is run on the hosts that work on the pool.
+	ours bool
 	// quoted is that its failure tells the last of what it said.
 	quoted bool
 	of     func(s Step) bool
@@ -164,6 +169,10 @@ var stepKinds = []stepKind{
 		kind: KindPlugin, phases: []StepPhase{PhaseDeployed, PhasePrepare}, timeout: 5 * time.Minute,
 		of: func(s Step) bool { return s.Plugin != nil }, check: func(s Step) error { return s.Plugin.check() },
 	},
+	{
+		kind: KindAnsible, phases: []StepPhase{PhaseDeployed}, timeout: 30 * time.Minute, logsIn: true, quoted: true, ours: true,
+		of: func(s Step) bool { return s.Ansible != nil }, check: func(s Step) error { return s.Ansible.check(s.Secrets) },
+	},
 }
 
 // about is what the kind of a step says of it; the zero stepKind where it has none.
@@ -174,6 +183,18 @@ func (s Step) about() stepKind {
 		}
 	}
 	return stepKind{}
+}
+
+// FromOurHost is why a server takes the step from nobody but its own host; "" where
+// anybody may declare it who may declare steps.
+func (s Step) FromOurHost() string {
+	switch {
+	case len(s.Secrets) > 0:
+		return "it has secrets, which are found on the server's host"
+	case s.about().ours:
+		return "it says what is run on the server's host"
+	}
+	return ""
 }
 
 // Kind is what the step is; "" where it is none.

@@ -40,6 +40,9 @@ type StepRun struct {
 	// for the first time. It is refused where it cannot be joined with what others ask of
 	// cloud-init.
 	AtFirstBoot func(ctx context.Context, fragment string) error
+	// WayIn is where the machine is, and the private key that it lets in, in PEM. The key is
+	// for this try alone, and for nobody's eyes.
+	WayIn func(ctx context.Context) (Access, []byte, error)
 	// Secret finds a secret that the step declares. What it found is kept out of events,
 	// errors and output.
 	Secret func(ctx context.Context, name string) (string, error)

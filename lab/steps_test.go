@@ -12,12 +12,14 @@ import (
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/rackfile"
 	"github.com/metalpool/metalpool/core/steps"
+	"github.com/metalpool/metalpool/internal/needs"
 	"github.com/metalpool/metalpool/lab"
 )
 
 // Every example of docs/steps.md is applied, and a machine deployed with it.
 func TestStepsOfTheDocumentation(t *testing.T) {
 	t.Setenv("CMDB_TOKEN", "t0k3n")
+	needs.Program(t, "ansible-playbook", "ansible-core")
 	text, err := os.ReadFile("../docs/steps.md")
 	try(t, err)
 	examples := strings.Split(string(text), "```yaml\n")[1:]
@@ -29,9 +31,10 @@ func TestStepsOfTheDocumentation(t *testing.T) {
 	key := newKey(t)
 	// What is on the machine once a step that writes it is done; NODE is its node.
 	left := map[string]string{
-		"/etc/agent.conf": "server = monitoring.example\nnode = NODE\npool = default\n",
-		"/etc/baseline":   "",
-		"/etc/site.conf":  "node = NODE\ntoken = t0k3n\n",
+		"/etc/agent.conf":    "server = monitoring.example\nnode = NODE\npool = default\n",
+		"/etc/baseline":      "",
+		"/etc/playbook.conf": "node = NODE, rack = r1\n",
+		"/etc/site.conf":     "node = NODE\ntoken = t0k3n\n",
 	}
 	for i, example := range examples {
 		example, _, _ = strings.Cut(example, "```")

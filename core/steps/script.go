@@ -18,6 +18,7 @@ func Runners(plugins []string) map[core.StepKind]core.StepRunner {
 		core.KindHTTP:      HTTP{},
 		core.KindCloudInit: CloudInit{},
 		core.KindPlugin:    Plugin{Folders: plugins},
+		core.KindAnsible:   Ansible{},
 	}
 }
 

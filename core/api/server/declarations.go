@@ -117,7 +117,7 @@ func (s *Server) mayApply(ctx context.Context, p principal, asked api.ApplyAsked
 		}
 		d.Images[i].Source = source
 	}
-	if err := s.ownSecrets(ctx, d.Steps); err != nil {
+	if err := s.ownSteps(ctx, d.Steps); err != nil {
 		return d, err
 	}
 	return d, s.ownNodes(ctx, d.Nodes)
@@ -152,11 +152,13 @@ func (s *Server) ownNodes(ctx context.Context, asked []core.NodeDeclaration) err
 	return nil
 }
 
-// ownSecrets refuses to change a step that has secrets, as ownPassword refuses
-// references: the step decides who gets to see what they lead to.
-func (s *Server) ownSecrets(ctx context.Context, asked []core.Step) error {
+// ownSteps refuses to change a step that has secrets, as ownPassword refuses references:
+// the step decides who gets to see what they lead to. So it does one that says what is run
+// on this host.
+func (s *Server) ownSteps(ctx context.Context, asked []core.Step) error {
 	for _, step := range asked {
-		if len(step.Secrets) == 0 {
+		why := step.FromOurHost()
+		if why == "" {
 			continue
 		}
 		there, err := s.pool.Step(ctx, step.Name)
@@ -164,7 +166,7 @@ func (s *Server) ownSecrets(ctx context.Context, asked []core.Step) error {
 			return err
 		}
 		if err != nil || !step.Same(there) {
-			return &core.Error{Op: "declare step " + step.Name, Kind: core.Denied, Err: errors.New("it has secrets, which are found on the server's host: a server takes such a step from nobody but its own host"),
+			return &core.Error{Op: "declare step " + step.Name, Kind: core.Denied, Err: errors.New(why + ": a server takes such a step from nobody but its own host"),
 				Hint: "apply it there, with METALPOOL_URL naming the store"}
 		}
 	}
