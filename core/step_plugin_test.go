@@ -122,3 +122,37 @@ func TestConfigsThatAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// What a step finds or runs on a server's host nobody declares from elsewhere.
+func TestStepsThatAServerTakesFromItsOwnHost(t *testing.T) {
+	secret := pluginStep("dns", "dns")
+	secret.Secrets = map[string]core.Reference{"TOKEN": "env:TOKEN"}
+	for want, s := range map[string]core.Step{
+		"":                              pluginStep("dns", "dns"),
+		"it has secrets, which are":     secret,
+		"it says what is run on the se": {Name: "site", Ansible: &core.AnsibleStep{Path: "/etc/site.yml"}},
+	} {
+		if why := s.FromOurHost(); !strings.HasPrefix(why, want) || (why == "") != (want == "") {
+			t.Errorf("%s: %q; want %q", s.Name, why, want)
+		}
+	}
+}
+
+func TestPlaybooksThatAreRefused(t *testing.T) {
+	for says, s := range map[string]core.AnsibleStep{
+		"say either playbook":              {},
+		"say either playbook, which":       {Playbook: "- hosts: all", Path: "/etc/site.yml"},
+		"does not begin with /":            {Path: "site.yml"},
+		`as: "nobody" is nobody`:           {Path: "/etc/site.yml", As: "nobody"},
+		`"ansible_host" cannot name`:       {Path: "/etc/site.yml", Vars: core.FreeForm{"ansible_host": "elsewhere"}},
+		`"metalpool" cannot name`:          {Path: "/etc/site.yml", Vars: core.FreeForm{"metalpool": "x"}},
+		"TOKEN is among the secrets":       {Path: "/etc/site.yml", Vars: core.FreeForm{"TOKEN": "x"}},
+		"vars.rack: the template cannot":   {Path: "/etc/site.yml", Vars: core.FreeForm{"rack": "{{.Rack}}"}},
+		"the most is 256 KiB; name a file": {Playbook: strings.Repeat("x", 300<<10)},
+	} {
+		step := core.Step{Name: "site", Secrets: map[string]core.Reference{"TOKEN": "env:TOKEN"}, Ansible: &s}
+		if err := step.Validate(); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), says) {
+			t.Errorf("got %v, want %s", err, says)
+		}
+	}
+}
