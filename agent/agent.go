@@ -225,11 +225,32 @@ func (a *agent) do(ctx context.Context, c wire.Command, j *job) (*core.EraseRepo
 			return nil, a.seed(ctx, c.Seed)
 		case c.Erase != nil:
 			return a.erase(ctx, *c.Erase, j)
+		case c.Run != nil:
+			return nil, a.run(ctx, *c.Run, j)
 		}
 		return nil, a.boot(ctx, *c.Boot)
 	}()
 	a.log.Info("command ended", "command", j.id, "order", c.Name(), "err", err)
 	return report, err
+}
+
+// run runs a script. One that fails has been run, as one that is ended at its limit.
+func (a *agent) run(ctx context.Context, o wire.RunOrder, j *job) error {
+	within, cancel := context.WithTimeout(ctx, o.Limit)
+	defer cancel()
+	ran := &wire.Ran{}
+	status, err := a.host.Run(within, core.Script{Text: o.Text, Env: o.Env, Files: o.Files}, ran)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil && within.Err() != nil:
+		status, err = wire.StatusTimeout, nil
+	case err != nil:
+		return &core.Error{Op: "run script", Kind: core.Backend, Err: err}
+	}
+	ran.Status = status
+	j.ran(ran)
+	return nil
 }
 
 // boot makes ready to leave; Run leaves once the engine knows.

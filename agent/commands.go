@@ -40,6 +40,13 @@ func (j *job) progress(done, total core.Bytes) {
 	}
 }
 
+// ran keeps how a script has ended, which is told once the command has.
+func (j *job) ran(r *wire.Ran) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.status.Ran = r
+}
+
 func (j *job) end(report *core.EraseReport, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -155,12 +162,18 @@ func (b *board) close() {
 	b.closed = true
 }
 
-// digestOf tells orders apart; where the chunks come from is no part of an order.
+// digestOf tells orders apart; where the chunks come from is no part of an order, and
+// neither are a script's variables.
 func digestOf(c wire.Command) ([sha256.Size]byte, error) {
 	if c.Write != nil {
 		order := *c.Write
 		order.Hosts, order.Manifest.Port, order.Manifest.Path = nil, 0, ""
 		c.Write = &order
+	}
+	if c.Run != nil {
+		order := *c.Run
+		order.Env = nil
+		c.Run = &order
 	}
 	text, err := json.Marshal(c)
 	return sha256.Sum256(text), err

@@ -45,6 +45,8 @@ func (shelf) Boot(context.Context, Disk, core.BootMode) (func() error, error) { 
 
 func (shelf) Reset(context.Context) ([]string, error) { return nil, nil }
 
+func (shelf) Run(context.Context, core.Script, io.Writer) (int, error) { return 0, nil }
+
 func (shelf) PowerOff() error { return nil }
 
 func TestGaps(t *testing.T) {

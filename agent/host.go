@@ -24,6 +24,11 @@ type Host interface {
 	// what was done, or could not be. The error is for what the next owner must not
 	// meet. It is called once the disks are erased, and may be called again.
 	Reset(ctx context.Context) ([]string, error)
+	// Run runs a script with the variables of its Env alone, and returns its exit status.
+	// It has ended, and all that it began as far as that is to be found, when Run returns
+	// or soon after ctx has ended. Both of its outputs go to output, which is not written
+	// to afterwards.
+	Run(ctx context.Context, s core.Script, output io.Writer) (status int, err error)
 	// PowerOff may return before the power is gone.
 	PowerOff() error
 }

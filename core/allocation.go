@@ -137,12 +137,17 @@ type Attempt struct {
 	Handover BootMode  `json:"handover,omitempty"`
 	Lifeless time.Time `json:"lifeless,omitzero"`
 	// Steps are the operator's, as they were when the attempt began and in the order in
-	// which they run; gone once it has ended. Tries are how often each was begun.
+	// which they run. Once it has ended, of a deploy those are left that are done when its
+	// machine is given up; of others none. Tries are how often each was begun.
 	Steps []Step         `json:"steps,omitempty"`
 	Tries map[string]int `json:"tries,omitempty"`
 	// Fragments are what those steps have cloud-init do, as []fragment in JSON; gone once it
 	// has ended.
 	Fragments Sealed `json:"fragments,omitempty"`
+	// TriedIn are the ramdisks in which those of them were begun that run there.
+	TriedIn map[string]string `json:"tried_in,omitempty"`
+	// Ran is, of a clean, that a machine was there and ran when it was given up.
+	Ran bool `json:"ran,omitempty"`
 	// Settings are those of Steps that set the server itself up and are not in force yet, by
 	// their names; Rounds is how often it was started anew for them. See settings.go.
 	Settings map[string]SettingStage `json:"settings,omitempty"`

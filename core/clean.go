@@ -10,9 +10,10 @@ import (
 // moves it to Cleaning. by is the allocation that let go of it, if one did. What was
 // under way on the node ends here, by on.
 func (e *Engine) startCleanRecord(tx Tx, n *Node, by AllocationID, on Trigger) error {
+	var before Attempt
+	var err error
 	if n.Attempt != "" {
-		before, err := tx.Attempt(n.Attempt)
-		if err != nil {
+		if before, err = tx.Attempt(n.Attempt); err != nil {
 			return err
 		}
 		if before.EndedAt.IsZero() {
@@ -22,6 +23,19 @@ func (e *Engine) startCleanRecord(tx Tx, n *Node, by AllocationID, on Trigger) e
 		}
 	}
 	at := Attempt{ID: AttemptID(NewID("c")), Node: n.ID, Allocation: by, Job: JobClean, StartedAt: tx.Now(), Model: n.Hardware.fullModel(), Pool: n.Pool}
+	if at.Steps, err = e.stepsOfClean(tx, *n, before, by); err != nil {
+		return err
+	}
+	if by != "" && n.State == Deployed {
+		a, err := tx.Allocation(by)
+		if err != nil {
+			return err
+		}
+		at.Ran = true
+		if logsIn(at.Steps, PhaseRelease) {
+			at.Login = a.Login
+		}
+	}
 	n.Attempt = at.ID
 	return tx.PutAttempt(at)
 }
@@ -110,7 +124,11 @@ func endAttempt(tx Tx, at Attempt, on Trigger) error {
 	if at.Outcome = on; on != Done && on != DoneSuspect {
 		at.StoppedAt = at.firstUnmet()
 	}
-	at.EndedAt, at.Boot, at.HostKeys, at.Login, at.Steps, at.Settings, at.Fragments = tx.Now(), nil, nil, nil, nil, nil, nil
+	steps := later(at.Steps)
+	if at.Job != JobDeploy {
+		steps = nil
+	}
+	at.EndedAt, at.Boot, at.HostKeys, at.Login, at.Steps, at.Settings, at.Fragments = tx.Now(), nil, nil, nil, steps, nil, nil
 	return tx.PutAttempt(at)
 }
 

@@ -141,6 +141,10 @@ type Agent interface {
 	Erase(ctx context.Context, id string, o EraseOrder, progress func(done, total Bytes)) (EraseReport, error)
 	// Boot starts the installed OS. The answer comes before the agent is gone.
 	Boot(ctx context.Context, id string, o BootOrder) error
+	// Run runs a script in the ramdisk and returns its exit status once it has ended, by
+	// itself or at its limit, which is 124. Its ID is the command's, and none may be empty;
+	// whom it runs as, and Again, say nothing here.
+	Run(ctx context.Context, s Script, output io.Writer) (status int, err error)
 	// Owes is the answer that the agent is asked for now. Unlike the rest it may be asked
 	// for while another call is under way, and returns at once.
 	Owes() Owed

@@ -77,7 +77,7 @@ func (e *Engine) newLogin(ctx context.Context, o Order, steps []Step) (key *Logi
 	if err := checkReach(o, p, steps); err != nil {
 		return nil, false, err
 	}
-	if !keep && o.WaitFor != UntilCloudInit && !logsIn(steps) {
+	if !keep && o.WaitFor != UntilCloudInit && !logsIn(steps, PhaseDeployed) {
 		return nil, false, nil
 	}
 	private, public, err := e.deployer.NewLoginKey("metalpool-management-" + string(o.ID))
@@ -97,7 +97,7 @@ func (e *Engine) logIn(ctx context.Context, at Access, key *LoginKey) (Login, er
 	return e.deployer.LogIn(ctx, at, private)
 }
 
-// enter logs in to the machine that is being deployed.
+// enter logs in to the machine that is being deployed, or was given up.
 func (w *work) enter(ctx context.Context) (Login, error) {
 	at, key, err := w.wayIn(ctx)
 	if err != nil {
@@ -106,8 +106,16 @@ func (w *work) enter(ctx context.Context) (Login, error) {
 	return w.e.deployer.LogIn(ctx, at, key)
 }
 
-// wayIn is where the machine is that is being deployed, and our private key to it.
+// wayIn is where that machine is, and our private key to it.
 func (w *work) wayIn(ctx context.Context) (Access, []byte, error) {
+	if w.attempt.Job == JobClean {
+		a, err := w.e.allocation(ctx, w.attempt.Allocation)
+		if err != nil {
+			return Access{}, nil, err
+		}
+		key, err := w.e.sealer.Open(w.attempt.Login.Private)
+		return a.Access, key, err
+	}
 	order, err := w.order(ctx)
 	if err != nil {
 		return Access{}, nil, err

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -139,9 +140,11 @@ func (p *pool) engine() (*core.Engine, *enginetest.Host) {
 }
 
 func (p *pool) engineOn(host *enginetest.Host, store core.Store, sealer core.Sealer, log *slog.Logger) *core.Engine {
+	runners := steps.Runners(nil)
+	runners[core.KindHTTP] = steps.HTTP{Client: &http.Client{Transport: host.Web()}}
 	return core.New(core.Config{
 		Store: host.Store(store), Sealer: sealer, Deployer: host, Timing: timing, Log: log,
-		Backends: map[string]core.Connector{"redfish": host}, Steps: steps.Runners(nil), Resolve: secretOf,
+		Backends: map[string]core.Connector{"redfish": host}, Steps: runners, Resolve: secretOf,
 	})
 }
 

@@ -102,9 +102,9 @@ func findProfile(tx Tx, name string) (Profile, error) {
 	return p, err
 }
 
-// logsIn reports whether any of the steps runs on the machine, through SSH.
-func logsIn(steps []Step) bool {
-	return slices.ContainsFunc(steps, func(s Step) bool { return s.about().logsIn })
+// logsIn reports whether any of a phase's steps runs on the machine, through SSH.
+func logsIn(steps []Step, phase StepPhase) bool {
+	return slices.ContainsFunc(steps, func(s Step) bool { return s.Phase == phase && s.logsIn() })
 }
 
 // doableSteps are an order's, unless they cannot be done.
@@ -125,7 +125,7 @@ func (e *Engine) doableSteps(ctx context.Context, o Order) ([]Step, error) {
 
 // checkReach refuses steps that would need a way into a machine which has none.
 func checkReach(o Order, p Pool, steps []Step) error {
-	i := slices.IndexFunc(steps, func(s Step) bool { return s.about().logsIn })
+	i := slices.IndexFunc(steps, func(s Step) bool { return s.Phase == PhaseDeployed && s.logsIn() })
 	if i < 0 {
 		return nil
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // Release gives a machine up; see Service.
@@ -138,7 +139,9 @@ func (e *Engine) switchOff(ctx context.Context, r letting, clean bool, report Re
 	if clean {
 		return w.clean(ctx)
 	}
-	return w.drive(ctx, cleanSteps[:1])
+	plan := w.attempt.plan()
+	off := slices.IndexFunc(plan, func(s step) bool { return s.name == stepOff })
+	return w.drive(ctx, plan[:off+1])
 }
 
 // handOn has a clean gone on with whose caller is told why it is not waited for: what

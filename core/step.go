@@ -80,6 +80,10 @@ const (
 	PhaseFirstBoot StepPhase = "first_boot"
 	// PhaseDeployed is once the machine has shown the host key of this attempt.
 	PhaseDeployed StepPhase = "deployed"
+	// PhaseRelease is before the power of a machine is cut that is given up.
+	PhaseRelease StepPhase = "release"
+	// PhaseCleaned is after all disks were erased, and that was verified.
+	PhaseCleaned StepPhase = "cleaned"
 )
 
 // FailurePolicy is what becomes of a deploy whose step has failed.
@@ -109,7 +113,8 @@ type stepKind struct {
 	timeout time.Duration
 	// repeatable is that every step of the kind is.
 	repeatable bool
-	// logsIn is that it runs on the machine, through SSH.
+	// logsIn is that it runs on the machine, through SSH, in the phases in which that has
+	// an OS; see Step.logsIn.
 	logsIn bool
 	// ours is that what it says is run on the hosts that work on the pool.
 	ours bool
@@ -129,11 +134,11 @@ type stepKind struct {
 
 var stepKinds = []stepKind{
 	{
-		kind: KindScript, phases: []StepPhase{PhaseDeployed}, timeout: 10 * time.Minute, logsIn: true, quoted: true,
-		of: func(s Step) bool { return s.Script != nil }, check: func(s Step) error { return s.Script.check(s.Secrets) },
+		kind: KindScript, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: 10 * time.Minute, logsIn: true, quoted: true,
+		of: func(s Step) bool { return s.Script != nil }, check: func(s Step) error { return s.Script.check(s) },
 	},
 	{
-		kind: KindHTTP, phases: []StepPhase{PhaseDeployed, PhasePrepare}, timeout: time.Minute,
+		kind: KindHTTP, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: time.Minute,
 		of: func(s Step) bool { return s.HTTP != nil }, check: func(s Step) error { return s.HTTP.check(s.Secrets) },
 	},
 	{
@@ -206,10 +211,26 @@ func (s Step) OrDefaults() Step {
 	if len(kind.phases) > 0 {
 		s.Phase = cmp.Or(s.Phase, kind.phases[0])
 	}
+	switch s.Phase {
+	case PhaseRelease: // nothing holds a release up for long
+		s.Timeout, s.OnFailure = cmp.Or(s.Timeout, Span(releaseTimeout)), FailNothing
+	case PhaseCleaned: // there is no deploy that could fail
+		s.OnFailure = cmp.Or(s.OnFailure, FailNode)
+	}
 	s.Timeout = cmp.Or(s.Timeout, Span(kind.timeout))
 	s.OnFailure = cmp.Or(s.OnFailure, FailDeploy)
 	s.Repeatable = s.Repeatable || kind.repeatable
 	return s
+}
+
+// logsIn reports whether a step with its defaults runs on the machine, through SSH.
+func (s Step) logsIn() bool {
+	return s.about().logsIn && (s.Phase == PhaseDeployed || s.Phase == PhaseRelease)
+}
+
+// inRamdisk reports whether a step with its defaults is run by the agent.
+func (s Step) inRamdisk() bool {
+	return s.about().logsIn && (s.Phase == PhasePrepare || s.Phase == PhaseCleaned)
 }
 
 // Same reports whether two steps say the same, whoever declared them.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Bounds of what a step may hold. It is kept in the store, and with each deploy while
@@ -11,6 +12,13 @@ import (
 const (
 	maxStepText = 256 * KiB // of a step, all that is sent with it
 	maxRetries  = 100
+)
+
+// Bounds of steps before a release, for which somebody waits.
+const (
+	releaseTimeout    = time.Minute // where nothing is said
+	maxReleaseTimeout = 10 * time.Minute
+	maxReleaseRetries = 3
 )
 
 // Validate says what is wrong with a step, whatever else there is in the store.
@@ -40,6 +48,12 @@ func (s Step) Validate() error {
 		return bad(fmt.Sprintf("use 0 to %d", maxRetries), "%d retries", s.Retries)
 	case !slices.Contains([]FailurePolicy{"", FailDeploy, FailNode, FailNothing}, s.OnFailure):
 		return bad("say fail, quarantine or warn", "%q is nothing to do about a failure", s.OnFailure)
+	case s.Phase == PhaseRelease && s.OnFailure != "" && s.OnFailure != FailNothing:
+		return bad("leave on_failure out", "a machine is released whether its steps fail or not, and not with %q", s.OnFailure)
+	case s.Phase == PhaseRelease && (time.Duration(s.Timeout) > maxReleaseTimeout || s.Retries > maxReleaseRetries):
+		return bad(fmt.Sprintf("allow %s and %d retries at most", FormatDuration(maxReleaseTimeout), maxReleaseRetries), "somebody waits for the release")
+	case s.Phase == PhaseCleaned && s.OnFailure == FailDeploy:
+		return bad("say quarantine, which it is where nothing is said, or warn", "there is no deploy that could fail once a server was cleaned")
 	}
 	for _, before := range s.After {
 		if before == s.Name {

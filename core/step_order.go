@@ -7,7 +7,7 @@ import (
 )
 
 // phases in the order in which they come.
-var phases = []StepPhase{PhasePrepare, PhaseFirstBoot, PhaseDeployed}
+var phases = []StepPhase{PhasePrepare, PhaseFirstBoot, PhaseDeployed, PhaseRelease, PhaseCleaned}
 
 // OrderSteps puts steps in the order in which they run: by phase, then each after those
 // of its After that are among them, then as they were given. It fills in what they leave

@@ -43,6 +43,8 @@ type StepRun struct {
 	// WayIn is where the machine is, and the private key that it lets in, in PEM. The key is
 	// for this try alone, and for nobody's eyes.
 	WayIn func(ctx context.Context) (Access, []byte, error)
+	// Agent is the conversation with the ramdisk. It is not the caller's to close.
+	Agent func(ctx context.Context) (Agent, error)
 	// Secret finds a secret that the step declares. What it found is kept out of events,
 	// errors and output.
 	Secret func(ctx context.Context, name string) (string, error)

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// ScriptStep is a program of the machine's shell. It runs in a folder of its own.
+// ScriptStep is a program of the machine's shell, or of the ramdisk's where the machine
+// has no OS. It runs in a folder of its own.
 type ScriptStep struct {
 	// Run is the script; its first line may name another program than sh to read it.
 	Run string `json:"run" yaml:"run"`
@@ -30,13 +31,16 @@ const (
 	AsLogin ScriptUser = "login"
 )
 
-func (s *ScriptStep) check(secrets map[string]Reference) error {
+func (s *ScriptStep) check(of Step) error {
+	secrets := of.Secrets
 	size := len(s.Run) + len(s.Check)
 	switch {
 	case strings.TrimSpace(s.Run) == "":
 		return fmt.Errorf("run is empty: it is the text of the script")
 	case !slices.Contains([]ScriptUser{"", AsRoot, AsLogin}, s.As):
 		return fmt.Errorf("as: %q is nobody; say %s or %s", s.As, AsRoot, AsLogin)
+	case s.As == AsLogin && (of.Phase == PhasePrepare || of.Phase == PhaseCleaned):
+		return fmt.Errorf("as: in the phase %s it runs in the ramdisk, where there is nobody but %s", of.Phase, AsRoot)
 	}
 	for name, value := range s.Env {
 		if !variableName().MatchString(name) || strings.HasPrefix(name, ownVariables) {

@@ -14,20 +14,19 @@ import (
 func declared(s Step) step {
 	name := stepName(s)
 	// Its own time is kept by takeStep: what follows when that is over the operator says.
-	return step{name: name, timeout: s.longest, do: func(ctx context.Context, w *work) error { return w.takeStep(ctx, name, s) }}
+	return step{name: name, timeout: s.longest, ramdisk: s.inRamdisk(), do: func(ctx context.Context, w *work) error { return w.takeStep(ctx, name, s) }}
 }
 
 // maxPause is the longest pause between two tries of a step; the first is Timing.Retry.
 const maxPause = time.Minute
 
-// plan are the steps of an attempt: ours, and in a deploy the operator's where their
-// phases are.
+// plan are the steps of an attempt: ours, and the operator's where their phases are.
 func (a Attempt) plan() []step {
 	switch {
 	case a.Job == JobPrepare:
 		return a.preparation()
 	case a.Job == JobClean:
-		return cleanSteps
+		return a.cleaning()
 	case len(a.Steps) == 0:
 		return deploySteps
 	}
@@ -105,6 +104,13 @@ func (w *work) begins(ctx context.Context, name string, try int) error {
 			a.Tries = map[string]int{}
 		}
 		a.Tries[name] = try
+		if a.Boot != nil {
+			a.TriedIn = maps.Clone(a.TriedIn)
+			if a.TriedIn == nil {
+				a.TriedIn = map[string]string{}
+			}
+			a.TriedIn[name] = a.Boot.ID
+		}
 	})
 }
 
@@ -113,7 +119,7 @@ func (w *work) begins(ctx context.Context, name string, try int) error {
 func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s Step, try int, begun bool) (failure, err error) {
 	w.told = nil
 	limit := time.Duration(s.Timeout)
-	if s.about().logsIn {
+	if s.logsIn() || s.inRamdisk() {
 		limit += endsItself
 	}
 	within, cancel := context.WithTimeout(ctx, limit)
@@ -133,6 +139,9 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		secrets []string
 		entered = begun
 	)
+	if begun && s.inRamdisk() && !s.harmless() && w.attempt.TriedIn[s.Name] != w.attempt.Boot.ID {
+		return fmt.Errorf("the ramdisk that it ran in is gone: %w", ErrUnknownOutcome), nil
+	}
 	run := StepRun{
 		ID: fmt.Sprintf("%s/%s/%d", w.attempt.ID, s.Name, try), Step: s, Begun: begun, Facts: facts, Output: &said,
 		LogIn: func(ctx context.Context) (Login, error) {
@@ -144,6 +153,11 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 			at, key, err := w.wayIn(ctx)
 			entered = entered || err == nil
 			return at, key, err
+		},
+		Agent: func(context.Context) (Agent, error) {
+			agent, err := w.agent()
+			entered = entered || err == nil
+			return agent, err
 		},
 		Met: func(how string) { met = how },
 		Secret: func(ctx context.Context, secret string) (string, error) {
@@ -166,8 +180,15 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		if failure != nil && within.Err() != nil && reached != nil {
 			failure = reached
 		}
-		if failure == nil || within.Err() != nil || !Is(failure, Transient) || !s.about().logsIn {
+		if s.inRamdisk() && within.Err() == nil && Is(failure, Transient) {
+			// It is started again.
+			return nil, &Error{Op: name, Node: w.node.ID, Kind: Transient, Err: failure}
+		}
+		if failure == nil || within.Err() != nil || !Is(failure, Transient) || !s.logsIn() {
 			break
+		}
+		if s.Phase == PhaseRelease && !entered {
+			break // a machine that is not to be reached is switched off all the same
 		}
 		reached = failure
 		run.Begun = entered
@@ -188,7 +209,9 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		w.told = append(w.told, w.event(Note, name, "nothing to do: "+met))
 	case failure != nil && ctx.Err() != nil:
 		return nil, failure
-	case failure != nil && within.Err() != nil && entered && s.about().logsIn && !s.harmless():
+	case Is(failure, LeaseLost):
+		return nil, failure
+	case failure != nil && within.Err() != nil && entered && (s.logsIn() || s.inRamdisk()) && !s.harmless():
 		failure = fmt.Errorf("the machine was out of reach until its time was over: %s: %w", cause(failure), ErrUnknownOutcome)
 	case failure != nil && within.Err() != nil:
 		failure = fmt.Errorf("not done within %s: %w", s.Timeout, failure)
@@ -287,37 +310,37 @@ func (w *work) stepSecret(ctx context.Context, s Step, name string) (string, err
 	return value, nil
 }
 
-// facts are what the steps of this deploy may know.
+// facts are what the steps of an attempt may know.
 func (w *work) facts(ctx context.Context) (Facts, error) {
-	order, err := w.order(ctx)
-	if err != nil {
-		return Facts{}, err
-	}
-	var a Allocation
-	err = w.e.store.View(ctx, func(tx Tx) error {
-		a, err = tx.Allocation(w.attempt.Allocation)
-		return err
-	})
-	if err != nil {
-		return Facts{}, err
-	}
-	image, err := w.image(ctx)
-	if err != nil {
-		return Facts{}, err
-	}
-	at := w.access(order)
-	if at.SSHUser == "" {
-		at.SSHUser = image.User
-	}
 	n := w.node
 	f := Facts{
-		Node:    NodeFacts{ID: string(n.ID), Serial: n.Spec.Identity.Serial, UUID: n.Spec.Identity.UUID, Arch: n.Hardware.Arch, CPUs: n.Hardware.CPUs, Memory: int64(n.Hardware.Memory), Labels: n.Spec.Labels},
-		Machine: MachineFacts{ID: string(a.ID), Name: a.Name, Owner: a.Owner, Hostname: order.Hostname, Image: order.Image, Address: at.Address, SSHPort: at.SSHPort, SSHUser: at.SSHUser, Labels: a.Labels},
-		Pool:    n.Pool, Attempt: string(w.attempt.ID),
+		Node: NodeFacts{ID: string(n.ID), Serial: n.Spec.Identity.Serial, UUID: n.Spec.Identity.UUID, Arch: n.Hardware.Arch, CPUs: n.Hardware.CPUs, Memory: int64(n.Hardware.Memory), Labels: n.Spec.Labels},
+		Pool: n.Pool, Attempt: string(w.attempt.ID),
 	}
 	for _, port := range n.Hardware.NICs {
 		f.Node.MACs = append(f.Node.MACs, port.MAC)
 	}
+	if w.attempt.Allocation == "" {
+		return f, nil // nobody's machine was there
+	}
+	a, err := w.e.allocation(ctx, w.attempt.Allocation)
+	if err != nil {
+		return Facts{}, err
+	}
+	order, err := w.order(ctx)
+	if err != nil {
+		return Facts{}, err
+	}
+	at := a.Access
+	if w.attempt.Job == JobDeploy {
+		image, err := w.image(ctx)
+		if err != nil {
+			return Facts{}, err
+		}
+		at = w.access(order)
+		at.SSHUser = cmp.Or(at.SSHUser, image.User)
+	}
+	f.Machine = MachineFacts{ID: string(a.ID), Name: a.Name, Owner: a.Owner, Hostname: order.Hostname, Image: order.Image, Address: at.Address, SSHPort: at.SSHPort, SSHUser: at.SSHUser, Labels: a.Labels}
 	return f, nil
 }
 

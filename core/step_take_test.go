@@ -274,11 +274,37 @@ func TestProfileThatChangesMeanwhile(t *testing.T) {
 	})
 }
 
-// threeSteps are in the crash sweep: none of them may be done twice.
-var threeSteps = []core.Step{script("baseline", "harden"), script("agent", "install agent"), {Name: "cmdb", OnFailure: core.FailNothing, Script: &core.ScriptStep{Run: "register", As: core.AsLogin}}}
+// stepsOfSweep are in the crash sweep, of every phase: no script of them may be run twice.
+var stepsOfSweep = []core.Step{
+	during(core.PhasePrepare, "flash", "flash"), call(core.PhasePrepare, "plan", "PUT"), cloudInit("chrony", "packages: [chrony]"),
+	script("baseline", "harden"), script("agent", "install agent"), {Name: "cmdb", OnFailure: core.FailNothing, Script: &core.ScriptStep{Run: "register", As: core.AsLogin}}, call(core.PhaseDeployed, "dns", "PUT"),
+	during(core.PhaseRelease, "leave", "sign off"), call(core.PhaseRelease, "alerts", "DELETE"),
+	during(core.PhaseCleaned, "burn-in", "burn in"), call(core.PhaseCleaned, "free", "PUT"),
+}
 
-// stepsAndFragment are those with something for cloud-init beside them.
-var stepsAndFragment = append(slices.Clone(threeSteps), cloudInit("chrony", "packages: [chrony]"))
+// call is a step that asks something of another system.
+func call(phase core.StepPhase, name, method string) core.Step {
+	return core.Step{Name: name, Phase: phase, HTTP: &core.HTTPStep{HTTPRequest: core.HTTPRequest{Method: method, URL: "http://sweep/" + name}}}
+}
+
+// onceEach says which script ran more often than once under its ID.
+func onceEach(ran []core.Script) error {
+	times := map[string]int{}
+	for _, s := range ran {
+		if times[s.ID]++; times[s.ID] > 1 {
+			return fmt.Errorf("%s ran %d times", s.ID, times[s.ID])
+		}
+	}
+	return nil
+}
+
+// lastOf are the texts of the scripts that ran last.
+func lastOf(ran []core.Script, n int) (texts []string) {
+	for _, s := range ran[max(0, len(ran)-n):] {
+		texts = append(texts, s.Text)
+	}
+	return texts
+}
 
 // createWithSteps has each step done once for each attempt that ends Deployed, in their
 // order, and never twice.
@@ -292,20 +318,29 @@ func createWithSteps(e *core.Engine, p *pool) error {
 	if err != nil || m.State != core.Deployed {
 		return err
 	}
-	times := map[string]int{}
-	var last []string
-	for _, s := range p.rack.Server("n1").Look().Ran {
-		if times[s.ID]++; times[s.ID] > 1 {
-			return fmt.Errorf("%s ran %d times", s.ID, times[s.ID])
-		}
-		last = append(last, s.Text)
-	}
-	if done := last[max(0, len(last)-len(threeSteps)-1):]; !slices.Equal(done, []string{"harden", "install agent", "register", "user's"}) {
+	ran, called := p.rack.Server("n1").Look().Ran, p.rack.Called()
+	if last := lastOf(ran, 5); !slices.Equal(last, []string{"flash", "harden", "install agent", "register", "user's"}) {
 		return fmt.Errorf("the machine is deployed, and ran %q", last)
 	}
 	// It may have been released since.
 	if system := p.rack.Server("n1").Look().System; system != nil && string(system.UserData) != "#cloud-config\npackages: [chrony]\n" {
 		return fmt.Errorf("the machine is deployed, and cloud-init got %q", system.UserData)
 	}
-	return nil
+	if !slices.Contains(called, "PUT /plan") || !slices.Contains(called, "PUT /dns") {
+		return fmt.Errorf("the machine is deployed, and called %q", called)
+	}
+	return onceEach(ran)
+}
+
+// releaseWithSteps has the steps of a release done before the power is cut, and those of a
+// clean after the erase.
+func releaseWithSteps(e *core.Engine, p *pool) error {
+	if err := e.Release(p.t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil); err != nil {
+		return err
+	}
+	ran, called := p.rack.Server("n1").Look().Ran, p.rack.Called()
+	if last := lastOf(ran, 1); !slices.Equal(last, []string{"burn in"}) || !slices.Contains(called, "PUT /free") {
+		return fmt.Errorf("the node is clean, and ran %q, and called %q", last, called)
+	}
+	return onceEach(ran)
 }

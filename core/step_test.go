@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 )
@@ -99,7 +100,12 @@ func TestStepsThatAreRefused(t *testing.T) {
 		`"" cannot name a step`:                              {Script: &core.ScriptStep{Run: "true"}},
 		"it does not say what is to be done":                 {Name: "s"},
 		"of more than one kind":                              {Name: "s", Script: &core.ScriptStep{Run: "true"}, HTTP: &core.HTTPStep{}},
-		`cannot run in the phase "prepare"`:                  script(func(s *core.Step) { s.Phase = core.PhasePrepare }),
+		`cannot run in the phase "first_boot"`:               script(func(s *core.Step) { s.Phase = core.PhaseFirstBoot }),
+		"nobody but root":                                    script(func(s *core.Step) { s.Phase, s.Script.As = core.PhasePrepare, core.AsLogin }),
+		`and not with "quarantine"`:                          script(func(s *core.Step) { s.Phase, s.OnFailure = core.PhaseRelease, core.FailNode }),
+		"somebody waits for the release":                     script(func(s *core.Step) { s.Phase, s.Timeout = core.PhaseRelease, core.Span(time.Hour) }),
+		"allow 10m and 3 retries at most":                    script(func(s *core.Step) { s.Phase, s.Retries = core.PhaseRelease, 4 }),
+		"there is no deploy that could fail":                 script(func(s *core.Step) { s.Phase, s.OnFailure = core.PhaseCleaned, core.FailDeploy }),
 		"the timeout is negative":                            script(func(s *core.Step) { s.Timeout = -1 }),
 		"101 retries":                                        script(func(s *core.Step) { s.Retries = 101 }),
 		`"ignore" is nothing to do`:                          script(func(s *core.Step) { s.OnFailure = "ignore" }),

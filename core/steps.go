@@ -37,7 +37,7 @@ var (
 		{name: stepEject, timeout: Timeouts.power, do: ejectMedia},
 		{name: stepSSH, timeout: Timeouts.ssh, do: awaitSSH, needed: func(a Attempt) bool { return a.WaitFor != UntilStarted }},
 		{name: stepCloudInit, timeout: Timeouts.ssh, do: awaitCloudInit, needed: func(a Attempt) bool { return a.WaitFor == UntilCloudInit }},
-		{name: stepSettle, timeout: Timeouts.ssh, do: settle, needed: func(a Attempt) bool { return a.WaitFor != UntilCloudInit && logsIn(a.Steps) }},
+		{name: stepSettle, timeout: Timeouts.ssh, do: settle, needed: func(a Attempt) bool { return a.WaitFor != UntilCloudInit && logsIn(a.Steps, PhaseDeployed) }},
 		{name: stepForget, timeout: Timeouts.power, do: forgetLogin, needed: func(a Attempt) bool { return a.Login != nil && !a.KeepLogin }},
 	}
 	cleanSteps = []step{

@@ -76,7 +76,7 @@ var crashScenarios = []crashScenario{
 	},
 	{
 		name: "create with steps", servers: 1,
-		prepare: func(p *pool) { p.profile(stepsAndFragment...) },
+		prepare: func(p *pool) { p.profile(stepsOfSweep...) },
 		act:     createWithSteps,
 		again:   createWithSteps,
 		rest:    []string{"n1 Available"},
@@ -99,6 +99,20 @@ var crashScenarios = []crashScenario{
 		},
 		act:   setUpNode,
 		again: setUpNode,
+		rest:  []string{"n1 Available"},
+	},
+	{
+		name: "rm with steps", servers: 1,
+		prepare: func(p *pool) {
+			p.manage(core.ManageAlways)
+			p.profile(stepsOfSweep...)
+			e, _ := p.engine()
+			if _, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil); err != nil {
+				p.t.Fatal(err)
+			}
+		},
+		act:   releaseWithSteps,
+		again: releaseWithSteps,
 		rest:  []string{"n1 Available"},
 	},
 	{

@@ -14,6 +14,7 @@ import (
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/deploy/bootmedia"
 	"github.com/metalpool/metalpool/core/deploy/wire"
+	"github.com/metalpool/metalpool/lab/guest"
 )
 
 // bootMedia starts the agent with the parameters in the media, of which only the
@@ -142,6 +143,7 @@ type host struct {
 	other  bool // a fault: it looks like another machine
 	disks  []agent.Disk
 	files  []*filedisk.Disk
+	memory *guest.Ramdisk // where scripts run; nil until there is one
 
 	// Set by the agent, and read once it has returned.
 	off  bool
@@ -168,6 +170,9 @@ func (h *host) openDisks() error {
 
 func (h *host) close() {
 	h.once.Do(func() {
+		if h.memory != nil {
+			h.memory.Close()
+		}
 		for _, d := range h.files {
 			if err := d.Close(); err != nil {
 				h.n.log.Warn("a disk was not closed", "err", err)
@@ -235,6 +240,30 @@ func (h *host) Boot(_ context.Context, d agent.Disk, mode core.BootMode) (func()
 
 // Reset implements agent.Host. A simulated node has neither firmware variables nor a TPM.
 func (h *host) Reset(context.Context) ([]string, error) { return nil, nil }
+
+// Run implements agent.Host. Commands come one at a time.
+func (h *host) Run(ctx context.Context, s core.Script, output io.Writer) (int, error) {
+	if h.memory == nil {
+		memory, err := guest.NewRamdisk(string(h.n.ID()), h.n.now, h.switchPower)
+		if err != nil {
+			return 0, err
+		}
+		h.memory = memory
+	}
+	return h.memory.Run(ctx, s, output)
+}
+
+// switchPower is what a script does that restarts the machine or turns it off.
+func (h *host) switchPower(restart bool) {
+	p := h.n.power
+	p.work.Go(func() {
+		if restart {
+			p.restart()
+		} else {
+			p.off()
+		}
+	})
+}
 
 // PowerOff implements agent.Host. The power goes when the agent has returned.
 func (h *host) PowerOff() error {

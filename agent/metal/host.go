@@ -5,6 +5,7 @@ package metal
 
 import (
 	"context"
+	"io"
 	"log/slog"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,7 @@ import (
 	"github.com/metalpool/metalpool/agent/disk"
 	"github.com/metalpool/metalpool/agent/handover"
 	"github.com/metalpool/metalpool/agent/hardware"
+	"github.com/metalpool/metalpool/agent/script"
 	"github.com/metalpool/metalpool/core"
 )
 
@@ -20,6 +22,7 @@ import (
 type Host struct {
 	log    *slog.Logger
 	shelf  *disk.Shelf
+	runner script.Runner
 	system *handover.System
 }
 
@@ -39,7 +42,9 @@ func New(cfg Config) *Host {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &Host{log: cfg.Log, shelf: disk.NewShelf("/"), system: &handover.System{Log: cfg.Log, LoadModule: cfg.LoadModule, StopNetwork: cfg.StopNetwork}}
+	// busybox has its commands built in, and needs none on a PATH; scripts bring their own.
+	runner := script.Runner{Shell: []string{"/bin/busybox", "sh"}, Dir: "/tmp", Path: "/bin:/sbin:/usr/bin:/usr/sbin"}
+	return &Host{log: cfg.Log, shelf: disk.NewShelf("/"), runner: runner, system: &handover.System{Log: cfg.Log, LoadModule: cfg.LoadModule, StopNetwork: cfg.StopNetwork}}
 }
 
 // Close lets go of the disks.
@@ -79,6 +84,11 @@ func (h *Host) Boot(ctx context.Context, d agent.Disk, mode core.BootMode) (leav
 
 // Reset implements agent.Host.
 func (h *Host) Reset(ctx context.Context) ([]string, error) { return h.system.Reset(ctx) }
+
+// Run implements agent.Host.
+func (h *Host) Run(ctx context.Context, s core.Script, output io.Writer) (int, error) {
+	return h.runner.Run(ctx, s, output)
+}
 
 // PowerOff implements agent.Host.
 func (h *Host) PowerOff() error { return PowerOff() }

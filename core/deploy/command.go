@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -49,6 +50,32 @@ func (c *client) Erase(ctx context.Context, id string, o core.EraseOrder, progre
 func (c *client) Boot(ctx context.Context, id string, o core.BootOrder) error {
 	_, err := c.run(ctx, id, wire.Command{Boot: &o}, nil)
 	return err
+}
+
+// Run implements core.Agent. The ID of the command is the script's.
+func (c *client) Run(ctx context.Context, s core.Script, output io.Writer) (int, error) {
+	order := &wire.RunOrder{Text: s.Text, Env: s.Env, Files: s.Files, Limit: time.Duration(s.Limit)}
+	status, err := c.run(ctx, s.ID, wire.Command{Run: order}, nil)
+	if err != nil {
+		return 0, err
+	}
+	if status.Ran == nil {
+		return 0, c.fail("run", core.Backend, errors.New("it does not say how the script has ended"), "")
+	}
+	tell(output, status.Ran.Head, status.Ran.Tail, status.Ran.Left)
+	return status.Ran.Status, nil
+}
+
+// skipper is a writer of what a script says that takes note of what is missing there.
+type skipper interface{ Skip(bytes int64) }
+
+// tell writes what is kept of what a script has said.
+func tell(output io.Writer, head, tail []byte, left int64) {
+	_, _ = output.Write(head) // it is kept in memory
+	if s, ok := output.(skipper); ok && left > 0 {
+		s.Skip(left)
+	}
+	_, _ = output.Write(tail)
 }
 
 // leaveTimeout is how long an agent that was told to boot is called: it leaves

@@ -69,6 +69,7 @@ type machine struct {
 	booted   chan core.BootMode
 	bootable func() error // may refuse to boot
 	reset    func() ([]string, error)
+	runs     func(ctx context.Context, s core.Script, output io.Writer) (int, error)
 	offOnce  sync.Once
 }
 
@@ -102,6 +103,10 @@ func (m *machine) Reset(context.Context) ([]string, error) {
 		return nil, nil
 	}
 	return m.reset()
+}
+
+func (m *machine) Run(ctx context.Context, s core.Script, output io.Writer) (int, error) {
+	return m.runs(ctx, s, output)
 }
 
 func (m *machine) PowerOff() error {

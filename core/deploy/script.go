@@ -209,17 +209,8 @@ func parseFollowed(line, said string) (is followed, err error) {
 	return is, nil
 }
 
-// skipper is a writer of what a script says that takes note of what is missing there.
-type skipper interface{ Skip(bytes int64) }
-
 func (f followed) tell(output io.Writer) {
-	_, _ = output.Write(f.head) // it is kept in memory
-	if left := f.total - int64(len(f.head)+len(f.tail)); left > 0 {
-		if s, ok := output.(skipper); ok {
-			s.Skip(left)
-		}
-	}
-	_, _ = output.Write(f.tail)
+	tell(output, f.head, f.tail, f.total-int64(len(f.head)+len(f.tail)))
 }
 
 // send writes a script and all it comes with. Nothing but its folder's name is in any

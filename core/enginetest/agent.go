@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -203,6 +204,24 @@ func (a *agent) Boot(_ context.Context, id string, o core.BootOrder) error {
 		return core.EraseReport{}, nil
 	})
 	return err
+}
+
+// Run runs a script in the ramdisk. One that crashes takes the ramdisk with it.
+func (a *agent) Run(_ context.Context, script core.Script, output io.Writer) (status int, err error) {
+	err = a.call("run", func(s *Server) error {
+		return s.act("run", func() error {
+			if script.ID == "" {
+				return fault("run", core.Internal, "a command without an ID")
+			}
+			status, err = s.runs(script, &s.ramdisk.ended, output)
+			if status == unknown {
+				s.ramdisk = nil
+				return errGone
+			}
+			return err
+		})
+	})
+	return status, err
 }
 
 // Log is what the agent logged.

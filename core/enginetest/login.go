@@ -35,8 +35,10 @@ func (h *Host) LogIn(_ context.Context, at core.Access, private []byte) (login c
 			if !slices.ContainsFunc(system.Keys, func(k string) bool { return strings.HasPrefix(k, "ssh-ed25519 "+id+" ") }) {
 				return fault("log in", core.Denied, "the key is refused")
 			}
+			h.rack.mu.Lock()
+			defer h.rack.mu.Unlock()
 			login = &shell{host: h, server: s}
-			return nil
+			return s.act("ssh log in", func() error { return nil })
 		}
 		return fault("log in", core.Transient, "no route to host")
 	})
@@ -74,10 +76,8 @@ func (s *shell) AwaitCloudInit(ctx context.Context) error {
 	})
 }
 
-// Run keeps what has been run on the system, and how it ended, under the run's ID. A
-// script is what it says: "exit 3", or "exit 3 once" for one that succeeds afterwards;
-// "hang" ends with its limit, "crash" with a machine that has forgotten it.
-func (s *shell) Run(ctx context.Context, script core.Script, output io.Writer) (status int, err error) {
+// Run runs a script on the system.
+func (s *shell) Run(_ context.Context, script core.Script, output io.Writer) (status int, err error) {
 	err = s.host.freezer.call("ssh run", time.Time{}, func() error {
 		s.host.rack.mu.Lock()
 		defer s.host.rack.mu.Unlock()
@@ -85,35 +85,43 @@ func (s *shell) Run(ctx context.Context, script core.Script, output io.Writer) (
 			if s.server.system == nil {
 				return fault("run script", core.Transient, "connection reset")
 			}
-			if ended, there := s.server.ended[script.ID]; there && script.ID != "" && (ended != unknown || !script.Again) {
-				if status = ended; status == unknown {
-					return core.ErrUnknownOutcome
-				}
-				return nil
-			}
-			before := len(s.server.ran)
-			s.server.ran = append(slices.Clone(s.server.ran), script)
-			fmt.Fprintf(output, "script %d: %s\n%s\n", before+1, script.Text, script.Env["TOKEN"])
-			switch {
-			case script.Text == "hang":
-				status = 124
-			case script.Text == "crash":
-				status = unknown
-			case script.Text == "exit 3", script.Text == "exit 3 once" && !slices.ContainsFunc(s.server.ran[:before], func(r core.Script) bool { return r.Text == script.Text }):
-				status = 3
-			}
-			s.server.ended = maps.Clone(s.server.ended)
-			if s.server.ended == nil {
-				s.server.ended = map[string]int{}
-			}
-			s.server.ended[script.ID] = status
-			if status == unknown {
+			status, err = s.server.runs(script, &s.server.ended, output)
+			if status == unknown && err == nil {
 				return fault("run script", core.Transient, "connection reset")
 			}
-			return nil
+			return err
 		})
 	})
 	return status, err
+}
+
+// runs keeps what has been run, and in ended how it ended, under the run's ID. A script
+// is what it says: "exit 3", or "exit 3 once" for one that succeeds afterwards; "hang"
+// ends with its limit, "crash" with a machine that has forgotten it.
+func (s *Server) runs(script core.Script, ended *map[string]int, output io.Writer) (status int, err error) {
+	if before, there := (*ended)[script.ID]; there && script.ID != "" && (before != unknown || !script.Again) {
+		if before == unknown {
+			return 0, core.ErrUnknownOutcome
+		}
+		return before, nil
+	}
+	before := len(s.ran)
+	s.ran = append(slices.Clone(s.ran), script)
+	fmt.Fprintf(output, "script %d: %s\n%s\n", before+1, script.Text, script.Env["TOKEN"])
+	switch {
+	case script.Text == "hang":
+		status = 124
+	case script.Text == "crash":
+		status = unknown
+	case script.Text == "exit 3", script.Text == "exit 3 once" && !slices.ContainsFunc(s.ran[:before], func(r core.Script) bool { return r.Text == script.Text }):
+		status = 3
+	}
+	all := maps.Clone(*ended)
+	if all == nil {
+		all = map[string]int{}
+	}
+	all[script.ID], *ended = status, all
+	return status, nil
 }
 
 // unknown is the status of a run whose end nobody has seen.

@@ -29,6 +29,7 @@ type Rack struct {
 	servers map[string]*Server // by the host of the BMC's URL
 	offers  map[string]*offer  // by media URL
 	hits    map[string]int     // faults that struck, by operation
+	called  []string           // requests of hosts to other systems
 }
 
 // NewRack makes a rack of servers named n1, n2, … with two disks each.
@@ -65,7 +66,7 @@ func (r *Rack) Add(id core.NodeID) *Server {
 func (r *Rack) Clone() *Rack {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := &Rack{POST: r.POST, Writing: r.Writing, servers: map[string]*Server{}, offers: map[string]*offer{}, hits: maps.Clone(r.hits)}
+	c := &Rack{POST: r.POST, Writing: r.Writing, servers: map[string]*Server{}, offers: map[string]*offer{}, hits: maps.Clone(r.hits), called: r.called}
 	for bmc, s := range r.servers {
 		twin := *s
 		twin.rack, twin.disks = c, maps.Clone(s.disks)
@@ -396,6 +397,7 @@ type ramdisk struct {
 	boot, token string
 	generation  uint64
 	done        map[string]outcome // by command
+	ended       map[string]int     // the statuses of scripts, by ID
 }
 
 type outcome struct {

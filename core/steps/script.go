@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"strconv"
 
@@ -22,26 +23,42 @@ func Runners(plugins []string) map[core.StepKind]core.StepRunner {
 	}
 }
 
-// Script runs scripts on the machine, through SSH.
+// Script runs scripts on the machine, through SSH, or in its ramdisk.
 type Script struct{}
 
-// Run implements core.StepRunner. The machine itself keeps how a run of the ID has ended.
+// place is where scripts run. Either keeps how a run of an ID has ended.
+type place interface {
+	Run(ctx context.Context, s core.Script, output io.Writer) (status int, err error)
+}
+
+// Run implements core.StepRunner.
 func (Script) Run(ctx context.Context, r core.StepRun) error {
 	env, err := environment(ctx, r)
 	if err != nil {
 		return err
 	}
-	login, err := r.LogIn(ctx)
-	if err != nil {
-		return err
+	var at place
+	checkID := ""
+	switch r.Step.Phase {
+	case core.PhasePrepare, core.PhaseCleaned:
+		checkID = core.NewID("check")
+		if at, err = r.Agent(ctx); err != nil {
+			return err
+		}
+	default:
+		login, err := r.LogIn(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = login.Close() }() // nothing hangs on it
+		at = login
 	}
-	defer func() { _ = login.Close() }() // nothing hangs on it
 	s := r.Step.Script
 	script := core.Script{Text: s.Run, User: s.As, Env: env, Files: s.Files, Limit: r.Step.Timeout, ID: r.ID, Again: r.Step.Repeatable}
 	if s.Check != "" {
 		check := script
-		check.ID, check.Text = "", s.Check
-		status, err := login.Run(ctx, check, r.Output)
+		check.ID, check.Text = checkID, s.Check
+		status, err := at.Run(ctx, check, r.Output)
 		if err != nil {
 			return err
 		}
@@ -51,7 +68,7 @@ func (Script) Run(ctx context.Context, r core.StepRun) error {
 		}
 		script.Again = true // it is not met, whatever has become of an earlier run
 	}
-	status, err := login.Run(ctx, script, r.Output)
+	status, err := at.Run(ctx, script, r.Output)
 	if err != nil {
 		return err
 	}

@@ -118,12 +118,13 @@ func ValidCommandID(id string) bool {
 // MaxWait bounds QueryWait, in seconds.
 const MaxWait = 30
 
-// Command is one order; exactly one field of the four is set.
+// Command is one order; exactly one field is set.
 type Command struct {
 	Write *WriteOrder      `json:"write,omitempty"`
 	Seed  *SeedOrder       `json:"seed,omitempty"`
 	Erase *core.EraseOrder `json:"erase,omitempty"`
 	Boot  *core.BootOrder  `json:"boot,omitempty"`
+	Run   *RunOrder        `json:"run,omitempty"`
 }
 
 // WriteOrder is core's, and the hosts that have the chunks. A repeat of it may name
@@ -158,6 +159,8 @@ func (c Command) Name() string {
 		return "erase"
 	case c.Boot != nil:
 		return "boot"
+	case c.Run != nil:
+		return "run"
 	}
 	return "nothing"
 }
@@ -165,7 +168,7 @@ func (c Command) Name() string {
 // Validate refuses orders that could never be carried out, whatever the machine.
 func (c Command) Validate() error {
 	n := 0
-	for _, set := range []bool{c.Write != nil, c.Seed != nil, c.Erase != nil, c.Boot != nil} {
+	for _, set := range []bool{c.Write != nil, c.Seed != nil, c.Erase != nil, c.Boot != nil, c.Run != nil} {
 		if set {
 			n++
 		}
@@ -176,6 +179,8 @@ func (c Command) Validate() error {
 	switch {
 	case c.Write != nil:
 		return validateManifest(c.Write.Manifest)
+	case c.Run != nil:
+		return c.Run.validate()
 	case c.Boot != nil && c.Boot.Mode != core.Kexec && c.Boot.Mode != core.Reboot:
 		return fmt.Errorf("boot mode %q is neither %s nor %s", c.Boot.Mode, core.Kexec, core.Reboot)
 	}
@@ -218,4 +223,6 @@ type Status struct {
 	Err   *Error     `json:"err,omitempty"` // set where State is Failed
 	// Report is set where an erase has ended, also where it failed.
 	Report *core.EraseReport `json:"report,omitempty"`
+	// Ran is set where a script has ended.
+	Ran *Ran `json:"ran,omitempty"`
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 )
@@ -126,6 +127,7 @@ func FuzzCommand(f *testing.F) {
 		{Seed: &SeedOrder{Disk: "S1", Zstd: []byte("x")}},
 		{Erase: &core.EraseOrder{Disks: []string{"S1"}}},
 		{Boot: &core.BootOrder{Disk: "S1", Mode: core.Kexec}},
+		{Run: &RunOrder{Text: "true", Env: map[string]string{"A": "b"}, Limit: time.Minute}},
 	} {
 		text, err := json.Marshal(c)
 		if err != nil {

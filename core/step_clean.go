@@ -1,0 +1,84 @@
+package core
+
+import (
+	"context"
+	"slices"
+)
+
+// Some of the operator's steps are about the end of a machine: those of the phase release
+// while it still runs, and those of the phase cleaned once nothing is left of it. Which
+// they are was settled when it was deployed, whatever the profile has come to be since.
+
+// later are the steps of a deploy that are done once its machine is given up.
+func later(steps []Step) []Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.Phase != PhaseRelease && s.Phase != PhaseCleaned })
+}
+
+// stepsOfClean are the operator's steps of a clean that follows an attempt on its node. by
+// is the allocation that let go of the node, if one did: only that one's machine is given
+// up. Where no machine was there the pool's profile counts as it is now: whoever repairs a
+// node that a step has kept out has mended the step.
+func (e *Engine) stepsOfClean(tx Tx, n Node, before Attempt, by AllocationID) ([]Step, error) {
+	steps := later(before.Steps)
+	if before.Job != JobDeploy {
+		p, err := findPool(tx, n.Pool)
+		if err != nil {
+			return nil, err
+		}
+		all, err := profileSteps(tx, p.Profile)
+		if Is(err, NotFound, Invalid) {
+			return nil, tx.AddEvent(Event{Node: n.ID, Type: Note, Message: "cleaned without the steps of its pool: " + err.Error(), By: e.process})
+		}
+		if err != nil {
+			return nil, err
+		}
+		steps = later(stepsFor(n, all))
+	}
+	if by != "" {
+		return steps, nil
+	}
+	return slices.DeleteFunc(steps, func(s Step) bool { return s.Phase == PhaseRelease }), nil
+}
+
+// cleaning are the steps of a clean: ours, and the operator's where their phases are.
+func (a Attempt) cleaning() []step {
+	if len(a.Steps) == 0 {
+		return cleanSteps
+	}
+	var plan []step
+	for _, s := range a.Steps {
+		if s.Phase == PhaseRelease {
+			plan = append(plan, releasing(s))
+		}
+	}
+	for _, s := range cleanSteps {
+		plan = append(plan, s)
+		if s.name == stepErase {
+			plan = append(plan, a.declared(PhaseCleaned)...)
+		}
+	}
+	return plan
+}
+
+// releasing is a step before the power is cut. However it ends, that is cut.
+func releasing(s Step) step {
+	name := stepName(s)
+	return step{name: name, timeout: s.longest, do: func(ctx context.Context, w *work) error {
+		leaves := func(why string) {
+			w.note(ctx, StepWarned, name, why)
+			w.say(name, "%s", why)
+		}
+		if s.logsIn() && w.attempt.Login == nil {
+			if w.attempt.Ran {
+				leaves("left out: pool \"" + w.pool.Name + "\" keeps no key to its machines once they are deployed; to have it done, 'metalpool pool set " + w.pool.Name + " --management-key always'")
+			}
+			return nil
+		}
+		err := w.takeStep(ctx, name, s)
+		if err == nil || ctx.Err() != nil || Is(err, LeaseLost) || ofStore(err) {
+			return err
+		}
+		leaves("goes on without it: " + err.Error())
+		return nil
+	}}
+}
