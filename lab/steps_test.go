@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -149,5 +150,64 @@ func TestScriptThatOutlivesItsWorker(t *testing.T) {
 				t.Errorf("it said %q", said)
 			}
 		})
+	}
+}
+
+// A script in the ramdisk of a simulated server has files in memory, a shell of its own,
+// and the power of that server alone.
+func TestScriptsInASimulatedRamdisk(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	try(t, os.WriteFile(secret, []byte("of the host"), 0o666))
+	t.Setenv("OF_THE_HOST", "x")
+	l := up(t, lab.Config{Nodes: 1})
+	p := newPool(t, l)
+	apply := func(all ...core.Step) {
+		t.Helper()
+		base := core.Profile{Name: "base"}
+		for _, s := range all {
+			base.Steps = append(base.Steps, s.Name)
+		}
+		_, err := p.Apply(t.Context(), core.Declaration{By: core.DeclaredIn("test"), Steps: all, Profiles: []core.Profile{base}, Pools: []core.PoolDeclaration{{Name: core.DefaultPool, Profile: new("base")}}}, core.ApplyOptions{})
+		try(t, err)
+	}
+	step := func(name string, phase core.StepPhase, text string) core.Step {
+		return core.Step{Name: name, Phase: phase, Script: &core.ScriptStep{Run: text, Files: map[string]string{"a": "file of it\n"}}}
+	}
+	looks := step("looks", core.PhasePrepare, "cat a; hostname; echo \"$METALPOOL_MACHINE-$OF_THE_HOST-\"; cat "+secret+"; echo x > "+secret+"; echo kept > /run/kept")
+	apply(looks, step("again", core.PhasePrepare, "cat /run/kept"), step("after", core.PhaseCleaned, "echo clean; false"))
+	key := newKey(t)
+	m, err := p.Create(t.Context(), order("m-1", key), nil)
+	try(t, err)
+	said := func() (all []string) {
+		events, err := p.Events(t.Context(), core.EventFilter{Node: m.Node})
+		try(t, err)
+		for _, ev := range events {
+			if ev.Type == core.StepOutput {
+				all = append(all, ev.Step+": "+ev.Message)
+			}
+		}
+		return all
+	}
+	if got := said(); len(got) != 2 || !strings.HasPrefix(got[0], "step looks: file of it\n"+string(m.Node)+"\nm-1--\ncat: ") || got[1] != "step again: kept\n" {
+		t.Errorf("it said %q", got)
+	}
+	if text, err := os.ReadFile(secret); err != nil || string(text) != "of the host" {
+		t.Errorf("the host's file is now %q, %v", text, err)
+	}
+	try(t, p.Release(t.Context(), m.ID, core.ReleaseOptions{WaitClean: true}, nil))
+	n, err := p.Node(t.Context(), m.Node)
+	if err != nil || n.State != core.Quarantined || !strings.Contains(n.Reason, `it ended with status 1; its output ends: "clean"`) {
+		t.Errorf("%v: it is %s: %s", err, n.State, n.Reason)
+	}
+
+	// One that restarts its server is not run twice.
+	apply(step("restarts", core.PhasePrepare, "echo bye; reboot; sleep 600"))
+	_, err = p.Repair(t.Context(), m.Node, "")
+	try(t, err)
+	_, err = p.AwaitRest(t.Context(), m.Node, nil)
+	try(t, err)
+	_, err = p.Create(t.Context(), order("m-2", key), nil)
+	if err == nil || !strings.Contains(err.Error(), "step restarts (node "+string(m.Node)+"): invalid: the ramdisk that it ran in is gone") {
+		t.Errorf("it says %v", err)
 	}
 }
