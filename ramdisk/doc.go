@@ -9,9 +9,11 @@
 //     patched for each boot while the ISO is served (core/deploy/bootmedia).
 //   - debian fetches the packages; efi makes the program and its file system; kmod
 //     is the modules' index, which build writes and init reads.
-//   - init is the first and only program in memory: it loads drivers, finds the media
-//     by its label, sets up the network, and runs the agent (package agent) on the
-//     machine that agent/metal puts together.
+//   - init is the first program in memory: it loads drivers, finds the media by its
+//     label, sets up the network, and runs the agent (package agent) on the machine that
+//     agent/metal puts together. The only other one is BusyBox, as Debian links it
+//     statically: it runs the operators' scripts (agent/script), 2 MiB for those who
+//     have any.
 //   - netconf decides about the network and sets it up.
 //
 // The order of a boot: firmware, kernel, /init, drivers for what is there until

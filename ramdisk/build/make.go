@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
+	"github.com/u-root/u-root/pkg/cpio"
 
 	"github.com/metalpool/metalpool/core/deploy/bootmedia"
 	"github.com/metalpool/metalpool/core/deploy/iso9660"
@@ -53,7 +54,7 @@ func (m maker) key(parts ...[]byte) string {
 
 // iso returns the path of the ISO.
 func (m maker) iso(ctx context.Context) (string, error) {
-	path := filepath.Join(m.cache, "ramdisk-"+m.key(m.recipe, m.agent)+".iso")
+	path := filepath.Join(m.cache, "ramdisk-"+m.key(m.recipe, m.agent, []byte(m.from.Shell.SHA256))+".iso")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -115,7 +116,11 @@ func (m maker) system(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	init, err := initramfs.Init(m.agent)
+	shell, err := m.from.Shell.Read(ctx, func(name string) bool { return strings.HasSuffix(name, "bin/busybox") })
+	if err != nil {
+		return nil, err
+	}
+	init, err := initramfs.Init(m.agent, initramfs.File("bin/busybox", shell, 0o755), cpio.Symlink("bin/sh", "busybox"))
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 type packages struct {
 	Kernel   debian.Package   `json:"kernel"`
 	Stub     debian.Package   `json:"stub"`
+	Shell    debian.Package   `json:"shell"` // of the operators' scripts
 	Firmware []debian.Package `json:"firmware"`
 	// Missing is the firmware that could not be had, with the reason.
 	Missing map[string]string `json:"missing,omitempty"`
@@ -54,8 +55,8 @@ func recorded(record, dir string) (packages, bool) {
 	if err != nil || json.Unmarshal(text, &p) != nil || len(p.Firmware)+len(p.Missing) != len(firmwarePackages) {
 		return packages{}, false
 	}
-	p.Kernel, p.Stub = debian.Find(dir, p.Kernel), debian.Find(dir, p.Stub)
-	complete := p.Kernel.Path != "" && p.Stub.Path != ""
+	p.Kernel, p.Stub, p.Shell = debian.Find(dir, p.Kernel), debian.Find(dir, p.Stub), debian.Find(dir, p.Shell)
+	complete := p.Kernel.Path != "" && p.Stub.Path != "" && p.Shell.Path != ""
 	for i := range p.Firmware {
 		p.Firmware[i] = debian.Find(dir, p.Firmware[i])
 		complete = complete && p.Firmware[i].Path != ""
@@ -80,6 +81,9 @@ func fetch(ctx context.Context, dir string) (packages, error) {
 	if p.Stub, err = f.Fetch(ctx, "systemd-boot-efi"); err != nil {
 		return p, err
 	}
+	if p.Shell, err = f.Fetch(ctx, "busybox-static"); err != nil {
+		return p, err
+	}
 	for _, name := range firmwarePackages {
 		fetched, err := f.Fetch(ctx, name)
 		if ctx.Err() != nil {
@@ -99,7 +103,7 @@ func firstLine(err error) string {
 	return line
 }
 
-// all in a fixed order.
+// all that drivers are made of, in a fixed order.
 func (p packages) all() []debian.Package {
 	return slices.Concat([]debian.Package{p.Kernel, p.Stub}, p.Firmware)
 }

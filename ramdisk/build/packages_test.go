@@ -31,7 +31,7 @@ func newPackage(t *testing.T, dir, name string) debian.Package {
 func TestRecordedPackages(t *testing.T) {
 	dir := t.TempDir()
 	record := filepath.Join(dir, "packages.json")
-	p := packages{Kernel: newPackage(t, dir, "linux-image"), Stub: newPackage(t, dir, "stub"), Missing: map[string]string{firmwarePackages[0]: "gone"}}
+	p := packages{Kernel: newPackage(t, dir, "linux-image"), Stub: newPackage(t, dir, "stub"), Shell: newPackage(t, dir, "shell"), Missing: map[string]string{firmwarePackages[0]: "gone"}}
 	for _, name := range firmwarePackages[1:] {
 		p.Firmware = append(p.Firmware, newPackage(t, dir, name))
 	}

@@ -1,6 +1,6 @@
-// Command init is the first program in a node's ramdisk, and the only one: it loads
-// drivers, finds the media that it was started from, sets up the network that the
-// media says, and runs the agent.
+// Command init is the first program in a node's ramdisk: it loads drivers, finds the
+// media that it was started from, sets up the network that the media says, and runs the
+// agent.
 package main
 
 import (

@@ -22,12 +22,12 @@ import (
 // package kmod included: who keeps a part makes it anew.
 const Format = 1
 
-// Init makes the part that holds init, compressed.
-func Init(program []byte) ([]byte, error) {
-	part, err := Archive([]cpio.Record{
+// Init makes the part that holds init, and what is to be there besides, compressed.
+func Init(program []byte, more ...cpio.Record) ([]byte, error) {
+	part, err := Archive(append([]cpio.Record{
 		File("init", program, 0o755),
 		cpio.CharDev("dev/console", 0o600, 5, 1), // what init's standard output is
-	})
+	}, more...))
 	if err != nil {
 		return nil, err
 	}
