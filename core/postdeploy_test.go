@@ -57,7 +57,7 @@ func TestPostDeploy(t *testing.T) {
 // tries again.
 func TestPostDeployThatFails(t *testing.T) {
 	for text, says := range map[string]string{
-		"exit 3": "deploy web-1 (node n1): post_deploy (node n1): invalid: the user's own script: it ended with status 3; its output ends: ",
+		"exit 3": "invalid: the user's own script: it ended with status 3; its output ends: ",
 		"hang":   "the user's own script: it was ended after 30m",
 		"crash":  "the user's own script: it was begun, and nobody knows how it ended",
 	} {
