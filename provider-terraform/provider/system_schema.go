@@ -110,7 +110,9 @@ func systemAttributes(change string) map[string]schema.Attribute {
 			MarkdownDescription: "Version of `user_data_wo`, counted by you." + change,
 		},
 		"post_deploy": schema.StringAttribute{
-			Optional: true, WriteOnly: true, Sensitive: true,
+			// Not Sensitive, which would not hide more: Terraform, asked not to refresh, plans an
+			// update of every resource of an older state that has no such mark.
+			Optional: true, WriteOnly: true,
 			Validators:          []validator.String{stringvalidator.AlsoRequires(path.MatchRoot("post_deploy_version"))},
 			MarkdownDescription: "A script of your own, run as root over SSH once the machine is deployed and the steps of its pool are done; where it fails, so does the deploy. It is never stored, neither in the plan nor in the state. Terraform cannot tell when it changes: change `post_deploy_version` with it.",
 		},
