@@ -67,14 +67,15 @@ func (w *work) takeStep(ctx context.Context, name string, s Step) error {
 	if runner == nil {
 		return &Error{Op: name, Node: w.node.ID, Kind: Invalid, Err: fmt.Errorf("this program does no steps of kind %s", s.Kind()), Hint: "use a build that does"}
 	}
-	for pause := w.e.timing.Retry; ; pause = min(2*pause, maxPause) {
-		try, begun := w.attempt.Tries[s.Name], true
-		if try == 0 {
-			try, begun = 1, false
-			if err := w.begins(ctx, s.Name, try); err != nil {
-				return err
-			}
+	try := w.attempt.Tries[s.Name]
+	begun := try > 0 // by whoever was here before
+	if !begun {
+		try = 1
+		if err := w.begins(ctx, s.Name, try); err != nil {
+			return err
 		}
+	}
+	for pause := w.e.timing.Retry; ; pause = min(2*pause, maxPause) {
 		failure, err := w.tryOnce(ctx, runner, name, s, try, begun)
 		switch {
 		case err != nil:
@@ -90,7 +91,8 @@ func (w *work) takeStep(ctx context.Context, name string, s Step) error {
 		if err := wait(ctx, pause); err != nil {
 			return err
 		}
-		if err := w.begins(ctx, s.Name, try+1); err != nil {
+		try, begun = try+1, false
+		if err := w.begins(ctx, s.Name, try); err != nil {
 			return err
 		}
 	}
