@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -76,13 +77,30 @@ func lastSaid(text string) string {
 
 const hidden = "(secret)"
 
-// hide takes secrets out of a text.
+// hide takes secrets out of a text, the longer before what is a part of them.
 func hide(text string, secrets []string) string {
-	for _, s := range secrets {
-		text = strings.ReplaceAll(text, s, hidden)
+	for _, s := range slices.SortedFunc(slices.Values(secrets), func(a, b string) int { return len(b) - len(a) }) {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, hidden)
+		}
 	}
 	return text
 }
+
+// sayable are a secret and what programs make of one that has several lines: each by
+// itself, and all in one.
+func sayable(secret string) []string {
+	all := []string{secret}
+	for line := range strings.Lines(secret) {
+		if line = strings.TrimSpace(line); len(line) >= tellingLine && line != secret {
+			all = append(all, line)
+		}
+	}
+	return append(all, strings.Join(strings.Fields(secret), " "), strings.ReplaceAll(secret, "\n", `\n`))
+}
+
+// tellingLine is the shortest line of a secret that tells anything, in bytes.
+const tellingLine = 8
 
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {

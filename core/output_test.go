@@ -22,6 +22,25 @@ func TestKeptOutput(t *testing.T) {
 	}
 }
 
+// A secret is hidden as a whole where another one is its beginning, and so is one of several
+// lines, as errors and other programs' output have it.
+func TestSecretsInOtherShapes(t *testing.T) {
+	key := "-----BEGIN KEY-----\nhunter2hunter2\n-----END KEY-----\n"
+	secrets := append(sayable("hunter2"), sayable("hunter2-and-more")...)
+	secrets = append(secrets, sayable(key)...)
+	for _, text := range []string{
+		"hunter2-and-more", "bad key: hunter2hunter2", "bad key: " + key,
+		"bad key: " + strings.Join(strings.Fields(key), " "), `{"msg": "` + strings.ReplaceAll(key, "\n", `\n`) + `"}`,
+	} {
+		if got := hide(text, secrets); strings.Contains(got, "hunter") || strings.Contains(got, "more") || strings.Contains(got, "BEGIN") || !strings.Contains(got, hidden) {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+	if got := hide("nothing", sayable("")); got != "nothing" {
+		t.Errorf("an empty one: %q", got)
+	}
+}
+
 // What never came here is counted with what was left out.
 func TestOutputWithAGap(t *testing.T) {
 	var o output

@@ -165,7 +165,7 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		Secret: func(ctx context.Context, secret string) (string, error) {
 			value, err := w.stepSecret(ctx, s, secret)
 			if err == nil && !slices.Contains(secrets, value) {
-				secrets = append(secrets, value)
+				secrets = append(secrets, sayable(value)...)
 			}
 			return value, err
 		},
