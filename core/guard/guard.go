@@ -4,6 +4,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,7 +22,9 @@ type Group struct {
 
 	keeper *exec.Cmd
 	hold   *os.File // the keeper reads its end when we die
-	end    func()
+
+	mu    sync.Mutex // what is started while the group ends would be left of it
+	ended bool
 }
 
 // keeperName is what the leader of a group is called: this program, started again.
@@ -60,9 +63,7 @@ func New() (*Group, error) {
 	if err == nil {
 		keeper := &exec.Cmd{Path: self, Args: []string{keeperName, dir}, Env: []string{}, Dir: "/", Stdin: theirs, SysProcAttr: &syscall.SysProcAttr{Setpgid: true}}
 		if err = keeper.Start(); err == nil {
-			g := &Group{Dir: dir, keeper: keeper, hold: ours}
-			g.end = sync.OnceFunc(g.finish)
-			return g, nil
+			return &Group{Dir: dir, keeper: keeper, hold: ours}, nil
 		}
 	}
 	_, _ = ours.Close(), os.RemoveAll(dir)
@@ -77,17 +78,28 @@ func itself() (string, error) {
 	return os.Executable()
 }
 
-// Start starts a program in the group. The caller waits for it.
+var errEnded = errors.New("its time was over before it was started")
+
+// Start starts a program in the group, unless that was ended. The caller waits for it.
 func (g *Group) Start(cmd *exec.Cmd) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended {
+		return errEnded
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: g.keeper.Process.Pid}
 	return cmd.Start()
 }
 
 // End kills all that runs in the group. Called again it does nothing, and returns when
 // that is done.
-func (g *Group) End() { g.end() }
-
-func (g *Group) finish() {
+func (g *Group) End() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended {
+		return
+	}
+	g.ended = true
 	// Its number is no other group's: nobody has waited for the keeper yet.
 	_ = syscall.Kill(-g.keeper.Process.Pid, syscall.SIGKILL)
 	_ = g.hold.Close()

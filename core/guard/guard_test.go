@@ -97,6 +97,18 @@ func TestGroupThatIsEnded(t *testing.T) {
 	}
 }
 
+// Whoever ends a group while something is about to be started in it need not look again.
+func TestGroupThatHasEnded(t *testing.T) {
+	g, err := guard.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.End()
+	if err := g.Start(exec.CommandContext(t.Context(), "true")); err == nil || !strings.Contains(err.Error(), "its time was over") {
+		t.Errorf("it is started: %v", err)
+	}
+}
+
 // kill -9 of who started the group leaves nothing of it.
 func TestGroupOfAProcessThatIsKilled(t *testing.T) {
 	fifo, said := listen(t)

@@ -22,6 +22,7 @@ import (
 type process struct {
 	group     *guard.Group
 	cmd       *exec.Cmd
+	mu        sync.Mutex // it may be ended while it starts
 	out, err  *os.File
 	handshake *firstLine
 	ended     chan struct{}
@@ -49,6 +50,8 @@ func environment(dir string) []string {
 }
 
 func (p *process) Start(context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var theirs []*os.File
 	defer func() {
 		for _, f := range theirs {
@@ -91,6 +94,8 @@ func (p *process) ID() string {
 // end leaves nothing of the plugin. It may be called again.
 func (p *process) end() {
 	p.group.End()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, f := range []*os.File{p.out, p.err} {
 		if f != nil {
 			_ = f.Close()
