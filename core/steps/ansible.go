@@ -30,6 +30,10 @@ func (Ansible) Run(ctx context.Context, r core.StepRun) error {
 	if r.Begun && !r.Step.Repeatable {
 		return core.ErrUnknownOutcome
 	}
+	if name := r.Facts.Machine.Name; name == "localhost" {
+		// What a playbook delegates to this host would be done there, secrets and all.
+		return &core.Error{Op: "run playbook", Kind: core.Invalid, Err: fmt.Errorf("the machine is called %s, as Ansible calls the host that it runs on", name), Hint: "give it another name"}
+	}
 	program, err := exec.LookPath(playbookProgram)
 	if err != nil {
 		return &core.Error{Op: "run playbook", Kind: core.Invalid, Err: fmt.Errorf("there is no %s on this host", playbookProgram), Hint: "install Ansible on every host that works on the pool; on Debian: apt-get install ansible-core"}
@@ -78,7 +82,7 @@ func (Ansible) Run(ctx context.Context, r core.StepRun) error {
 func played(err error, repeatable bool) error {
 	exit, is := errors.AsType[*exec.ExitError](err)
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it went well, and left something running
 		return nil
 	case !is:
 		return failed(core.Backend, "%w", err)

@@ -137,6 +137,26 @@ func TestPlaybookThatHangs(t *testing.T) {
 	}
 }
 
+// A machine does not take the place of the host that plays.
+func TestPlaybookForLocalhost(t *testing.T) {
+	r := core.StepRun{Step: core.Step{Ansible: &core.AnsibleStep{Playbook: sitePlaybook}}.OrDefaults(), Facts: core.Facts{Machine: core.MachineFacts{Name: "localhost"}}}
+	if err := (steps.Ansible{}).Run(t.Context(), r); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "give it another name") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What goes on after a playbook that went well does not make it one that failed.
+func TestPlaybookThatLeavesSomething(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "ansible-playbook"), []byte("#!/bin/sh\nsleep 1000 &\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	if said, err := play(t.Context(), t, newSSHD(t), core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: sitePlaybook}}, nil); err != nil {
+		t.Errorf("%v: %s", err, said)
+	}
+}
+
 func TestPlaybookThatMayHaveBeenPlayed(t *testing.T) {
 	r := core.StepRun{Begun: true, Step: core.Step{Ansible: &core.AnsibleStep{Playbook: sitePlaybook}}.OrDefaults()}
 	if err := (steps.Ansible{}).Run(t.Context(), r); !errors.Is(err, core.ErrUnknownOutcome) {
