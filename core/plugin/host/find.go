@@ -29,9 +29,13 @@ func Find(folders []string, kind wire.Kind, name string) (path string, err error
 		if !filepath.IsAbs(folder) {
 			continue // it would depend on where a command was started
 		}
-		path, err := filepath.EvalSymlinks(filepath.Join(folder, file))
+		at := filepath.Join(folder, file)
+		path, err := filepath.EvalSymlinks(at)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
+		}
+		if err == nil {
+			err = unchangeable(at) // a link of somebody's would choose what is run
 		}
 		if err == nil {
 			err = trusted(path)
@@ -55,7 +59,16 @@ func trusted(path string) error {
 	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 		return fmt.Errorf("%s is no executable file", path)
 	}
+	return unchangeable(path)
+}
+
+// unchangeable refuses a path at which somebody else could put another file.
+func unchangeable(path string) error {
 	for {
+		info, err := os.Lstat(path)
+		if err != nil {
+			return err
+		}
 		if why := open(info, os.Getuid()); why != "" {
 			return fmt.Errorf("%s %s", path, why)
 		}
@@ -64,9 +77,6 @@ func trusted(path string) error {
 			return nil
 		}
 		path = above
-		if info, err = os.Stat(path); err != nil {
-			return err
-		}
 	}
 }
 
@@ -77,6 +87,7 @@ func open(info fs.FileInfo, user int) string {
 	switch {
 	case owner != 0 && owner != user:
 		return fmt.Sprintf("belongs to user %d, who is neither root nor who runs metalpool", owner)
+	case info.Mode()&fs.ModeSymlink != 0: // its mode says nothing
 	case info.Mode().Perm()&0o022 != 0 && (!info.IsDir() || info.Mode()&fs.ModeSticky == 0):
 		return fmt.Sprintf("can be written by others (its mode is %o): chmod go-w", info.Mode().Perm())
 	}

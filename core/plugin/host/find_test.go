@@ -27,6 +27,8 @@ func TestPluginsThatAreFound(t *testing.T) {
 		"of somebody":           {func(_, file string) error { return both(write(file, 0o755), os.Chown(file, 12345, -1)) }, core.Denied, "belongs to user 12345"},
 		"a link":                {func(folder, file string) error { return both(write(folder+"/real", 0o755), os.Symlink("real", file)) }, "", ""},
 		"a link to an open one": {func(folder, file string) error { return both(write(folder+"/real", 0o757), os.Symlink("real", file)) }, core.Denied, "real can be written by others"},
+		"of somebody, a link":   {func(_, file string) error { return both(os.Symlink("/bin/true", file), os.Lchown(file, 12345, -1)) }, core.Denied, "belongs to user 12345"},
+		"a link in an open one": {func(folder, file string) error { return both(os.Symlink("/bin/true", file), os.Chmod(folder, 0o777)) }, core.Denied, "can be written by others (its mode is 777)"},
 		"a link to nothing":     {func(_, file string) error { return os.Symlink("nothing", file) }, core.NotFound, "there is no"},
 	} {
 		t.Run(name, func(t *testing.T) {
