@@ -12,6 +12,8 @@ import (
 const (
 	maxStepText = 256 * KiB // of a step, all that is sent with it
 	maxRetries  = 100
+	// maxStepTimeout is as long as a burn-in may take; all retries together are counted, too.
+	maxStepTimeout = 7 * 24 * time.Hour
 )
 
 // Bounds of steps before a release, for which somebody waits.
@@ -44,6 +46,8 @@ func (s Step) Validate() error {
 		return bad("leave it out for "+string(kind.phases[0]), "a step of kind %s cannot run in the phase %q", kind.kind, s.Phase)
 	case s.Timeout < 0:
 		return bad("leave it out for "+FormatDuration(kind.timeout), "the timeout is negative")
+	case time.Duration(s.Timeout) > maxStepTimeout:
+		return bad("allow "+FormatDuration(maxStepTimeout)+" at most", "the timeout is %s", s.Timeout)
 	case s.Retries < 0 || s.Retries > maxRetries:
 		return bad(fmt.Sprintf("use 0 to %d", maxRetries), "%d retries", s.Retries)
 	case !slices.Contains([]FailurePolicy{"", FailDeploy, FailNode, FailNothing}, s.OnFailure):

@@ -107,6 +107,7 @@ func TestStepsThatAreRefused(t *testing.T) {
 		"allow 10m and 3 retries at most":                    script(func(s *core.Step) { s.Phase, s.Retries = core.PhaseRelease, 4 }),
 		"there is no deploy that could fail":                 script(func(s *core.Step) { s.Phase, s.OnFailure = core.PhaseCleaned, core.FailDeploy }),
 		"the timeout is negative":                            script(func(s *core.Step) { s.Timeout = -1 }),
+		"allow 168h at most":                                 script(func(s *core.Step) { s.Timeout = core.Span(2562047 * time.Hour) }),
 		"101 retries":                                        script(func(s *core.Step) { s.Retries = 101 }),
 		`"ignore" is nothing to do`:                          script(func(s *core.Step) { s.OnFailure = "ignore" }),
 		"it is to run after itself":                          script(func(s *core.Step) { s.After = []string{"s"} }),
