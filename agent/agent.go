@@ -244,7 +244,7 @@ func (a *agent) run(ctx context.Context, o wire.RunOrder, j *job) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil && within.Err() != nil:
-		status, err = wire.StatusTimeout, nil
+		status = wire.StatusTimeout
 	case err != nil:
 		return &core.Error{Op: "run script", Kind: core.Backend, Err: err}
 	}

@@ -37,7 +37,7 @@ func TestOrderOfSteps(t *testing.T) {
 		"by phase":                     {[]core.Step{step("a"), early("b"), step("c", "b")}, "b a c"},
 		"against the phases":           {[]core.Step{step("a"), early("b", "a")}, "step b is to run after a, whose phase deployed comes after prepare"},
 		"the server itself first":      {[]core.Step{early("a"), bios("b", nil)}, "b a"},
-		"the server itself last":       {[]core.Step{early("a"), core.Step{Name: "b", After: []string{"a"}, BIOS: &core.BIOSStep{}}}, "step b is to run after a, and steps of kind bios come before those of kind http"},
+		"the server itself last":       {[]core.Step{early("a"), {Name: "b", After: []string{"a"}, BIOS: &core.BIOSStep{}}}, "step b is to run after a, and steps of kind bios come before those of kind http"},
 		"in a circle":                  {[]core.Step{step("x"), step("a", "c"), step("b", "a"), step("c", "b")}, "steps wait for each other: a after c after b after a"},
 		"behind a circle":              {[]core.Step{step("x", "a"), step("a", "b"), step("b", "a")}, "steps wait for each other: a after b after a"},
 	} {

@@ -36,7 +36,7 @@ func TestBlocksAreCopied(t *testing.T) {
 	for command, want := range map[string]string{
 		"echo 0123456789 > a; dd if=a of=b bs=4 count=2; cat b":               "01234567",
 		"{ echo one; echo two; } | { dd bs=100 count=1; echo =; dd bs=100; }": "one\n=\ntwo\n",
-		"dd if=none of=b; echo $?":                                            "dd: failed to open 'none': No such file or directory\n1\n",
+		"dd if=none of=b 2>&1; echo $?":                                       "dd: failed to open 'none': No such file or directory\n1\n",
 		"dd bs=0":                                                             "dd: invalid number: '0'\n",
 	} {
 		if out, _ := m.run(t, command); out != want {
