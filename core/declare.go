@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode"
 )
 
 // ApplyOptions say how to apply a declaration.
@@ -31,6 +33,21 @@ type Declared struct {
 	// From is who has declared it so far, where that is somebody else: it changes only
 	// where it is taken over.
 	From Declarer `json:"from,omitempty"`
+	// Warnings are what is declared all the same, and may not be what was meant.
+	Warnings []Remark `json:"warnings,omitempty"`
+}
+
+// Remark is said of a part of what is declared.
+type Remark struct {
+	// Path leads to the part, by the words of a rack file: ["script", "env", "RACK"]. Items
+	// of lists are counted from 0. Empty is the whole.
+	Path []string `json:"path,omitempty"`
+	Text string   `json:"text"`
+}
+
+// warn adds a warning of the part that the path leads to.
+func (d *Declared) warn(path []string, format string, args ...any) {
+	d.Warnings = append(d.Warnings, Remark{path, fmt.Sprintf(format, args...)})
 }
 
 // DeclaredChange is what becomes of a thing.
@@ -257,7 +274,37 @@ func (a *applied) pool(tx Tx, said PoolDeclaration) (Declared, error) {
 			return d, withOp("set pool "+said.Name, err)
 		}
 	}
+	if missed != nil {
+		if near, err := poolLike(tx, said.Name); err != nil {
+			return d, err
+		} else if near != "" {
+			d.warn([]string{"name"}, "this is a new pool, without nodes; did you mean %s?", near)
+		}
+	}
 	return a.declare(d, missed, there.Policy(), want.Policy(), there.DeclaredBy, func() error { return tx.PutPool(want) })
+}
+
+// poolLike is a pool that is there and whose name is one slip away from that of one that
+// is not; "" is none. Names that differ in a number are meant to.
+func poolLike(tx Tx, name string) (string, error) {
+	letters := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if unicode.IsDigit(r) {
+				return -1
+			}
+			return r
+		}, s)
+	}
+	pools, err := collect(tx.Pools())
+	if err != nil {
+		return "", err
+	}
+	for _, p := range append([]Pool{{Name: DefaultPool}}, pools...) {
+		if alike(name, p.Name) && letters(name) != letters(p.Name) {
+			return p.Name, nil
+		}
+	}
+	return "", nil
 }
 
 // prune removes what the declarer has declared before, and does not any more.

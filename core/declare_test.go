@@ -208,3 +208,28 @@ func TestApplyToNodes(t *testing.T) {
 		}
 	})
 }
+
+// A pool that may be a slip of the pen is told of; its name may be meant.
+func TestANewPoolLikeAnother(t *testing.T) {
+	p := newPool(t, 0)
+	e, _ := p.engine()
+	apply := func(name string) []core.Remark {
+		t.Helper()
+		changes, err := e.Apply(t.Context(), core.Declaration{By: "command line", Pools: []core.PoolDeclaration{{Name: name, Quota: new(3)}}}, core.ApplyOptions{})
+		if err != nil || len(changes) != 1 {
+			t.Fatal(changes, err)
+		}
+		return changes[0].Warnings
+	}
+	for _, name := range []string{"web-1", "web-2", "gold"} {
+		if told := apply(name); len(told) > 0 {
+			t.Errorf("of %s it warns %+v", name, told)
+		}
+	}
+	if told := apply("defualt"); len(told) != 1 || !slices.Equal(told[0].Path, []string{"name"}) || told[0].Text != "this is a new pool, without nodes; did you mean default?" {
+		t.Errorf("it warns %+v", told)
+	}
+	if told := apply("defualt"); len(told) > 0 {
+		t.Errorf("once it is there it warns %+v", told)
+	}
+}

@@ -215,6 +215,7 @@ func (a *app) showChanges(f applyFlags, changes []core.Declared) error {
 	if f.output.json() {
 		return a.printJSON(list(changes))
 	}
+	a.warnOf(changes)
 	t := a.table("KIND", "NAME", "CHANGE", "FIELDS")
 	some := false
 	for _, c := range changes {
@@ -227,4 +228,21 @@ func (a *app) showChanges(f applyFlags, changes []core.Declared) error {
 		return nil
 	}
 	return t.print(a.out)
+}
+
+// warnOf tells what is declared and may not be meant.
+func (a *app) warnOf(changes []core.Declared) {
+	for _, c := range changes {
+		for _, w := range c.Warnings {
+			a.note("warning: %s %s: %s", c.Kind, c.Name, remark(w))
+		}
+	}
+}
+
+// remark is what is said of a part, after the part's name.
+func remark(r core.Remark) string {
+	if len(r.Path) == 0 {
+		return r.Text
+	}
+	return strings.Join(r.Path, ".") + ": " + r.Text
 }

@@ -184,9 +184,11 @@ they run; 'never' rules out all that needs to log in.`,
 			return err
 		}
 		return a.with(ctx, create, func(ctx context.Context, e core.Operator) error {
-			if _, err := e.Apply(ctx, core.Declaration{By: core.DeclaredOnCommandLine, Pools: []core.PoolDeclaration{p}}, options); err != nil {
+			changes, err := e.Apply(ctx, core.Declaration{By: core.DeclaredOnCommandLine, Pools: []core.PoolDeclaration{p}}, options)
+			if err != nil {
 				return err
 			}
+			a.warnOf(changes)
 			return a.showPool(ctx, e, p.Name, o)
 		})
 	})
