@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,11 +15,12 @@ const keptOutput = 16 * KiB
 type output struct {
 	head, tail []byte
 	dropped    int
+	gap        bool // the head is over, whatever room there is: what comes now is from further on
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	n := len(p)
-	if room := int(keptOutput) - len(o.head); room > 0 {
+	if room := int(keptOutput) - len(o.head); room > 0 && !o.gap {
 		take := min(room, len(p))
 		o.head, p = append(o.head, p[:take]...), p[take:]
 	}
@@ -34,31 +36,49 @@ func (o *output) Write(p []byte) (int, error) {
 func (o *output) Skip(bytes int64) {
 	// Of what came before them there is a beginning already.
 	o.dropped += int(bytes) + len(o.tail)
-	o.tail = nil
+	o.tail, o.gap = nil, true
 }
 
 // text is what was kept, without secrets and without what a terminal would obey.
 func (o *output) text(secrets []string) string {
+	// What is not shown may part a secret, and would no more.
 	if o.dropped == 0 {
-		return printable(hide(string(o.head)+string(o.tail), secrets))
+		return hide(printable(string(o.head)+string(o.tail)), secrets)
 	}
-	head, tail := string(o.head), string(o.tail)
+	// Of a secret that was cut in two, the half that is left tells enough.
+	head, tail := printable(string(o.head)), printable(string(o.tail))
+	if n := halfAtEnd(head, secrets); n > 0 {
+		head = head[:len(head)-n] + hidden
+	}
+	if n := halfAtBeginning(tail, secrets); n > 0 {
+		tail = hidden + tail[n:]
+	}
+	return hide(head, secrets) + fmt.Sprintf("\n… %s left out …\n", Bytes(o.dropped)) + hide(tail, secrets)
+}
+
+// halfAtEnd is how many bytes at the end of a text may be the beginning of a secret: of
+// several the longest, which has the others in it.
+func halfAtEnd(text string, secrets []string) (most int) {
 	for _, s := range secrets {
-		// Of one that was cut in two, the half that is left tells enough.
-		for n := min(len(s)-1, len(head)); n > 0; n-- {
-			if strings.HasSuffix(head, s[:n]) {
-				head = head[:len(head)-n] + hidden
-				break
-			}
-		}
-		for n := min(len(s)-1, len(tail)); n > 0; n-- {
-			if strings.HasPrefix(tail, s[len(s)-n:]) {
-				tail = hidden + tail[n:]
-				break
+		for n := min(len(s)-1, len(text)); n > most; n-- {
+			if strings.HasSuffix(text, s[:n]) {
+				most = n
 			}
 		}
 	}
-	return printable(hide(head, secrets)) + fmt.Sprintf("\n… %s left out …\n", Bytes(o.dropped)) + printable(hide(tail, secrets))
+	return most
+}
+
+// halfAtBeginning is how many bytes at the beginning of a text may be the end of a secret.
+func halfAtBeginning(text string, secrets []string) (most int) {
+	for _, s := range secrets {
+		for n := min(len(s)-1, len(text)); n > most; n-- {
+			if strings.HasPrefix(text, s[len(s)-n:]) {
+				most = n
+			}
+		}
+	}
+	return most
 }
 
 // quotedLines is how many lines of what a step said are told with its failure.
@@ -88,7 +108,7 @@ func hide(text string, secrets []string) string {
 }
 
 // sayable are a secret and what programs make of one that has several lines: each by
-// itself, and all in one.
+// itself, and all in one; and all of it as it is shown.
 func sayable(secret string) []string {
 	all := []string{secret}
 	for line := range strings.Lines(secret) {
@@ -96,7 +116,14 @@ func sayable(secret string) []string {
 			all = append(all, line)
 		}
 	}
-	return append(all, strings.Join(strings.Fields(secret), " "), strings.ReplaceAll(secret, "\n", `\n`))
+	quoted, _ := json.Marshal(secret) // a text can be
+	all = append(all, strings.Join(strings.Fields(secret), " "), strings.ReplaceAll(secret, "\n", `\n`), string(quoted[1:len(quoted)-1]))
+	for _, s := range slices.Clone(all) {
+		if p := printable(s); p != s {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // tellingLine is the shortest line of a secret that tells anything, in bytes.

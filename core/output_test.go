@@ -22,17 +22,50 @@ func TestKeptOutput(t *testing.T) {
 	}
 }
 
+// A secret of several lines is cut anywhere, too, and so are two of which one begins as the
+// other ends.
+func TestCutSecretsOfSeveralLines(t *testing.T) {
+	key := "-----BEGIN KEY-----\nhunter2hunter2\nhunter3hunter3\n-----END KEY-----\n"
+	secrets := append(sayable(key), sayable("r2hunter-sesame")...)
+	for cut := range len(key) {
+		var o output
+		fmt.Fprintf(&o, "%s%s%s", strings.Repeat(".", int(keptOutput)-cut), key, strings.Repeat(".", int(keptOutput)))
+		end := output{gap: true}
+		fmt.Fprintf(&end, "%s%s", key, strings.Repeat(".", int(keptOutput)-cut))
+		for _, text := range []string{o.text(secrets), end.text(secrets)} {
+			if strings.ContainsFunc(strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(text, hidden, ""), "left out", ""), "…", ""), func(r rune) bool { return r >= 'a' && r <= 'z' }) {
+				t.Errorf("cut after %d: %q", cut, strings.Trim(text, "."))
+			}
+		}
+	}
+}
+
+// What comes after a gap is no end of what was before it.
+func TestNothingJoinsAcrossAGap(t *testing.T) {
+	var o output
+	fmt.Fprint(&o, "hunt")
+	o.Skip(100)
+	fmt.Fprint(&o, "er2")
+	if text := o.text([]string{"hunter2"}); strings.Contains(text, "hunt") || strings.Contains(text, "er2") {
+		t.Errorf("%q", text)
+	}
+}
+
 // A secret is hidden as a whole where another one is its beginning, and so is one of several
 // lines, as errors and other programs' output have it.
 func TestSecretsInOtherShapes(t *testing.T) {
 	key := "-----BEGIN KEY-----\nhunter2hunter2\n-----END KEY-----\n"
 	secrets := append(sayable("hunter2"), sayable("hunter2-and-more")...)
+	secrets = append(secrets, sayable("hunter\x01\"five")...)
 	secrets = append(secrets, sayable(key)...)
 	for _, text := range []string{
 		"hunter2-and-more", "bad key: hunter2hunter2", "bad key: " + key,
+		"hunter\x1b2", "hunter2\x00-and-more", "hunter\x01\"five", `hunter\u0001\"five`, // what is not shown does not part them
 		"bad key: " + strings.Join(strings.Fields(key), " "), `{"msg": "` + strings.ReplaceAll(key, "\n", `\n`) + `"}`,
 	} {
-		if got := hide(text, secrets); strings.Contains(got, "hunter") || strings.Contains(got, "more") || strings.Contains(got, "BEGIN") || !strings.Contains(got, hidden) {
+		var o output
+		fmt.Fprint(&o, text)
+		if got := o.text(secrets); strings.Contains(got, "hunter") || strings.Contains(got, "more") || strings.Contains(got, "BEGIN") || !strings.Contains(got, hidden) {
 			t.Errorf("%q: %q", text, got)
 		}
 	}

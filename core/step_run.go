@@ -48,6 +48,9 @@ type StepRun struct {
 	// Secret finds a secret that the step declares. What it found is kept out of events,
 	// errors and output.
 	Secret func(ctx context.Context, name string) (string, error)
+	// Hide takes the secrets that Secret has found out of a text. Whoever shortens what
+	// others have said does so before: of a secret that is cut in two nobody finds the rest.
+	Hide func(text string) string
 	// Output takes what the step says. Of much the first and the last is kept.
 	Output io.Writer
 	// Met says that there was nothing to do, and how that is known.

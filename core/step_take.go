@@ -169,6 +169,7 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 			}
 			return value, err
 		},
+		Hide: func(text string) string { return hide(text, secrets) },
 		AtFirstBoot: func(ctx context.Context, fragment string) error {
 			return w.keepFragment(ctx, name, fragment, secrets)
 		},

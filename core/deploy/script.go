@@ -46,13 +46,13 @@ sync
 while dd bs=16384 count=1 of=part 2>/dev/null && test -s part; do
 	before=$n
 	n=$((n + $(wc -c < part)))
+	echo $n > total
 	if test $before -lt 16384; then
 		cat part >> head
 	else
 		cat part >> tail
 		test $(wc -c < tail) -le 32768 || mv -f tail tail.old
 	fi
-	echo $n > total
 done
 : > drained
 exec cat > /dev/null

@@ -46,6 +46,10 @@ func (h HTTP) Run(ctx context.Context, r core.StepRun) error {
 	return err
 }
 
+// skipper is a writer that takes note of what is left out. What it is not told of would
+// look whole to it, the first half of a secret too.
+type skipper interface{ Skip(bytes int64) }
+
 // idempotent reports whether HTTP itself says that a request may be repeated.
 func idempotent(method string) bool {
 	return slices.Contains([]string{"", http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions}, method)
@@ -61,6 +65,7 @@ func expected(r core.HTTPRequest, status int) bool {
 // Bounds of one request. Who answers late is asked again within the time of the try.
 const (
 	keptAnswer = 16 << 10 // bytes
+	readAnswer = 1 << 20  // of one that is longer
 	tries      = 4        // of a request that may be repeated
 	firstPause = time.Second
 	lastPause  = 10 * time.Second
@@ -97,6 +102,10 @@ func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest,
 	defer func() { _ = answer.Body.Close() }() // what counts of it was read
 	fmt.Fprintf(r.Output, "%s %s: %s\n", req.Method, req.URL.Redacted(), answer.Status)
 	_, _ = io.Copy(r.Output, io.LimitReader(answer.Body, keptAnswer)) // an answer that breaks off is one
+	more, _ := io.Copy(io.Discard, io.LimitReader(answer.Body, readAnswer-keptAnswer))
+	if s, ok := r.Output.(skipper); ok && more > 0 {
+		s.Skip(more)
+	}
 	return answer.StatusCode, nil
 }
 

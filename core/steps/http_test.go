@@ -99,6 +99,25 @@ func TestCallsThatFail(t *testing.T) {
 	}
 }
 
+// skips takes note of what is left out.
+type skips struct {
+	strings.Builder
+	bytes int64
+}
+
+func (s *skips) Skip(bytes int64) { s.bytes += bytes }
+
+// Whoever keeps an answer is told that it is cut: half a secret may be at its end.
+func TestAnswerThatIsCut(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 20<<10)) }))
+	defer server.Close()
+	var output skips
+	step := core.Step{Name: "cmdb", HTTP: &core.HTTPStep{HTTPRequest: core.HTTPRequest{URL: server.URL}}}
+	if err := (steps.HTTP{}).Run(t.Context(), core.StepRun{Step: step.OrDefaults(), Output: &output}); err != nil || output.bytes != 4<<10 {
+		t.Errorf("%v; %d bytes are said to be left out", err, output.bytes)
+	}
+}
+
 func withCheck(s, check core.HTTPStep) core.HTTPStep {
 	s.Check = &check.HTTPRequest
 	return s

@@ -41,7 +41,7 @@ func (p Plugin) CheckStep(ctx context.Context, s core.Step) error {
 	if err != nil {
 		return err
 	}
-	running, err := host.Start(ctx, s.Plugin.Name, path, io.Discard)
+	running, err := host.Start(ctx, s.Plugin.Name, path, io.Discard, func(text string) string { return text })
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (p Plugin) CheckStep(ctx context.Context, s core.Step) error {
 	case err != nil:
 		return running.Broken(ctx, err)
 	case verdict.GetProblem() != "":
-		return &core.Error{Op: "ask plugin " + s.Plugin.Name, Kind: core.Invalid, Err: errors.New(host.Words(verdict.GetProblem())), Hint: "see what the plugin says of its config"}
+		return &core.Error{Op: "ask plugin " + s.Plugin.Name, Kind: core.Invalid, Err: errors.New(running.Words(verdict.GetProblem())), Hint: "see what the plugin says of its config"}
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (p Plugin) Run(ctx context.Context, r core.StepRun) error {
 	if err != nil {
 		return err
 	}
-	running, err := host.Start(ctx, r.Step.Plugin.Name, path, r.Output)
+	running, err := host.Start(ctx, r.Step.Plugin.Name, path, r.Output, r.Hide)
 	if err != nil {
 		return err
 	}
@@ -101,11 +101,11 @@ func (p Plugin) Run(ctx context.Context, r core.StepRun) error {
 		case wire.Result_RESULT_DONE:
 			return nil
 		case wire.Result_RESULT_TRANSIENT:
-			return failed(core.Backend, "%s", said(end))
+			return failed(core.Backend, "%s", said(running, end))
 		case wire.Result_RESULT_PERMANENT:
-			return failed(core.Invalid, "%s", said(end))
+			return failed(core.Invalid, "%s", said(running, end))
 		case wire.Result_RESULT_UNKNOWN:
-			err = failed(core.Backend, "%s", said(end))
+			err = failed(core.Backend, "%s", said(running, end))
 		default:
 			err = lie(end)
 		}
@@ -162,9 +162,9 @@ func check(ctx context.Context, running *host.Plugin, asked *wire.Try) (met, tel
 	case wire.Result_RESULT_MET, wire.Result_RESULT_NOT_MET:
 		return end.GetResult() == wire.Result_RESULT_MET, true, nil
 	case wire.Result_RESULT_TRANSIENT:
-		return false, true, failed(core.Backend, "%s", said(end))
+		return false, true, failed(core.Backend, "%s", said(running, end))
 	case wire.Result_RESULT_PERMANENT:
-		return false, true, failed(core.Invalid, "%s", said(end))
+		return false, true, failed(core.Invalid, "%s", said(running, end))
 	}
 	return false, true, lie(end)
 }
@@ -203,8 +203,8 @@ func hear(ctx context.Context, running *host.Plugin, id string, ask call, asked 
 	}
 }
 
-func said(end *wire.Outcome) string {
-	if text := host.Words(end.GetMessage()); text != "" {
+func said(running *host.Plugin, end *wire.Outcome) string {
+	if text := running.Words(end.GetMessage()); text != "" {
 		return text
 	}
 	return "the plugin does not say why"

@@ -76,6 +76,12 @@ var plugins = map[string]act{
 		t.Logf("%q %q", os.Args, os.Environ())
 		return nil
 	},
+	"tells-at-a-cut": func(context.Context, plugin.Try[conf]) error {
+		return errors.New(strings.Repeat("x", 397) + " s3cret")
+	},
+	"complains-at-a-cut": func(context.Context, plugin.Try[conf]) error {
+		panic(strings.Repeat("x", 397-len("panic: ")) + " s3cret")
+	},
 	"fails":              func(context.Context, plugin.Try[conf]) error { return errors.New("the name server is busy\x1b[31m") },
 	"fails-for-good":     func(context.Context, plugin.Try[conf]) error { return plugin.Permanent(errors.New("no such zone")) },
 	"does-not-know":      func(context.Context, plugin.Try[conf]) error { return plugin.Unknown(errors.New("connection reset")) },
@@ -204,6 +210,7 @@ func (a attempt) run(ctx context.Context, t *testing.T) (said, met string, err e
 		ID: "d-1/dns/1", Step: s.OrDefaults(), Begun: a.begun, Output: &output, Facts: core.Facts{Node: core.NodeFacts{ID: "n1"}},
 		Met:    func(how string) { met = how },
 		Secret: func(context.Context, string) (string, error) { return "s3cret", nil },
+		Hide:   func(text string) string { return strings.ReplaceAll(text, "s3cret", "(secret)") },
 	})
 	return output.String(), met, err
 }
@@ -225,6 +232,16 @@ func (e *ear) Write(p []byte) (int, error) {
 		e.heard()
 	}
 	return e.Builder.Write(p)
+}
+
+// Of a secret that lies where a plugin's words are cut nothing is left of it.
+func TestSecretsAtTheEndOfAPluginsWords(t *testing.T) {
+	for _, name := range []string{"tells-at-a-cut", "complains-at-a-cut"} {
+		_, _, err := attempt{plugin: name}.run(t.Context(), t)
+		if err == nil || !strings.Contains(err.Error(), "xxx (s") || strings.Contains(err.Error(), "s3") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // What others on the host can see of a plugin's process tells no secret, and nothing of

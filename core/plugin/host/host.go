@@ -39,17 +39,19 @@ type Plugin struct {
 	process   *process
 	said      *said
 	complaint *complaint
+	hide      func(text string) string
 	stop      func() bool
 }
 
 // Start runs the plugin at path for as long as ctx lasts, at most. What it prints goes to
-// output. The caller closes it.
-func Start(ctx context.Context, name, path string, output io.Writer) (*Plugin, error) {
+// output. What it says in errors goes through hide first, which takes out what it is told
+// in confidence. The caller closes it.
+func Start(ctx context.Context, name, path string, output io.Writer, hide func(text string) string) (*Plugin, error) {
 	group, err := guard.New()
 	if err != nil {
 		return nil, &core.Error{Op: "start plugin " + name, Kind: core.Internal, Err: err}
 	}
-	p := &Plugin{name: name, said: newSaid(ctx, output)}
+	p := &Plugin{name: name, said: newSaid(ctx, output), hide: hide}
 	p.complaint = &complaint{to: p.said}
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  wire.Handshake,
@@ -87,7 +89,7 @@ func Start(ctx context.Context, name, path string, output io.Writer) (*Plugin, e
 
 // notStarted is why a plugin did not come so far that it could be asked anything.
 func (p *Plugin) notStarted(ctx context.Context, err error) error {
-	e := &core.Error{Op: "start plugin " + p.name, Kind: core.Backend, Err: fmt.Errorf("%s", Words(err.Error()))}
+	e := &core.Error{Op: "start plugin " + p.name, Kind: core.Backend, Err: errors.New(p.Words(err.Error()))}
 	if p.process == nil || p.process.ID() == "" {
 		return e
 	}
@@ -100,7 +102,7 @@ func (p *Plugin) notStarted(ctx context.Context, err error) error {
 		e.Kind, e.Err = core.Invalid, fmt.Errorf("it speaks version %d of the protocol, and this metalpool version %d", speaks, wire.Version)
 		e.Hint = "install a plugin that was built for this metalpool"
 	case noVersion != nil && handshake != "":
-		e.Kind, e.Err = core.Invalid, fmt.Errorf("it does not speak the protocol: it begins with %q", Words(handshake))
+		e.Kind, e.Err = core.Invalid, fmt.Errorf("it does not speak the protocol: it begins with %q", p.Words(handshake))
 		e.Hint = "see docs/plugins.md"
 	default:
 		if how := p.ended(); how != "" {
@@ -119,7 +121,7 @@ func (p *Plugin) ended() string {
 		return ""
 	}
 	how := "it ended with " + p.process.cmd.ProcessState.String()
-	if last := Words(p.complaint.last()); last != "" {
+	if last := p.Words(p.complaint.last()); last != "" {
 		how += ": " + last
 	}
 	return how
@@ -142,7 +144,7 @@ func (p *Plugin) Broken(ctx context.Context, err error) error {
 	if ok {
 		err = errors.New(s.Message())
 	}
-	e.Err = fmt.Errorf("it does not answer as it should: %s", Words(err.Error()))
+	e.Err = fmt.Errorf("it does not answer as it should: %s", p.Words(err.Error()))
 	return e
 }
 
@@ -161,8 +163,11 @@ func (p *Plugin) Close() {
 	p.said.end()
 }
 
-// Words is what a plugin says, for a line of an error.
-func Words(text string) string {
+// Words is what a plugin says, for a line of an error. What is cut off was hidden before:
+// half a secret nobody would know for one.
+func (p *Plugin) Words(text string) string { return words(p.hide(text)) }
+
+func words(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' ' // nothing that a terminal would obey

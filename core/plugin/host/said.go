@@ -51,12 +51,14 @@ func (s *said) end() {
 	s.over = true
 }
 
-// complaint keeps the end of what a plugin writes to its standard error.
+// complaint keeps the last lines of what a plugin writes to its standard error. A line of
+// which the beginning is not kept is not told: it may be cut in the middle of a secret.
 type complaint struct {
 	to *said
 
 	mu   sync.Mutex
 	tail []byte
+	cut  bool // within its first line
 }
 
 const keptComplaint = 8 << 10 // bytes
@@ -65,6 +67,7 @@ func (c *complaint) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	c.tail = append(c.tail, p...)
 	if over := len(c.tail) - keptComplaint; over > 0 {
+		c.cut = c.tail[over-1] != '\n'
 		c.tail = append([]byte(nil), c.tail[over:]...)
 	}
 	c.mu.Unlock()
@@ -75,8 +78,11 @@ func (c *complaint) Write(p []byte) (int, error) {
 func (c *complaint) last() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	found := ""
-	for line := range strings.Lines(string(c.tail)) {
+	text, found := string(c.tail), ""
+	if c.cut {
+		_, text, _ = strings.Cut(text, "\n")
+	}
+	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
 			return line

@@ -40,6 +40,8 @@ func TestWhatAPluginComplainsOf(t *testing.T) {
 		"one\ntwo\n\n":                        "two",
 		"panic: boom\n\ngoroutine 1:\nx.go\n": "panic: boom",
 		strings.Repeat("x", 99999) + "\nlast": "last",
+		strings.Repeat("x", 99999):            "", // nobody knows whether a secret was cut
+		"first\n" + strings.Repeat("x", keptComplaint-1) + "\n": strings.Repeat("x", keptComplaint-1),
 	} {
 		c := complaint{to: newSaid(t.Context(), new(strings.Builder))}
 		if _, err := c.Write([]byte(text)); err != nil || c.last() != want || len(c.tail) > keptComplaint {
