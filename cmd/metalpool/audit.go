@@ -57,7 +57,7 @@ func (a *app) auditTable(entries []core.AuditEntry) error {
 		a.note("nothing was asked of a server")
 		return nil
 	}
-	t := a.table("TIME", "WHO", "TOKEN", "FROM", "WHAT", "SUBJECT", "OUTCOME", "WHY")
+	t := a.table("TIME", "WHO", "TOKEN", "FROM", "WHAT", "SUBJECT", "OUTCOME", "WHY").sparing("TOKEN", "FROM")
 	for _, e := range entries {
 		t.row(e.At.Local().Format(time.DateTime), e.Who, e.Token, e.From, e.What, e.Subject, string(e.Outcome), brief(joined(e.Reason, e.Error)))
 	}

@@ -28,12 +28,9 @@ var stateColors = map[core.State]string{
 
 var stateWord = regexp.MustCompile(`\b(Quarantined|Failed|Cleaning|Preparing|Deploying|Waiting|Available)\b`)
 
-// paint colours a laid out line: colours have no width for tabwriter to count.
+// paint colours a laid out line: in a cell, colours would count as characters.
 // Only the first state of a line is its state; later ones are in a reason.
-func paint(line string, header bool) string {
-	if header {
-		return bold + line + plain
-	}
+func paint(line string) string {
 	at := stateWord.FindStringIndex(line)
 	if at == nil {
 		return line

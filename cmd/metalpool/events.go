@@ -100,13 +100,12 @@ func (a *app) story(events []core.Event, full bool) error {
 		a.note("nothing happened, or it is no longer kept")
 		return nil
 	}
-	t := newTable(isTerminal(a.out), terminalWidth(a.out))
-	t.row("TIME", "NODE", "EVENT", "WHAT")
+	t := a.table("TIME", "NODE", "EVENT", "WHAT")
 	for _, ev := range events {
 		what, said := told(ev, full)
 		t.row(stamp(ev.At), string(ev.Node), ev.Text(), cmp.Or(what, sizeText(ev.Bytes)))
 		for _, line := range said {
-			t.under(3, "| "+line)
+			t.under("| " + line)
 		}
 	}
 	return t.print(a.out)

@@ -151,7 +151,8 @@ func imageListCommand(a *app) *cobra.Command {
 }
 
 func (a *app) imageTable(images []core.Image) error {
-	t := a.table("IMAGE", "FORMAT", "ARCH", "USER", "BOOT", "SIZE", "MIN DISK", "ADDED", "DECLARED BY", "SHA256", "SOURCE")
+	t := a.table("IMAGE", "FORMAT", "ARCH", "USER", "BOOT", "SIZE", "MIN DISK", "ADDED", "DECLARED BY", "SHA256", "SOURCE").
+		sparing("DECLARED BY", "MIN DISK", "BOOT", "ADDED", "SHA256")
 	now := time.Now()
 	for _, i := range images {
 		t.row(i.Name, i.Format, i.Arch, i.User, string(cmp.Or(i.Boot, core.Kexec)), sizeText(i.Size), sizeText(i.MinDisk), age(now, i.AddedAt), string(i.DeclaredBy), short(i.SHA256), publicURL(i.Source))

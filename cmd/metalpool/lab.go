@@ -191,7 +191,7 @@ func labStatusCommand(a *app, dir *labDir) *cobra.Command {
 			if o.json() {
 				return a.printJSON(list(nodes))
 			}
-			t := a.table("NODE", "BMC", "VENDOR", "POWER", "DOING", "MEDIA", "REQUESTS", "FAULTS")
+			t := a.table("NODE", "BMC", "VENDOR", "POWER", "DOING", "MEDIA", "REQUESTS", "FAULTS").sparing("REQUESTS", "MEDIA", "VENDOR")
 			for _, n := range nodes {
 				t.row(string(n.ID), n.BMC, n.Vendor, string(n.Power), n.Phase+either(n.NoCable, ", network unplugged", ""), strings.Join(n.Media, ","), number(n.Traffic.Requests), number(len(n.Faults.BMC)+len(n.Faults.Machine)))
 			}

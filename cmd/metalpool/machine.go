@@ -177,7 +177,7 @@ terraform, with 'metalpool machine', or through a server with his token.`,
 
 // machineTable prints machines; steps is how far those are that are being deployed.
 func (a *app) machineTable(machines []core.Machine, steps map[core.NodeID]string) error {
-	t := a.table("MACHINE", "STATE", "NODE", "ADDRESS", "USER", "IMAGE", "POOL", "AGE", "ID", "WHY")
+	t := a.table("MACHINE", "STATE", "NODE", "ADDRESS", "USER", "IMAGE", "POOL", "AGE", "ID", "WHY").sparing("IMAGE", "POOL", "USER", "AGE", "ADDRESS")
 	now := time.Now()
 	for _, m := range machines {
 		why := m.Reason
@@ -202,7 +202,7 @@ func (a *app) machineTable(machines []core.Machine, steps map[core.NodeID]string
 // orphanTable prints machines nobody may need any more, and how to give them back for
 // their owners.
 func (a *app) orphanTable(machines []core.Machine) error {
-	t := a.table("MACHINE", "OWNER SEEN", "STATE", "NODE", "POOL", "AGE", "UNTIL", "ID")
+	t := a.table("MACHINE", "OWNER SEEN", "STATE", "NODE", "POOL", "AGE", "UNTIL", "ID").sparing("POOL", "UNTIL", "AGE", "NODE")
 	now := time.Now()
 	for _, m := range machines {
 		seen := "never"
@@ -299,8 +299,7 @@ func (a *app) showMachine(ctx context.Context, e core.Operator, m core.Machine, 
 	if err := s.print(a.out); err != nil || len(spent) == 0 {
 		return err
 	}
-	t := newTable(isTerminal(a.out), terminalWidth(a.out))
-	t.row("PHASE", "NODE", "BEGAN", "TOOK", "MOVED")
+	t := a.table("PHASE", "NODE", "BEGAN", "TOOK", "MOVED").sparing("BEGAN")
 	for _, p := range spent {
 		t.row(p.Name+either(p.Failed, " (failed)", ""), string(p.Node), stamp(p.Began), took(p.took()), p.moved())
 	}

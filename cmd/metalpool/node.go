@@ -60,7 +60,8 @@ func nodeListCommand(a *app) *cobra.Command {
 				a.note("no nodes%s", either(filter.some(), " that fit", hint))
 				return nil
 			}
-			t := a.table("NODE", "STATE", "POOL", "MACHINE", "CPUS", "MEMORY", "DISKS", "ERASES", "SINCE", "WHY")
+			t := a.table("NODE", "STATE", "POOL", "MACHINE", "CPUS", "MEMORY", "DISKS", "ERASES", "SINCE", "WHY").
+				sparing("ERASES", "DISKS", "MEMORY", "CPUS", "POOL", "SINCE")
 			now := time.Now()
 			for _, n := range nodes {
 				t.row(string(n.ID), string(n.State), n.Pool, holders[n.ID].label(), count(n.Hardware.CPUs), sizeText(n.Hardware.Memory),

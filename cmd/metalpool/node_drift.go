@@ -155,7 +155,7 @@ func printDrift(a *app, drifts []core.Drift) error {
 	if len(differing(drifts)) == 0 {
 		return nil
 	}
-	t := a.table("NODE", "STATE", "PROFILE", "STEP", "WHAT", "WANTED", "FOUND")
+	t := a.table("NODE", "STATE", "PROFILE", "STEP", "WHAT", "WANTED", "FOUND").sparing("PROFILE", "STATE", "STEP")
 	for _, d := range drifts {
 		for _, one := range d.Differs {
 			t.row(string(d.Node), string(d.State), d.Profile, one.Of, one.Name, one.Wanted, one.Found)

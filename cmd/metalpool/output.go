@@ -3,11 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"regexp"
 	"strings"
-	"text/tabwriter"
 	"unicode"
 
 	"github.com/mattn/go-isatty"
@@ -64,60 +62,6 @@ func list[T any](items []T) []T {
 	return items
 }
 
-// table lays out columns. On a terminal its lines end at the terminal's edge.
-type table struct {
-	b     strings.Builder
-	w     *tabwriter.Writer
-	color bool
-	width int // of the terminal; 0: no limit
-}
-
-func (a *app) table(header ...string) *table {
-	t := newTable(isTerminal(a.out), terminalWidth(a.out))
-	t.row(header...)
-	return t
-}
-
-func newTable(color bool, width int) *table {
-	t := &table{color: color && os.Getenv("NO_COLOR") == "", width: width}
-	t.w = tabwriter.NewWriter(&t.b, 0, 0, 2, ' ', 0)
-	return t
-}
-
-// row adds a line. A tab or a line break in a cell would break the columns.
-func (t *table) row(cells ...string) {
-	shown := make([]string, len(cells))
-	for i, cell := range cells {
-		if shown[i] = oneLine(cell); shown[i] == "" {
-			shown[i] = "-"
-		}
-	}
-	fmt.Fprintln(t.w, strings.Join(shown, "\t"))
-}
-
-// under adds more to the last of a row's cells, which has that many before it.
-func (t *table) under(cells int, text string) {
-	fmt.Fprintln(t.w, strings.Repeat("\t", cells)+oneLine(text))
-}
-
-// lines returns the table's lines.
-func (t *table) lines() []string {
-	t.w.Flush() // into memory
-	lines := strings.Split(strings.TrimSuffix(t.b.String(), "\n"), "\n")
-	for i, line := range lines {
-		lines[i] = clip(strings.TrimRight(line, " "), t.width)
-		if t.color {
-			lines[i] = paint(lines[i], i == 0)
-		}
-	}
-	return lines
-}
-
-func (t *table) print(w io.Writer) error {
-	_, err := io.WriteString(w, strings.Join(t.lines(), "\n")+"\n")
-	return err
-}
-
 // steering is what a terminal takes for colours and other orders.
 var steering = regexp.MustCompile("\x1b\\[[0-9;?]*[ -/]*[@-~]")
 
@@ -134,8 +78,7 @@ func oneLine(s string) string {
 }
 
 // brief is a reason for a line among others, without what a console or a log said: that
-// is where one node or machine is shown. It is cut at the terminal's edge and nowhere
-// else, for at its end stands what to do.
+// is where one node or machine is shown. It is cut nowhere, for at its end stands what to do.
 func brief(reason string) string {
 	return oneLine(core.Brief(reason))
 }

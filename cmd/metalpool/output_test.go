@@ -61,21 +61,30 @@ func TestOutput(t *testing.T) {
 			if strings.HasSuffix(name, "-json") && !json.Valid([]byte(got.stdout)) {
 				t.Fatalf("this is no JSON: %s", got.stdout)
 			}
-			stdout := times.ReplaceAllString(stamps.ReplaceAllString(got.stdout, "YYYY-MM-DD hh:mm:ss"), "TIME")
-			file := filepath.Join("testdata", "golden", name)
-			if *update {
-				if err := os.WriteFile(file, []byte(stdout), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if stdout != string(want) {
-				t.Errorf("metalpool %s printed\n%s\nwant\n%s", strings.Join(args, " "), stdout, want)
-			}
+			golden(t, filepath.Join("golden", name), got.stdout)
 		})
+	}
+}
+
+// golden holds a text, but for its times, to a file in testdata.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	text = times.ReplaceAllString(stamps.ReplaceAllString(text, "YYYY-MM-DD hh:mm:ss"), "TIME")
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text != string(want) {
+		t.Errorf("this was printed\n%s\nand %s wants\n%s", text, file, want)
 	}
 }
 

@@ -43,25 +43,37 @@ func (s *screen) draw(rows []watchRow) error {
 // all nodes, those at rest as they should be are left out first.
 func frame(rows []watchRow, now time.Time, width, height int, color bool) []string {
 	summary := clip(summarize(rows)+"   "+clock(now), width)
-	shown := rows
-	hidden := 0
-	if room := height - 4; height > 0 && len(rows) > room {
-		shown = slices.Clone(rows)
+	room := height - 4
+	blocks := watchTable(newTable(color, width), rows, now).blocks()
+	if hidden := 0; height > 0 && countLines(blocks[1:]) > room {
+		shown := slices.Clone(rows)
 		slices.SortStableFunc(shown, func(x, y watchRow) int { return interest(y.State) - interest(x.State) })
-		room = max(room-1, 1)
-		hidden = len(rows) - room
-		shown = shown[:room]
+		blocks = watchTable(newTable(color, width), shown, now).blocks()
+		blocks, hidden = cutBlocks(blocks, max(room-1, 1))
+		blocks = append(blocks, []string{clip(fmt.Sprintf("… and %d more", hidden), width)})
 	}
-	t := newTable(color, width)
-	t.row(watchHeader...)
-	for _, r := range shown {
-		t.row(r.cells(now, width)...)
+	return append([]string{summary, ""}, slices.Concat(blocks...)...)
+}
+
+// cutBlocks keeps the header and as many rows as fit into so many lines, of the first one
+// as much as does, and says how many are hidden.
+func cutBlocks(blocks [][]string, room int) (kept [][]string, hidden int) {
+	kept = blocks[:1:1]
+	for i, block := range blocks[1:] {
+		if len(block) > room && i > 0 {
+			return kept, len(blocks) - 1 - i
+		}
+		block = block[:min(len(block), room)]
+		kept, room = append(kept, block), room-len(block)
 	}
-	lines := append([]string{summary, ""}, t.lines()...)
-	if hidden > 0 {
-		lines = append(lines, clip(fmt.Sprintf("… and %d more", hidden), width))
+	return kept, 0
+}
+
+func countLines(blocks [][]string) (n int) {
+	for _, block := range blocks {
+		n += len(block)
 	}
-	return lines
+	return n
 }
 
 // interest is how much an operator wants to see a node in that state.

@@ -33,11 +33,14 @@ n4    Quarantined  -            now    -             disk S1: smart says that it
 		{"too narrow", 40, 24, `
 4 nodes: 1 Quarantined, 1 Available, 1 …
 
-NODE  STATE        MACHINE      SINCE  …
-n1    Available    -            1h     …
-n2    Deployed     alice/web-1  2d     …
-n3    Deploying    alice/web-2  1m     …
-n4    Quarantined  -            now    …`},
+NODE  STATE        MACHINE      SINCE
+n1    Available    -            1h
+n2    Deployed     alice/web-1  2d
+n3    Deploying    alice/web-2  1m
+    step: inspect done
+n4    Quarantined  -            now
+    why: disk S1: smart says that it
+    fails`},
 		// What is wrong or under way is what there is room for.
 		{"too low", 0, 7, `
 4 nodes: 1 Quarantined, 1 Available, 1 Deploying, 1 Deployed   03:04:05
@@ -80,8 +83,7 @@ func TestFrameOfAnySizeFits(t *testing.T) {
 }
 
 func TestColoursCoverTheStateAlone(t *testing.T) {
-	table := newTable(true, 0)
-	table.row("NODE", "STATE", "WHY")
+	table := newTable(true, 0, "NODE", "STATE", "WHY")
 	table.row("n1", "Quarantined", "was Failed before")
 	table.row("n2", "Deployed", "")
 	got := table.lines()

@@ -36,7 +36,7 @@ func (s *sheet) print(w io.Writer) error {
 		}
 		line := fmt.Sprintf("%-*s  %s", width, name, s.values[i])
 		if s.color && name == "State" {
-			line = paint(line, false)
+			line = paint(line)
 		}
 		fmt.Fprintln(&b, line)
 	}

@@ -77,7 +77,7 @@ func (a *app) statsTable(all []core.PhaseStats, by []core.StatsKey) error {
 			head = append(head, strings.ToUpper(string(key)))
 		}
 	}
-	t := a.table(append(head, "PHASE", "COUNT", "FAILED", "P50", "P95", "MAX")...)
+	t := a.table(append(head, "PHASE", "COUNT", "FAILED", "P50", "P95", "MAX")...).sharing(len(head))
 	for _, s := range all {
 		cells := []string{string(s.Job)}
 		for _, key := range core.StatsKeys {

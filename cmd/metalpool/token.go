@@ -102,7 +102,7 @@ func tokenListCommand(a *app) *cobra.Command {
 				a.note("no tokens; make one with 'metalpool token create'")
 				return nil
 			}
-			t := a.table("ID", "OWNER", "ROLE", "POOLS", "QUOTA", "STATE", "EXPIRES", "AGE", "BY")
+			t := a.table("ID", "OWNER", "ROLE", "POOLS", "QUOTA", "STATE", "EXPIRES", "AGE", "BY").sparing("BY", "AGE", "QUOTA")
 			for _, k := range shown {
 				quota, expires := "", "never"
 				if k.Quota > 0 {

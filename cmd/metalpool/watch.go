@@ -129,18 +129,16 @@ func (a *app) watchOnce(rows []watchRow, o outputFlag) error {
 	if o.json() {
 		return a.printJSON(rows)
 	}
-	t := a.table(watchHeader...)
-	for _, r := range rows {
-		t.row(r.cells(time.Now(), t.width)...)
-	}
-	return t.print(a.out)
+	return watchTable(newTable(isTerminal(a.out), terminalWidth(a.out)), rows, time.Now()).print(a.out)
 }
 
-var watchHeader = []string{"NODE", "STATE", "MACHINE", "SINCE", "STEP", "WHY"}
-
-// cells are cut for a terminal so that the step leaves room for why; 0: there is room.
-func (r watchRow) cells(now time.Time, width int) []string {
-	return []string{string(r.Node), string(r.State), r.Machine, age(now, r.Since), clip(brief(r.Step), width/2), brief(r.Reason)}
+// watchTable puts the rack into an empty table.
+func watchTable(t *table, rows []watchRow, now time.Time) *table {
+	t.header = []string{"NODE", "STATE", "MACHINE", "SINCE", "STEP", "WHY"}
+	for _, r := range rows {
+		t.row(string(r.Node), string(r.State), r.Machine, age(now, r.Since), brief(r.Step), brief(r.Reason))
+	}
+	return t
 }
 
 // lines shows what changed since it was called last, a line each.
