@@ -171,11 +171,11 @@ var stepKinds = []stepKind{
 		setting: func(s Step) setting { return s.SecureBoot },
 	},
 	{
-		kind: KindPlugin, phases: []StepPhase{PhaseDeployed, PhasePrepare}, timeout: 5 * time.Minute,
+		kind: KindPlugin, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: 5 * time.Minute,
 		of: func(s Step) bool { return s.Plugin != nil }, check: func(s Step) error { return s.Plugin.check() },
 	},
 	{
-		kind: KindAnsible, phases: []StepPhase{PhaseDeployed}, timeout: 30 * time.Minute, logsIn: true, quoted: true, ours: true,
+		kind: KindAnsible, phases: []StepPhase{PhaseDeployed, PhaseRelease}, timeout: 30 * time.Minute, logsIn: true, quoted: true, ours: true,
 		of: func(s Step) bool { return s.Ansible != nil }, check: func(s Step) error { return s.Ansible.check(s.Secrets) },
 	},
 }

@@ -19,8 +19,10 @@ const (
 // Bounds of steps before a release, for which somebody waits.
 const (
 	releaseTimeout    = time.Minute // where nothing is said
-	maxReleaseTimeout = 10 * time.Minute
 	maxReleaseRetries = 3
+	// releaseLimit is for all of them together, so that ReleasePatience has room for the
+	// power that is cut after them. No try of one may take longer, therefore.
+	releaseLimit = 5 * time.Minute
 )
 
 // Validate says what is wrong with a step, whatever else there is in the store.
@@ -54,8 +56,8 @@ func (s Step) Validate() error {
 		return bad("say fail, quarantine or warn", "%q is nothing to do about a failure", s.OnFailure)
 	case s.Phase == PhaseRelease && s.OnFailure != "" && s.OnFailure != FailNothing:
 		return bad("leave on_failure out", "a machine is released whether its steps fail or not, and not with %q", s.OnFailure)
-	case s.Phase == PhaseRelease && (time.Duration(s.Timeout) > maxReleaseTimeout || s.Retries > maxReleaseRetries):
-		return bad(fmt.Sprintf("allow %s and %d retries at most", FormatDuration(maxReleaseTimeout), maxReleaseRetries), "somebody waits for the release")
+	case s.Phase == PhaseRelease && (time.Duration(s.Timeout) > releaseLimit || s.Retries > maxReleaseRetries):
+		return bad(fmt.Sprintf("allow %s and %d retries at most", FormatDuration(releaseLimit), maxReleaseRetries), "somebody waits for the release")
 	case s.Phase == PhaseCleaned && s.OnFailure == FailDeploy:
 		return bad("say quarantine, which it is where nothing is said, or warn", "there is no deploy that could fail once a server was cleaned")
 	}

@@ -2,7 +2,9 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"time"
 )
 
 // Some of the operator's steps are about the end of a machine: those of the phase release
@@ -60,25 +62,42 @@ func (a Attempt) cleaning() []step {
 	return plan
 }
 
-// releasing is a step before the power is cut. However it ends, that is cut.
+// releasing is a step before the power is cut. However it ends, or does not, that is cut:
+// all of them together have releaseLimit, and drive's own limit is beyond that.
 func releasing(s Step) step {
 	name := stepName(s)
-	return step{name: name, timeout: s.longest, do: func(ctx context.Context, w *work) error {
-		leaves := func(why string) {
-			w.note(ctx, StepWarned, name, why)
+	limit := func(Timeouts) time.Duration { return releaseLimit + time.Minute }
+	return step{name: name, timeout: limit, do: func(ctx context.Context, w *work) error {
+		goesOn := func(why string) error {
+			w.note(context.WithoutCancel(ctx), StepWarned, name, why)
 			w.say(name, "%s", why)
+			return nil
 		}
 		if s.logsIn() && w.attempt.Login == nil {
 			if w.attempt.Ran {
-				leaves("left out: pool \"" + w.pool.Name + "\" keeps no key to its machines once they are deployed; to have it done, 'metalpool pool set " + w.pool.Name + " --management-key always'")
+				return goesOn("left out: pool \"" + w.pool.Name + "\" keeps no key to its machines once they are deployed; to have it done, 'metalpool pool set " + w.pool.Name + " --management-key always'")
 			}
 			return nil
 		}
-		err := w.takeStep(ctx, name, s)
-		if err == nil || ctx.Err() != nil || Is(err, LeaseLost) || ofStore(err) {
+		if w.releaseEnds.IsZero() {
+			w.releaseEnds = time.Now().Add(releaseLimit)
+		}
+		if !time.Now().Before(w.releaseEnds) {
+			return goesOn("left out: " + errReleaseTooLong.Error())
+		}
+		within, cancel := context.WithDeadlineCause(ctx, w.releaseEnds, errReleaseTooLong)
+		defer cancel()
+		err := w.takeStep(within, name, s)
+		switch {
+		case err == nil, ctx.Err() != nil, Is(err, LeaseLost):
+			return err
+		case within.Err() != nil:
+			return goesOn("goes on without it: " + errReleaseTooLong.Error())
+		case ofStore(err):
 			return err
 		}
-		leaves("goes on without it: " + err.Error())
-		return nil
+		return goesOn("goes on without it: " + err.Error())
 	}}
 }
+
+var errReleaseTooLong = fmt.Errorf("the steps before a release have %s together, and that is over", FormatDuration(releaseLimit))

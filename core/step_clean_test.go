@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -134,6 +135,73 @@ func TestReleaseWhoseStepsFail(t *testing.T) {
 		})
 	}
 }
+
+// Steps that hang, each within its own bound, hold a release up no longer than all of them
+// may. The power is cut all the same, and nobody keeps the node out.
+func TestReleaseWhoseStepsHangTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		var all []core.Step
+		for _, name := range []string{"one", "two", "three"} {
+			all = append(all, core.Step{Name: name, Phase: core.PhaseRelease, Retries: 1, Timeout: core.Span(80 * time.Second), Plugin: &core.PluginStep{Name: "hangs"}})
+		}
+		p.profile(append(all, core.Step{Name: "cmdb", Phase: core.PhaseCleaned, Plugin: &core.PluginStep{Name: "good"}})...)
+		p.create("a-1", "web-1")
+		runner := program{tries: map[string]int{}}
+		began := time.Now()
+		if err := p.engineWith(runner).Release(t.Context(), "a-1", core.ReleaseOptions{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 4*time.Minute || took > 6*time.Minute || p.rack.Server("n1").Look().Power != core.PowerOff {
+			t.Errorf("it took %s, and the server is %s\n%s", took, p.rack.Server("n1").Look().Power, p.story())
+		}
+		if _, err := p.engineWith(runner).Reconcile(t.Context(), core.ReconcileOptions{Wait: true}, nil); err != nil {
+			t.Fatal(err)
+		}
+		warned := p.told("a-1", core.StepWarned)
+		if len(warned) != 3 || !strings.Contains(warned[0], "step one: goes on without it: not done within 1m20s") || !strings.Contains(warned[1], "step two: goes on without it: the steps before a release have 5m together") || !strings.Contains(warned[2], "step three: left out: ") {
+			t.Errorf("it warned %q\n%s", warned, p.story())
+		}
+		if runner.tries["one"] != 2 || runner.tries["two"] != 2 || runner.tries["three"] != 0 || runner.tries["cmdb"] != 1 {
+			t.Errorf("tried %v", runner.tries)
+		}
+		p.wantStates("n1 Available")
+		p.sound()
+	})
+}
+
+// A playbook logs in to the machine as well, or is left out where nobody can.
+func TestPlaybookBeforeARelease(t *testing.T) {
+	for keeps, want := range map[core.ManagementPolicy]int{core.ManageAlways: 1, core.ManageDeploy: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, 1)
+			p.manage(keeps)
+			p.profile(core.Step{Name: "leave", Phase: core.PhaseRelease, Ansible: &core.AnsibleStep{Path: "/etc/leave.yml"}})
+			p.create("a-1", "web-1")
+			played := 0
+			host := p.rack.Host()
+			e := core.New(core.Config{
+				Store: host.Store(p.store), Sealer: cloak{}, Deployer: host, Timing: timing, Backends: map[string]core.Connector{"redfish": host},
+				Steps: map[core.StepKind]core.StepRunner{core.KindAnsible: playing(func(ctx context.Context, r core.StepRun) error {
+					played++
+					at, key, err := r.WayIn(ctx)
+					if err == nil && (at.Address == "" || len(at.HostKeys) == 0 || len(key) == 0) {
+						t.Errorf("the way in is %+v", at)
+					}
+					return err
+				})},
+			})
+			if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil); err != nil || played != want {
+				t.Errorf("%s: %v; played %d times\n%s", keeps, err, played, p.story())
+			}
+			p.sound()
+		})
+	}
+}
+
+type playing func(ctx context.Context, r core.StepRun) error
+
+func (p playing) Run(ctx context.Context, r core.StepRun) error { return p(ctx, r) }
 
 // A machine that never ran is not logged in to, and other systems hear of its end.
 func TestReleaseOfAMachineThatFailed(t *testing.T) {

@@ -17,8 +17,12 @@ type program struct {
 	tries map[string]int
 }
 
-func (p program) Run(_ context.Context, r core.StepRun) error {
+func (p program) Run(ctx context.Context, r core.StepRun) error {
 	p.tries[r.Step.Name]++
+	if r.Step.Plugin.Name == "hangs" {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if r.Begun { // nobody died
 		return core.ErrUnknownOutcome
 	}

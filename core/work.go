@@ -32,8 +32,11 @@ type work struct {
 	// told are events of that step, kept together with its end: each commit waits for the disk.
 	told    []Event
 	waiting waiting
-	cancel  context.CancelCauseFunc
-	stop    func() (cut bool) // ends the renewal; cut: the work was ended from outside before
+	// releaseEnds is when the steps before a release have had their time, all together; zero
+	// where none has begun. A worker that takes over gives them the same again.
+	releaseEnds time.Time
+	cancel      context.CancelCauseFunc
+	stop        func() (cut bool) // ends the renewal; cut: the work was ended from outside before
 }
 
 // takeLease takes the right to work on a node. force takes it from a living holder

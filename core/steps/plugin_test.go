@@ -222,6 +222,16 @@ func TestPluginThatDoesItsStep(t *testing.T) {
 	}
 }
 
+// A plugin is told in which phase it runs: one may take away at the end what it made.
+func TestPhasesOfPlugins(t *testing.T) {
+	for _, phase := range []core.StepPhase{core.PhasePrepare, core.PhaseRelease, core.PhaseCleaned} {
+		said, _, err := attempt{plugin: "does", step: core.Step{Phase: phase}}.run(t.Context(), t)
+		if s := (core.Step{Name: "dns", Phase: phase, Plugin: &core.PluginStep{Name: "does"}}); err != nil || s.Validate() != nil || !strings.HasPrefix(said, "d-1/dns/1 of "+string(phase)+":") {
+			t.Errorf("%s: %v, %v; it said %q", phase, err, s.Validate(), said)
+		}
+	}
+}
+
 type ear struct {
 	strings.Builder
 	heard func()
