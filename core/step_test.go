@@ -104,7 +104,7 @@ func TestStepsThatAreRefused(t *testing.T) {
 		"nobody but root":                                    script(func(s *core.Step) { s.Phase, s.Script.As = core.PhasePrepare, core.AsLogin }),
 		`and not with "quarantine"`:                          script(func(s *core.Step) { s.Phase, s.OnFailure = core.PhaseRelease, core.FailNode }),
 		"somebody waits for the release":                     script(func(s *core.Step) { s.Phase, s.Timeout = core.PhaseRelease, core.Span(time.Hour) }),
-		"allow 5m and 3 retries at most":                    script(func(s *core.Step) { s.Phase, s.Retries = core.PhaseRelease, 4 }),
+		"allow 5m and 3 retries at most":                     script(func(s *core.Step) { s.Phase, s.Retries = core.PhaseRelease, 4 }),
 		"there is no deploy that could fail":                 script(func(s *core.Step) { s.Phase, s.OnFailure = core.PhaseCleaned, core.FailDeploy }),
 		"the timeout is negative":                            script(func(s *core.Step) { s.Timeout = -1 }),
 		"allow 168h at most":                                 script(func(s *core.Step) { s.Timeout = core.Span(2562047 * time.Hour) }),
