@@ -116,6 +116,12 @@ cat head tail.old tail 2>/dev/null
 // A machine that has left the network says nothing.
 const followTimeout = time.Minute
 
+// What no machine makes us do without end, whatever it answers.
+const (
+	leastFollow = time.Second // between two looks at a script that runs
+	mostSent    = 3           // times that it is given a script anew
+)
+
 // scripts is where the machine keeps what is run there, in the login user's home.
 const scripts = ".metalpool/steps/"
 
@@ -132,7 +138,11 @@ func (l *login) Run(ctx context.Context, s core.Script, output io.Writer) (int, 
 		}()
 	}
 	begin := ""
-	for {
+	for sent, lost := 0, 0; ; {
+		if max(sent, lost) > mostSent {
+			return 0, &core.Error{Op: "run script", Kind: core.Backend, Err: fmt.Errorf("%s: it was given the script %d times, and keeps nothing of it", l.place, mostSent), Hint: "look at ~/" + scripts + " of the login user there: is the disk full, or is it another machine by now?"}
+		}
+		asked := time.Now()
 		is, err := l.follow(ctx, begin+fmt.Sprintf(followRun, folder))
 		if err != nil {
 			return 0, err
@@ -140,11 +150,18 @@ func (l *login) Run(ctx context.Context, s core.Script, output io.Writer) (int, 
 		begin = ""
 		switch is.state {
 		case "none":
+			if sent++; sent > mostSent {
+				continue
+			}
 			if err := l.send(ctx, folder, s); err != nil {
 				return 0, err
 			}
 			begin = "(" + fmt.Sprintf(beginRun, folder) + ") || exit\n"
 		case "runs":
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Until(asked.Add(leastFollow))):
+			}
 		case "ended":
 			is.tell(output)
 			return is.status, nil
@@ -153,6 +170,7 @@ func (l *login) Run(ctx context.Context, s core.Script, output io.Writer) (int, 
 				is.tell(output)
 				return 0, core.ErrUnknownOutcome
 			}
+			lost++
 			if _, err := l.run(ctx, "rm -rf "+folder, ""); err != nil {
 				return 0, err
 			}
