@@ -148,6 +148,8 @@ type Attempt struct {
 	TriedIn map[string]string `json:"tried_in,omitempty"`
 	// Ran is, of a clean, that a machine was there and ran when it was given up.
 	Ran bool `json:"ran,omitempty"`
+	// Again is, of a preparation, that the one before it had failed.
+	Again bool `json:"again,omitempty"`
 	// Settings are those of Steps that set the server itself up and are not in force yet, by
 	// their names; Rounds is how often it was started anew for them. See settings.go.
 	Settings map[string]SettingStage `json:"settings,omitempty"`

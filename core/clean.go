@@ -40,7 +40,7 @@ func (e *Engine) startCleanRecord(tx Tx, n *Node, by AllocationID, on Trigger) e
 	return tx.PutAttempt(at)
 }
 
-// clean drives a clean, or a preparation, to its end: Available, or Quarantined with the
+// clean drives a clean, or a preparation, to its end: Available, or Quarantined, with the
 // reason. An error means that the node is still at work and somebody else goes on.
 func (w *work) clean(ctx context.Context) error {
 	err := w.drive(ctx, w.attempt.plan())
@@ -52,6 +52,9 @@ func (w *work) clean(ctx context.Context) error {
 	}
 	if Is(err, Busy) || ofStore(err) {
 		return err // the store would not take it; the node did nothing wrong
+	}
+	if w.isUnchanged(err) {
+		return w.leaveAsWas(context.WithoutCancel(ctx), err)
 	}
 	if Is(err, Transient) && w.boots < maxBoots {
 		// Nobody answered: that may be our own network. Others may reach it.

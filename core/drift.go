@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 )
 
 // Drift is how a server has come to differ from what its pool's profile sets up, and from
@@ -17,6 +16,9 @@ type Drift struct {
 	Differs []Drifted `json:"differs,omitempty"`
 	// Unknown is what could not be compared, and why.
 	Unknown []Uncompared `json:"unknown,omitempty"`
+	// Again is that the node is Quarantined because it could not be set up, so that it may
+	// be tried again.
+	Again bool `json:"again,omitempty"`
 }
 
 // Drifted is one thing that is not as it should be.
@@ -48,6 +50,9 @@ func (e *Engine) Drift(ctx context.Context, id NodeID) (Drift, error) {
 		}
 		if n.State.Working() {
 			return &Error{Op: "compare", Node: id, Kind: Busy, Err: fmt.Errorf("it is %s, and may be set up just now", n.State), Hint: "compare it once that is done"}
+		}
+		if d.Again, err = preparedInVain(tx, n); err != nil {
+			return err
 		}
 		d.Profile, steps, err = wantedOf(tx, n)
 		return err
@@ -131,40 +136,4 @@ func lost(enrolled, found Hardware) (all []Difference) {
 		all = append(all, Difference{Name: "GPUs", Wanted: fmt.Sprint(len(enrolled.GPUs)), Found: fmt.Sprint(len(found.GPUs))})
 	}
 	return all
-}
-
-// SetUp brings an Available node back to what its pool's profile sets up. Until that is
-// done it is Preparing, and nobody is given it. Whoever cleans nodes does the work, and
-// goes on with it where its worker dies; see AwaitRest.
-func (e *Engine) SetUp(ctx context.Context, id NodeID, reason string) (Node, error) {
-	n, err := e.turn(ctx, id, Prepare, reason, func(tx Tx, n *Node) error {
-		profile, steps, err := wantedOf(tx, *n)
-		if err != nil {
-			return err
-		}
-		if len(steps) == 0 {
-			why := fmt.Errorf("the profile %q of pool %q sets nothing up on it", profile, n.Pool)
-			if profile == "" {
-				why = fmt.Errorf("pool %q has no profile", n.Pool)
-			}
-			return &Error{Op: "set up", Node: id, Kind: Invalid, Err: why, Hint: "see docs/steps.md for steps of the kinds bios, raid, boot-order and secure-boot"}
-		}
-		at := Attempt{ID: AttemptID(NewID("p")), Node: id, Job: JobPrepare, StartedAt: tx.Now(), Model: n.Hardware.fullModel(), Pool: n.Pool, Steps: steps}
-		n.Attempt = at.ID
-		return tx.PutAttempt(at)
-	})
-	if err != nil {
-		return n, err
-	}
-	e.startDetached()
-	return n, nil
-}
-
-// preparation are the steps that set a node up which nobody owns. Where all is as wanted
-// it is not started.
-func (a Attempt) preparation() []step {
-	started := func(a Attempt) bool { return a.Boot != nil }
-	boot := step{name: stepRamdisk, timeout: Timeouts.boot, do: bootRamdisk, needed: func(a Attempt) bool { return len(a.unset()) > 0 }}
-	park := step{name: stepPark, timeout: Timeouts.boot, do: park, needed: started}
-	return slices.Concat([]step{a.setUp(), boot}, a.settings(), []step{park})
 }

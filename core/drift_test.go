@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 
 	"github.com/metalpool/metalpool/core"
-	"github.com/metalpool/metalpool/core/enginetest"
 )
 
 // drifted are the names of what differs, by whom it is wanted.
@@ -91,26 +90,6 @@ func TestDriftOfAMachine(t *testing.T) {
 		}
 		if _, err := e.SetUp(t.Context(), "n1", ""); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "a node that is Deployed cannot be set up") {
 			t.Errorf("got %v", err)
-		}
-		p.sound()
-	})
-}
-
-func TestSetUpThatFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, 1)
-		p.rack.Server("n1").Settings(factory, enginetest.Drops("ProcVirtualization"))
-		e, _ := p.engine()
-		if _, err := e.SetUp(t.Context(), "n1", ""); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), `pool "default" has no profile`) {
-			t.Errorf("got %v", err)
-		}
-		p.profile(baseline()...)
-		if _, err := e.SetUp(t.Context(), "n1", ""); err != nil {
-			t.Fatal(err)
-		}
-		n, err := e.AwaitRest(t.Context(), "n1", nil)
-		if err != nil || n.State != core.Quarantined || !strings.Contains(n.Reason, "step virtualization (node n1): invalid: it took the settings, but after the reset they are not applied") {
-			t.Errorf("%s: %s, %v", n.State, n.Reason, err)
 		}
 		p.sound()
 	})

@@ -19,12 +19,17 @@ import (
 // not.
 //
 // Errors are those of BMC; Invalid where what is wanted cannot be had of this server,
-// naming what comes nearest to it. Verify is Backend where a setting was taken and not
+// naming what comes nearest to it; Compare says that before anything is written, as far as
+// the BMC tells what it takes. Verify is Backend where a setting was taken and not
 // applied, and Timeout where it still waits. Values are shown in errors: no secret is
 // set this way.
 
 // ErrNoFacet is wrapped where a server, or its BMC, has nothing of the kind.
 var ErrNoFacet = errors.New("this server's BMC has nothing of the kind")
+
+// ErrRefused is wrapped where what is wanted was not taken, by whomever: nothing of it was
+// changed.
+var ErrRefused = errors.New("nothing was changed")
 
 // Difference is one setting that is not as wanted, in words for people.
 type Difference struct {

@@ -109,6 +109,21 @@ func leap(tx Tx) error {
 	return nil
 }
 
+// distrustPreparation has a node that could not be set up not be tried again without an
+// erase.
+func distrustPreparation(tx Tx, n Node) error {
+	again, err := preparedInVain(tx, n)
+	if err != nil || !again {
+		return err
+	}
+	at, err := tx.Attempt(n.Attempt)
+	if err != nil {
+		return err
+	}
+	at.Outcome = Restore
+	return tx.PutAttempt(at)
+}
+
 func (e *Engine) distrust(tx Tx, n Node, a *Allocation, since string, r *Restored) error {
 	const unknown = "who has it by now is not known, and its disks may be somebody's"
 	look := fmt.Sprintf("see what runs on it ('metalpool node console %s')", n.ID)
@@ -130,6 +145,9 @@ func (e *Engine) distrust(tx Tx, n Node, a *Allocation, since string, r *Restore
 		return e.advance(tx, &n, a, Restore, fmt.Sprintf("%s, when it was %s: %s; %s before it is deployed again or released, which erases it", since, n.State, unknown, look))
 	case Quarantined, Maintenance:
 		r.KeptOut = append(r.KeptOut, n.ID)
+		if err := distrustPreparation(tx, n); err != nil {
+			return err
+		}
 		n.Reason = fmt.Sprintf("%s: %s; %s before it is put to use, which erases it. Before that: %s", since, unknown, look, n.Reason)
 		if err := swapNode(tx, &n); err != nil {
 			return err

@@ -200,7 +200,7 @@ func (w *work) lookAt(ctx context.Context, s Step) error {
 		return err
 	}
 	if err := w.stepFailed(ctx, stepName(s), s, failure); err != nil {
-		return err
+		return unchanged(err)
 	}
 	return w.meet(ctx, stepName(s))
 }
@@ -261,6 +261,9 @@ func (w *work) write(ctx context.Context, s Step) (SettingStage, error) {
 			if err == nil {
 				err = w.meet(ctx, name)
 			}
+			if errors.Is(failure, ErrRefused) {
+				err = unchanged(err)
+			}
 			return "", err
 		case change.Again:
 			w.tell(ctx, name, "to be set after the next start of the server, since what waits for that is in the way: "+differs)
@@ -309,7 +312,7 @@ func (w *work) inForce(ctx context.Context, s Step) (done bool, err error) {
 // is to be tried once more; else it is gone on without.
 func (w *work) failedToSet(ctx context.Context, s Step, failure error) (again bool, err error) {
 	try := max(1, w.attempt.Tries[s.Name])
-	if try > s.Retries {
+	if try > s.Retries || errors.Is(failure, ErrRefused) && Is(failure, Invalid, Denied) {
 		return false, w.stepFailed(ctx, stepName(s), s, failure)
 	}
 	text := fmt.Sprintf("try %d of %d: %s", try, s.Retries+1, cause(failure))

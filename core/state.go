@@ -43,14 +43,18 @@ const (
 	GiveUp      Trigger = "give up"
 	Claim       Trigger = "claim"
 	Prepare     Trigger = "prepare"
-	Pause       Trigger = "pause"
-	Resume      Trigger = "resume"
-	Unhealthy   Trigger = "unhealthy"
-	Deploy      Trigger = "deploy"
-	Redeploy    Trigger = "redeploy"
-	Release     Trigger = "release"
-	Expire      Trigger = "expire"
-	NodeFault   Trigger = "node's fault"
+	// PrepareAgain is Prepare of a node that it had quarantined: nobody had that since.
+	PrepareAgain Trigger = "prepare again"
+	// Refuse is that nothing was changed, because it could not be had of the node.
+	Refuse    Trigger = "refused"
+	Pause     Trigger = "pause"
+	Resume    Trigger = "resume"
+	Unhealthy Trigger = "unhealthy"
+	Deploy    Trigger = "deploy"
+	Redeploy  Trigger = "redeploy"
+	Release   Trigger = "release"
+	Expire    Trigger = "expire"
+	NodeFault Trigger = "node's fault"
 	// Restore is that the store was put back to an earlier time; see restore.go.
 	Restore Trigger = "restore"
 )
@@ -70,6 +74,7 @@ var (
 		{Unborn, Enroll, Quarantined},
 		{Unborn, EnrollErase, Cleaning},
 		{Quarantined, Repair, Cleaning},
+		{Quarantined, PrepareAgain, Preparing},
 		{Quarantined, Retire, Gone},
 		{Cleaning, Done, Available},
 		{Cleaning, DoneSuspect, Quarantined},
@@ -80,6 +85,7 @@ var (
 		{Available, Unhealthy, Quarantined},
 		{Available, Retire, Gone},
 		{Preparing, Done, Available},
+		{Preparing, Refuse, Available},
 		{Preparing, GiveUp, Quarantined},
 		{Maintenance, Resume, Cleaning},
 		{Maintenance, Retire, Gone},
@@ -108,7 +114,7 @@ var (
 var NodeStates = []State{Quarantined, Cleaning, Available, Preparing, Maintenance, Allocated, Deploying, Deployed, Failed}
 
 // Triggers lists every trigger.
-var Triggers = []Trigger{Enroll, EnrollErase, Repair, Retire, Done, DoneSuspect, GiveUp, Claim, Prepare, Pause, Resume, Unhealthy, Deploy, Redeploy, Release, Expire, NodeFault, Restore}
+var Triggers = []Trigger{Enroll, EnrollErase, Repair, Retire, Done, DoneSuspect, GiveUp, Claim, Prepare, PrepareAgain, Refuse, Pause, Resume, Unhealthy, Deploy, Redeploy, Release, Expire, NodeFault, Restore}
 
 // Next is the state that a trigger leads to, or an Invalid error that names what
 // the state allows.

@@ -13,10 +13,10 @@ import (
 // trigger that it allows. What is not here is refused.
 const lifeCycle = `
 (none):      enroll=Quarantined, enroll --erase=Cleaning
-Quarantined: repair=Cleaning, retire=(gone)
+Quarantined: repair=Cleaning, prepare again=Preparing, retire=(gone)
 Cleaning:    done=Available, done, suspect=Quarantined, give up=Quarantined, restore=Quarantined
 Available:   claim=Allocated, prepare=Preparing, pause=Maintenance, unhealthy=Quarantined, retire=(gone), restore=Quarantined
-Preparing:   done=Available, give up=Quarantined, restore=Quarantined
+Preparing:   done=Available, refused=Available, give up=Quarantined, restore=Quarantined
 Maintenance: resume=Cleaning, retire=(gone)
 Allocated:   deploy=Deploying, release=Available, expire=Available, restore=Failed
 Deploying:   done=Deployed, give up=Failed, release=Cleaning, node's fault=Cleaning, restore=Failed

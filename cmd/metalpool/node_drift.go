@@ -68,7 +68,9 @@ are missing, memory that has shrunk. Only their BMCs are asked, and nothing is c
 Exits with 3 where a node differs, with 1 where one could not be compared, else with 0.
 
 With --repair, those that are Available are brought back, out of the pool meanwhile; the
-ones that have an owner are when they are deployed next.`,
+ones that have an owner are when they are deployed next. What a server will not have
+leaves it as it was, Available, and says why. What it took and does not have then
+quarantines it; once the profile is mended, --repair brings it back without an erase.`,
 		Example: `  metalpool node drift
   metalpool node drift --pool default -o json
   metalpool node drift 'r1-n[01-40]' --repair`,
@@ -170,7 +172,7 @@ func bringBack(ctx context.Context, a *app, e core.Operator, drifts []core.Drift
 	for _, d := range drifts {
 		settable := slices.ContainsFunc(d.Differs, func(one core.Drifted) bool { return one.Of != core.OfInventory })
 		switch {
-		case settable && d.State == core.Available:
+		case settable && d.State == core.Available, d.Again:
 			able = append(able, d.Node)
 		case settable:
 			a.note("%s is %s, and stays as it is", d.Node, d.State)

@@ -21,6 +21,7 @@ type setup struct {
 	// Manners.
 	on    bool     // it knows nothing of all that while it is off
 	drops []string // taken, and not applied
+	wont  []string // not taken at all, which only shows when they are written
 	alone bool     // it takes nothing while something waits
 
 	volumes []core.Volume
@@ -48,6 +49,9 @@ var (
 
 // Drops is a BMC that takes a setting, and does not apply it.
 func Drops(name string) Manner { return func(u *setup) { u.drops = append(u.drops, name) } }
+
+// Refuses is a BMC that does not take a setting, and has nobody know before.
+func Refuses(name string) Manner { return func(u *setup) { u.wont = append(u.wont, name) } }
 
 // Settings gives the server's firmware settings, and its BMC manners.
 func (s *Server) Settings(force map[string]string, manners ...Manner) {
@@ -161,6 +165,11 @@ func (b *bmc) set(ctx context.Context, op string, want map[string]string) (core.
 	case len(need) > 0:
 		err = b.write(ctx, "set "+op, func() error {
 			u := &b.server.setup
+			for name := range need {
+				if slices.Contains(u.wont, name) {
+					return fault("set "+op, core.Backend, "answered 409 Conflict: not this %s: %w", name, core.ErrRefused)
+				}
+			}
 			u.waits = maps.Clone(u.waits)
 			if u.waits == nil {
 				u.waits = map[string]string{}

@@ -12,7 +12,7 @@ import (
 type BIOS struct {
 	Path       string // below the system; "" means Bios
 	Settings   string // where changes are written, below that; "" means there itself
-	Registry   string // ID of the attribute registry
+	Registry   string // ID of the attribute registry; "": it has none
 	RegistryAt string // path of its document
 	Attributes []Attribute
 

@@ -13,7 +13,7 @@ func (b *BMC) registryPath() string { return registriesPath + "/" + b.manners.BI
 func (b *BMC) registries(*request) (resource, bool) {
 	return plain(func() doc {
 		var paths []string
-		if b.manners.BIOS != nil {
+		if b.manners.BIOS != nil && b.manners.BIOS.Registry != "" {
 			paths = append(paths, b.registryPath())
 		}
 		return collection(registriesPath, "MessageRegistryFile", "Registry File Collection", paths...)
@@ -23,7 +23,7 @@ func (b *BMC) registries(*request) (resource, bool) {
 // registryFile tells where the attribute registry is.
 func (b *BMC) registryFile(r *request) (resource, bool) {
 	c := b.manners.BIOS
-	if c == nil || r.ids[0] != c.Registry {
+	if c == nil || c.Registry == "" || r.ids[0] != c.Registry {
 		return resource{}, false
 	}
 	return plain(func() doc {
@@ -38,7 +38,7 @@ func (b *BMC) registryFile(r *request) (resource, bool) {
 // registry is the document itself. It is no resource: nothing but Location leads to it.
 func (b *BMC) registry(r *request) (resource, bool) {
 	c := b.manners.BIOS
-	if c == nil || r.URL.Path != c.RegistryAt {
+	if c == nil || c.Registry == "" || r.URL.Path != c.RegistryAt {
 		return resource{}, false
 	}
 	return resource{raw: func(r *request) answer {

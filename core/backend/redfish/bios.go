@@ -2,8 +2,6 @@ package redfish
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -148,44 +146,67 @@ func (t talk) bios() (bios, error) {
 }
 
 // accept makes of what is wanted values of the firmware's types, and says all that is
-// wrong with it at once.
+// wrong with it at once. What is so already, or from the next start on, was taken before;
+// only of the rest the registry, which is big, is asked.
 func (t talk) accept(f bios, want core.BIOSAttributes) (attributes, error) {
 	wanted := attributes{}
-	var wrong, unknown []string
+	wrong := map[string]string{}
 	for _, name := range sortedNames(want) {
-		found, known := f.force[name]
-		if !known {
-			unknown = append(unknown, name)
-		}
-		v, err := likeness(want[name], found)
+		v, err := likeness(want[name], f.force[name])
 		switch {
 		case isSecret.MatchString(name):
-			wrong = append(wrong, name+" is a password, which cannot be read back")
+			wrong[name] = name + " is a password, which cannot be read back"
 		case err != nil:
-			wrong = append(wrong, name+" "+err.Error())
+			wrong[name] = name + " " + err.Error()
 		}
 		wanted[name] = v
 	}
-	if len(unknown) > 0 {
+	if need := f.needed(wanted); len(need) > 0 {
 		known, err := t.readRegistry(f.registry)
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range unknown {
-			if _, hidden := known.named(name); hidden {
-				continue // shown only together with others
+		for _, name := range sortedNames(need) {
+			why := ""
+			wanted[name], why = known.accept(f, name, want[name], need[name])
+			if why != "" && wrong[name] == "" {
+				wrong[name] = why
 			}
-			text := "there is no attribute " + show(name)
-			if meant := known.meant(name, sortedNames(f.force)); meant != "" {
-				text += " (is " + meant + " meant?)"
-			}
-			wrong = append(wrong, text)
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, &wrongError{what: strings.Join(wrong, "; ")}
+		var all []string
+		for _, name := range sortedNames(wrong) {
+			all = append(all, wrong[name])
+		}
+		return nil, &wrongError{what: strings.Join(all, "; ")}
 	}
 	return wanted, nil
+}
+
+// accept is a value of an attribute that is to be written, or why it is not to be: as far
+// as the registry tells.
+func (r registry) accept(f bios, name string, asked, v any) (any, string) {
+	a, told := r.named(name)
+	if _, shown := f.force[name]; !shown {
+		if !told {
+			text := "there is no attribute " + show(name)
+			if meant := r.meant(name, sortedNames(f.force)); meant != "" {
+				text += " (is " + meant + " meant?)"
+			}
+			return v, text
+		}
+		// Some are shown only together with others.
+		like, err := likeness(asked, a.sample())
+		if err != nil {
+			return v, name + " " + err.Error()
+		}
+		v = like
+	}
+	if why := a.refuses(v); told && why != "" {
+		return v, name + " " + why
+	}
+	return v, ""
 }
 
 func (t talk) setBIOS(want core.BIOSAttributes) (core.Change, error) {
@@ -258,11 +279,10 @@ func (t talk) writeBIOS(f bios, jobs queueOfJobs, need attributes) (bios, error)
 		return err
 	}
 	if f.blind {
-		err := write()
-		if outcomeOf(err, t.manners.Busy) == refused {
-			err = t.blame(f, need, err)
+		if err := write(); err != nil {
+			return bios{}, t.blame(need, err)
 		}
-		return f, err
+		return f, nil
 	}
 	var after bios
 	err := t.settle(
@@ -274,34 +294,24 @@ func (t talk) writeBIOS(f bios, jobs queueOfJobs, need attributes) (bios, error)
 			return err == nil && len(left) == 0, "BIOS attributes that do not wait: " + strings.Join(sortedNames(left), ", "), err
 		},
 	)
-	if outcomeOf(err, t.manners.Busy) == refused {
-		return bios{}, t.blame(f, need, err)
+	if err != nil {
+		return bios{}, t.blame(need, err)
 	}
-	return after, err
+	return after, nil
 }
 
-// blame adds to a refusal which attributes are wrong, and why.
-func (t talk) blame(f bios, need attributes, refusal error) error {
-	var answer *schemas.Error
-	if !errors.As(refusal, &answer) || passing(answer, t.manners.Busy) {
-		return refusal
-	}
-	known, err := t.readRegistry(f.registry)
-	if err != nil {
-		return refusal
-	}
-	var wrong []string
+// blame adds to a refusal which attributes it is about.
+func (t talk) blame(need attributes, refusal error) error {
+	var asked, named []string
 	for _, name := range sortedNames(need) {
-		a, ok := known.named(name)
-		if !ok {
-			continue
-		}
-		if why := a.refuses(need[name]); why != "" {
-			wrong = append(wrong, name+" "+why)
+		text := name + " = " + show(need[name])
+		asked = append(asked, text)
+		if answer := answerOf(refusal); answer != nil && isAbout(answer, name) {
+			named = append(named, text)
 		}
 	}
-	if len(wrong) == 0 {
-		return refusal
+	if len(named) > 0 {
+		asked = named
 	}
-	return &wrongError{what: strings.Join(wrong, "; "), err: fmt.Errorf("%s", said(answer))}
+	return t.notTaken(refusal, "it does not take "+strings.Join(asked, ", "))
 }

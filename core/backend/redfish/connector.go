@@ -132,6 +132,8 @@ func (c *Connector) prepare(e core.Endpoint, password string) (*conversation, er
 		key:     shelfKey(at, e.TLS),
 		trust:   config,
 		leave:   func() {},
+
+		registries: map[string]registry{},
 	}
 	if b.links == nil {
 		b.links = map[string]string{}

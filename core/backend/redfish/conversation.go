@@ -36,6 +36,8 @@ type conversation struct {
 	closed  bool
 	links   map[string]string
 	manners manners
+	// registries are those of attributes that were read, by name.
+	registries map[string]registry
 }
 
 var _ core.BMC = (*conversation)(nil)

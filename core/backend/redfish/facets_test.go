@@ -197,21 +197,26 @@ func TestBIOSThatCannotBe(t *testing.T) {
 			{"a name with a slip", core.BIOSAttributes{choice.Name + "x": right}, []string{"there is no attribute " + choice.Name + "x", "is " + choice.Name + " meant?"}},
 			{"a name in other letters", core.BIOSAttributes{strings.ToUpper(choice.Name): right}, []string{"is " + choice.Name + " meant?"}},
 			{"another vendor's name", core.BIOSAttributes{"TurboEncabulator": "On"}, []string{"there is no attribute TurboEncabulator"}},
-			{"a value with a slip", core.BIOSAttributes{choice.Name: right + "d"}, []string{choice.Name + " takes", "is " + right + " meant?", "the BMC said"}},
+			{"a value with a slip", core.BIOSAttributes{choice.Name: right + "d"}, []string{choice.Name + " takes", "is " + right + " meant?"}},
 			{"a number for a choice", core.BIOSAttributes{choice.Name: 1}, []string{choice.Name + " takes a text", "not 1"}},
 			{"true for a choice", core.BIOSAttributes{choice.Name: true}, []string{choice.Name + " takes a text"}},
 			{"a list", core.BIOSAttributes{choice.Name: []string{right}}, []string{choice.Name + " takes a text"}},
 			{"a text for a number", core.BIOSAttributes{number.Name: "many"}, []string{number.Name + " takes a number, not many"}},
-			{"too much", core.BIOSAttributes{number.Name: number.Top + 1}, []string{number.Name + " takes numbers from", "the BMC said"}},
-			{"read-only", core.BIOSAttributes{constant.Name: "other"}, []string{constant.Name + " is read-only", "the BMC said"}},
+			{"too much", core.BIOSAttributes{number.Name: number.Top + 1}, []string{number.Name + " takes numbers from"}},
+			{"read-only", core.BIOSAttributes{constant.Name: "other"}, []string{constant.Name + " is read-only"}},
+			{"half a number", core.BIOSAttributes{number.Name: number.Low + 0.5}, []string{number.Name + " takes a whole number"}},
 			{"a password", core.BIOSAttributes{"SetupPassword": "s3cretword"}, []string{"SetupPassword is a password"}},
 			{"several", core.BIOSAttributes{"NoSuchThing1": 1, number.Name: "many"}, []string{"NoSuchThing1", number.Name + " takes a number"}},
 		} {
 			t.Run(m.Name+"/"+c.name, func(t *testing.T) {
 				r := newRig(t, m)
 				s := r.enrolled().(core.BIOSSetter)
-				_, err := s.SetBIOS(t.Context(), c.want)
+				_, err := s.CompareBIOS(t.Context(), c.want)
+				wantKind(t, err, core.Invalid, append(c.says, "compare BIOS", r.endpoint.URL)...)
+				_, err = s.SetBIOS(t.Context(), c.want)
 				wantKind(t, err, core.Invalid, append(c.says, "set BIOS", r.endpoint.URL)...)
+				r.wantWrites()
+				wantRefused(t, err)
 				if err != nil && strings.Contains(err.Error(), "s3cretword") {
 					t.Errorf("the error tells a password: %v", err)
 				}
@@ -220,6 +225,53 @@ func TestBIOSThatCannotBe(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Of a server without a registry only its BMC knows what it takes: what that refuses was
+// not changed, and is told with the attribute it is about.
+func TestBIOSWithoutARegistry(t *testing.T) {
+	for _, like := range withBIOS() {
+		t.Run(like.Name, func(t *testing.T) {
+			m, b := *like, *like.BIOS
+			b.Registry, m.BIOS = "", &b
+			r := newRig(t, &m)
+			s := r.enrolled().(core.BIOSSetter)
+			one, two := enumerations(&m)[0], enumerations(&m)[1]
+			_, err := s.SetBIOS(t.Context(), core.BIOSAttributes{one.Name: "Maybe", two.Name: otherValue(two)})
+			wantKind(t, err, core.Invalid, "set BIOS", "it does not take "+one.Name+" = Maybe; the BMC said", r.endpoint.URL)
+			wantRefused(t, err)
+			if got := r.bmc.State().Setup; len(got.Waiting) > 0 || len(got.Tasks) > 0 {
+				t.Errorf("this waits: %+v", got)
+			}
+			_, err = s.SetBIOS(t.Context(), core.BIOSAttributes{"NoSuchThing": "On"})
+			wantKind(t, err, core.Invalid, "there is no attribute NoSuchThing")
+			wantRefused(t, err)
+		})
+	}
+}
+
+// What a BMC cannot do just now may be had later: it was not changed, and nothing is said
+// against what was asked.
+func TestBIOSRefusedForAnotherReason(t *testing.T) {
+	r := newRig(t, nil)
+	s := r.enrolled().(core.BIOSSetter)
+	r.fault(bmc.Fault{On: bmc.SetBIOS, Kind: bmc.Fail, Status: 409})
+	_, err := s.SetBIOS(t.Context(), core.BIOSAttributes{"SRIOV": "Enabled"})
+	wantKind(t, err, core.Backend, "set BIOS", "409")
+	wantRefused(t, err)
+	r.fault(bmc.Fault{On: bmc.SetBIOS, Kind: bmc.Fail})
+	_, err = s.SetBIOS(t.Context(), core.BIOSAttributes{"SRIOV": "Enabled"})
+	wantKind(t, err, core.Backend, "set BIOS", "500")
+	if errors.Is(err, core.ErrRefused) {
+		t.Errorf("nobody knows whether it was taken: %v", err)
+	}
+}
+
+func wantRefused(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, core.ErrRefused) {
+		t.Errorf("error %v is not %v", err, core.ErrRefused)
 	}
 }
 

@@ -35,6 +35,7 @@ var fewest = map[string]int{"RAID0": 1, "RAID1": 2, "RAID5": 3, "RAID6": 4, "RAI
 type preservedError struct{ what string }
 
 func (e *preservedError) Error() string { return e.what }
+func (e *preservedError) Unwrap() error { return core.ErrRefused }
 
 // planVolumes decides without asking anybody. Controllers that are only to be looked
 // at are left out of it.

@@ -229,7 +229,7 @@ func (t talk) setOrder(want []string) (core.Change, error) {
 		return core.Change{Differs: change.Differs, Reset: true, Again: true}, nil
 	}
 	if err != nil {
-		return core.Change{}, err
+		return core.Change{}, t.notTaken(err, "it does not take the boot order "+o.named(wanted))
 	}
 	change.Reset = len(after.differences(wanted)) > 0
 	return change, nil

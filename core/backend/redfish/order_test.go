@@ -62,7 +62,31 @@ func TestBootOrderThatCannotBe(t *testing.T) {
 		r := newRig(t, nil)
 		_, err := r.enrolled().(core.BootOrderSetter).SetBootOrder(t.Context(), want)
 		wantKind(t, err, core.Invalid, "it has no boot option", `Boot0003 "Network" Pxe`)
+		wantRefused(t, err)
 		r.wantWrites()
+	}
+}
+
+// What a BMC says no to was not changed.
+func TestOrderAndSecureBootRefused(t *testing.T) {
+	for _, m := range bmc.All() {
+		t.Run(m.Name, func(t *testing.T) {
+			r := newRig(t, m)
+			b := r.enrolled()
+			r.fault(bmc.Fault{On: bmc.SetOrder, Kind: bmc.Fail, Status: 400})
+			_, err := b.(core.BootOrderSetter).SetBootOrder(t.Context(), []string{"Pxe"})
+			wantKind(t, err, core.Backend, "set boot order", "400")
+			wantRefused(t, err)
+			if m.SecureBoot == nil {
+				return
+			}
+			r.fault(bmc.Fault{On: bmc.SetSecureBoot, Kind: bmc.Fail, Status: 400})
+			_, err = b.(core.SecureBootSetter).SetSecureBoot(t.Context(), m.SecureBoot.SetupMode)
+			if !m.SecureBoot.SetupMode {
+				wantKind(t, err, core.Backend, "set Secure Boot", "400")
+			}
+			wantRefused(t, err)
+		})
 	}
 }
 
@@ -125,6 +149,9 @@ func TestSecureBootOfEveryVendor(t *testing.T) {
 			}
 			if m.SecureBoot.SetupMode {
 				_, err := s.SetSecureBoot(t.Context(), true)
+				wantKind(t, err, core.Invalid, "has no keys", "SetupMode")
+				wantRefused(t, err)
+				_, err = s.CompareSecureBoot(t.Context(), true)
 				wantKind(t, err, core.Invalid, "has no keys", "SetupMode")
 				r.wantWrites()
 				return

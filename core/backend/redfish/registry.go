@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"fmt"
+	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -11,7 +12,7 @@ import (
 )
 
 // registry says which attributes a server's firmware has, and which values they take.
-// It is a big document, and read only to explain what is wrong.
+// It is a big document, and read only where something is to be written, or is wrong.
 type registry []registryAttribute
 
 type registryAttribute struct {
@@ -22,13 +23,25 @@ type registryAttribute struct {
 	Values   lenient[[]struct {
 		Name text `json:"ValueName"`
 	}] `json:"Value"`
-	Low lenient[*float64] `json:"LowerBound"`
-	Top lenient[*float64] `json:"UpperBound"`
+	Low     lenient[*float64] `json:"LowerBound"`
+	Top     lenient[*float64] `json:"UpperBound"`
+	Longest lenient[*float64] `json:"MaxLength"`
 }
 
 // readRegistry finds the registry of that name. A server without one is nothing out of
-// the ordinary: the registry is then empty.
+// the ordinary: the registry is then empty. It is read once in a conversation.
 func (t talk) readRegistry(name string) (registry, error) {
+	if r, read := t.registries[name]; read {
+		return r, nil
+	}
+	r, err := t.findRegistry(name)
+	if err == nil {
+		t.registries[name] = r
+	}
+	return r, err
+}
+
+func (t talk) findRegistry(name string) (registry, error) {
 	file, err := t.registryFile(name)
 	if err != nil || file == "" {
 		return nil, onlyFatal(err)
@@ -131,10 +144,30 @@ func (a registryAttribute) refuses(v any) string {
 		return "takes " + strings.Join(values, ", ") + ", not " + show(v) + near(show(v), values)
 	case a.Type == "Integer" && isNumber && (a.Low.is != nil && n < *a.Low.is || a.Top.is != nil && n > *a.Top.is):
 		return fmt.Sprintf("takes numbers from %s to %s, not %s", bound(a.Low.is), bound(a.Top.is), show(v))
-	case a.Type == "Integer" && !isNumber:
-		return "takes a number, not " + show(v)
+	case a.Type == "Integer" && (!isNumber || n != math.Trunc(n)):
+		return "takes a whole number, not " + show(v)
+	case a.Type == "Boolean" && !isBool(v):
+		return "takes true or false, not " + show(v)
+	case a.Type == "String" && isText && a.Longest.is != nil && float64(len(s)) > *a.Longest.is:
+		return fmt.Sprintf("takes at most %s characters, not the %d of %s", bound(a.Longest.is), len(s), show(v))
 	}
 	return ""
+}
+
+func isBool(v any) bool {
+	_, is := v.(bool)
+	return is
+}
+
+// sample is a value of the attribute's type; nil where any might be.
+func (a registryAttribute) sample() any {
+	switch a.Type {
+	case "Integer":
+		return 0.0
+	case "Boolean":
+		return false
+	}
+	return nil
 }
 
 func bound(f *float64) string {

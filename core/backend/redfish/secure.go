@@ -23,7 +23,10 @@ func (b *conversation) SecureBoot(ctx context.Context) (core.SecureBootState, er
 func (b *conversation) CompareSecureBoot(ctx context.Context, want bool) ([]core.Difference, error) {
 	return facet(ctx, b, "compare Secure Boot", func(t talk) ([]core.Difference, error) {
 		s, err := t.secureBoot()
-		return s.differences(want), err
+		if err != nil {
+			return nil, err
+		}
+		return s.differences(want), s.lacks(want)
 	})
 }
 
@@ -35,8 +38,8 @@ func (b *conversation) SetSecureBoot(ctx context.Context, want bool) (core.Chang
 			return core.Change{}, err
 		}
 		change := core.Change{Differs: s.differences(want)}
-		if want && s.Mode == "SetupMode" {
-			return core.Change{}, &wrongError{what: "Secure Boot has no keys (SetupMode), and is not on without; enroll the platform's keys first"}
+		if err := s.lacks(want); err != nil {
+			return core.Change{}, err
 		}
 		if s.Enabled != want {
 			err := t.settle(
@@ -54,7 +57,7 @@ func (b *conversation) SetSecureBoot(ctx context.Context, want bool) (core.Chang
 				return core.Change{Differs: change.Differs, Reset: true, Again: true}, nil
 			}
 			if err != nil {
-				return core.Change{}, err
+				return core.Change{}, t.notTaken(err, "it does not take Secure Boot "+onOff(want))
 			}
 		}
 		change.Reset = s.InForce != want
@@ -90,6 +93,14 @@ func (s secureBoot) differences(want bool) []core.Difference {
 		found = fmt.Sprintf("%s, and %s from the next start on", found, onOff(s.Enabled))
 	}
 	return []core.Difference{{Name: "Secure Boot", Wanted: onOff(want), Found: found}}
+}
+
+// lacks refuses to turn on what is not on without keys.
+func (s secureBoot) lacks(want bool) error {
+	if want && s.Mode == "SetupMode" {
+		return &wrongError{what: "Secure Boot has no keys (SetupMode), and is not on without; enroll the platform's keys first"}
+	}
+	return nil
 }
 
 func onOff(on bool) string {

@@ -71,7 +71,12 @@ func (e *wrongError) Error() string {
 	return e.what
 }
 
-func (e *wrongError) Unwrap() error { return e.err }
+func (e *wrongError) Unwrap() []error {
+	if e.err == nil {
+		return []error{core.ErrRefused}
+	}
+	return []error{core.ErrRefused, e.err}
+}
 
 // noFacetError is something that this server's BMC has not got at all.
 type noFacetError struct{ what string }

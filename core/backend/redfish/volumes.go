@@ -94,8 +94,11 @@ func (t talk) setVolumes(want core.WantedVolumes) (core.Change, error) {
 	if all, plan, err = t.layout(want); err != nil {
 		return core.Change{}, err
 	}
-	for _, d := range plan.deletes {
+	for i, d := range plan.deletes {
 		waits, err := t.deleteVolume(all[d.controller], d.volume)
+		if err != nil && i == 0 {
+			err = t.notTaken(err, "it does not delete the volume "+show(firstOf(d.volume.Name, d.volume.ID)))
+		}
 		if err != nil {
 			return core.Change{}, err
 		}
@@ -104,11 +107,14 @@ func (t talk) setVolumes(want core.WantedVolumes) (core.Change, error) {
 	if change.Again { // the drives are free after the next start only
 		return change, nil
 	}
-	for _, m := range plan.makes {
+	for i, m := range plan.makes {
 		waits, err := t.makeVolume(all[m.controller], m)
 		if isCommitted(err) {
 			change.Reset, change.Again = true, true
 			break
+		}
+		if err != nil && i == 0 && len(plan.deletes) == 0 { // else something was changed
+			err = t.notTaken(err, "it does not make "+called(m.want))
 		}
 		if err != nil {
 			return core.Change{}, err

@@ -1,6 +1,7 @@
 package redfish_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -115,11 +116,41 @@ func TestPreservedDrive(t *testing.T) {
 		r := newRig(t, m, withDrives(bmc.Volume{ID: "old", Type: "RAID1", Drives: []string{"D0", "D1"}, Bytes: 4e12}, bmc.Volume{ID: "other", Type: "RAID0", Drives: []string{"D5"}, Bytes: 4e12}))
 		_, err = r.enrolled().(core.VolumeSetter).SetVolumes(t.Context(), want)
 		wantKind(t, err, core.Denied, "set volumes", "preserved")
+		wantRefused(t, err)
 		r.wantWrites()
 		if got := volumesOf(r); got != "RAID0 D5, RAID1 D0 D1" {
 			t.Errorf("the volumes are %s", got)
 		}
 	}
+}
+
+// A controller that says no has changed nothing, unless it had deleted something before.
+func TestVolumesRefused(t *testing.T) {
+	m, err := bmc.Named("ilo6")
+	must(t, "manners", err)
+	want := core.WantedVolumes{Volumes: []core.WantedVolume{{RAID: "RAID1", Count: 2, Kind: core.SSD}}}
+	old := bmc.Volume{ID: "old", Type: "RAID0", Drives: []string{"D4"}, Bytes: 4e12}
+	for _, c := range []struct {
+		name string
+		old  []bmc.Volume
+		nth  int
+		none bool
+	}{{"to make", nil, 1, true}, {"to delete", []bmc.Volume{old}, 1, true}, {"to make after it has deleted", []bmc.Volume{old}, 2, false}} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, m, withDrives(c.old...))
+			s := r.enrolled().(core.VolumeSetter)
+			r.fault(bmc.Fault{On: bmc.SetVolumes, Kind: bmc.Fail, Status: 400, Nth: c.nth})
+			_, err := s.SetVolumes(t.Context(), want)
+			wantKind(t, err, core.Backend, "set volumes", "400")
+			if errors.Is(err, core.ErrRefused) != c.none {
+				t.Errorf("nothing was changed: %t; %v", !c.none, err)
+			}
+		})
+	}
+	r := newRig(t, m, withDrives())
+	_, err = r.enrolled().(core.VolumeSetter).CompareVolumes(t.Context(), core.WantedVolumes{Volumes: []core.WantedVolume{{RAID: "RAID0", Drives: []string{"D44"}}}})
+	wantKind(t, err, core.Invalid, "there is no drive D44 (is D4 meant?)")
+	wantRefused(t, err)
 }
 
 func TestVolumeTasks(t *testing.T) {
