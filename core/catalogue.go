@@ -92,6 +92,9 @@ func (e *Engine) putPool(ctx context.Context, p Pool, allowed func(Tx) error) er
 		if err != nil && !Is(err, NotFound) {
 			return err
 		}
+		if err := checkGiven(tx, askedWith(ctx), there, p); err != nil {
+			return err
+		}
 		same := err == nil && sameJSON(there.Policy(), p.Policy())
 		if p.DeclaredBy, err = declarer(kindPool, p.Name, there.DeclaredBy, p.DeclaredBy, same); err != nil || same && p.DeclaredBy == there.DeclaredBy {
 			return err

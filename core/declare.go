@@ -75,7 +75,7 @@ func (e *Engine) Apply(ctx context.Context, d Declaration, o ApplyOptions) ([]De
 	if err := e.checkDeclared(ctx, d.Steps); err != nil {
 		return nil, err
 	}
-	a := &applied{engine: e, by: d.By, options: o, afar: IsFromAfar(ctx)}
+	a := &applied{engine: e, by: d.By, options: o, afar: IsFromAfar(ctx), token: askedWith(ctx)}
 	if len(d.Images) > 0 && !o.DryRun {
 		// What is refused is refused before images are read, which may take long.
 		if _, err := e.applyOnce(ctx, d, a.looking()); err != nil {
@@ -122,8 +122,9 @@ type applied struct {
 	engine  *Engine
 	by      Declarer
 	options ApplyOptions
-	afar    bool // somebody asks who is not on this host
-	refuses bool // what others have declared, though it is a dry run
+	afar    bool  // somebody asks who is not on this host
+	token   Token // that he was let in by
+	refuses bool  // what others have declared, though it is a dry run
 	// unread are images that are to be examined, and read those that were. They are
 	// shared with the look that comes before.
 	unread *[]Image
@@ -234,6 +235,11 @@ func (a *applied) compared(d Declared, fields []string, from Declarer) Declared 
 // step has a step be as is said, and nothing else.
 func (a *applied) step(tx Tx, said Step) (Declared, error) {
 	there, err := tx.Step(said.Name)
+	if a.afar && (err == nil || Is(err, NotFound)) {
+		if err := mayDeclareStep(said, there, err == nil); err != nil {
+			return Declared{}, err
+		}
+	}
 	from := there.DeclaredBy
 	there.DeclaredBy, said.DeclaredBy = "", ""
 	return a.declare(Declared{Kind: kindStep, Name: said.Name}, err, there, said, from, func() error {
@@ -267,6 +273,9 @@ func (a *applied) pool(tx Tx, said PoolDeclaration) (Declared, error) {
 	said.apply(&want)
 	want.DeclaredBy = a.by
 	if err := want.Validate(); err != nil {
+		return d, err
+	}
+	if err := checkGiven(tx, a.token, there, want); err != nil {
 		return d, err
 	}
 	if want.DefaultImage != there.DefaultImage && want.DefaultImage != "" {

@@ -74,7 +74,7 @@ func (e *Engine) SetNode(ctx context.Context, id NodeID, c NodeChange) (n Node, 
 		}
 	}
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if n, err = tx.Node(id); err != nil {
+		if n, err = reach(ctx, tx, "set", id); err != nil {
 			return err
 		}
 		was := n
@@ -195,7 +195,7 @@ func (e *Engine) Pause(ctx context.Context, id NodeID, reason string) (Node, err
 
 func (e *Engine) turn(ctx context.Context, id NodeID, on Trigger, reason string, also func(Tx, *Node) error) (n Node, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if n, err = tx.Node(id); err != nil {
+		if n, err = reach(ctx, tx, string(on), id); err != nil {
 			return err
 		}
 		if _, err := Next(n.State, on); err != nil {
@@ -213,7 +213,7 @@ func (e *Engine) turn(ctx context.Context, id NodeID, on Trigger, reason string,
 func (e *Engine) Retire(ctx context.Context, id NodeID, reason string) error {
 	var tagged Node
 	err := e.store.Update(ctx, func(tx Tx) error {
-		n, err := tx.Node(id)
+		n, err := reach(ctx, tx, "retire", id)
 		if err != nil {
 			return err
 		}

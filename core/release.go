@@ -215,7 +215,11 @@ func (e *Engine) awaitClean(ctx context.Context, id AllocationID, report Reporte
 func (e *Engine) AwaitRest(ctx context.Context, id NodeID, report Reporter) (Node, error) {
 	told := false
 	for {
-		n, err := e.Node(ctx, id)
+		var n Node
+		err := e.store.View(ctx, func(tx Tx) (err error) {
+			n, err = reach(ctx, tx, "find", id)
+			return err
+		})
 		if err != nil || n.State.Owned() || !n.State.Working() {
 			return n, err
 		}

@@ -118,6 +118,9 @@ type stepKind struct {
 	logsIn bool
 	// ours is that what it says is run on the hosts that work on the pool.
 	ours bool
+	// host is what those hosts do for it by themselves, "" where it is left to the machine
+	// and its BMC.
+	host string
 	// quoted is that its failure tells the last of what it said.
 	quoted bool
 	of     func(s Step) bool
@@ -138,7 +141,7 @@ var stepKinds = []stepKind{
 		of: func(s Step) bool { return s.Script != nil }, check: func(s Step) error { return s.Script.check(s) },
 	},
 	{
-		kind: KindHTTP, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: time.Minute,
+		kind: KindHTTP, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: time.Minute, host: "it makes requests from the server's host",
 		of: func(s Step) bool { return s.HTTP != nil }, check: func(s Step) error { return s.HTTP.check(s.Secrets) },
 	},
 	{
@@ -171,7 +174,7 @@ var stepKinds = []stepKind{
 		setting: func(s Step) setting { return s.SecureBoot },
 	},
 	{
-		kind: KindPlugin, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: 5 * time.Minute,
+		kind: KindPlugin, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: 5 * time.Minute, host: "it runs a program on the server's host",
 		of: func(s Step) bool { return s.Plugin != nil }, check: func(s Step) error { return s.Plugin.check() },
 	},
 	{
@@ -200,6 +203,13 @@ func (s Step) FromOurHost() string {
 		return "it says what is run on the server's host"
 	}
 	return ""
+}
+
+// usesOurHost is what of a server's host a step has to do with; "" where it is the
+// machine's and its BMC's alone. It goes beyond FromOurHost: to declare a request takes
+// less than to have one made.
+func (s Step) usesOurHost() string {
+	return cmp.Or(s.FromOurHost(), s.about().host)
 }
 
 // Kind is what the step is; "" where it is none.

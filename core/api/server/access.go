@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -138,35 +137,12 @@ func (p principal) needs(r core.Role, what, instead string) error {
 	return &core.Error{Op: what, Kind: core.Denied, Err: fmt.Errorf("the token of %s has the role %s, and this takes %s", p.Name, p.Role, r), Hint: hint}
 }
 
-// inPool refuses a pool that the token is not for.
-func (p principal) inPool(op, pool string) error {
-	if pool == "" {
-		pool = core.DefaultPool
-	}
-	if p.allows(pool) {
-		return nil
-	}
-	return &core.Error{Op: op, Kind: core.Denied, Err: fmt.Errorf("the token of %s is for %s, and not for pool %q", p.Name, strings.Join(p.Pools, ", "), pool), Hint: "name one of these pools, or ask the pool's operator for another token"}
-}
-
-// everywhere refuses what concerns all pools to who has a part in some.
-func (p principal) everywhere(op string) error {
-	if len(p.Pools) == 0 {
-		return nil
-	}
-	return &core.Error{Op: op, Kind: core.Denied, Err: fmt.Errorf("the token of %s is for %s, and this concerns all pools", p.Name, strings.Join(p.Pools, ", ")), Hint: "ask an operator of all pools"}
-}
-
-func (p principal) allows(pool string) bool {
-	return len(p.Pools) == 0 || slices.Contains(p.Pools, pool)
-}
-
 // sees reports whether a machine is there for the caller. A tombstone is nobody's.
 func (p principal) sees(m core.Machine) bool {
 	switch {
 	case m.Owner == "" && m.Pool == "":
 		return true
-	case !p.allows(m.Pool):
+	case !p.Allows(m.Pool):
 		return false
 	}
 	return p.Role != core.RoleUser || m.Owner == p.Name

@@ -38,7 +38,7 @@ func (s *Server) policies() {
 			all, err := s.pool.Pools(ctx)
 			shown := []core.Pool{}
 			for _, pool := range all {
-				if p.allows(pool.Name) {
+				if p.Allows(pool.Name) {
 					shown = append(shown, pool)
 				}
 			}
@@ -46,7 +46,7 @@ func (s *Server) policies() {
 		})
 	read(s, operation{id: "pool", method: http.MethodGet, path: "/pools/{name}", summary: "find a pool", role: core.RoleViewer},
 		func(ctx context.Context, p principal, in *OfName) (core.Pool, error) {
-			if err := p.inPool("find pool "+in.Name, in.Name); err != nil {
+			if err := p.InPool("find pool "+in.Name, in.Name); err != nil {
 				return core.Pool{}, err
 			}
 			return s.pool.Pool(ctx, in.Name)
@@ -60,7 +60,7 @@ func (s *Server) policies() {
 	}
 	write(s, operation{id: "set-pool", method: http.MethodPut, path: "/pools/{name}", summary: "declare a pool", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *declared, _ core.Reporter) (api.Nothing, error) {
-			if err := p.inPool("set pool "+in.Name, in.Name); err != nil {
+			if err := p.InPool("set pool "+in.Name, in.Name); err != nil {
 				return api.Nothing{}, err
 			}
 			if in.Body.Name != in.Name {
@@ -75,14 +75,14 @@ func (s *Server) policies() {
 		})
 	write(s, operation{id: "remove-pool", method: http.MethodDelete, path: "/pools/{name}", summary: "remove a pool", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *removed, _ core.Reporter) (api.Nothing, error) {
-			if err := p.inPool("remove pool "+in.Name, in.Name); err != nil {
+			if err := p.InPool("remove pool "+in.Name, in.Name); err != nil {
 				return api.Nothing{}, err
 			}
 			return api.Nothing{}, s.pool.RemovePool(ctx, in.Name, in.By, in.TakeOver)
 		})
 	write(s, operation{id: "remove-image", method: http.MethodDelete, path: "/images/{name}", summary: "remove an image", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *removed, _ core.Reporter) (api.Nothing, error) {
-			if err := p.everywhere("remove image " + in.Name); err != nil {
+			if err := p.Everywhere("remove image " + in.Name); err != nil {
 				return api.Nothing{}, err
 			}
 			return api.Nothing{}, s.pool.RemoveImage(ctx, in.Name, in.By, in.TakeOver)
@@ -110,7 +110,7 @@ func (s *Server) imageCatalogue() {
 	}
 	write(s, operation{id: "add-image", method: http.MethodPut, path: "/images/{name}", summary: "add an image", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *added, report core.Reporter) (core.Image, error) {
-			if err := p.everywhere("add image " + in.Name); err != nil {
+			if err := p.Everywhere("add image " + in.Name); err != nil {
 				return core.Image{}, err
 			}
 			i := in.Body
@@ -135,7 +135,7 @@ func (s *Server) stories() {
 				return nil, err
 			}
 			own, err := s.own(ctx, p)
-			return list(slices.DeleteFunc(all, func(st core.Stage) bool { return !p.allows(st.Pool) || p.Role == core.RoleUser && !own[st.Allocation] })), err
+			return list(slices.DeleteFunc(all, func(st core.Stage) bool { return !p.Allows(st.Pool) || p.Role == core.RoleUser && !own[st.Allocation] })), err
 		})
 	type reconciled struct {
 		Asked
@@ -143,7 +143,7 @@ func (s *Server) stories() {
 	}
 	write(s, operation{id: "reconcile", method: http.MethodPost, path: "/reconcile", summary: "reconcile", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *reconciled, report core.Reporter) (api.Reconciled, error) {
-			if err := p.everywhere("reconcile"); err != nil {
+			if err := p.Everywhere("reconcile"); err != nil {
 				return api.Reconciled{}, err
 			}
 			outcomes, err := s.pool.Reconcile(ctx, core.ReconcileOptions(in.Body), report)
@@ -155,7 +155,7 @@ func (s *Server) stories() {
 		})
 	read(s, operation{id: "verify", method: http.MethodGet, path: "/invariants", summary: "check the invariants", role: core.RoleOperator},
 		func(ctx context.Context, p principal, _ *struct{}) ([]core.Violation, error) {
-			if err := p.everywhere("check the invariants"); err != nil {
+			if err := p.Everywhere("check the invariants"); err != nil {
 				return nil, err
 			}
 			found, err := s.pool.Verify(ctx)

@@ -78,7 +78,7 @@ func (s *Server) mayListen(ctx context.Context, p principal, id core.NodeID) (co
 	if err != nil {
 		return n, err
 	}
-	if !p.allows(n.Pool) || p.Role == core.RoleUser && !own[n.Allocation] {
+	if !p.Allows(n.Pool) || p.Role == core.RoleUser && !own[n.Allocation] {
 		return n, &core.Error{Op: "open console", Node: id, Kind: core.NotFound, Err: plain("no machine of " + p.Name + " is on this node"), Hint: "see 'metalpool machine list'"}
 	}
 	return n, nil

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -76,14 +75,14 @@ func (s *Server) declarations() {
 		})
 	write(s, operation{id: "remove-step", method: http.MethodDelete, path: "/steps/{name}", summary: "remove a step", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *removed, _ core.Reporter) (api.Nothing, error) {
-			if err := p.everywhere("remove step " + in.Name); err != nil {
+			if err := p.Everywhere("remove step " + in.Name); err != nil {
 				return api.Nothing{}, err
 			}
 			return api.Nothing{}, s.pool.RemoveStep(ctx, in.Name, in.By, in.TakeOver)
 		})
 	write(s, operation{id: "remove-profile", method: http.MethodDelete, path: "/profiles/{name}", summary: "remove a profile", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *removed, _ core.Reporter) (api.Nothing, error) {
-			if err := p.everywhere("remove profile " + in.Name); err != nil {
+			if err := p.Everywhere("remove profile " + in.Name); err != nil {
 				return api.Nothing{}, err
 			}
 			return api.Nothing{}, s.pool.RemoveProfile(ctx, in.Name, in.By, in.TakeOver)
@@ -97,12 +96,12 @@ const maxDeclaration = 16 << 20
 func (s *Server) mayApply(ctx context.Context, p principal, asked api.ApplyAsked) (core.Declaration, error) {
 	d := asked.Declaration
 	if asked.Prune || len(d.Images)+len(d.Steps)+len(d.Profiles)+len(d.Nodes) > 0 {
-		if err := p.everywhere("apply"); err != nil {
+		if err := p.Everywhere("apply"); err != nil {
 			return d, err
 		}
 	}
 	for _, pool := range d.Pools {
-		if err := p.inPool("set pool "+pool.Name, pool.Name); err != nil {
+		if err := p.InPool("set pool "+pool.Name, pool.Name); err != nil {
 			return d, err
 		}
 	}
@@ -116,9 +115,6 @@ func (s *Server) mayApply(ctx context.Context, p principal, asked api.ApplyAsked
 			return d, err
 		}
 		d.Images[i].Source = source
-	}
-	if err := s.ownSteps(ctx, d.Steps); err != nil {
-		return d, err
 	}
 	return d, s.ownNodes(ctx, d.Nodes)
 }
@@ -147,27 +143,6 @@ func (s *Server) ownNodes(ctx context.Context, asked []core.NodeDeclaration) err
 		}
 		if err := ownPassword("declare node "+d.Label(), *d.Password); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// ownSteps refuses to change a step that has secrets, as ownPassword refuses references:
-// the step decides who gets to see what they lead to. So it does one that says what is run
-// on this host.
-func (s *Server) ownSteps(ctx context.Context, asked []core.Step) error {
-	for _, step := range asked {
-		why := step.FromOurHost()
-		if why == "" {
-			continue
-		}
-		there, err := s.pool.Step(ctx, step.Name)
-		if err != nil && !core.Is(err, core.NotFound) {
-			return err
-		}
-		if err != nil || !step.Same(there) {
-			return &core.Error{Op: "declare step " + step.Name, Kind: core.Denied, Err: errors.New(why + ": a server takes such a step from nobody but its own host"),
-				Hint: "apply it there, with METALPOOL_URL naming the store"}
 		}
 	}
 	return nil

@@ -123,7 +123,7 @@ func (s *Server) nodesOf(ctx context.Context, p principal) (map[core.NodeID]bool
 	nodes, err := s.pool.Nodes(ctx, core.NodeFilter{})
 	there := map[core.NodeID]bool{}
 	for _, n := range nodes {
-		there[n.ID] = p.allows(n.Pool)
+		there[n.ID] = p.Allows(n.Pool)
 	}
 	return there, err
 }

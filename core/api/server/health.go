@@ -41,7 +41,7 @@ func (s *Server) care(mux *http.ServeMux) {
 			err = &core.Error{Op: "read the metrics", Kind: core.Denied, Err: plain("a user sees no others' machines, and these count all"), Hint: "use a viewer's token"}
 		}
 		if err == nil {
-			err = p.everywhere("read the metrics")
+			err = p.Everywhere("read the metrics")
 		}
 		if err != nil {
 			writeProblem(w, api.NewProblem(err))

@@ -179,7 +179,7 @@ func (s *Server) questions() {
 	read(s, operation{id: "match", method: http.MethodPost, path: "/orders/match", summary: "match an order", role: core.RoleViewer, body: api.MaxBody},
 		func(ctx context.Context, p principal, in *question) ([]core.Candidate, error) {
 			o := in.Body.Order.Core(in.Body.ID, p.Name)
-			if err := p.inPool("match", o.Request.Pool); err != nil {
+			if err := p.InPool("match", o.Request.Pool); err != nil {
 				return nil, err
 			}
 			if err := s.mayName(ctx, p, o.Request.Node); err != nil {
@@ -201,7 +201,7 @@ func (p principal) owner(asked string) string {
 // mayOrder refuses an order for a pool that the caller has no part in, or under the ID
 // of somebody else's machine.
 func (s *Server) mayOrder(ctx context.Context, p principal, o core.Order) error {
-	if err := p.inPool("create", o.Request.Pool); err != nil {
+	if err := p.InPool("create", o.Request.Pool); err != nil {
 		return err
 	}
 	if err := s.mayName(ctx, p, o.Request.Node); err != nil {
@@ -226,7 +226,7 @@ func (s *Server) mayName(ctx context.Context, p principal, id core.NodeID) error
 		return nil
 	}
 	n, err := s.pool.Node(ctx, id)
-	if err == nil && p.allows(n.Pool) {
+	if err == nil && p.Allows(n.Pool) {
 		return nil
 	}
 	if err != nil && !core.Is(err, core.NotFound) {

@@ -39,7 +39,7 @@ func (s *Server) nodes() {
 			if err != nil {
 				return core.Node{}, p.blurred(err)
 			}
-			if !p.allows(n.Pool) {
+			if !p.Allows(n.Pool) {
 				return core.Node{}, noNode(in.ID)
 			}
 			own, err := s.own(ctx, p)
@@ -58,7 +58,7 @@ func (s *Server) nodes() {
 			own, err := s.own(ctx, p)
 			shown := []core.Node{}
 			for _, n := range all {
-				if p.allows(n.Pool) {
+				if p.Allows(n.Pool) {
 					shown = append(shown, p.shown(n, own))
 				}
 			}
@@ -66,7 +66,7 @@ func (s *Server) nodes() {
 		})
 	write(s, operation{id: "enroll", method: http.MethodPost, path: "/nodes", summary: "enroll a node", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *enrolled, report core.Reporter) (core.Node, error) {
-			if err := p.inPool("enroll", in.Body.Pool); err != nil {
+			if err := p.InPool("enroll", in.Body.Pool); err != nil {
 				return core.Node{}, err
 			}
 			if err := ownPassword("enroll", in.Body.Password); err != nil {
@@ -83,7 +83,7 @@ func (s *Server) nodes() {
 	write(s, operation{id: "set-node", method: http.MethodPatch, path: "/nodes/{id}", summary: "change a node", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *changed, _ core.Reporter) (core.Node, error) {
 			if in.Body.Pool != nil {
-				if err := p.inPool("move to pool "+*in.Body.Pool, *in.Body.Pool); err != nil {
+				if err := p.InPool("move to pool "+*in.Body.Pool, *in.Body.Pool); err != nil {
 					return core.Node{}, err
 				}
 			}
@@ -92,7 +92,7 @@ func (s *Server) nodes() {
 					return core.Node{}, err
 				}
 			}
-			return s.onNode(ctx, p, in.ID, func() (core.Node, error) {
+			return s.onNode(p, func() (core.Node, error) {
 				return s.pool.SetNode(core.AskedFromAfar(ctx), in.ID, in.Body.Core())
 			})
 		})
@@ -102,7 +102,7 @@ func (s *Server) nodes() {
 			if err != nil {
 				return core.Drift{}, p.blurred(err)
 			}
-			if !p.allows(n.Pool) {
+			if !p.Allows(n.Pool) {
 				return core.Drift{}, noNode(in.ID)
 			}
 			return s.drifts.at(ctx, string(in.ID), func(ctx context.Context) (core.Drift, error) { return s.pool.Drift(ctx, in.ID) })
@@ -121,7 +121,7 @@ func (s *Server) nodeVerbs() {
 	} {
 		write(s, operation{id: verb, method: http.MethodPost, path: "/nodes/{id}/" + verb, summary: verb + " a node", role: core.RoleOperator},
 			func(ctx context.Context, p principal, in *why, _ core.Reporter) (core.Node, error) {
-				return s.onNode(ctx, p, in.ID, func() (core.Node, error) {
+				return s.onNode(p, func() (core.Node, error) {
 					s.drifts.forget(string(in.ID))
 					return do(ctx, in.ID, in.Reason)
 				})
@@ -129,7 +129,7 @@ func (s *Server) nodeVerbs() {
 	}
 	write(s, operation{id: "retire", method: http.MethodDelete, path: "/nodes/{id}", summary: "retire a node", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *why, _ core.Reporter) (api.Nothing, error) {
-			_, err := s.onNode(ctx, p, in.ID, func() (core.Node, error) { return core.Node{}, s.pool.Retire(ctx, in.ID, in.Reason) })
+			_, err := s.onNode(p, func() (core.Node, error) { return core.Node{}, s.pool.Retire(ctx, in.ID, in.Reason) })
 			return api.Nothing{}, err
 		})
 	type rest struct {
@@ -138,7 +138,7 @@ func (s *Server) nodeVerbs() {
 	}
 	write(s, operation{id: "await-rest", method: http.MethodPost, path: "/nodes/{id}/rest", summary: "wait for a node's rest", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *rest, report core.Reporter) (core.Node, error) {
-			return s.onNode(ctx, p, in.ID, func() (core.Node, error) { return s.pool.AwaitRest(ctx, in.ID, report) })
+			return s.onNode(p, func() (core.Node, error) { return s.pool.AwaitRest(ctx, in.ID, report) })
 		})
 }
 
@@ -147,17 +147,14 @@ func noNode(id core.NodeID) error {
 	return &core.Error{Op: "find", Node: id, Kind: core.NotFound, Err: plain("no such node"), Hint: "see 'metalpool node list'"}
 }
 
-// onNode does something to a node of a pool that the caller has part in.
-func (s *Server) onNode(ctx context.Context, p principal, id core.NodeID, do func() (core.Node, error)) (core.Node, error) {
-	n, err := s.pool.Node(ctx, id)
-	if err == nil && !p.allows(n.Pool) {
-		err = p.inPool("reach a node", n.Pool)
-	}
+// onNode does something to a node, of which the engine looks whether the caller has part in
+// its pool, with the change itself.
+func (s *Server) onNode(p principal, do func() (core.Node, error)) (core.Node, error) {
+	n, err := do()
 	if err != nil {
 		return core.Node{}, p.blurred(err)
 	}
-	n, err = do()
-	return p.shown(n, nil), err
+	return p.shown(n, nil), nil
 }
 
 // blurred takes the names of other pools' nodes out of advice.

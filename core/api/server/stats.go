@@ -18,9 +18,9 @@ func (s *Server) stats() {
 	read(s, operation{id: "stats", method: http.MethodGet, path: "/stats", summary: op, role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *filter) ([]core.PhaseStats, error) {
 			// Who is for some pools names one of them.
-			check := p.everywhere(op)
+			check := p.Everywhere(op)
 			if in.Pool != "" {
-				check = p.inPool(op, in.Pool)
+				check = p.InPool(op, in.Pool)
 			}
 			if check != nil {
 				return nil, check

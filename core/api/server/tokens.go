@@ -20,7 +20,7 @@ func (t *tokenOrdered) about() string { return t.Body.Name + " (" + string(t.Bod
 func (s *Server) tokens() {
 	write(s, operation{id: "create-token", method: http.MethodPost, path: "/tokens", summary: "create a token", role: core.RoleOperator, each: true},
 		func(ctx context.Context, p principal, in *tokenOrdered, _ core.Reporter) (api.TokenMade, error) {
-			if err := p.everywhere("create token " + in.Body.Name); err != nil {
+			if err := p.Everywhere("create token " + in.Body.Name); err != nil {
 				return api.TokenMade{}, err
 			}
 			b, request := in.Body, in.Request
@@ -32,7 +32,7 @@ func (s *Server) tokens() {
 		})
 	read(s, operation{id: "tokens", method: http.MethodGet, path: "/tokens", summary: "list tokens", role: core.RoleOperator},
 		func(ctx context.Context, p principal, _ *struct{}) ([]core.Token, error) {
-			if err := p.everywhere("list tokens"); err != nil {
+			if err := p.Everywhere("list tokens"); err != nil {
 				return nil, err
 			}
 			all, err := s.pool.Tokens(ctx)
@@ -44,7 +44,7 @@ func (s *Server) tokens() {
 	}
 	write(s, operation{id: "revoke-token", method: http.MethodDelete, path: "/tokens/{name}", summary: "revoke a token", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *revoked, _ core.Reporter) (core.Token, error) {
-			if err := p.everywhere("revoke token " + in.Name); err != nil {
+			if err := p.Everywhere("revoke token " + in.Name); err != nil {
 				return core.Token{}, err
 			}
 			t, err := s.pool.RevokeToken(ctx, in.Name)
@@ -61,7 +61,7 @@ func (s *Server) tokens() {
 	}
 	read(s, operation{id: "audit", method: http.MethodGet, path: "/audit", summary: "read the audit log", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *filter) ([]core.AuditEntry, error) {
-			if err := p.everywhere("read the audit log"); err != nil {
+			if err := p.Everywhere("read the audit log"); err != nil {
 				return nil, err
 			}
 			all, err := s.pool.Audit(ctx, core.AuditFilter{Since: in.Since, Who: in.Who, After: in.After, Limit: in.Limit})

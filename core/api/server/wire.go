@@ -97,7 +97,7 @@ func write[I, O any](s *Server, o operation, do func(ctx context.Context, p prin
 		}
 		key, size := jobKey(p, what, in)
 		j, err := s.jobs.begin(key, weight{size, o.order}, p.ID, request, func(ctx context.Context, report core.Reporter) ended {
-			return s.recorded(ctx, line, func(ctx context.Context) (any, error) { return do(ctx, p, in, report) })
+			return s.recorded(core.AskedWith(ctx, p.Token), line, func(ctx context.Context) (any, error) { return do(ctx, p, in, report) })
 		})
 		if err != nil {
 			return nil, unavailable(err)
