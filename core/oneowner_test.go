@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,6 +30,10 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if name, is := strings.CutPrefix(filepath.Base(os.Args[0]), "metalpool-step-"); is {
+		actAsPlugin(name)
+		return
 	}
 	os.Exit(pgtest.Main(m))
 }

@@ -31,6 +31,8 @@ type pool struct {
 	store   core.Store
 	at      placetest.Place
 	address string
+	// programs do steps on the host of the engine, where there are to be some.
+	programs map[core.StepKind]core.StepRunner
 }
 
 // newPool is newPoolAt in a file.
@@ -142,6 +144,9 @@ func (p *pool) engine() (*core.Engine, *enginetest.Host) {
 func (p *pool) engineOn(host *enginetest.Host, store core.Store, sealer core.Sealer, log *slog.Logger) *core.Engine {
 	runners := steps.Runners(nil)
 	runners[core.KindHTTP] = steps.HTTP{Client: &http.Client{Transport: host.Web()}}
+	for kind, runs := range p.programs {
+		runners[kind] = host.Program(runs)
+	}
 	return core.New(core.Config{
 		Store: host.Store(store), Sealer: sealer, Deployer: host, Timing: timing, Log: log,
 		Backends: map[string]core.Connector{"redfish": host}, Steps: runners, Resolve: secretOf,
