@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ import (
 )
 
 // TestVMSession is what a user of docker-machine does, on a virtual machine: firmware,
-// ramdisk, disk, Debian and Docker Engine are real.
+// ramdisk, disk, Debian and Docker Engine are real. So is what the operator has added.
 func TestVMSession(t *testing.T) {
 	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
 	docker, image := needs.Docker(t), needs.DebianDocker(t)
@@ -35,12 +36,17 @@ func TestVMSession(t *testing.T) {
 			t.Logf("its console ends:\n%s", recent[max(0, len(recent)-6000):])
 		}
 	})
+	r.declareSteps(t, stepsOfSession)
 	mark := newMark()
 	if onDisks(t, node, mark) {
 		t.Fatal("the disks are marked before anybody had them")
 	}
 
 	r.Run(t, "create", "-d", "metalpool", "web-1")
+	want := "cloud-init\nscript on " + string(node.ID()) + "\nansible of web-1 on Debian\n"
+	if out := r.Run(t, "ssh", "web-1", "cat /etc/told"); out != want {
+		t.Errorf("steps have left %q on the machine, and not %q", out, want)
+	}
 	engine := r.dockerEnv(t, "web-1")
 	version := engine(t, docker, nil, "info", "--format", "{{.ServerVersion}} {{.OperatingSystem}}")
 	if !strings.Contains(version, "Debian GNU/Linux 12") {
@@ -73,6 +79,16 @@ func TestVMSession(t *testing.T) {
 	}
 	if onDisks(t, node, mark) {
 		t.Error("what the owner wrote is still on a disk")
+	}
+	said := r.said(t, node.ID())
+	if look := said["look"]; !strings.HasPrefix(look, string(node.ID())+" web-1 of default 0 /tmp/") || !strings.HasSuffix(look, "\ncache = on\nBusyBox\n") {
+		t.Errorf("in the ramdisk it said %q", look)
+	}
+	if left := said["sign-off"]; left != want+"node = "+string(node.ID())+"\n" {
+		t.Errorf("before the release it said %q", left)
+	}
+	if disks := strings.Fields(strings.ReplaceAll(said["burn-in"], "disk: ", "")); len(disks) != len(node.Disks()) || slices.ContainsFunc(disks, func(left string) bool { return left != "0" }) {
+		t.Errorf("after the clean it said %q of %d disks", said["burn-in"], len(node.Disks()))
 	}
 }
 
