@@ -58,6 +58,9 @@ type PoolDeclaration struct {
 	Profile *string `json:"profile,omitempty" yaml:"profile,omitempty"`
 	// Profiles are others that a machine may name.
 	Profiles []string `json:"profiles,omitzero" yaml:"profiles,omitempty,flow"`
+	// StepsAtOnce is how many of the pool's nodes are done steps on at one time, by each
+	// process that works on them. Default: 16.
+	StepsAtOnce *int `json:"steps_at_once,omitempty" yaml:"steps_at_once,omitempty"`
 }
 
 // TimeoutsDeclaration is what is said of Timeouts; 0s is the default.
@@ -118,7 +121,7 @@ func (p Pool) Policy() PoolDeclaration {
 	}
 	d := PoolDeclaration{
 		Name: p.Name, DefaultImage: set(p.DefaultImage), EraseMinimum: set(p.EraseMinimum), Quota: set(p.Quota),
-		ManagementKey: set(p.ManagementKey), Profile: set(p.Profile), Profiles: p.Profiles,
+		ManagementKey: set(p.ManagementKey), Profile: set(p.Profile), Profiles: p.Profiles, StepsAtOnce: set(p.StepsAtOnce),
 	}
 	if t != (TimeoutsDeclaration{}) {
 		d.Timeouts = &t
@@ -137,6 +140,7 @@ func (d PoolDeclaration) apply(p *Pool) {
 	if d.Profiles != nil {
 		p.Profiles = append([]string(nil), d.Profiles...) // nil where there are none
 	}
+	put(&p.StepsAtOnce, d.StepsAtOnce)
 	if t := d.Timeouts; t != nil {
 		put((*Span)(&p.Timeouts.Power), t.Power)
 		put((*Span)(&p.Timeouts.CheckIn), t.CheckIn)

@@ -22,7 +22,10 @@ type step struct {
 	// patience is how long nobody may answer, where timeout is longer than that; nil: as
 	// long as that is.
 	patience func(Timeouts) time.Duration
-	do       func(ctx context.Context, w *work) error
+	// turn is the phase of a step of the operator's that is done in turn with those of other
+	// nodes; "" waits for none.
+	turn StepPhase
+	do   func(ctx context.Context, w *work) error
 }
 
 // agent reports whether the step talks with the agent.
@@ -110,9 +113,17 @@ func (w *work) try(ctx context.Context, s step) error {
 	if err != nil {
 		quiet = w.e.timing.Call // the step finds out what there is to be waited for
 	}
+	w.waiting.begin(time.Now())
+	if s.turn != "" {
+		leave, err := w.awaitTurn(ctx, s.name, s.turn)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		w.waiting.begin(time.Now())
+	}
 	bounded, cancel := context.WithTimeout(ctx, limit+quiet)
 	defer cancel()
-	w.waiting.begin(time.Now())
 	bounded = WhileAsking(bounded, func(why string) { w.fault(bounded, s.name, "asking again: "+why) })
 	if s.agent() {
 		defer w.listen(bounded, s.name)()

@@ -29,6 +29,7 @@ type Engine struct {
 	boots   sync.Map // boot ID → *work, for what the deployer tells of agents
 	workers sync.Map // NodeID → *work, for a release that takes its lease
 	seen    sync.Map // owner → time.Time, when it was last looked whether he was
+	turns   turns    // of the operator's steps
 }
 
 // Config is what an engine is made of.

@@ -21,6 +21,9 @@ type Pool struct {
 	// they may name.
 	Profile  string   `json:"profile,omitempty"`
 	Profiles []string `json:"profiles,omitempty"`
+	// StepsAtOnce is how many of its nodes are done steps of the operator's on at one time,
+	// by each process that works on them; 0 is DefaultStepsAtOnce. See turns.go.
+	StepsAtOnce int `json:"steps_at_once,omitempty"`
 
 	DeclaredBy Declarer `json:"declared_by,omitempty"`
 }
@@ -41,6 +44,8 @@ func (p Pool) Validate() error {
 		return bad("say never, deploy or always", "%q is no use of a management key", p.ManagementKey)
 	case p.Quota < 0:
 		return bad("0 means no limit", "the quota is negative")
+	case p.StepsAtOnce < 0:
+		return bad(fmt.Sprintf("0 means the default, %d", DefaultStepsAtOnce), "the number of steps at once is negative")
 	}
 	return nil
 }
@@ -48,7 +53,7 @@ func (p Pool) Validate() error {
 // withDefaults says what counts where a policy leaves something out.
 func (p Pool) withDefaults() Pool {
 	p.EraseMinimum, p.ManagementKey = cmp.Or(p.EraseMinimum, Clear), p.management()
-	p.Timeouts = p.Timeouts.OrDefaults()
+	p.Timeouts, p.StepsAtOnce = p.Timeouts.OrDefaults(), cmp.Or(p.StepsAtOnce, DefaultStepsAtOnce)
 	return p
 }
 

@@ -50,7 +50,7 @@ func (a Attempt) cleaning() []step {
 	var plan []step
 	for _, s := range a.Steps {
 		if s.Phase == PhaseRelease {
-			plan = append(plan, releasing(s))
+			plan = append(plan, a.releasing(s))
 		}
 	}
 	for _, s := range cleanSteps {
@@ -64,40 +64,43 @@ func (a Attempt) cleaning() []step {
 
 // releasing is a step before the power is cut. However it ends, or does not, that is cut:
 // all of them together have releaseLimit, and drive's own limit is beyond that.
-func releasing(s Step) step {
-	name := stepName(s)
+func (a Attempt) releasing(s Step) step {
 	limit := func(Timeouts) time.Duration { return releaseLimit + time.Minute }
-	return step{name: name, timeout: limit, do: func(ctx context.Context, w *work) error {
-		goesOn := func(why string) error {
-			w.note(context.WithoutCancel(ctx), StepWarned, name, why)
-			w.say(name, "%s", why)
-			return nil
-		}
-		if s.logsIn() && w.attempt.Login == nil {
-			if w.attempt.Ran {
-				return goesOn("left out: pool \"" + w.pool.Name + "\" keeps no key to its machines once they are deployed; to have it done, 'metalpool pool set " + w.pool.Name + " --management-key always'")
-			}
-			return nil
-		}
-		if w.releaseEnds.IsZero() {
-			w.releaseEnds = time.Now().Add(releaseLimit)
-		}
-		if !time.Now().Before(w.releaseEnds) {
-			return goesOn("left out: " + errReleaseTooLong.Error())
-		}
-		within, cancel := context.WithDeadlineCause(ctx, w.releaseEnds, errReleaseTooLong)
-		defer cancel()
-		err := w.takeStep(within, name, s)
-		switch {
-		case err == nil, ctx.Err() != nil, Is(err, LeaseLost):
-			return err
-		case within.Err() != nil:
-			return goesOn("goes on without it: " + errReleaseTooLong.Error())
-		case ofStore(err):
-			return err
-		}
-		return goesOn("goes on without it: " + err.Error())
-	}}
+	own := step{name: stepName(s), timeout: limit, turn: s.turn(), do: func(ctx context.Context, w *work) error { return w.takeBeforeOff(ctx, s) }}
+	if s.logsIn() && a.Login == nil {
+		own.turn, own.do = "", func(ctx context.Context, w *work) error { return w.noWayIn(ctx, s) }
+	}
+	return own
+}
+
+func (w *work) takeBeforeOff(ctx context.Context, s Step) error {
+	name := stepName(s)
+	if w.releaseEnds.IsZero() {
+		w.releaseEnds = time.Now().Add(releaseLimit)
+	}
+	if !time.Now().Before(w.releaseEnds) {
+		return w.warns(ctx, name, "left out: "+errReleaseTooLong.Error())
+	}
+	within, cancel := context.WithDeadlineCause(ctx, w.releaseEnds, errReleaseTooLong)
+	defer cancel()
+	err := w.takeStep(within, name, s)
+	switch {
+	case err == nil, ctx.Err() != nil, Is(err, LeaseLost):
+		return err
+	case within.Err() != nil:
+		return w.warns(ctx, name, "goes on without it: "+errReleaseTooLong.Error())
+	case ofStore(err):
+		return err
+	}
+	return w.warns(ctx, name, "goes on without it: "+err.Error())
+}
+
+// noWayIn is what becomes of a step on a machine that metalpool cannot log in to.
+func (w *work) noWayIn(ctx context.Context, s Step) error {
+	if !w.attempt.Ran {
+		return nil
+	}
+	return w.warns(ctx, stepName(s), "left out: pool \""+w.pool.Name+"\" keeps no key to its machines once they are deployed; to have it done, 'metalpool pool set "+w.pool.Name+" --management-key always'")
 }
 
 var errReleaseTooLong = fmt.Errorf("the steps before a release have %s together, and that is over", FormatDuration(releaseLimit))

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
 )
 
 // program is what does a plugin's steps: as their plugins are called.
@@ -43,12 +44,18 @@ func pluginStep(name, plugin string) core.Step {
 	return core.Step{Name: name, Retries: 2, Plugin: &core.PluginStep{Name: plugin, Config: core.FreeForm{"zone": "example"}}}
 }
 
+// engineWith has steps of three kinds be done by a runner of the test's own.
 func (p *pool) engineWith(runner core.StepRunner) *core.Engine {
+	e, _ := p.engineAndHostWith(runner)
+	return e
+}
+
+func (p *pool) engineAndHostWith(runner core.StepRunner) (*core.Engine, *enginetest.Host) {
 	host := p.rack.Host()
 	return core.New(core.Config{
-		Store: host.Store(p.store), Sealer: cloak{}, Deployer: host, Timing: timing,
-		Backends: map[string]core.Connector{"redfish": host}, Steps: map[core.StepKind]core.StepRunner{core.KindPlugin: runner},
-	})
+		Store: host.Store(p.store), Sealer: cloak{}, Deployer: host, Timing: timing, Backends: map[string]core.Connector{"redfish": host},
+		Steps: map[core.StepKind]core.StepRunner{core.KindPlugin: runner, core.KindHTTP: runner, core.KindScript: runner},
+	}), host
 }
 
 // What would fail again is not tried again.

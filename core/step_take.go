@@ -14,7 +14,7 @@ import (
 func declared(s Step) step {
 	name := stepName(s)
 	// Its own time is kept by takeStep: what follows when that is over the operator says.
-	return step{name: name, timeout: s.longest, ramdisk: s.inRamdisk(), do: func(ctx context.Context, w *work) error { return w.takeStep(ctx, name, s) }}
+	return step{name: name, timeout: s.longest, ramdisk: s.inRamdisk(), turn: s.turn(), do: func(ctx context.Context, w *work) error { return w.takeStep(ctx, name, s) }}
 }
 
 // maxPause is the longest pause between two tries of a step; the first is Timing.Retry.
@@ -268,13 +268,18 @@ func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) e
 	}
 	switch s.OnFailure {
 	case FailNothing:
-		w.note(ctx, StepWarned, name, "goes on without it: "+e.Err.Error())
-		w.say(name, "goes on without it: %v", e.Err)
-		return nil
+		return w.warns(ctx, name, "goes on without it: "+e.Err.Error())
 	case FailNode:
 		e.Kind, e.Err = Backend, &nodeFaultError{e.Err}
 	}
 	return e
+}
+
+// warns tells everybody that a step was not done, and that it is gone on without.
+func (w *work) warns(ctx context.Context, name, text string) error {
+	w.note(context.WithoutCancel(ctx), StepWarned, name, text)
+	w.say(name, "%s", text)
+	return nil
 }
 
 // whereToRead is the command that tells what happened, to whoever is told of a failure:

@@ -164,7 +164,7 @@ func (w *work) listen(ctx context.Context, step string) (stop func()) {
 				}
 				w.waitsFor(ctx, step, owes.String(), silent, until)
 			case !silent.IsZero():
-				w.answersAgain(ctx, step, now.Sub(silent))
+				w.passes(ctx, step, "its agent answers again", now.Sub(silent))
 				silent = time.Time{}
 			}
 		}
@@ -172,8 +172,9 @@ func (w *work) listen(ctx context.Context, step string) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-func (w *work) answersAgain(ctx context.Context, step string, after time.Duration) {
-	text := fmt.Sprintf("its agent answers again, after %s", FormatDuration(after.Round(time.Second)))
+// passes tells that what was waited for is over, to whom it was told that it is waited for.
+func (w *work) passes(ctx context.Context, step, what string, after time.Duration) {
+	text := fmt.Sprintf("%s, after %s", what, FormatDuration(after.Round(time.Second)))
 	said, kept := w.waiting.passes()
 	if said {
 		w.say(step, "%s", text)

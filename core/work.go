@@ -35,6 +35,7 @@ type work struct {
 	// releaseEnds is when the steps before a release have had their time, all together; zero
 	// where none has begun. A worker that takes over gives them the same again.
 	releaseEnds time.Time
+	waited      time.Duration // for turns
 	cancel      context.CancelCauseFunc
 	stop        func() (cut bool) // ends the renewal; cut: the work was ended from outside before
 }

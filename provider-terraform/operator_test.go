@@ -62,7 +62,7 @@ func TestPools(t *testing.T) {
 	t.Parallel()
 	r := bareRig(t, 0)
 	e := r.Engine(t)
-	strict := block(ci, `name = "ci"`, `erase_minimum = "purge"`, `quota = 2`, `phase_timeouts = { check_in = "40m", erase = "48h" }`)
+	strict := block(ci, `name = "ci"`, `erase_minimum = "purge"`, `quota = 2`, `steps_at_once = 4`, `phase_timeouts = { check_in = "40m", erase = "48h" }`)
 	steps := []resource.TestStep{
 		{
 			Config: block(ci, `name = "ci"`), ConfigPlanChecks: does(ci, plancheck.ResourceActionCreate),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -60,7 +61,7 @@ func viewPools(ctx context.Context, e core.Operator, pools []core.Pool) ([]poolV
 	for i, p := range pools {
 		views[i] = poolView{
 			Name: p.Name, DefaultImage: p.DefaultImage, EraseMinimum: p.EraseMinimum, Quota: p.Quota,
-			Profile: p.Profile, Profiles: p.Profiles,
+			Profile: p.Profile, Profiles: p.Profiles, StepsAtOnce: p.StepsAtOnce,
 			Timeouts: viewTimeouts(p.Timeouts), DeclaredBy: p.DeclaredBy,
 		}
 		if p.EraseMinimum == core.NotErased {
@@ -120,6 +121,7 @@ func (a *app) showPool(ctx context.Context, e core.Operator, name string, o outp
 	s.line("Image", v.DefaultImage)
 	s.line("Profile", p.Profile)
 	s.line("Also offers", strings.Join(p.Profiles, ", "))
+	s.line("Steps at once", words(number(cmp.Or(p.StepsAtOnce, core.DefaultStepsAtOnce)), either(p.StepsAtOnce == 0, "(default)", "")))
 	s.line("Erase", "at least "+string(v.EraseMinimum))
 	s.line("Quota", either(v.Quota == 0, "none", plural(v.Quota, "machine")+" per owner"))
 	s.line("Declared by", string(p.DeclaredBy))
@@ -139,6 +141,7 @@ func poolSetCommand(a *app) *cobra.Command {
 		image      string
 		erase      string
 		quota      int
+		atOnce     int
 		management string
 		timeouts   map[string]string
 		options    core.ApplyOptions
@@ -167,6 +170,7 @@ they run; 'never' rules out all that needs to log in.`,
 	f.StringVar(&image, "image", "", "`image` of machines that name none")
 	f.StringVar(&erase, "erase-minimum", "", "how thoroughly every disk must be erased: `class` clear or purge (NIST SP 800-88)")
 	f.IntVar(&quota, "quota", 0, "`machines` that one owner may hold at once; 0 is no limit")
+	f.IntVar(&atOnce, "steps-at-once", 0, fmt.Sprintf("on how `many` nodes steps are done at one time; 0 is the default, %d", core.DefaultStepsAtOnce))
 	f.StringVar(&management, "management-key", "", "whether metalpool keeps a `way` into machines: never, deploy (while it needs one; the default), or always")
 	f.StringToStringVar(&timeouts, "timeout", nil, "`phase=time`, such as check-in=40m,erase=48h")
 	f.Lookup("timeout").DefValue = "" // pflag's is [], which help would show
@@ -178,7 +182,7 @@ they run; 'never' rules out all that needs to log in.`,
 	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
 		p := core.PoolDeclaration{
 			Name: args[0], DefaultImage: given(cmd, "image", image), EraseMinimum: given(cmd, "erase-minimum", core.EraseClass(strings.ToLower(erase))),
-			Quota: given(cmd, "quota", quota), ManagementKey: given(cmd, "management-key", core.ManagementPolicy(strings.ToLower(management))),
+			Quota: given(cmd, "quota", quota), StepsAtOnce: given(cmd, "steps-at-once", atOnce), ManagementKey: given(cmd, "management-key", core.ManagementPolicy(strings.ToLower(management))),
 		}
 		if err := setTimeouts(&p, timeouts); err != nil {
 			return err

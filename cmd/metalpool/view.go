@@ -81,7 +81,8 @@ type poolView struct {
 	Profiles     []string        `json:"profiles,omitempty"` // others that a deploy may name
 	EraseMinimum core.EraseClass `json:"erase_minimum"`
 	Quota        int             `json:"quota,omitempty"`
-	Timeouts     timeoutsView    `json:"timeouts"` // only those that differ from the default
+	StepsAtOnce  int             `json:"steps_at_once,omitempty"` // where it is not the default
+	Timeouts     timeoutsView    `json:"timeouts"`                // only those that differ from the default
 	Nodes        int             `json:"nodes"`
 	Available    int             `json:"available"`
 	Machines     int             `json:"machines"`

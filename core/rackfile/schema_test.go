@@ -96,7 +96,7 @@ func TestTheSchemaRefusesWhatTheReaderDoes(t *testing.T) {
 		step,
 		step + "  phase: deployed\n  timeout: 5m\n  retries: 2\n  on_failure: warn\n  secrets: {TOKEN: 'env:TOKEN'}\n",
 		"nodes:\n- bmc: {url: https://10.0.0.7}\n  labels: {rack: 7}\n",
-		"pools:\n- name: gold\n  quota: 3\n  erase_minimum: purge\n  timeouts: {check_in: 40m}\n  profiles: []\n",
+		"pools:\n- name: gold\n  quota: 3\n  steps_at_once: 4\n  erase_minimum: purge\n  timeouts: {check_in: 40m}\n  profiles: []\n",
 		"images:\n- name: debian\n  source: debian.qcow2\n  user: debian\n  boot: reboot\n",
 	} {
 		if err := valid(t, text); err != nil {

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -31,6 +32,7 @@ type policyModel struct {
 	DefaultImage  types.String `tfsdk:"default_image"`
 	EraseMinimum  types.String `tfsdk:"erase_minimum"`
 	Quota         types.Int64  `tfsdk:"quota"`
+	StepsAtOnce   types.Int64  `tfsdk:"steps_at_once"`
 	ManagementKey types.String `tfsdk:"management_key"`
 	Phases        types.Object `tfsdk:"phase_timeouts"`
 }
@@ -95,6 +97,10 @@ func (r *poolResource) Schema(_ context.Context, _ resource.SchemaRequest, resp 
 				Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)},
 				MarkdownDescription: "How many machines one owner may have at once; by default any number." + policy,
 			},
+			"steps_at_once": schema.Int64Attribute{
+				Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)},
+				MarkdownDescription: fmt.Sprintf("On how many of its servers steps of the pool's profiles are done at one time, by each process that works on them; by default %d. **Changing it:** in place; it counts at once, and no server is touched.", core.DefaultStepsAtOnce),
+			},
 			"management_key": oneOf(string(core.ManageDeploy), "How long metalpool can log in to machines: `never`; `deploy`, the default: while a deploy needs it; `always`: so that `ssh_keys` of a machine that runs can be changed.", string(core.ManageNever), string(core.ManageDeploy), string(core.ManageAlways)),
 			"phase_timeouts": schema.SingleNestedAttribute{
 				Optional: true, Attributes: limits,
@@ -108,8 +114,8 @@ func (r *poolResource) Schema(_ context.Context, _ resource.SchemaRequest, resp 
 // is not all known yet, the second result is false.
 func (m policyModel) policy(ctx context.Context, p core.Pool) (core.Pool, bool, diag.Diagnostics) {
 	p.Name, p.DefaultImage, p.EraseMinimum = m.Name.ValueString(), m.DefaultImage.ValueString(), core.EraseClass(m.EraseMinimum.ValueString())
-	p.Quota, p.ManagementKey = int(m.Quota.ValueInt64()), core.ManagementPolicy(m.ManagementKey.ValueString())
-	whole := !m.Name.IsUnknown() && !m.DefaultImage.IsUnknown() && !m.EraseMinimum.IsUnknown() && !m.Quota.IsUnknown() && !m.ManagementKey.IsUnknown() && known(ctx, m.Phases)
+	p.Quota, p.StepsAtOnce, p.ManagementKey = int(m.Quota.ValueInt64()), int(m.StepsAtOnce.ValueInt64()), core.ManagementPolicy(m.ManagementKey.ValueString())
+	whole := !m.Name.IsUnknown() && !m.DefaultImage.IsUnknown() && !m.EraseMinimum.IsUnknown() && !m.Quota.IsUnknown() && !m.StepsAtOnce.IsUnknown() && !m.ManagementKey.IsUnknown() && known(ctx, m.Phases)
 	if !whole {
 		return p, false, nil
 	}
@@ -134,6 +140,7 @@ func (m policyModel) policy(ctx context.Context, p core.Pool) (core.Pool, bool, 
 // fill writes down the policy that is there, as it was written where it is the same.
 func (m *policyModel) fill(p core.Pool) diag.Diagnostics {
 	m.ID, m.Name, m.DefaultImage, m.Quota = types.StringValue(p.Name), types.StringValue(p.Name), textOf(p.DefaultImage), numberOf(p.Quota)
+	m.StepsAtOnce = numberOf(p.StepsAtOnce)
 	m.EraseMinimum, m.ManagementKey = types.StringValue(string(core.Clear)), types.StringValue(string(core.ManageDeploy))
 	if p.EraseMinimum != core.NotErased {
 		m.EraseMinimum = types.StringValue(string(p.EraseMinimum))
