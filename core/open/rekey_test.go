@@ -166,6 +166,88 @@ func TestRotateAKeyThatIsNamed(t *testing.T) {
 	}
 }
 
+// A key that a link leads to is changed where it is: the link stays, and no copy of the old
+// key is left behind once that was forgotten.
+func TestRotateAKeyBehindALink(t *testing.T) {
+	for name, named := range map[string]bool{"beside the store": false, "named": true} {
+		t.Run(name, func(t *testing.T) {
+			path := stocked(t)
+			link, folder := seal.FileOf(path), filepath.Join(t.TempDir(), "secrets")
+			file := filepath.Join(folder, "pool.key")
+			if err := errors.Join(os.Mkdir(folder, 0o700), os.Rename(link, file)); err != nil {
+				t.Fatal(err)
+			}
+			if named {
+				link = filepath.Join(t.TempDir(), "link.key")
+				t.Setenv(EnvKey, link)
+			}
+			if err := os.Symlink(file, link); err != nil {
+				t.Fatal(err)
+			}
+			stays := func(when string) {
+				t.Helper()
+				if to, err := os.Readlink(link); err != nil || to != file {
+					t.Errorf("%s the link leads to %q, %v", when, to, err)
+				}
+				if info, err := os.Lstat(file); err != nil || info.Mode() != 0o600 {
+					t.Errorf("%s the file is %v, %v", when, info, err)
+				}
+				sound(t, path)
+			}
+			k, err := RotateKey(t.Context(), "")
+			if err != nil || k.File != file || k.Old != seal.OldFile(file) {
+				t.Fatalf("%+v, %v", k, err)
+			}
+			stays("changed,")
+			if k, err = ForgetKey(t.Context(), ""); err != nil || k.Old != seal.OldFile(file) {
+				t.Fatalf("%+v, %v", k, err)
+			}
+			if all, err := os.ReadDir(folder); err != nil || len(all) != 1 {
+				t.Errorf("beside it are %v, %v", all, err)
+			}
+
+			// One that was cut short is gone on with, behind the link, too.
+			e, store, key := opened(t, path)
+			heir, sealing, err := key.Heir()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := seal.Write(seal.NextFile(file), heir); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := e.Rekey(t.Context(), heir, sealing); err != nil {
+				t.Fatal(err)
+			}
+			if err := store.Close(); err != nil {
+				t.Fatal(err)
+			}
+			stays("gone on with,")
+			if k, err := ShowKey(t.Context(), ""); err != nil || k.Fingerprint != heir.Fingerprint() || k.OldFingerprint != key.Fingerprint() {
+				t.Errorf("%+v, %v", k, err)
+			}
+		})
+	}
+}
+
+// A store that a link leads to keeps its key where it was opened, beside the link.
+func TestRotateTheKeyOfAStoreBehindALink(t *testing.T) {
+	path := stocked(t)
+	behind := filepath.Join(t.TempDir(), "real.db")
+	if err := os.Rename(path, behind); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(behind, path); err != nil {
+		t.Fatal(err)
+	}
+	if k, err := RotateKey(t.Context(), ""); err != nil || k.File != seal.FileOf(path) {
+		t.Fatalf("%+v, %v", k, err)
+	}
+	sound(t, path)
+	if to, err := os.Readlink(path); err != nil || to != behind {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+}
+
 // TestAChangeOfKeysIsCutShort stops at each line of what RotateKey does to files.
 func TestAChangeOfKeysIsCutShort(t *testing.T) {
 	for stop, name := range []string{"before all", "the next key is written", "the store is sealed anew", "the old key is kept", "the next key is in place"} {

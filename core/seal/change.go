@@ -28,16 +28,21 @@ func OldFile(file string) string { return file + ".old" }
 const opChange = "change the key"
 
 // InFile is the path of the key that Load loads; an error where the key's text itself
-// was given, which nobody can change for its owner.
+// was given, which nobody can change for its owner. A link to the file is followed: the
+// next key and the old one lie beside the file, and take its place, while the link stays
+// as its owner has made it.
 func InFile(setting, file string) (string, error) {
 	setting = strings.TrimSpace(setting)
 	switch {
 	case isText(setting):
 		return "", &core.Error{Op: opChange, Kind: core.Invalid, Err: errors.New(Environment + " holds the key itself"), Hint: "write it into a file that only you may read, name that file in " + Environment + ", and run this again"}
 	case setting != "":
-		return setting, nil
+		file = setting
 	}
-	return file, nil
+	if behind, err := filepath.EvalSymlinks(file); err == nil {
+		return behind, nil
+	}
+	return file, nil // which Load says more of
 }
 
 // Write puts a key into a new file, whole or not at all, and never over another.
