@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/guard"
 )
 
 // Runner runs scripts by a shell.
@@ -32,8 +33,8 @@ type Runner struct {
 
 const (
 	usualGrace = 10 * time.Second
-	// lastWords is how long output is waited for after the script has ended: what it has
-	// left in the background may hold it open for ever.
+	// lastWords is how long output is waited for after the script has ended: what of it the
+	// kernel does not let go of may hold it open for ever.
 	lastWords = time.Second
 )
 
@@ -43,13 +44,15 @@ const (
 const keep = `"$@" 3>&-; echo $? >&3`
 
 // Run runs a script with the variables of its Env alone, and returns its exit status. What
-// it began is ended when ctx is, but for what has left its group of processes.
+// it began is ended when it has ended itself, or ctx is, in sessions of their own too: the
+// next command is about the same disks.
 func (r Runner) Run(ctx context.Context, s core.Script, output io.Writer) (status int, err error) {
-	folder, err := os.MkdirTemp(r.Dir, "step-")
+	group, err := guard.New(r.Dir)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = os.RemoveAll(folder) }()
+	defer group.End()
+	folder := group.Dir
 	program, err := r.prepare(folder, s)
 	if err != nil {
 		return 0, err
@@ -69,8 +72,7 @@ func (r Runner) Run(ctx context.Context, s core.Script, output io.Writer) (statu
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		cmd.Env = append(cmd.Env, name+"="+s.Env[name])
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = cmd.Start()
+	err = group.Start(cmd)
 	_, _ = says.Close(), end.Close()
 	if err != nil {
 		_ = hears.Close()
@@ -91,8 +93,13 @@ func (r Runner) Run(ctx context.Context, s core.Script, output io.Writer) (statu
 		}
 		return status, nil
 	case <-ctx.Done():
-		endGroup(cmd.Process.Pid, cmp.Or(r.Grace, usualGrace))
-		<-told
+		_ = cmd.Process.Signal(syscall.SIGTERM) // all of its group is told
+		select {
+		case <-told:
+		case <-time.After(cmp.Or(r.Grace, usualGrace)):
+			group.End()
+			<-told
+		}
 		said.finish()
 		return 0, context.Cause(ctx)
 	}
@@ -119,18 +126,6 @@ func (r Runner) prepare(folder string, s core.Script) ([]string, error) {
 		return []string{"./" + name}, nil
 	}
 	return append(slices.Clone(r.Shell), name), nil
-}
-
-// endGroup ends a group of processes, by force where it does not go.
-func endGroup(leader int, grace time.Duration) {
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		_ = syscall.Kill(-leader, signal)
-		for patience := time.Now().Add(grace); time.Now().Before(patience); time.Sleep(20 * time.Millisecond) {
-			if syscall.Kill(-leader, 0) != nil {
-				return
-			}
-		}
-	}
 }
 
 // ear passes on what a script says until that counts no more; the rest is heard and

@@ -26,22 +26,27 @@ func TestMain(m *testing.M) {
 
 // parent has a group run a program with a child, tells its folder, and waits to be killed.
 func parent(fifo string) {
-	g, err := guard.New()
+	g, err := guard.New("")
+	cmd := family(fifo)
+	cmd.Stdout = os.Stdout // so that the keeper's end can be waited for
 	if err == nil {
-		err = g.Start(family(fifo))
+		err = g.Start(cmd)
 	}
 	if err != nil {
 		panic(err)
 	}
+	defer g.End()
 	os.Stdout.WriteString(g.Dir + "\n")
-	select {}
+	_ = cmd.Wait()
 }
 
-// family is a program with a child, which both have the fifo open and shrug off what asks
-// them to end.
+// family is a program with children, which all have the fifo open and shrug off what asks
+// them to end. One has left their session, and one has lost its parent as well.
 func family(fifo string) *exec.Cmd {
-	return exec.Command("sh", "-c", "trap '' TERM HUP INT; exec 3>$0; sleep 1000 & echo here >&3; wait", fifo) //nolint:noctx // its group ends it
+	return exec.Command("sh", "-c", "trap '' TERM HUP INT; exec 3>$0; sleep 1000 & "+strays+"echo here >&3; wait", fifo) //nolint:noctx // its group ends it
 }
+
+const strays = "setsid sleep 1000 & (setsid sh -c 'sleep 1000; true' &) ; "
 
 // listen makes a fifo, and returns what is said there, up to when nobody has it open.
 func listen(t *testing.T) (fifo string, said func() *bufio.Reader) {
@@ -77,7 +82,7 @@ func gone(t *testing.T, r io.Reader, dir string) {
 
 func TestGroupThatIsEnded(t *testing.T) {
 	fifo, said := listen(t)
-	g, err := guard.New()
+	g, err := guard.New("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,9 +102,55 @@ func TestGroupThatIsEnded(t *testing.T) {
 	}
 }
 
+// A program ends as it does by itself, and takes with it what it has left behind.
+func TestGroupWhoseProgramEnds(t *testing.T) {
+	for how, text := range map[string]string{
+		"":                          "true",
+		"exit status 3":             "exit 3",
+		"signal: killed":            "kill -9 $$",
+		"signal: segmentation faul": "kill -SEGV $$",
+		"exit status 143":           "trap 'exit 143' TERM; kill -TERM $PPID; while :; do sleep 0.01; done", // its keeper passes it on
+	} {
+		t.Run(text, func(t *testing.T) {
+			fifo, said := listen(t)
+			g, err := guard.New(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer g.End()
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", "exec 3>$0; "+strays+"echo here >&3; "+text, fifo)
+			if err := g.Start(cmd); err != nil {
+				t.Fatal(err)
+			}
+			r := said()
+			if err := cmd.Wait(); err == nil && how != "" || err != nil && (how == "" || !strings.HasPrefix(err.Error(), how)) {
+				t.Errorf("it ended with %v, want %s", err, how)
+			}
+			gone(t, r, g.Dir)
+		})
+	}
+}
+
+func TestGroupOfNoProgram(t *testing.T) {
+	g, err := guard.New("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.End()
+	var said strings.Builder
+	cmd := exec.CommandContext(t.Context(), "/nowhere/program")
+	cmd.Stderr = &said
+	if err := g.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil || err.Error() != "exit status 126" || said.String() != "cannot start /nowhere/program: no such file or directory\n" {
+		t.Errorf("it ended with %v, and said %q", err, said.String())
+	}
+}
+
 // Whoever ends a group while something is about to be started in it need not look again.
 func TestGroupThatHasEnded(t *testing.T) {
-	g, err := guard.New()
+	g, err := guard.New("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,13 +173,15 @@ func TestGroupOfAProcessThatIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := said()
-	dir, err := bufio.NewReader(out).ReadString('\n')
+	tells := bufio.NewReader(out)
+	dir, err := tells.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	_, _ = io.Copy(io.Discard, tells) // until the keeper has ended, too
 	_ = cmd.Wait()
 	gone(t, r, strings.TrimSpace(dir))
 }

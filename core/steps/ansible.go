@@ -46,7 +46,7 @@ func (Ansible) Run(ctx context.Context, r core.StepRun) error {
 	if err != nil {
 		return err
 	}
-	group, err := guard.New()
+	group, err := guard.New("")
 	if err != nil {
 		return failed(core.Internal, "%w", err)
 	}
@@ -65,7 +65,7 @@ func (Ansible) Run(ctx context.Context, r core.StepRun) error {
 		Path: program, Args: []string{program, "-i", filepath.Join(group.Dir, inventoryFile), "-e", "@" + filepath.Join(group.Dir, varsPipe), playbook},
 		Dir: filepath.Dir(playbook), Env: ansibleEnvironment(group.Dir),
 		Stdout: r.Output, Stderr: r.Output, // one writer: they come in order
-		WaitDelay: time.Second, // for what has left the group with the output open
+		WaitDelay: time.Second, // for what has our output open, and could not be killed
 	}
 	telling, told := context.WithCancel(ctx)
 	defer told()
@@ -82,7 +82,7 @@ func (Ansible) Run(ctx context.Context, r core.StepRun) error {
 func played(err error, repeatable bool) error {
 	exit, is := errors.AsType[*exec.ExitError](err)
 	switch {
-	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it went well, and left something running
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it went well, and left something of another user running
 		return nil
 	case !is:
 		return failed(core.Backend, "%w", err)

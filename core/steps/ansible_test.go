@@ -109,13 +109,14 @@ func TestPlaybooksThatFail(t *testing.T) {
 	}
 }
 
-// A playbook that takes too long ends with its time, and all that it has started here.
+// A playbook that takes too long ends with its time, and all that it has started here, in
+// sessions of their own too: Ansible itself begins some.
 func TestPlaybookThatHangs(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const hangs = "- hosts: all\n  gather_facts: false\n  tasks: [{delegate_to: localhost, become: false, vars: {ansible_connection: local, ansible_become: false}, shell: 'exec 3>{{ fifo }}; echo here >&3; sleep 1000'}]\n"
+	const hangs = "- hosts: all\n  gather_facts: false\n  tasks: [{delegate_to: localhost, become: false, vars: {ansible_connection: local, ansible_become: false}, shell: 'exec 3>{{ fifo }}; echo here >&3; setsid sleep 1000'}]\n"
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan string)

@@ -3,13 +3,14 @@ package steps
 import (
 	"errors"
 	"net"
+	"sync"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 )
 
 // offerKey has an agent of SSH offer a private key at a socket until it is stopped: so it
-// is never on a disk, and gone with this process.
+// is never on a disk, and gone with this process. Whoever is connected then is cut off.
 func offerKey(socket string, pem []byte) (stop func(), err error) {
 	key, err := ssh.ParseRawPrivateKey(pem)
 	if err != nil {
@@ -23,17 +24,38 @@ func offerKey(socket string, pem []byte) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	go func() {
+	var (
+		mu      sync.Mutex
+		stopped bool
+		open    []net.Conn
+		served  sync.WaitGroup
+	)
+	served.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
+			mu.Lock()
+			open = append(open, conn) // a playbook makes few
+			if stopped {
+				_ = conn.Close()
+			}
+			mu.Unlock()
+			served.Go(func() {
 				defer conn.Close()
 				_ = agent.ServeAgent(keys, conn) // ends with the connection
-			}()
+			})
 		}
-	}()
-	return func() { _ = l.Close() }, nil
+	})
+	return func() {
+		_ = l.Close()
+		mu.Lock()
+		stopped = true
+		for _, conn := range open {
+			_ = conn.Close()
+		}
+		mu.Unlock()
+		served.Wait()
+	}, nil
 }

@@ -47,7 +47,7 @@ type Plugin struct {
 // output. What it says in errors goes through hide first, which takes out what it is told
 // in confidence. The caller closes it.
 func Start(ctx context.Context, name, path string, output io.Writer, hide func(text string) string) (*Plugin, error) {
-	group, err := guard.New()
+	group, err := guard.New("")
 	if err != nil {
 		return nil, &core.Error{Op: "start plugin " + name, Kind: core.Internal, Err: err}
 	}
