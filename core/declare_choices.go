@@ -29,6 +29,9 @@ func checkChoices(tx Tx) error {
 		if err != nil {
 			return err
 		}
+		if err := checkTogether(steps); err != nil {
+			return inProfile(err, p.Name)
+		}
 		if _, err := combine(fragmentsOf(steps, nil), nil); err != nil {
 			return inProfile(err, p.Name)
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strings"
 )
 
 // StepServers are servers that a step is for: those that fit all that is said. Makers
@@ -19,12 +18,15 @@ type StepServers struct {
 	Labels map[string]string `json:"labels,omitempty" yaml:"labels,omitempty"`
 }
 
+// maxPattern is longer than any maker's name for a server.
+const maxPattern = 256
+
 func (o *StepServers) check() error {
 	if o == nil {
 		return nil
 	}
 	for _, pattern := range []string{o.Manufacturer, o.Model} {
-		if _, err := path.Match(pattern, ""); err != nil {
+		if _, err := path.Match(pattern, ""); err != nil || len(pattern) > maxPattern {
 			return fmt.Errorf("only: %q is no pattern", pattern)
 		}
 	}
@@ -48,13 +50,6 @@ func (o *StepServers) are(n Node) bool {
 		}
 	}
 	return true
-}
-
-func like(pattern, name string) bool {
-	// A slash is nothing special in the name of a model.
-	plain := func(text string) string { return strings.ReplaceAll(strings.ToLower(text), "/", "\x00") }
-	fits, _ := path.Match(plain(pattern), plain(name)) // the pattern was checked
-	return pattern == "" || fits
 }
 
 // stepsFor are those of the steps that are for a node.
