@@ -22,6 +22,22 @@ func TestKeptOutput(t *testing.T) {
 	}
 }
 
+// However much is said, little is held.
+func TestFloodIsNotHeld(t *testing.T) {
+	var o output
+	for range 100 << 20 >> 15 {
+		if n, err := o.Write(make([]byte, 1<<15)); n != 1<<15 || err != nil {
+			t.Fatal(n, err)
+		}
+		if held := cap(o.head) + cap(o.tail); held > 8*int(keptOutput) {
+			t.Fatalf("it holds %d bytes", held)
+		}
+	}
+	if text := o.text(nil); !strings.Contains(text, "100 MiB left out") {
+		t.Errorf("it says %q", text)
+	}
+}
+
 // A secret of several lines is cut anywhere, too, and so are two of which one begins as the
 // other ends.
 func TestCutSecretsOfSeveralLines(t *testing.T) {

@@ -95,6 +95,10 @@ func TestPlaybooksThatFail(t *testing.T) {
 		"another machine": {strings.Replace(fails, "all", "web", 1), nil, "ended with exit status 1", "Could not match supplied host pattern"},
 		"another server":  {fails, func(m *sshd) { m.at.HostKeys = newSSHD(t).at.HostKeys }, "ended with exit status 4", "Host key verification failed"},
 		"another key":     {fails, func(m *sshd) { m.key = newSSHD(t).key }, "ended with exit status 4", "Permission denied"},
+		"nobody":          {fails, func(m *sshd) { m.at.SSHPort = 1 }, "ended with exit status 4: the machine could not be reached", "Connection refused"},
+		"no YAML":         {"- hosts: all\n  tasks: [", nil, "ended with exit status 4", "Syntax Error while loading YAML"},
+		"no play":         {"- hosts: all\n  taks: []\n", nil, "ended with exit status 4", "'taks' is not a valid attribute for a Play"},
+		"no module":       {"- hosts: all\n  tasks: [{nosuchmodule: {x: y}}]\n", nil, "ended with exit status 4", "nosuchmodule"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newSSHD(t)
@@ -138,6 +142,68 @@ func TestPlaybookThatHangs(t *testing.T) {
 	}
 }
 
+// A machine that goes away in the middle of a task is one that could not be reached: it is
+// known that the playbook failed.
+func TestPlaybookWhoseMachineGoes(t *testing.T) {
+	m := newSSHD(t)
+	begun := filepath.Join(m.home, "begun")
+	if err := syscall.Mkfifo(begun, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, _ = os.ReadFile(begun)
+		close(m.gone)
+	}()
+	restarts := "- hosts: all\n  gather_facts: false\n  tasks: [{raw: 'echo here > " + begun + "; cat'}]\n"
+	said, err := play(t.Context(), t, m, core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: restarts}}, nil)
+	if !core.Is(err, core.Backend) || errors.Is(err, core.ErrUnknownOutcome) || !strings.Contains(err.Error(), "ended with exit status 4: the machine could not be reached") {
+		t.Errorf("%v: %s", err, said)
+	}
+}
+
+// A stand-in takes the place of ansible-playbook.
+func standIn(t *testing.T, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "ansible-playbook"), []byte("#!/bin/sh\n"+script), 0o700); err != nil { //nolint:gosec // it is run
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+// A flood of words is passed on as it comes, and none of it is held.
+func TestPlaybookThatFloods(t *testing.T) {
+	standIn(t, "head -c 104857600 /dev/zero; echo end >&2\n")
+	m, output := newSSHD(t), sink{}
+	s := core.Step{Name: "site", Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: sitePlaybook}}
+	err := steps.Ansible{}.Run(t.Context(), core.StepRun{
+		Step: s.OrDefaults(), Facts: core.Facts{Machine: core.MachineFacts{Name: "web-1"}}, Output: &output,
+		WayIn: func(context.Context) (core.Access, []byte, error) { return m.at, m.key, nil },
+	})
+	if err != nil || output.total != 100<<20+4 || output.most > 1<<20 {
+		t.Errorf("%v: it said %d bytes, %d at a time", err, output.total, output.most)
+	}
+}
+
+// sink counts what is written to it.
+type sink struct{ total, most int }
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.total, s.most = s.total+len(p), max(s.most, len(p))
+	return len(p), nil
+}
+
+// One that is killed may have done anything.
+func TestPlaybookThatIsKilled(t *testing.T) {
+	standIn(t, "kill -9 $$\n")
+	for _, repeatable := range []bool{false, true} {
+		_, err := play(t.Context(), t, newSSHD(t), core.Step{Repeatable: repeatable, Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: sitePlaybook}}, nil)
+		if errors.Is(err, core.ErrUnknownOutcome) == repeatable || repeatable && !core.Is(err, core.Backend) {
+			t.Errorf("repeatable %t: %v", repeatable, err)
+		}
+	}
+}
+
 // A machine does not take the place of the host that plays.
 func TestPlaybookForLocalhost(t *testing.T) {
 	r := core.StepRun{Step: core.Step{Ansible: &core.AnsibleStep{Playbook: sitePlaybook}}.OrDefaults(), Facts: core.Facts{Machine: core.MachineFacts{Name: "localhost"}}}
@@ -148,11 +214,7 @@ func TestPlaybookForLocalhost(t *testing.T) {
 
 // What goes on after a playbook that went well does not make it one that failed.
 func TestPlaybookThatLeavesSomething(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "ansible-playbook"), []byte("#!/bin/sh\nsleep 1000 &\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	standIn(t, "sleep 1000 &\n")
 	if said, err := play(t.Context(), t, newSSHD(t), core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: sitePlaybook}}, nil); err != nil {
 		t.Errorf("%v: %s", err, said)
 	}

@@ -25,6 +25,7 @@ type sshd struct {
 	key     []byte // that lets in, in PEM
 	allowed ssh.PublicKey
 	config  *ssh.ServerConfig
+	gone    chan struct{} // closed: the machine is off, and takes no connections any more
 }
 
 func newKey(t *testing.T) (private []byte, signer ssh.Signer) {
@@ -45,7 +46,7 @@ func newKey(t *testing.T) (private []byte, signer ssh.Signer) {
 
 func newSSHD(t *testing.T) *sshd {
 	t.Helper()
-	s := &sshd{home: t.TempDir()}
+	s := &sshd{home: t.TempDir(), gone: make(chan struct{})}
 	var login ssh.Signer
 	s.key, login = newKey(t)
 	s.allowed = login.PublicKey()
@@ -62,6 +63,13 @@ func newSSHD(t *testing.T) *sshd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		select {
+		case <-s.gone:
+			_ = l.Close()
+		case <-t.Context().Done():
+		}
+	}()
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -80,6 +88,15 @@ func newSSHD(t *testing.T) *sshd {
 
 func (s *sshd) serve(c net.Conn) {
 	defer c.Close()
+	served := make(chan struct{})
+	defer close(served)
+	go func() {
+		select {
+		case <-s.gone:
+			_ = c.Close()
+		case <-served:
+		}
+	}()
 	_, channels, requests, err := ssh.NewServerConn(c, s.config)
 	if err != nil {
 		return
