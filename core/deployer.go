@@ -45,6 +45,12 @@ type Deployer interface {
 	LookAtSSH(ctx context.Context, address string, port int) (SSHLook, error)
 }
 
+// RamdiskChecker is a Deployer that knows, before anything is done to a server, that the
+// ramdisk it would have it boot is no good: the one of an older version, say.
+type RamdiskChecker interface {
+	CheckRamdisk() error
+}
+
 // Login is a conversation with a machine's OS, as its login user.
 type Login interface {
 	// Keys are the lines of the user's authorized_keys.

@@ -60,7 +60,7 @@ func openISO(path string) (*bootmedia.ISO, error) {
 	}
 	version, err := iso.Version()
 	if err == nil && version != wire.ParamsVersion {
-		err = fmt.Errorf("its agent is of version %d, and this program talks to version %d", version, wire.ParamsVersion)
+		err = fmt.Errorf("its agent is of version %d, and this program talks to version %d: it has to be built again", version, wire.ParamsVersion)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -78,14 +78,32 @@ var emptyISO = sync.OnceValues(func() (*bootmedia.ISO, error) {
 	return bootmedia.Open(bytes.NewReader(iso.Bytes()), int64(iso.Len()))
 })
 
-// bootMedia puts a parameter area into the boot media.
-func (d *Deployer) bootMedia(p core.BootParams, area []byte) (*bootmedia.Media, error) {
+// CheckRamdisk implements core.RamdiskChecker. That there is none is no fault yet: a lab's
+// nodes need none.
+func (d *Deployer) CheckRamdisk() error {
+	if _, err := d.openedISO(); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (d *Deployer) openedISO() (*bootmedia.ISO, *core.Error) {
 	iso, err := d.iso()
 	if err != nil {
 		return nil, &core.Error{
-			Op: "open the boot ISO", Node: p.Node, Kind: core.Invalid, Err: err,
-			Hint: "run 'make ramdisk', or set " + EnvRamdisk + " to the ISO that it made",
+			Op: "open the boot ISO", Kind: core.Invalid, Err: err,
+			Hint: "run 'make ramdisk', or set " + EnvRamdisk + " to the ISO that it made; a server that runs is to be started again then",
 		}
+	}
+	return iso, nil
+}
+
+// bootMedia puts a parameter area into the boot media.
+func (d *Deployer) bootMedia(p core.BootParams, area []byte) (*bootmedia.Media, error) {
+	iso, err := d.openedISO()
+	if err != nil {
+		err.Node = p.Node
+		return nil, err
 	}
 	if iso == nil && !onLoopback(p.BMCHost) {
 		return nil, &core.Error{
@@ -95,9 +113,11 @@ func (d *Deployer) bootMedia(p core.BootParams, area []byte) (*bootmedia.Media, 
 		}
 	}
 	if iso == nil {
-		if iso, err = emptyISO(); err != nil {
+		empty, err := emptyISO()
+		if err != nil {
 			return nil, err
 		}
+		iso = empty
 	}
 	return iso.Media(area)
 }

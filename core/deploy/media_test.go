@@ -82,6 +82,7 @@ func TestARamdiskThatDoesNotFitIsRefused(t *testing.T) {
 		"none is anywhere":             {"", "192.0.2.1", "there is no ramdisk.iso beside this program"},
 		"the one named is not":         {filepath.Join(t.TempDir(), "none.iso"), "127.0.0.1", "none.iso"},
 		"of another version":           {newISO(t, wire.ParamsVersion+1), "127.0.0.1", "its agent is of version"},
+		"of before there were scripts": {newISO(t, 1), "192.0.2.1", "its agent is of version 1, and this program talks to version 2: it has to be built again"},
 		"of a version it does not say": {newISO(t, 0), "127.0.0.1", "does not say of which version"},
 		"no ISO":                       {text, "192.0.2.1", "no boot ISO"},
 	} {
@@ -89,6 +90,10 @@ func TestARamdiskThatDoesNotFitIsRefused(t *testing.T) {
 		_, err := offerTo(t, d, test.bmc)
 		if core.KindOf(err) != core.Invalid || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "make ramdisk") {
 			t.Errorf("%s: %v", name, err)
+		}
+		// So does whoever looks ahead, unless nothing is there.
+		if err := d.CheckRamdisk(); test.path == "" && err != nil || test.path != "" && (core.KindOf(err) != core.Invalid || !strings.Contains(err.Error(), "make ramdisk")) {
+			t.Errorf("%s, looked at ahead: %v", name, err)
 		}
 	}
 	// A lab's simulated nodes have their agent within.

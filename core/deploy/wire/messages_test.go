@@ -60,7 +60,7 @@ func TestCheckInValidate(t *testing.T) {
 	}{
 		{"good", func(*CheckIn) {}, ""},
 		{"an address", func(c *CheckIn) { c.Port, c.Address = 0, "[::1]:7" }, ""},
-		{"another version", func(c *CheckIn) { c.Version = 2 }, "version 2"},
+		{"another version", func(c *CheckIn) { c.Version = 1 }, "version 1"},
 		{"no token", func(c *CheckIn) { c.Token = "" }, "no token"},
 		{"no boot", func(c *CheckIn) { c.Boot = "" }, "no boot ID"},
 		{"no port", func(c *CheckIn) { c.Port = 0 }, "0 is not a port"},
@@ -155,7 +155,7 @@ func FuzzCommand(f *testing.F) {
 }
 
 func FuzzCheckIn(f *testing.F) {
-	f.Add([]byte(`{"version":1,"boot":"b","token":"t","port":7,"address":"[::1]:9"}`))
+	f.Add([]byte(`{"version":2,"boot":"b","token":"t","port":7,"address":"[::1]:9"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var c CheckIn
 		if json.Unmarshal(text, &c) == nil && c.Validate() == nil && c.Token == "" {

@@ -25,8 +25,9 @@ const AreaSize = 64 << 10
 const AreaMagic = "METALPOOL-PARAMS"
 
 // ParamsVersion is the version of Params and of all messages here. An agent and an
-// engine of different versions do not talk to each other.
-const ParamsVersion = 1
+// engine of different versions do not talk to each other: with whatever one of them would
+// not understand, if only a new command, it becomes another one. 2 has run.
+const ParamsVersion = 2
 
 // The area is magic, length of the JSON (big endian), SHA-256 of the JSON, JSON,
 // and zeros to its end.

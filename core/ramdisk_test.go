@@ -1,0 +1,50 @@
+package core_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
+)
+
+// outdated has a ramdisk that no server is to boot.
+type outdated struct{ *enginetest.Host }
+
+func (outdated) CheckRamdisk() error {
+	return &core.Error{Op: "open the boot ISO", Kind: core.Invalid, Err: errors.New("of another version"), Hint: "build it again"}
+}
+
+// What is wrong with the ramdisk is said before a node is taken, and before a machine that
+// runs is touched.
+func TestNothingIsDoneWithAnOldRamdisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		good, _ := p.engine()
+		m, err := good.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		host := p.rack.Host()
+		e := core.New(core.Config{Store: host.Store(p.store), Sealer: cloak{}, Deployer: outdated{host}, Timing: timing, Backends: map[string]core.Connector{"redfish": host}})
+		o := order("a-2", "web-2")
+		_, created := e.Create(t.Context(), o, nil)
+		_, deployed := e.Deploy(t.Context(), order("a-1", "web-1"), nil)
+		for what, err := range map[string]error{"create": created, "deploy": deployed, "check": e.Check(t.Context(), o), "check of a deploy": e.CheckDeploy(t.Context(), order("a-1", "web-1"))} {
+			if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "of another version; build it again") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if _, err := e.Machine(t.Context(), "a-2"); !core.Is(err, core.NotFound) {
+			t.Errorf("it was taken down: %v", err)
+		}
+		if is, err := e.Machine(t.Context(), "a-1"); err != nil || is.State != core.Deployed {
+			t.Errorf("the machine is %s, %v", is.State, err)
+		}
+		if power, err := e.Power(t.Context(), m.ID); err != nil || power != core.PowerOn {
+			t.Errorf("its power is %s, %v", power, err)
+		}
+	})
+}
