@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 )
@@ -26,6 +27,26 @@ func (e *Engine) Deploy(ctx context.Context, o Order, report Reporter) (Machine,
 	}
 	c.deploy.Stays = true
 	return c.run(ctx, a)
+}
+
+// Again is the order that deploys a machine again on the same server, as it is but for user
+// data and a script of the user's, which nobody keeps. revision is the caller's own name of
+// that request: the same again goes on with it. Without one it is new, and refused where
+// somebody is deploying: to wait for that and then write over it is what nobody means.
+func (m Machine) Again(revision string) (Order, error) {
+	o := Order{ID: m.ID, Profile: m.Profile, Revision: cmp.Or(revision, NewID("again"))}
+	refuse := func(kind Kind, hint, format string, args ...any) (Order, error) {
+		return o, &Error{Op: "redeploy", Allocation: m.Name, Node: m.Node, Kind: kind, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	switch {
+	case m.State == Deployed, m.State == Failed, m.State == Deploying && revision != "":
+		return o, nil
+	case m.State == Deploying:
+		return refuse(Busy, "ask again once that has ended; where nobody goes on with it, it has failed by then", "it is being deployed")
+	case m.State.Ended():
+		return refuse(Denied, "name one that is there", "the machine was given up: %s, %s", m.State, m.Reason)
+	}
+	return refuse(Invalid, "have it deployed as it was allocated; or release it", "it is %s: nothing was deployed on it", m.State)
 }
 
 // CheckDeploy says what Deploy would refuse; see Service.

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -63,12 +61,11 @@ func (a *app) trust(ctx context.Context, url, expected string) (string, error) {
 	if !terminalInput(a.in) {
 		return "", usagef("the server shows a CA of its own, %s; if that is what 'metalpool serve' has printed, give it with --fingerprint", shown)
 	}
-	fmt.Fprintf(a.err, "The server shows a CA of its own:\n  %s\n'metalpool serve' prints the same at its start. Is it this one? [y/N] ", shown)
-	line, err := bufio.NewReader(io.LimitReader(a.in, maxPassword)).ReadString('\n')
-	if err != nil && line == "" {
+	yes, err := a.agrees(fmt.Sprintf("The server shows a CA of its own:\n  %s\n'metalpool serve' prints the same at its start. Is it this one?", shown))
+	if err != nil {
 		return "", err
 	}
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+	if !yes {
 		return "", fmt.Errorf("not trusted, and nothing was sent; ask the server's operator for the fingerprint")
 	}
 	return shown, nil

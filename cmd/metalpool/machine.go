@@ -23,7 +23,7 @@ const machineNoun = "machine"
 func machineCommand(a *app) *cobra.Command {
 	return noun(machineNoun, "Take servers with an OS, use them, give them back",
 		machineCreateCommand(a), machineListCommand(a), machineShowCommand(a), machineSetCommand(a), machineSSHCommand(a),
-		machineLogsCommand(a), machinePowerCommand(a), machineReleaseCommand(a))
+		machineLogsCommand(a), machinePowerCommand(a), machineRedeployCommand(a), machineReleaseCommand(a))
 }
 
 // ownerFlag says whose machine a bare name means.

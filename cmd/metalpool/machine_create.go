@@ -1,14 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,23 +12,17 @@ import (
 	"github.com/metalpool/metalpool/core/open"
 )
 
-// maxUserData is more than any machine is given; a file beyond it is the wrong file.
-const maxUserData = 16 << 20
-
 // createFlags are the texts of an order, with the names and the meaning that the
 // flags of the docker-machine driver have.
 type createFlags struct {
-	owner                               ownerFlag
-	id, pool, node, image, sshUser      string
-	profile                             string
-	hostname, labels, arch, memory      string
-	disk, nic, gpus, place              string
-	wait, acquireTimeout, deployTimeout string
-	ttl                                 string
-	initFile, postDeploy                string
-	keys                                []string
-	cpus, sshPort                       int
-	output                              outputFlag
+	owner                     ownerFlag
+	system                    systemFlags
+	id, pool, node            string
+	labels, arch, memory      string
+	disk, nic, gpus, place    string
+	wait, acquireTimeout, ttl string
+	cpus                      int
+	output                    outputFlag
 }
 
 func machineCreateCommand(a *app) *cobra.Command {
@@ -63,17 +52,13 @@ When create was interrupted or failed, the same command again goes on with it, a
 	}
 	f := cmd.Flags()
 	flags.owner.add(cmd, "who owns the machine")
+	flags.system.add(cmd, a, systemDefaults{
+		image: "the pool's", profile: "the pool's", keys: "~/.ssh/*.pub", hostname: "NAME", sshUser: "the image's", sshPort: "the node's",
+		deployTimeout: ", other nodes after a failed one included",
+	})
 	f.StringVar(&flags.id, "id", "", "the allocation's `ID`; the same again is the same request (default: a new one)")
 	f.StringVar(&flags.pool, "pool", core.DefaultPool, "`pool` to take a server from")
 	f.StringVar(&flags.node, "node", "", "take exactly this `node`")
-	f.StringVar(&flags.image, "image", "", "OS `image` to put on it (default: the pool's)")
-	f.StringVar(&flags.profile, "profile", "", "`choice` of the operator's steps, of those that the pool offers (default: the pool's)")
-	f.StringArrayVar(&flags.keys, "key", nil, "`file` with public SSH keys that may log in; may be repeated (default: ~/.ssh/*.pub)")
-	f.StringVar(&flags.initFile, "init-file", "", "`file` of cloud-init user data for the first boot; - is standard input")
-	f.StringVar(&flags.postDeploy, "post-deploy", "", "`file` of a script of your own, run as root once all else is done; - is standard input")
-	f.StringVar(&flags.hostname, "hostname", "", "its host `name` (default: NAME)")
-	f.StringVar(&flags.sshUser, "ssh-user", "", "`user` to log in as (default: the image's)")
-	f.IntVar(&flags.sshPort, "ssh-port", 0, "`port` of SSH (default: the node's)")
 	f.StringVar(&flags.labels, "labels", "", "`conditions` on the node's labels: rack=r1,tier!=test,gpu exists,zone in (a,b)")
 	f.StringVar(&flags.arch, "arch", "", "`architecture`: amd64 or arm64 (default: the image's)")
 	f.IntVar(&flags.cpus, "cpus", 0, "logical CPUs, at least so `many`")
@@ -84,13 +69,10 @@ When create was interrupted or failed, the same command again goes on with it, a
 	f.StringVar(&flags.place, "place", "", "`where`, next to your other machines: spread=rack, or together=zone")
 	f.StringVar(&flags.wait, "wait", "", "how `long` to queue while all matching nodes are taken: 30m")
 	f.StringVar(&flags.acquireTimeout, "acquire-timeout", "5m", "how `long` a node may be held before its deploy begins")
-	f.StringVar(&flags.deployTimeout, "deploy-timeout", "2h", "how `long` the deploy may take, other nodes after a failed one included")
 	f.StringVar(&flags.ttl, "ttl", "", "how `long` to keep it once it has a node: 8h; then it is released, whatever runs on it (default: until it is released)")
 	flags.output.add(cmd)
 	completeWith(cmd, "pool", a, poolNames)
-	completeWith(cmd, "image", a, imageNames)
 	completeWith(cmd, "node", a, nodeIDs)
-	completeWith(cmd, "profile", a, profiles.names)
 	complete(cmd, "arch", "amd64", "arm64")
 	return cmd
 }
@@ -99,8 +81,7 @@ When create was interrupted or failed, the same command again goes on with it, a
 // looked at.
 func (f *createFlags) order(a *app, name string) (core.Order, error) {
 	o := core.Order{
-		ID: core.AllocationID(f.id), Owner: f.owner.name(), Name: name, Image: f.image, Profile: f.profile, Hostname: f.hostname,
-		SSHUser: f.sshUser, SSHPort: f.sshPort,
+		ID: core.AllocationID(f.id), Owner: f.owner.name(), Name: name,
 		Request: core.Request{Pool: f.pool, Node: core.NodeID(f.node), CPUs: f.cpus},
 	}
 	if f.id == "" {
@@ -128,91 +109,15 @@ func (f *createFlags) order(a *app, name string) (core.Order, error) {
 			o.AcquireTimeout, err = core.ParseDuration("--acquire-timeout", f.acquireTimeout)
 			return
 		},
-		func() (err error) {
-			o.DeployTimeout, err = core.ParseDuration("--deploy-timeout", f.deployTimeout)
-			return
-		},
 		func() (err error) { o.TTL, err = core.ParseDuration("--ttl", f.ttl); return },
-		func() (err error) {
-			if f.initFile == "-" && f.postDeploy == "-" {
-				return errors.New("--init-file and --post-deploy cannot both be standard input; name a file for one of them")
-			}
-			o.UserData, err = readGiven(a.in, "--init-file", f.initFile)
-			return
-		},
-		func() (err error) { o.PostDeploy, err = readGiven(a.in, "--post-deploy", f.postDeploy); return },
-		func() (err error) { o.Keys, err = readKeys(f.keys); return },
+		func() error { return f.system.read(a.in, &o) },
+		func() (err error) { o.Keys, err = readKeys(f.system.keys); return },
 	} {
 		if err := read(); err != nil {
 			return o, asUsage(err)
 		}
 	}
 	return o, nil
-}
-
-// readGiven reads the file of a flag, which is a secret as far as we know.
-func readGiven(stdin io.Reader, flag, file string) ([]byte, error) {
-	if file == "" {
-		return nil, nil
-	}
-	source := stdin
-	if file != "-" {
-		opened, err := os.Open(file)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", flag, err)
-		}
-		defer opened.Close()
-		source = opened
-	}
-	data, err := io.ReadAll(io.LimitReader(source, maxUserData+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", flag, err)
-	case len(data) > maxUserData:
-		return nil, fmt.Errorf("%s %s: it is larger than %s, which no machine takes", flag, file, core.Bytes(maxUserData))
-	case len(bytes.TrimSpace(data)) == 0:
-		return nil, fmt.Errorf("%s %s: it is empty", flag, file)
-	}
-	return data, nil
-}
-
-// ownKeys are the files of the user's own public keys.
-func ownKeys() ([]string, error) {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return nil, err
-	}
-	return filepath.Glob(filepath.Join(home, ".ssh", "*.pub"))
-}
-
-// readKeys reads the public keys of --key, by default the user's own.
-func readKeys(files []string) ([]string, error) {
-	if len(files) == 0 {
-		var err error
-		if files, err = ownKeys(); err != nil || len(files) == 0 {
-			return nil, errors.New("which SSH key may log in? there is none in ~/.ssh; make one with 'ssh-keygen -t ed25519', or give --key FILE.pub")
-		}
-	}
-	var keys []string
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("--key: %w", err)
-		}
-		if bytes.Contains(data, []byte("PRIVATE KEY")) {
-			return nil, fmt.Errorf("--key %s: this is a private key, which stays with you; give its public half, %s.pub", file, file)
-		}
-		for line := range strings.Lines(string(data)) {
-			line = strings.TrimSpace(line)
-			if line != "" && !strings.HasPrefix(line, "#") {
-				keys = append(keys, line)
-			}
-		}
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("--key: there is no key in %s", strings.Join(files, ", "))
-	}
-	return keys, nil
 }
 
 func (a *app) create(ctx context.Context, e core.Operator, order core.Order, o outputFlag) error {
@@ -230,10 +135,14 @@ func (a *app) create(ctx context.Context, e core.Operator, order core.Order, o o
 	if o.json() {
 		return a.showMachine(ctx, e, m, o)
 	}
+	return a.sayReady(m, time.Since(began))
+}
+
+func (a *app) sayReady(m core.Machine, after time.Duration) error {
 	if err := a.machineTable([]core.Machine{m}, nil); err != nil {
 		return err
 	}
-	a.note("%s is ready after %s; log in: metalpool machine ssh %s", m.Name, took(time.Since(began)), m.Name)
+	a.note("%s is ready after %s; log in: metalpool machine ssh %s", m.Name, took(after), m.Name)
 	return nil
 }
 

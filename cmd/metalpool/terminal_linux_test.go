@@ -12,15 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onTerminal runs one command line with its output on a terminal of that many columns, and
-// returns the lines on it.
-func onTerminal(t *testing.T, columns uint16, args ...string) []string {
+// newTerminal is a terminal of that many columns, and who sits at it.
+func newTerminal(t *testing.T, columns uint16) (screen, terminal *os.File) {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer screen.Close()
+	t.Cleanup(func() { screen.Close() })
 	fd := int(screen.Fd())
 	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 	if err != nil {
@@ -32,16 +31,24 @@ func onTerminal(t *testing.T, columns uint16, args ...string) []string {
 	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: columns}); err != nil {
 		t.Fatal(err)
 	}
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return screen, terminal
+}
+
+// onTerminal runs one command line with its output on a terminal of that many columns, and
+// returns the lines on it.
+func onTerminal(t *testing.T, columns uint16, args ...string) []string {
+	t.Helper()
+	screen, terminal := newTerminal(t, columns)
 	shown := make(chan []byte)
 	go func() {
 		text, _ := io.ReadAll(screen) // ends with EIO once nobody has the terminal any more
 		shown <- text
 	}()
-	err = Run(t.Context(), args, strings.NewReader(""), terminal, io.Discard)
+	err := Run(t.Context(), args, strings.NewReader(""), terminal, io.Discard)
 	terminal.Close()
 	text := <-shown
 	if err != nil {
@@ -84,6 +91,22 @@ func TestTerminals(t *testing.T) {
 					golden(t, filepath.Join("terminal", fmt.Sprintf("%s-%d", name, columns)), text)
 				}
 			})
+		}
+	}
+}
+
+// What cannot be undone is asked for, and done where the answer is yes.
+func TestAgreed(t *testing.T) {
+	for answer, want := range map[string]bool{"y\n": true, " Yes\n": true, "n\n": false, "\n": false, "yellow\n": false, "\x04": false} {
+		screen, terminal := newTerminal(t, 80)
+		if _, err := screen.WriteString(answer); err != nil {
+			t.Fatal(err)
+		}
+		var asked bytes.Buffer
+		err := (&app{in: terminal, err: &asked}).agreed("its root disk is written over", "All is lost.")
+		terminal.Close()
+		if (err == nil) != want || asked.String() != "All is lost. Go on? [y/N] " {
+			t.Errorf("%q: %v; it asked %q", answer, err, asked.String())
 		}
 	}
 }

@@ -11,10 +11,11 @@ import (
 	"github.com/metalpool/metalpool/core"
 )
 
-func TestRedeployableNow(t *testing.T) {
-	for state, want := range map[core.State]core.Kind{core.Deployed: "", core.Failed: "", core.Deploying: core.Busy, core.Allocated: core.Invalid} {
-		err := redeployableNow(core.Machine{Name: "web-1", State: state})
-		if (err == nil) != (want == "") || err != nil && !core.Is(err, want) {
+// TestAgain: what is refused says what to do about it in a configuration.
+func TestAgain(t *testing.T) {
+	for state, want := range map[core.State]string{core.Deployed: "", core.Failed: "", core.Deploying: "the next apply of its resource", core.Allocated: "metalpool_deployment"} {
+		_, err := again(core.Machine{Name: "web-1", State: state})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", state, err, want)
 		}
 	}

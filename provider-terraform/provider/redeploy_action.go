@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -64,31 +63,33 @@ func (a *redeployAction) Invoke(ctx context.Context, req action.InvokeRequest, r
 		return
 	}
 	there, err := a.pool.held(ctx, a.op, m.MachineID, m.Owner)
+	var o core.Order
 	if err == nil {
-		err = redeployableNow(there)
+		o, err = again(there)
 	}
 	if err != nil {
 		fault(&resp.Diagnostics, err, machineIDPath)
 		return
 	}
 	a.perform(ctx, m.deedModel, updateTimeout, resp, func(ctx context.Context, limit time.Duration, report core.Reporter) error {
-		_, err := a.pool.Deploy(ctx, core.Order{
-			ID: there.ID, Profile: there.Profile, UserData: []byte(m.UserData.ValueString()), PostDeploy: []byte(m.PostDeploy.ValueString()),
-			WaitFor: waits[m.WaitFor.ValueString()], DeployTimeout: limit,
-			Revision: core.NewID("again"), // else it would be done already
-		}, report)
+		o.UserData, o.PostDeploy = []byte(m.UserData.ValueString()), []byte(m.PostDeploy.ValueString())
+		o.WaitFor, o.DeployTimeout = waits[m.WaitFor.ValueString()], limit
+		_, err := a.pool.Deploy(ctx, o, report)
 		return err
 	})
 }
 
-// redeployableNow refuses a machine on which nothing was deployed, or on which somebody
-// is deploying: to wait for that and then write over it is what nobody means.
-func redeployableNow(there core.Machine) error {
-	switch there.State {
-	case core.Deployed, core.Failed:
-		return nil
-	case core.Deploying:
-		return &core.Error{Op: "redeploy", Allocation: there.Name, Node: there.Node, Kind: core.Busy, Err: errors.New("it is being deployed"), Hint: "ask again once that has ended; the next apply of its resource goes on with it where nobody does"}
+// again is the order that deploys a machine again, or why there is none, with what to do
+// about that here.
+func again(there core.Machine) (core.Order, error) {
+	o, err := there.Again("")
+	if why, ok := errors.AsType[*core.Error](err); ok {
+		switch why.Kind {
+		case core.Busy:
+			why.Hint = "ask again once that has ended; the next apply of its resource goes on with it where nobody does"
+		case core.Invalid:
+			why.Hint = "deploy it with a metalpool_deployment"
+		}
 	}
-	return &core.Error{Op: "redeploy", Allocation: there.Name, Node: there.Node, Kind: core.Invalid, Err: fmt.Errorf("it is %s: nothing was deployed on it", there.State), Hint: "deploy it with a metalpool_deployment"}
+	return o, err
 }
