@@ -47,6 +47,9 @@ func (said ImageDeclaration) of(there Image, fresh bool) (want Image, err error)
 		return want, bad("", err)
 	}
 	want.Arch = cmp.Or(want.Arch, "amd64")
+	if want.Source != there.Source {
+		want.Named = "" // that was the other one's
+	}
 	switch {
 	case want.Source == "":
 		return want, bad("give its source: a path, or an https URL", errors.New("it is not said where it is"))

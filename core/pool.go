@@ -99,6 +99,9 @@ func (c EraseClass) Rank() int {
 type Image struct {
 	Name   string `json:"name"`
 	Source string `json:"source"` // a path of the deploying host, or an https URL
+	// Named is what its operator called the source, where a server has found that behind
+	// a link, or in its folder; else empty. Source alone is opened.
+	Named  string `json:"named,omitempty"`
 	SHA256 string `json:"sha256"` // of the source file, lower-case hex
 	Format string `json:"format"` // raw, qcow2; each possibly with gz, xz, zst: "qcow2", "raw.zst"
 	Arch   string `json:"arch"`

@@ -3,6 +3,8 @@
 package main_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,10 +22,15 @@ func TestServed(t *testing.T) {
 	t.Parallel()
 	r := bareRig(t, 1)
 	s := r.Serve(t, &metalpool)
+	// A server notes the file that a link leads to; the configuration goes on naming the link.
+	link := filepath.Join(r.Dir, "current.raw")
+	if err := os.Symlink(filepath.Base(r.image("lab")), link); err != nil {
+		t.Fatal(err)
+	}
 	w := r.newWork(t, nodeBlock(n1, r.Lab.Rack().Nodes[0], `pool = metalpool_pool.ci.name`, `erase = true`, `wait_clean = true`)+`
 resource "metalpool_image" "lab" {
   name   = "lab"
-  source = "`+r.image("lab")+`"
+  source = "`+link+`"
   user   = "debian"
 }
 resource "metalpool_pool" "ci" {
@@ -47,6 +54,9 @@ output "nodes" { value = [for n in data.metalpool_nodes.all.nodes : n.id] }
 	m, there := r.machine(t, "web-1")
 	if !there || m.State != core.Deployed || m.Owner != owner {
 		t.Fatalf("%+v", m)
+	}
+	if i, err := r.Engine(t).Image(t.Context(), "lab"); err != nil || i.Source != r.image("lab") || i.Named != link {
+		t.Errorf("the image is %+v, %v", i, err)
 	}
 	aside := "The owner is " + owner + ", and not team-b"
 	if out := w.run(t, "plan", "-no-color"); !strings.Contains(out, "No changes") || strings.Contains(out, "The owner is") {

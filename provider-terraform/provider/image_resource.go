@@ -119,7 +119,7 @@ func (r *imageResource) Create(ctx context.Context, req resource.CreateRequest, 
 // asListed reports whether an image is noted as it is asked for. Its content is compared
 // when it is added.
 func asListed(there, asked core.Image) bool {
-	return there.User == asked.User && there.Arch == asked.Arch && there.Source == asked.Source && cmp.Or(there.Boot, core.Kexec) == asked.Boot
+	return there.User == asked.User && there.Arch == asked.Arch && calledSource(there) == asked.Source && cmp.Or(there.Boot, core.Kexec) == asked.Boot
 }
 
 // Read asks the catalogue; the file is not read.
@@ -197,7 +197,7 @@ func (r *imageResource) ImportState(ctx context.Context, req resource.ImportStat
 	var m catalogueModel
 	resp.Diagnostics.Append(resp.State.GetAttribute(ctx, path.Root("timeouts"), &m.Timeouts)...)
 	if !mayBeSecret(there.Source) {
-		m.Source = types.StringValue(there.Source)
+		m.Source = types.StringValue(calledSource(there))
 	}
 	m.fill(there)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)

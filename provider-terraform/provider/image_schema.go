@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"path/filepath"
@@ -109,7 +110,7 @@ func (r *imageResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 func (m catalogueModel) image(config catalogueModel, i core.Image) core.Image {
 	i.Name, i.User, i.Boot = m.Name.ValueString(), m.User.ValueString(), core.BootMode(m.Boot.ValueString())
 	i.Arch, _ = core.ParseArch(m.Arch.ValueString()) // the schema has refused what cannot be read
-	i.Source = asNoted(m.Source.ValueString() + config.SourceWO.ValueString())
+	i.Source, i.Named = asNoted(m.Source.ValueString()+config.SourceWO.ValueString()), ""
 	i.SHA256 = m.SHA256.ValueString() // none while it is unknown
 	return i
 }
@@ -125,12 +126,16 @@ func (m *catalogueModel) fill(i core.Image) {
 		m.Boot = types.StringValue(string(i.Boot))
 	}
 	if !m.Source.IsNull() {
-		m.Source = sameText(m.Source, i.Source, location.read)
+		m.Source = sameText(m.Source, calledSource(i), location.read)
 	}
 	m.SourceWO = types.StringNull()
 	m.Size, m.MinDisk = types.Int64Value(int64(i.Size)), types.Int64Value(int64(i.MinDisk))
 	m.AddedAt = types.StringValue(i.AddedAt.UTC().Format(time.RFC3339))
 }
+
+// calledSource is where an image is by the name that it was added by: a server keeps what
+// it has found there, which is another path where that is a link.
+func calledSource(i core.Image) string { return cmp.Or(i.Named, i.Source) }
 
 // location is where an image is. One place may be written in more ways than one.
 var location = quantity[string]{"a path, or an address without a password", func(text string) (string, error) {

@@ -25,6 +25,14 @@ func TestImageLocations(t *testing.T) {
 			t.Errorf("%s is told to be %s", written, m.Source)
 		}
 	}
+	behind := catalogueModel{Source: types.StringValue("/srv/current.img")}
+	there := core.Image{Source: "/srv/v2.img", Named: "/srv/current.img", Boot: core.Kexec}
+	if !asListed(there, core.Image{Source: "/srv/current.img", Boot: core.Kexec}) {
+		t.Error("what a killed create has left behind a link is not known again")
+	}
+	if behind.fill(there); behind.Source.ValueString() != "/srv/current.img" {
+		t.Errorf("a link is told to be %s", behind.Source)
+	}
 	for _, secret := range []string{"https://ann:hunter2@host/a.img", "https://ann:hunter2%zz@host/a.img"} {
 		if _, err := location.read(secret); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", secret, err)

@@ -118,8 +118,11 @@ func (s *Server) imageCatalogue() {
 			if err != nil {
 				return core.Image{}, err
 			}
-			i.Source = source
-			return s.pool.AddImage(core.AskedFromAfar(ctx), core.Image{Name: in.Name, Source: i.Source, SHA256: i.SHA256, Format: i.Format, Arch: i.Arch, User: i.User, Boot: i.Boot, DeclaredBy: i.By},
+			named := ""
+			if source != i.Source {
+				named = i.Source
+			}
+			return s.pool.AddImage(core.AskedFromAfar(ctx), core.Image{Name: in.Name, Source: source, Named: named, SHA256: i.SHA256, Format: i.Format, Arch: i.Arch, User: i.User, Boot: i.Boot, DeclaredBy: i.By},
 				func(done, total core.Bytes) { report(core.Progress{Step: "read", Done: done, Total: total}) })
 		})
 }

@@ -45,8 +45,12 @@ func TestImagesComeFromTheirFolderAlone(t *testing.T) {
 	}
 	for i, source := range []string{inside, "images/a.img", "./images/../images/a.img", "in/a.img", filepath.Join(r.dir, "in", "a.img")} {
 		added, err := add("good-"+string(rune('a'+i)), source)
-		if err != nil || added.Source != inside {
-			t.Errorf("%s: kept as %q, want %q; %v", source, added.Source, inside, err)
+		named := source
+		if source == inside {
+			named = ""
+		}
+		if err != nil || added.Source != inside || added.Named != named {
+			t.Errorf("%s: kept as %q, want %q, and called %q, want %q; %v", source, added.Source, inside, added.Named, named, err)
 		}
 	}
 	for _, source := range []string{
