@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"time"
 )
 
 // Drift is how a server has come to differ from what its pool's profile sets up, and from
@@ -61,16 +62,26 @@ func (e *Engine) Drift(ctx context.Context, id NodeID) (Drift, error) {
 		return d, err
 	}
 	d.Pool, d.State = n.Pool, n.State
+	ctx, cancel := context.WithTimeout(ctx, compareLimit)
+	defer cancel()
+	err = e.compare(ctx, n, steps, &d)
+	return d, withNode(err, id)
+}
+
+// compareLimit is how long a BMC may take to tell all, which is some dozens of requests.
+const compareLimit = 5 * time.Minute
+
+func (e *Engine) compare(ctx context.Context, n Node, steps []Step, d *Drift) error {
 	bmc, err := e.connect(ctx, n, nil)
 	if err != nil {
-		return d, err
+		return err
 	}
 	defer bmc.Close()
 	for _, s := range steps {
 		differs, err := s.about().setting(s).compare(ctx, bmc)
 		switch {
 		case Is(err, Transient, Timeout) || ctx.Err() != nil:
-			return d, err // it would not answer the next question either
+			return err // it would not answer the next question either
 		case err != nil:
 			d.Unknown = append(d.Unknown, Uncompared{s.Name, err.Error()})
 		}
@@ -81,15 +92,15 @@ func (e *Engine) Drift(ctx context.Context, id NodeID) (Drift, error) {
 	found, err := bmc.Inspect(ctx)
 	switch {
 	case Is(err, Transient, Timeout) || ctx.Err() != nil:
-		return d, err
+		return err
 	case err != nil:
 		d.Unknown = append(d.Unknown, Uncompared{OfInventory, err.Error()})
-		return d, nil
+		return nil
 	}
 	for _, one := range lost(n.Hardware, found.Hardware) {
 		d.Differs = append(d.Differs, Drifted{OfInventory, one})
 	}
-	return d, nil
+	return nil
 }
 
 // wantedOf are the settings that a node is to have: those of the profile that its machine

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -49,11 +52,15 @@ func nodeDriftCommand(a *app) *cobra.Command {
 		} else {
 			err = printDrift(a, drifts)
 		}
-		if err = errors.Join(failed, err); err != nil {
-			return err
+		var off error
+		if n := len(differing(drifts)); n > 0 {
+			off = &driftError{n, len(ids)}
 		}
-		if off := differing(drifts); len(off) > 0 {
-			return &driftError{len(off), len(ids)}
+		if err = errors.Join(failed, err); err != nil && off != nil {
+			a.note("%s", off)
+		}
+		if err = cmp.Or(err, off); err != nil {
+			return err
 		}
 		a.note("%s as wanted", either(len(ids) == 1, string(ids[0])+" is", fmt.Sprintf("all %d nodes are", len(ids))))
 		return nil
@@ -65,7 +72,8 @@ func nodeDriftCommand(a *app) *cobra.Command {
 RAID, boot order, Secure Boot, firmware versions; and with what was enrolled: disks that
 are missing, memory that has shrunk. Only their BMCs are asked, and nothing is changed.
 
-Exits with 3 where a node differs, with 1 where one could not be compared, else with 0.
+Exits with 1 where a node could not be compared, else with 3 where one differs, else with
+0. The others are told either way.
 
 With --repair, those that are Available are brought back, out of the pool meanwhile; the
 ones that have an owner are when they are deployed next. What a server will not have
@@ -123,25 +131,35 @@ func nodesToCompare(ctx context.Context, a *app, e core.Operator, f nodeFilter, 
 	return ids, nil
 }
 
-// compareAll compares nodes, in the order in which they are given.
+// compareAll compares nodes, in the order in which they are given. One that could not be
+// compared is among them, and says why.
 func compareAll(ctx context.Context, a *app, e core.Operator, ids []core.NodeID) (drifts []core.Drift, failed error) {
 	var mu sync.Mutex
+	found := map[core.NodeID]core.Drift{}
 	failed = each(ctx, a.fail, compareParallel, "compared", ids, func(ctx context.Context, id core.NodeID) error {
 		d, err := e.Drift(ctx, id)
-		if err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		drifts = append(drifts, d)
 		for _, u := range d.Unknown {
 			err = errors.Join(err, fmt.Errorf("%s: %s could not be compared: %s", id, u.Of, u.Why))
 		}
+		if err != nil && len(d.Unknown) == 0 {
+			d.Node, d.Unknown = id, []core.Uncompared{{Of: ofNode, Why: err.Error()}}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		found[id] = d
 		return err
 	})
-	slices.SortFunc(drifts, func(x, y core.Drift) int { return slices.Index(ids, x.Node) - slices.Index(ids, y.Node) })
+	for _, id := range ids {
+		if d, there := found[id]; there {
+			drifts = append(drifts, d)
+			delete(found, id) // a node may be named twice
+		}
+	}
 	return drifts, failed
 }
+
+// ofNode is what could not be compared of a node where that is all of it.
+const ofNode = "node"
 
 // differing are the nodes that are not as wanted.
 func differing(drifts []core.Drift) (ids []core.NodeID) {
@@ -154,7 +172,8 @@ func differing(drifts []core.Drift) (ids []core.NodeID) {
 }
 
 func printDrift(a *app, drifts []core.Drift) error {
-	if len(differing(drifts)) == 0 {
+	off := differing(drifts)
+	if len(off) == 0 {
 		return nil
 	}
 	t := a.table("NODE", "STATE", "PROFILE", "STEP", "WHAT", "WANTED", "FOUND").sparing("PROFILE", "STATE", "STEP")
@@ -163,20 +182,58 @@ func printDrift(a *app, drifts []core.Drift) error {
 			t.row(string(d.Node), string(d.State), d.Profile, one.Of, one.Name, one.Wanted, one.Found)
 		}
 	}
-	return t.print(a.out)
+	if err := t.print(a.out); err != nil || len(off) < manyNodes {
+		return err
+	}
+	for _, line := range inSum(drifts) {
+		a.note("%s", line)
+	}
+	return nil
+}
+
+// manyNodes is from how many on what differs is also summed up: nobody reads that many rows.
+const manyNodes = 10
+
+// inSum counts on how many nodes the same thing differs, the most frequent first.
+func inSum(drifts []core.Drift) (lines []string) {
+	type thing struct{ of, name string }
+	nodes := map[thing]int{}
+	for _, d := range drifts {
+		for _, one := range d.Differs {
+			nodes[thing{one.Of, one.Name}]++
+		}
+	}
+	things := slices.SortedFunc(maps.Keys(nodes), func(x, y thing) int {
+		return cmp.Or(cmp.Compare(nodes[y], nodes[x]), cmp.Compare(x.of, y.of), cmp.Compare(x.name, y.name))
+	})
+	for _, one := range things[:min(len(things), manyNodes)] {
+		lines = append(lines, fmt.Sprintf("%s (%s) differs on %s of them", one.name, one.of, number(nodes[one])))
+	}
+	if more := len(things) - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %s more", number(more)))
+	}
+	return lines
 }
 
 // bringBack sets up the nodes that can be, and compares them anew.
 func bringBack(ctx context.Context, a *app, e core.Operator, drifts []core.Drift, reason string) ([]core.Drift, error) {
 	var able []core.NodeID
+	stay := map[core.State][]string{}
 	for _, d := range drifts {
 		settable := slices.ContainsFunc(d.Differs, func(one core.Drifted) bool { return one.Of != core.OfInventory })
 		switch {
 		case settable && d.State == core.Available, d.Again:
 			able = append(able, d.Node)
 		case settable:
-			a.note("%s is %s, and stays as it is", d.Node, d.State)
+			stay[d.State] = append(stay[d.State], string(d.Node))
 		}
+	}
+	for _, state := range slices.Sorted(maps.Keys(stay)) {
+		names := stay[state]
+		if more := len(names) - manyNodes; more > 0 {
+			names = append(names[:manyNodes:manyNodes], fmt.Sprintf("and %s more", number(more)))
+		}
+		a.note("%s %s %s, and %s", strings.Join(names, ", "), either(len(names) == 1, "is", "are"), state, either(len(names) == 1, "stays as it is", "stay as they are"))
 	}
 	if len(able) == 0 {
 		return drifts, nil
