@@ -18,3 +18,19 @@ func AskedAgain(ctx context.Context, why string) {
 		tell(why)
 	}
 }
+
+type awaitedKey struct{}
+
+// WhileAwaiting has tell hear of what backends wait for within one verb. tell may be called
+// with the same again and again, and returns quickly.
+func WhileAwaiting(ctx context.Context, tell func(what string)) context.Context {
+	return context.WithValue(ctx, awaitedKey{}, tell)
+}
+
+// Awaits is called by a backend within a verb that takes minutes, with what is there
+// instead of what is to be.
+func Awaits(ctx context.Context, what string) {
+	if tell, ok := ctx.Value(awaitedKey{}).(func(string)); ok && ctx.Err() == nil {
+		tell(what)
+	}
+}

@@ -161,6 +161,7 @@ func setUp(ctx context.Context, w *work) error {
 func (w *work) ask(ctx context.Context, s Step, do func(ctx context.Context, bmc BMC) error) (failure, err error) {
 	within, cancel := context.WithTimeout(ctx, time.Duration(s.Timeout))
 	defer cancel()
+	within = WhileAwaiting(within, func(what string) { w.waits(within, stepName(s), "not done yet: "+what) })
 	bmc, err := w.conn(within)
 	if err == nil {
 		err = do(within, bmc)

@@ -277,6 +277,33 @@ func TestBMCThatFallsSilentInTheMiddle(t *testing.T) {
 	})
 }
 
+// Whoever waits minutes for a server's firmware is told what for, and so is everybody else.
+func TestWaitForSettingsIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		p.rack.Server("n1").Settings(factory, enginetest.AppliesFor(3*time.Minute))
+		p.profile(baseline()...)
+		e, _ := p.engine()
+		var said []string
+		report := func(at core.Progress) { said = append(said, at.Step+": "+at.Message) }
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), report); err != nil {
+			t.Fatalf("%v\n%s", err, p.story())
+		}
+		const what = "UTC: not done yet: its job 1, for ProcVirtualization"
+		for who, told := range map[string][]string{"the caller": said, "the events": p.told("a-1", core.StepWaits)} {
+			n := 0
+			for _, text := range told {
+				if strings.HasPrefix(text, "step virtualization: since ") && strings.HasSuffix(text, what) {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("%s: %d times in %q", who, n, told)
+			}
+		}
+	})
+}
+
 // createWithSettings has the server be as all steps say where the deploy comes to its end.
 func createWithSettings(e *core.Engine, p *pool) error {
 	m, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 )
@@ -23,6 +24,7 @@ type setup struct {
 	drops []string // taken, and not applied
 	wont  []string // not taken at all, which only shows when they are written
 	alone bool     // it takes nothing while something waits
+	slow  time.Duration
 
 	volumes []core.Volume
 	makes   []core.Volume // from the next start on; nil: nothing waits
@@ -46,6 +48,9 @@ var (
 	// VolumesLater is one that makes volumes at the next start.
 	VolumesLater Manner = func(u *setup) { u.later = true }
 )
+
+// AppliesFor is a BMC that is at the attributes that long after a start.
+func AppliesFor(d time.Duration) Manner { return func(u *setup) { u.slow = d } }
 
 // Drops is a BMC that takes a setting, and does not apply it.
 func Drops(name string) Manner { return func(u *setup) { u.drops = append(u.drops, name) } }
@@ -223,7 +228,17 @@ func (b *bmc) SetBIOS(ctx context.Context, want core.BIOSAttributes) (core.Chang
 	return b.set(ctx, "BIOS", texts(want))
 }
 
-func (b *bmc) VerifyBIOS(_ context.Context, want core.BIOSAttributes) error {
+func (b *bmc) VerifyBIOS(ctx context.Context, want core.BIOSAttributes) error {
+	var slow time.Duration
+	_ = b.look("read BIOS", func(u *setup) error { slow = u.slow; return nil })
+	for end := time.Now().Add(slow); time.Now().Before(end); {
+		core.Awaits(ctx, "its job 1, for "+strings.Join(slices.Sorted(maps.Keys(want)), ", "))
+		select {
+		case <-ctx.Done():
+			return fault("verify BIOS", core.Timeout, "its job 1: %w", context.Cause(ctx))
+		case <-time.After(5 * time.Second):
+		}
+	}
 	return b.verify("BIOS", texts(want))
 }
 

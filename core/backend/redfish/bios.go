@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -71,13 +72,22 @@ func (b *conversation) VerifyBIOS(ctx context.Context, want core.BIOSAttributes)
 			p := progress{differs: f.differences(wanted), told: jobs.lastFailure()}
 			switch job, open := jobs.open(); {
 			case open: // new values may show before it is done with them
-				p.waits = job.String()
+				p.waits = job.String() + ", for " + few(sortedNames(want))
 			case f.waits(wanted):
-				p.waits = "changes that wait for a start: " + core.Differences(p.differs)
+				p.waits = "changes that wait for a start"
 			}
 			return p, nil
 		})
 	})
+}
+
+// few are names for people: the first of many.
+func few(names []string) string {
+	const most = 8
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // facet is verb for those that return something.

@@ -366,7 +366,7 @@ func TestBIOSJobs(t *testing.T) {
 		as   core.Kind
 	}{
 		{"fails", bmc.TaskFails, []string{"are not applied", "LogicalProc is Enabled, not Disabled", "its job JID_1 Failed: Job failed."}, core.Backend},
-		{"hangs", bmc.TaskHangs, []string{"it still shows its job JID_1 Running"}, core.Timeout},
+		{"hangs", bmc.TaskHangs, []string{"it still shows its job JID_1 Running, for LogicalProc"}, core.Timeout},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, m)
@@ -376,7 +376,12 @@ func TestBIOSJobs(t *testing.T) {
 			_, err := s.SetBIOS(t.Context(), want)
 			must(t, "set", err)
 			r.restart(b)
-			wantKind(t, s.VerifyBIOS(t.Context(), want), c.as, c.says...)
+			var told []string
+			ctx := core.WhileAwaiting(t.Context(), func(what string) { told = append(told, what) })
+			wantKind(t, s.VerifyBIOS(ctx, want), c.as, c.says...)
+			if !slices.ContainsFunc(told, func(what string) bool { return strings.Contains(what, "LogicalProc") }) {
+				t.Errorf("while it waited it told %q", told)
+			}
 		})
 	}
 	// Pending values that somebody left without a job would wait for ever.

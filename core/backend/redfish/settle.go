@@ -83,7 +83,13 @@ func (t talk) until(limit time.Duration, look func() (ok bool, seen string, err 
 
 // patiently is until for what takes minutes: a look at settings is several requests.
 func (t talk) patiently(limit time.Duration, look func() (ok bool, seen string, err error)) (seen string, ok bool, err error) {
-	return t.every(t.options.Watch, limit, look)
+	return t.every(t.options.Watch, limit, func() (bool, string, error) {
+		ok, seen, err := look()
+		if err == nil && !ok && seen != "" {
+			core.Awaits(t.ctx, seen)
+		}
+		return ok, seen, err
+	})
 }
 
 func (t talk) every(pace, limit time.Duration, look func() (ok bool, seen string, err error)) (seen string, ok bool, err error) {

@@ -39,12 +39,21 @@ func (t talk) verify(look func() (progress, error)) error {
 		case time.Since(calm) >= t.options.Doubt:
 			return false, "", &notAppliedError{p}
 		}
-		return false, firstOf(p.waits, core.Differences(p.differs)), nil
+		return false, p.String(), nil
 	})
 	if err == nil && !met {
-		err = &unsettledError{seen: firstOf(last.waits, core.Differences(last.differs), "settings that cannot be read"), err: context.DeadlineExceeded}
+		err = &unsettledError{seen: firstOf(last.String(), "settings that cannot be read"), err: context.DeadlineExceeded}
 	}
 	return err
+}
+
+// String is what is not done yet, and what for.
+func (p progress) String() string {
+	differs := core.Differences(p.differs)
+	if p.waits != "" && differs != "" {
+		return p.waits + ": " + differs
+	}
+	return firstOf(p.waits, differs)
 }
 
 // notAppliedError is settings that the BMC took and the server's firmware did not.
