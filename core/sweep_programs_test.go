@@ -72,10 +72,10 @@ func programs(t *testing.T) (folder string) {
 	return folder
 }
 
-// onHost are steps of the kinds that run programs on the engine's host, whose effects are
-// in a folder: a step of each kind that is not to be done twice, one that may be, and a
-// plugin that can tell.
-func onHost(folder string) []core.Step {
+// programSteps are steps of the kinds that run programs on the engine's host, whose
+// effects are in a folder: of a deploy, for each kind one that is not to be done twice, one
+// that may be, and a plugin that can tell; and those of its machine's end.
+func programSteps(folder string) (ofDeploy, ofEnd []core.Step) {
 	notes := func(name, plugin string) core.Step {
 		return core.Step{Name: name, Plugin: &core.PluginStep{Name: plugin, Config: core.FreeForm{"file": filepath.Join(folder, name)}}}
 	}
@@ -83,9 +83,12 @@ func onHost(folder string) []core.Step {
 		return core.Step{Name: name, Ansible: &core.AnsibleStep{Path: filepath.Join(folder, name+".d", "site.yml")}}
 	}
 	twice := func(s core.Step) core.Step { s.Repeatable = true; return s }
-	early := notes("early", "notes")
-	early.Phase = core.PhasePrepare
-	return []core.Step{early, notes("once", "notes"), notes("looks", "looks"), twice(notes("twice", "notes")), plays("play"), twice(plays("replay"))}
+	at := func(phase core.StepPhase, s core.Step) core.Step { s.Phase = phase; return s }
+	return []core.Step{
+			at(core.PhasePrepare, notes("early", "notes")), notes("once", "notes"), notes("looks", "looks"), twice(notes("twice", "notes")), plays("play"), twice(plays("replay")),
+		}, []core.Step{
+			at(core.PhaseRelease, notes("leave", "notes")), at(core.PhaseRelease, plays("bye")), at(core.PhaseCleaned, notes("swept", "notes")), at(core.PhaseCleaned, notes("seen", "looks")),
+		}
 }
 
 // done is how often a step had its effect.
@@ -159,8 +162,9 @@ func newRealKey(t *testing.T) []byte {
 	return pem.EncodeToMemory(block)
 }
 
-// programStories are what is the same for all stories of the sweep.
+// programStories are what is the same for all stories of one sweep.
 type programStories struct {
+	end   bool // they are of a machine's end, not of its deploy
 	begin preset
 	runs  map[core.StepKind]core.StepRunner
 }
@@ -174,35 +178,41 @@ type programStory struct {
 }
 
 func TestCrashSweepPrograms(t *testing.T) {
-	s := programStories{runs: map[core.StepKind]core.StepRunner{}}
+	runs := map[core.StepKind]core.StepRunner{}
 	via, key := ferries(t, 2), newRealKey(t)
-	for kind, runs := range map[core.StepKind]core.StepRunner{core.KindPlugin: steps.Plugin{Folders: []string{programs(t)}}, core.KindAnsible: steps.Ansible{}} {
-		s.runs[kind] = outside{runs, via, key}
+	for kind, runner := range map[core.StepKind]core.StepRunner{core.KindPlugin: steps.Plugin{Folders: []string{programs(t)}}, core.KindAnsible: steps.Ansible{}} {
+		runs[kind] = outside{runner, via, key}
 	}
 	placetest.Each(t, func(t *testing.T, at placetest.Place) {
-		s.begin = makePreset(t, at, 1, func(*pool) {})
-		var calls []string
-		synctest.Test(t, func(t *testing.T) { calls = programStory{programStories: &s}.run(t) })
-		// From where the first of them is begun to where the last one is met.
-		first, last := slices.Index(calls, "program"), len(calls)
-		for last > 0 && calls[last-1] != "program" {
-			last--
-		}
-		if first < 5 || last < first {
-			t.Fatalf("no programs among %q", calls)
-		}
-		step := programStride(at)
-		for n, turn := first-4, 0; n <= last+2; n, turn = n+step, turn+1 {
-			thaw := []time.Duration{0, 65 * time.Second}[turn%2]
-			for _, when := range []enginetest.When{enginetest.Before, enginetest.After} {
-				t.Run(fmt.Sprintf("%d %s %s", n, calls[n-1], when), func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) {
-						programStory{programStories: &s, at: n, when: when, thaw: thaw}.run(t)
-					})
-				})
-			}
+		begin := makePreset(t, at, 1, func(p *pool) { p.manage(core.ManageAlways) })
+		for name, end := range map[string]bool{"create": false, "rm": true} {
+			t.Run(name, func(t *testing.T) { programStories{end: end, begin: begin, runs: runs}.sweep(t, programStride(at)) })
 		}
 	})
+}
+
+// sweep freezes in calls that are so far apart.
+func (s programStories) sweep(t *testing.T, stride int) {
+	var calls []string
+	synctest.Test(t, func(t *testing.T) { calls = programStory{programStories: &s}.run(t) })
+	// From where the first of them is begun to where the last one is met.
+	first, last := slices.Index(calls, "program"), len(calls)
+	for last > 0 && calls[last-1] != "program" {
+		last--
+	}
+	if first < 4 || last <= first {
+		t.Fatalf("no programs among %q", calls)
+	}
+	for n, turn := first-3, 0; n <= last+2; n, turn = n+stride, turn+1 {
+		thaw := []time.Duration{0, 65 * time.Second}[turn%2]
+		for _, when := range []enginetest.When{enginetest.Before, enginetest.After} {
+			t.Run(fmt.Sprintf("%d %s %s", n, calls[n-1], when), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					programStory{programStories: &s, at: n, when: when, thaw: thaw}.run(t)
+				})
+			})
+		}
+	}
 }
 
 // programStride is how far the calls are apart that are frozen in.
@@ -221,23 +231,29 @@ func (s programStory) run(t *testing.T) (calls []string) {
 	p := s.begin.pool(t)
 	p.programs = s.runs
 	folder := t.TempDir()
-	for _, name := range []string{"play.d", "replay.d"} {
+	for _, name := range []string{"play.d", "replay.d", "bye.d"} {
 		if err := os.Mkdir(filepath.Join(folder, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	all := onHost(folder)
-	p.profile(all...)
+	ofDeploy, ofEnd := programSteps(folder)
+	p.profile(slices.Concat(ofDeploy, ofEnd)...)
+	act, all, says := func(e *core.Engine) error {
+		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		return err
+	}, ofDeploy, p.saysOfDeploy
+	if s.end {
+		p.create("a-1", "web-1")
+		act, all, says = func(e *core.Engine) error {
+			return e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil)
+		}, ofEnd, p.saysOfEnd
+	}
 	victim, host := p.engine()
 	if s.at > 0 {
 		host.Freeze(s.at, s.when)
 	}
-	create := func(e *core.Engine) error {
-		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
-		return err
-	}
 	ended := make(chan error, 1)
-	go func() { ended <- create(victim) }()
+	go func() { ended <- act(victim) }()
 	var err error
 	unknown := ""
 	select {
@@ -251,29 +267,46 @@ func (s programStory) run(t *testing.T) (calls []string) {
 			time.AfterFunc(s.thaw, wake)
 		}
 		other, _ := p.engine()
-		err = create(other)
+		err = act(other)
 		if s.thaw == 0 {
 			wake()
 		}
 		<-thawed
 		<-ended
 	}
-	switch says := "step " + unknown + " (node n1)"; {
-	case unknown == "" && err != nil:
-		t.Errorf("every step is known to be done, or not, and it failed: %v", err)
-	case unknown != "" && (err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "nobody knows how it ended")):
-		t.Errorf("nobody knows of %s, and it says %v", unknown, err)
+	if told := says(err); unknown == "" && told != "" || unknown != "" && (!strings.Contains(told, "step "+unknown) || !strings.Contains(told, "nobody knows how it ended")) {
+		t.Errorf("nobody knows of step %q, and it says %q", unknown, told)
 	}
 	for _, step := range all {
 		times := done(t, folder, step.Name)
-		if times > 1 && !step.Repeatable || times == 0 && err == nil {
+		if times > 1 && !step.Repeatable || times == 0 && unknown == "" {
 			t.Errorf("%s was done %d times", step.Name, times)
 		}
 	}
 	p.sound()
-	p.give("a-1")
-	p.wantStates("n1 Available")
+	if !s.end {
+		p.give("a-1")
+	}
+	if unknown == "swept" {
+		p.wantStates("n1 Quarantined")
+	} else {
+		p.wantStates("n1 Available")
+	}
 	return host.Calls()
+}
+
+// saysOfDeploy is what a deploy says that failed.
+func (p *pool) saysOfDeploy(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// saysOfEnd is what is said of a machine's end: it is given up in any case, and a clean
+// whose steps fail keeps its node.
+func (p *pool) saysOfEnd(error) string {
+	return strings.Join(append(p.told("a-1", core.StepWarned), p.node("n1").Reason), "")
 }
 
 // inTheMiddle is the step of which nobody will know how it ended if the engine is gone now.

@@ -23,6 +23,7 @@ import (
 	"github.com/metalpool/metalpool/core/backend/redfish"
 	"github.com/metalpool/metalpool/core/deploy"
 	"github.com/metalpool/metalpool/core/seal"
+	"github.com/metalpool/metalpool/core/steps"
 	"github.com/metalpool/metalpool/core/store/sqlite"
 	"github.com/metalpool/metalpool/internal/needs"
 	"github.com/metalpool/metalpool/lab"
@@ -105,6 +106,7 @@ func emptyRack(t *testing.T, vm lab.VM) *rack {
 	e = core.New(core.Config{
 		Store: r.store, Sealer: key, Deployer: r.chunk, Log: r.log.logger(),
 		Backends: map[string]core.Connector{"redfish": redfish.New(redfish.Options{First: time.Millisecond, Poll: 100 * time.Millisecond, Settle: 10 * time.Second, Doubt: time.Second, Grace: time.Second, Retry: 50 * time.Millisecond})},
+		Steps:    steps.Runners(nil),
 		Timing:   core.Timing{Retry: 200 * time.Millisecond, Queue: 50 * time.Millisecond},
 	})
 	r.Engine = e
