@@ -2,77 +2,39 @@ package postgres
 
 import (
 	"context"
-	"fmt"
+	"iter"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/store/internal/record"
 )
 
-// shorten leaves out what is too much of stories that have grown. What fails here was
-// asked for by nobody, and is done once they have grown again.
+// shorten leaves out what is too much of stories that have grown. It locks what it reads,
+// since another server may be at the same story: what that one has left out is gone then, or
+// is a LeftOut.
 func (s *Store) shorten(ctx context.Context, due []record.Story) {
-	for _, story := range due {
-		for more := true; more; {
-			var err error
-			if more, err = s.leaveOut(ctx, story); err != nil {
-				return
-			}
-		}
-	}
+	record.Shortener{
+		View: func(fn func(record.Telling) error) error {
+			return s.View(ctx, func(t core.Tx) error { return fn(telling{t.(*tx)}) })
+		},
+		Update: func(fn func(record.Telling) error) error {
+			return s.update(ctx, func(t core.Tx) error { return fn(telling{t.(*tx)}) })
+		},
+		Number: "$%d", Text: text[string], Lock: " FOR UPDATE",
+	}.Shorten(due)
 }
 
-// leaveOut puts one event in the place of the oldest of a story, where it is too long.
-// more is whether it may be so still.
-func (s *Store) leaveOut(ctx context.Context, story record.Story) (more bool, err error) {
-	var last int64
-	err = s.View(ctx, func(t core.Tx) (err error) {
-		where := whose(story)
-		last, err = record.Excess(list(t.(*tx), "measure events", record.ToldRow, "SELECT "+record.ToldColumns+" FROM events"+where.String()+" ORDER BY seq DESC", where.Args...))
-		return err
-	})
-	if err != nil || last == 0 {
-		return false, err
-	}
-	err = s.update(ctx, func(t core.Tx) (err error) {
-		more, err = t.(*tx).leaveOut(story, last)
-		return err
-	})
-	return more, err
+// telling is a transaction that leaves events out.
+type telling struct{ *tx }
+
+func (t telling) Told(query string, args ...any) iter.Seq2[record.Told, error] {
+	return list(t.tx, "measure events", record.ToldRow, query, args...)
 }
 
-// whose selects the events of a story, in the words of the indexes.
-func whose(story record.Story) (where record.Where) {
-	if story.Node != "" {
-		where.And("node = $%d AND node <> ''", text(story.Node))
-		return where
-	}
-	where.And("allocation = $%d AND allocation <> '' AND node = ''", text(story.Allocation))
-	return where
+func (t telling) Events(query string, args ...any) iter.Seq2[core.Event, error] {
+	return list(t.tx, "leave out events", record.Event, query, args...)
 }
 
-// leaveOut locks what it reads, since another server may be at the same story: what that
-// one has left out is gone then, or is a LeftOut.
-func (t *tx) leaveOut(story record.Story, last int64) (more bool, err error) {
-	where := whose(story)
-	where.And("seq <= $%d", last)
-	where.Args = append(where.Args, record.AtOnce)
-	var old []core.Event
-	for ev, err := range list(t, "leave out events", record.Event, fmt.Sprintf("SELECT %s FROM events%s ORDER BY seq LIMIT $%d FOR UPDATE", record.EventColumns, where.String(), len(where.Args)), where.Args...) {
-		if err != nil {
-			return false, err
-		}
-		old = append(old, ev)
-	}
-	if len(old) == 0 || len(old) == 1 && old[0].Type == core.LeftOut { // another server was here
-		return false, nil
-	}
-	out := core.LeaveOut(old)
-	before := whose(story)
-	before.And("seq < $%d", out.Seq)
-	if _, err := t.write("leave out events", "DELETE FROM events"+before.String(), before.Args...); err != nil {
-		return false, err
-	}
-	_, err = t.write("leave out events", "UPDATE events SET attempt = '', generation = $1, type = $2, before = '', after = $3, trigger = $4, step = $5, message = $6, bytes = 0 WHERE seq = $7",
-		int64(out.Generation), string(out.Type), string(out.To), string(out.On), out.Step, out.Message, out.Seq)
-	return out.Seq < last, err
+func (t telling) Write(query string, args ...any) error {
+	_, err := t.write("leave out events", query, args...)
+	return err
 }

@@ -113,6 +113,3 @@ func Excess(events iter.Seq2[Told, error]) (last int64, err error) {
 	}
 	return 0, nil
 }
-
-// AtOnce is how many events are left out in one transaction: others wait for it.
-const AtOnce = 4096
