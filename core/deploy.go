@@ -318,8 +318,8 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 		return c.stopped(ctx, w, stopErr)
 	}
 	// A node whose OS was reached has done its part, too.
-	_, unfit := errors.AsType[*nodeFaultError](why)
-	ours := Is(why, Invalid, NotFound, Internal, Denied, Busy) || errors.Is(why, errOutOfTime) || w.met(stepSSH) && !unfit
+	unfit, declared := verdict(why)
+	ours := declared || Is(why, Invalid, NotFound, Internal, Denied, Busy) || errors.Is(why, errOutOfTime) || w.met(stepSSH) && !unfit
 	if ours || stopErr != nil || c.stays || c.order.Request.Node != "" {
 		if stopErr != nil && stopErr.Error() != why.Error() {
 			why = also(why, "its power could not be read back as Off", stopErr)

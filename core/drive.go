@@ -101,7 +101,7 @@ func (w *work) bootAgain(s step, err error) bool {
 	// Firmware that starts anew by itself, to put settings into force, may have forgotten
 	// by then that it was to start the media.
 	never := s.name == stepRamdisk && (w.attempt.Job != JobDeploy || len(w.attempt.Settings) > 0) && Is(err, Timeout)
-	silent := s.ramdisk && Is(err, Transient, Timeout)
+	silent := s.ramdisk && Is(err, Transient, Timeout) && !errors.As(err, new(*verdictError))
 	return (never || silent) && w.boots < maxBoots
 }
 

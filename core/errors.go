@@ -23,6 +23,9 @@ const (
 	Backend    Kind = "backend"     // the node's own BMC or agent refused or failed
 	Timeout    Kind = "timeout"     // the time allowed ran out
 	Denied     Kind = "denied"      // credentials or ownership do not allow it
+	// Unsuccessful is that what people added to a deploy came to nothing: a step of the
+	// operator's, or the user's own script.
+	Unsuccessful Kind = "failed"
 )
 
 // Error is the one error type of metalpool. Error() reads well alone, because

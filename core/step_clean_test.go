@@ -225,6 +225,22 @@ func TestReleaseOfAMachineThatFailed(t *testing.T) {
 	})
 }
 
+// A step that takes too long fails its deploy, as the operator has it; the node is not
+// blamed for that.
+func TestScriptThatIsTooSlowForItsDeploy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		p.profile(during(core.PhasePrepare, "s", "hang"))
+		e, _ := p.engine()
+		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+		m := p.machine("a-1")
+		if ran := p.ran(m.Node); !core.Is(err, core.Timeout) || m.State != core.Failed || len(m.Moves) > 0 || len(ran) != 1 {
+			t.Errorf("it is %s, after %q, and ran %q: %v", m.State, m.Moves, ran, err)
+		}
+		p.sound()
+	})
+}
+
 // Scripts in the ramdisk, which they may take with them.
 func TestScriptsThatLoseTheirRamdisk(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -237,7 +253,7 @@ func TestScriptsThatLoseTheirRamdisk(t *testing.T) {
 		"and may do so":      {step: core.Step{Name: "s", Phase: core.PhasePrepare, OnFailure: core.FailNothing, Script: &core.ScriptStep{Run: "crash"}}, ran: 1, state: core.Deployed},
 		"again and again":    {step: core.Step{Name: "s", Phase: core.PhasePrepare, Repeatable: true, Script: &core.ScriptStep{Run: "crash"}}, ran: 3, state: core.Failed, says: "step s (node n1): reach agent: transient: connection refused"},
 		"after it was asked": {step: core.Step{Name: "s", Phase: core.PhasePrepare, Script: &core.ScriptStep{Run: "crash", Check: "true"}}, ran: 1, state: core.Deployed},
-		"by hanging":         {step: during(core.PhasePrepare, "s", "hang"), ran: 1, state: core.Failed, says: "it was ended after 10m"},
+		"by hanging":         {step: during(core.PhasePrepare, "s", "hang"), ran: 1, state: core.Failed, says: "step s (node n1): timeout: it was ended after 10m, which is its timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -55,6 +55,8 @@ type StepRun struct {
 	Output io.Writer
 	// Met says that there was nothing to do, and how that is known.
 	Met func(how string)
+	// Warn tells the operator of what may be a mistake of his. The step goes on.
+	Warn func(what string)
 }
 
 // Script is a program to be run on a machine.

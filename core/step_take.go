@@ -162,6 +162,11 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 			return agent, err
 		},
 		Met: func(how string) { met = how },
+		Warn: func(what string) {
+			what = hide(what, secrets)
+			w.note(within, StepWarned, name, what)
+			w.say(name, "%s", what)
+		},
 		Secret: func(ctx context.Context, secret string) (string, error) {
 			value, err := w.stepSecret(ctx, s, secret)
 			if err == nil && !slices.Contains(secrets, value) {
@@ -217,7 +222,7 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 	case failure != nil && within.Err() != nil && entered && (s.logsIn() || s.inRamdisk()) && !s.harmless():
 		failure = fmt.Errorf("the machine was out of reach until its time was over: %s: %w", cause(failure), ErrUnknownOutcome)
 	case failure != nil && within.Err() != nil:
-		failure = fmt.Errorf("not done within %s: %w", s.Timeout, failure)
+		failure = &Error{Op: name, Kind: Timeout, Err: fmt.Errorf("not done within %s, which is its timeout: %w", s.Timeout, failure)}
 	}
 	if failure != nil && s.about().quoted {
 		failure = &quotedError{failure, ending(saidEnds, lastSaid(text))}
@@ -257,7 +262,16 @@ func hiding(err error, secrets []string) error {
 
 // stepFailed does what the operator wants where a step has failed for good.
 func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) error {
-	e := &Error{Op: name, Node: w.node.ID, Kind: Invalid, Err: fmt.Errorf("%s", cause(why)), Hint: w.whereToRead(ctx)}
+	e := &Error{Op: name, Node: w.node.ID, Kind: Unsuccessful, Err: errors.New(cause(why)), Hint: w.whereToRead(ctx)}
+	if Is(why, Invalid, Timeout) {
+		e.Kind = KindOf(why)
+	}
+	if e.Kind == Timeout && !s.users() {
+		e.Hint += "; if it is just slow, give it more time: 'timeout', where step " + s.Name + " is declared"
+	}
+	if q, quoted := why.(*quotedError); quoted { //nolint:errorlint // what it wraps is looked at
+		why = q.error
+	}
 	if inner, ok := outermost(why); ok && inner.Kind == Invalid && inner.Hint != "" {
 		e.Hint = inner.Hint
 	}
@@ -270,7 +284,9 @@ func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) e
 	case FailNothing:
 		return w.warns(ctx, name, "goes on without it: "+e.Err.Error())
 	case FailNode:
-		e.Kind, e.Err = Backend, &nodeFaultError{e.Err}
+		e.Kind, e.Err = Backend, &verdictError{e.Err, true}
+	default:
+		e.Err = &verdictError{e.Err, false}
 	}
 	return e
 }
@@ -297,10 +313,21 @@ func (w *work) whereToRead(ctx context.Context) string {
 	return "'metalpool machine logs " + name + "' tells all that it said"
 }
 
-// nodeFaultError is a step's verdict on the node itself, however far the deploy had come.
-type nodeFaultError struct{ error }
+// verdictError is a step that has failed for good: what follows the operator has said, of
+// whatever kind the error is, and however far the deploy had come.
+type verdictError struct {
+	error
+	onNode bool // the node is at fault, else the deploy is
+}
 
-func (f *nodeFaultError) Unwrap() error { return f.error }
+func (v *verdictError) Unwrap() error { return v.error }
+
+// verdict is what a step's failure means for a deploy that err ends: that its node is at
+// fault, or that none is; or neither, where err is no step's.
+func verdict(err error) (node, deploy bool) {
+	v, ok := errors.AsType[*verdictError](err)
+	return ok && v.onNode, ok && !v.onNode
+}
 
 // stepSecret finds what a step's secret refers to.
 func (w *work) stepSecret(ctx context.Context, s Step, name string) (string, error) {

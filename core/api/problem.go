@@ -122,7 +122,7 @@ func Status(k core.Kind) int {
 		return http.StatusConflict
 	case core.Denied:
 		return http.StatusForbidden
-	case core.Transient, core.Backend:
+	case core.Transient, core.Backend, core.Unsuccessful:
 		return http.StatusBadGateway
 	case core.Timeout:
 		return http.StatusGatewayTimeout

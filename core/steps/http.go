@@ -97,7 +97,7 @@ func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest,
 		if !harmless {
 			return 0, fmt.Errorf("%s: %w", plain(err), core.ErrUnknownOutcome)
 		}
-		return 0, failed(core.Timeout, "%s", plain(err))
+		return 0, failed(core.Backend, "%s", plain(err))
 	}
 	defer func() { _ = answer.Body.Close() }() // what counts of it was read
 	fmt.Fprintf(r.Output, "%s %s: %s\n", req.Method, req.URL.Redacted(), answer.Status)

@@ -58,13 +58,20 @@ func (Script) Run(ctx context.Context, r core.StepRun) error {
 	if s.Check != "" {
 		check := script
 		check.ID, check.Text = checkID, s.Check
-		status, err := at.Run(ctx, check, r.Output)
+		heard := &listener{output: r.Output}
+		status, err := at.Run(ctx, check, heard)
 		if err != nil {
 			return err
 		}
-		if status == 0 {
+		met, warning, err := verdict(status, heard.bytes > 0, r.Step.Timeout)
+		switch {
+		case err != nil:
+			return err
+		case met:
 			r.Met("its check says so")
 			return nil
+		case warning != "":
+			r.Warn(warning)
 		}
 		script.Again = true // it is not met, whatever has become of an earlier run
 	}
@@ -77,16 +84,53 @@ func (Script) Run(ctx context.Context, r core.StepRun) error {
 
 // The statuses by which timeout(1) and the shell tell more than the script.
 const (
-	statusTimeout = 124
-	statusKilled  = 128 + 9
+	statusTimeout       = 124
+	statusNotExecutable = 126
+	statusNotFound      = 127
+	statusKilled        = 128 + 9
 )
+
+// verdict is what a check's status says: that there is nothing to do, that there is,
+// perhaps with a warning, or that nobody knows. said is that it said anything: whoever asks
+// whether there is a command (command -v, which has 127 for none in many shells) is not
+// told so in words.
+func verdict(status int, said bool, limit core.Span) (met bool, warning string, err error) {
+	switch {
+	case status == 0:
+		return true, "", nil
+	case status == statusTimeout || status == statusKilled:
+		return false, "", &core.Error{Op: "run check", Kind: core.Timeout, Err: fmt.Errorf("its check was ended after %s, which is its timeout", limit)}
+	case status == statusNotExecutable:
+		return false, "", &core.Error{Op: "run check", Kind: core.Invalid, Err: fmt.Errorf("its check could not be run, and says nothing therefore: it ended with status %d", status), Hint: "is what it calls executable there?"}
+	case status == statusNotFound && said:
+		return false, fmt.Sprintf("its check ended with status %d, which is what a shell says of a command that there is not; that is taken for 'not done yet'. See what it said: is it misspelled, or missing there?", status), nil
+	}
+	return false, "", nil
+}
+
+// listener takes note of how much is said.
+type listener struct {
+	output io.Writer
+	bytes  int64
+}
+
+func (l *listener) Write(p []byte) (int, error) {
+	l.bytes += int64(len(p))
+	return l.output.Write(p)
+}
+
+func (l *listener) Skip(bytes int64) {
+	if s, ok := l.output.(skipper); ok {
+		s.Skip(bytes)
+	}
+}
 
 func ended(status int, limit core.Span) error {
 	switch status {
 	case 0:
 		return nil
 	case statusTimeout, statusKilled:
-		return &core.Error{Op: "run script", Kind: core.Timeout, Err: fmt.Errorf("it was ended after %s", limit)}
+		return &core.Error{Op: "run script", Kind: core.Timeout, Err: fmt.Errorf("it was ended after %s, which is its timeout", limit)}
 	}
 	return &core.Error{Op: "run script", Kind: core.Backend, Err: fmt.Errorf("it ended with status %d", status)}
 }
