@@ -85,7 +85,11 @@ func (e *Engine) Apply(ctx context.Context, d Declaration, o ApplyOptions) ([]De
 			return nil, err
 		}
 	}
-	return e.applyOnce(ctx, d, a)
+	changes, err := e.applyOnce(ctx, d, a)
+	if err == nil {
+		e.warnOfLacks(ctx, d.Steps, changes)
+	}
+	return changes, err
 }
 
 // applyOnce is Apply in one transaction.

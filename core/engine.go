@@ -23,6 +23,7 @@ type Engine struct {
 	log      *slog.Logger
 	detach   func() (started bool, err error)
 	referred func(ctx context.Context, ref Reference) (string, error)
+	findable func(ref Reference) error
 	serves   bool
 	process  string // who we are in leases and events: user@host/pid
 
@@ -46,6 +47,9 @@ type Config struct {
 	Detach func() (started bool, err error)
 	// Resolve finds passwords that nodes only refer to; nil finds none.
 	Resolve func(ctx context.Context, ref Reference) (password string, err error)
+	// Findable says why a reference leads nowhere on this host, as far as that is known
+	// without running a program, and keeps nothing of what it leads to; nil knows nothing.
+	Findable func(ref Reference) error
 	// Serves is whether this process is a server of the pool, which goes on with orders that
 	// another server has taken; see takeover.go.
 	Serves bool
@@ -108,6 +112,7 @@ func New(c Config) *Engine {
 		log:      c.Log,
 		detach:   c.Detach,
 		referred: c.Resolve,
+		findable: c.Findable,
 		serves:   c.Serves,
 		process:  fmt.Sprintf("%s/%d", DefaultOwner(), os.Getpid()),
 	}

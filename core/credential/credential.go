@@ -49,6 +49,33 @@ func Resolve(ctx context.Context, ref core.Reference) (string, error) {
 	return "", &told
 }
 
+// Findable says why a reference leads nowhere on this host, as Resolve would say. It reads
+// no file, and runs no program: what those say is a secret, and may be said once only.
+func Findable(ref core.Reference) error {
+	form, rest := ref.Split()
+	var err error
+	switch form {
+	case core.FromEnvironment:
+		_, err = environment(rest)
+	case core.FromFile:
+		var f *os.File
+		if f, err = opened(rest); err == nil {
+			err = f.Close()
+		}
+	case core.FromProgram:
+		err = executable(strings.Fields(rest))
+	}
+	if err == nil {
+		return nil
+	}
+	told := core.Error{Kind: core.KindOf(err), Err: err}
+	if e, ok := errors.AsType[*core.Error](err); ok {
+		told = *e
+	}
+	told.Op, told.Err = "look for the secret", fmt.Errorf("%s: %w", ref, told.Err)
+	return &told
+}
+
 func environment(name string) (string, error) {
 	value, there := os.LookupEnv(name)
 	if !there {
@@ -58,6 +85,20 @@ func environment(name string) (string, error) {
 }
 
 func file(path string) (string, error) {
+	f, err := opened(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxPassword+1))
+	if err != nil {
+		return "", &core.Error{Kind: core.Denied, Err: err}
+	}
+	return string(text), nil
+}
+
+// opened is a file that is to have a password, open to be read.
+func opened(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is not a regular file", path)
@@ -67,14 +108,9 @@ func file(path string) (string, error) {
 		f, err = os.Open(path)
 	}
 	if err != nil {
-		return "", &core.Error{Kind: core.Denied, Err: err, Hint: fmt.Sprintf("put the password there, on every host that works on the pool, and let user %d read it", os.Getuid())}
+		return nil, &core.Error{Kind: core.Denied, Err: err, Hint: fmt.Sprintf("put the password there, on every host that works on the pool, and let user %d read it", os.Getuid())}
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxPassword+1))
-	if err != nil {
-		return "", &core.Error{Kind: core.Denied, Err: err}
-	}
-	return string(text), nil
+	return f, nil
 }
 
 // onePassword takes the line break off that editors and programs put at the end.

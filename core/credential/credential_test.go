@@ -88,6 +88,36 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// What is found to be missing ahead is what would be missing; and nothing is read or run.
+func TestFindable(t *testing.T) {
+	t.Setenv("BMC_TEST", "calvin")
+	ran := filepath.Join(t.TempDir(), "ran")
+	for ref, says := range map[string]string{
+		"env:BMC_TEST":                          "",
+		"file:" + content(t, "calvin"):          "",
+		"exec:" + script(t, "touch "+ran):       "",
+		"exec:sh -c 'touch " + ran + "'":        "",
+		"exec:bin/sh":                           "", // from where programs are run
+		"env:BMC_TEST_NONE":                     "env:BMC_TEST_NONE: that variable is not set in this process; set it for every process",
+		"file:/nowhere/at/all":                  "file:/nowhere/at/all: stat /nowhere/at/all: no such file or directory; put the password there",
+		"file:" + t.TempDir():                   "is not a regular file",
+		"exec:/nowhere/at/all --now":            "/nowhere/at/all: no such file or directory; put the program there",
+		"exec:no-such-program-anywhere":         "executable file not found in $PATH; put the program there",
+		"exec:" + content(t, "it does not run"): "permission denied",
+	} {
+		err := Findable(core.Reference(ref))
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", ref, err, says)
+		}
+		if err != nil && strings.Contains(err.Error(), "calvin") {
+			t.Errorf("%s: %v tells a secret", ref, err)
+		}
+	}
+	if _, err := os.Stat(ran); !os.IsNotExist(err) {
+		t.Error("a program was run")
+	}
+}
+
 func TestAProgramThatTakesTooLong(t *testing.T) {
 	_, err := run(t.Context(), []string{"sleep", "1000"}, time.Millisecond)
 	if !core.Is(err, core.Timeout) || !strings.Contains(err.Error(), "sleep did not answer within 1ms") {

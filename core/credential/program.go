@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -24,6 +25,24 @@ func program(ctx context.Context, words []string) (string, error) {
 	return run(ctx, words, timeout)
 }
 
+// workFolder is where programs are run.
+const workFolder = "/"
+
+// executable says why there is no such program, as running it would.
+func executable(words []string) error {
+	if len(words) == 0 {
+		return &core.Error{Kind: core.Invalid, Err: errors.New("it names no program")}
+	}
+	path := words[0]
+	if strings.Contains(path, "/") && !filepath.IsAbs(path) {
+		path = filepath.Join(workFolder, path)
+	}
+	if _, err := exec.LookPath(path); err != nil {
+		return &core.Error{Kind: core.Denied, Err: err, Hint: "put the program there, on every host that works on the pool"}
+	}
+	return nil
+}
+
 func run(ctx context.Context, words []string, limit time.Duration) (string, error) {
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -31,7 +50,7 @@ func run(ctx context.Context, words []string, limit time.Duration) (string, erro
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	cmd.Dir = "/"
+	cmd.Dir = workFolder
 	out, complaint := &head{most: maxPassword + 1}, &head{most: 64 << 10}
 	cmd.Stdout, cmd.Stderr = out, complaint
 	err := cmd.Run()

@@ -117,6 +117,7 @@ func assemble(ctx context.Context, address string, o Options) (e *core.Engine, b
 		Detach:   o.Detach,
 		Serves:   o.Serves,
 		Resolve:  credential.Resolve,
+		Findable: credential.Findable,
 	})
 	return e, base, nil
 }

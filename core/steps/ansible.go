@@ -22,7 +22,10 @@ import (
 // Ansible has ansible-playbook play playbooks on this host, for the one machine.
 type Ansible struct{}
 
-const playbookProgram = "ansible-playbook"
+const (
+	playbookProgram = "ansible-playbook"
+	hintAnsible     = "install Ansible on every host that works on the pool; on Debian: apt-get install ansible-core"
+)
 
 // Run implements core.StepRunner. What a playbook has come to that was cut off nobody
 // knows.
@@ -36,7 +39,7 @@ func (Ansible) Run(ctx context.Context, r core.StepRun) error {
 	}
 	program, err := exec.LookPath(playbookProgram)
 	if err != nil {
-		return &core.Error{Op: "run playbook", Kind: core.Invalid, Err: fmt.Errorf("there is no %s on this host", playbookProgram), Hint: "install Ansible on every host that works on the pool; on Debian: apt-get install ansible-core"}
+		return &core.Error{Op: "run playbook", Kind: core.Invalid, Err: fmt.Errorf("there is no %s on this host", playbookProgram), Hint: hintAnsible}
 	}
 	vars, err := variables(ctx, r)
 	if err != nil {
@@ -92,6 +95,20 @@ func played(err error, repeatable bool) error {
 	// Ansible's own statuses.
 	why := map[int]string{2: ": a task failed", 4: ": the machine could not be reached, or the playbook cannot be read"}[exit.ExitCode()]
 	return failed(core.Backend, "%s ended with %s%s", playbookProgram, exit.ProcessState, why)
+}
+
+// CheckHost implements core.HostChecker.
+func (Ansible) CheckHost(s core.Step) (path []string, missing error) {
+	if _, err := exec.LookPath(playbookProgram); err != nil {
+		return []string{"ansible"}, &core.Error{Op: "find Ansible", Kind: core.NotFound, Err: fmt.Errorf("there is no %s on its PATH, which is %s", playbookProgram, os.Getenv("PATH")), Hint: hintAnsible}
+	}
+	if s.Ansible.Path == "" {
+		return nil, nil
+	}
+	if _, err := os.Stat(s.Ansible.Path); err != nil {
+		return []string{"ansible", "path"}, &core.Error{Op: "find playbook", Kind: core.NotFound, Err: err, Hint: "put the playbook there, on every host that works on the pool"}
+	}
+	return nil, nil
 }
 
 // ansibleEnvironment is what ansible-playbook is given: settings that no ansible.cfg

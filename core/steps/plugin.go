@@ -58,6 +58,12 @@ func (p Plugin) CheckStep(ctx context.Context, s core.Step) error {
 	return nil
 }
 
+// CheckHost implements core.HostChecker.
+func (p Plugin) CheckHost(s core.Step) (path []string, missing error) {
+	_, missing = host.Find(p.Folders, wire.KindStep, s.Plugin.Name)
+	return []string{"plugin", "name"}, missing
+}
+
 func configOf(f core.FreeForm) ([]byte, error) {
 	if f == nil {
 		f = core.FreeForm{}

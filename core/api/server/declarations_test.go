@@ -1,10 +1,17 @@
 package server_test
 
 import (
+	"encoding/json"
+	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/api"
+	"github.com/metalpool/metalpool/core/api/server"
+	"github.com/metalpool/metalpool/core/steps"
+	"github.com/metalpool/metalpool/core/store/sqlite"
 )
 
 // The audit log says which file was applied, and what is in it.
@@ -92,5 +99,28 @@ func TestWhoMayDeclareWhat(t *testing.T) {
 	}
 	if err := all.RemovePool(t.Context(), "ci", core.DeclaredOnCommandLine, true); err != nil {
 		t.Error(err)
+	}
+}
+
+// What the server's host lacks for a step is in the answer, as is what else may not be meant.
+func TestWhatTheServersHostLacksIsTold(t *testing.T) {
+	r := newRig(t, 0)
+	host := r.rack.Host()
+	store, err := sqlite.Open(t.Context(), filepath.Join(r.dir, "pool.db"), sqlite.Options{KeyFingerprint: r.key.Fingerprint()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := core.New(core.Config{Store: host.Store(store), Sealer: r.key, Deployer: host, Timing: timing, Steps: steps.Runners([]string{"/nowhere"})})
+	t.Cleanup(func() { _ = e.Close() })
+	body := `{"by":"file:rack.yaml","dry_run":true,"steps":[{"name":"dns","plugin":{"name":"zone"}},{"name":"agent","script":{"run":"true"}}]}`
+	w := ask(t, server.New(server.Config{Pool: e}), r.operator(), http.MethodPost, "/v1/declarations", body)
+	var answer api.Written[[]core.Declared]
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK || answer.Result == nil {
+		t.Fatalf("%d %s, %v", w.Code, w.Body, err)
+	}
+	for _, d := range *answer.Result {
+		if lacks := d.Name == "dns"; len(d.Warnings) > 0 != lacks || lacks && !strings.Contains(d.Warnings[0].Text, "lacks it: there is no metalpool-step-zone in /nowhere; install it there") {
+			t.Errorf("of %s it says %+v", d.Name, d.Warnings)
+		}
 	}
 }
