@@ -43,7 +43,7 @@ func TestStepsThatContradictEachOther(t *testing.T) {
 		"steps of two kinds":         {on, first("b", "Pxe"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPool(t, 1)
+			p := bareRack(t, 1)
 			e, _ := p.engine()
 			d := core.Declaration{By: core.DeclaredIn("test"), Steps: []core.Step{tt.a, tt.b}, Profiles: []core.Profile{{Name: "base", Steps: []string{tt.a.Name, tt.b.Name}}}}
 			_, err := e.Apply(t.Context(), d, core.ApplyOptions{})

@@ -2,11 +2,8 @@ package core
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
-	"text/template"
 )
 
 // Facts are what templates of steps see. There are no secrets among them.
@@ -42,9 +39,6 @@ type MachineFacts struct {
 	Labels   map[string]string
 }
 
-// maxExpanded bounds what a template makes.
-const maxExpanded = 1 * MiB
-
 // Expand fills facts into a template of text/template, which has neither files nor the
 // environment. secret finds what {{secret "NAME"}} asks for. Errors name no value.
 func (f Facts) Expand(text string, secret func(name string) (string, error)) (string, error) {
@@ -56,20 +50,14 @@ func expand(facts any, text string, secret func(name string) (string, error)) (s
 	if !strings.Contains(text, "{{") {
 		return text, nil
 	}
-	t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
-		"json": func(v any) (string, error) {
-			b, err := json.Marshal(v)
-			return string(b), err
-		},
-		"secret": secret,
-	}).Parse(text)
+	t, err := parseTemplate(text, secret)
 	if err == nil {
 		var b bounded
 		if err = t.Execute(&b, facts); err == nil {
 			return b.String(), nil
 		}
 	}
-	return "", fmt.Errorf("the template cannot be filled in: %s", strings.TrimPrefix(err.Error(), "template: :"))
+	return "", templateFault(err)
 }
 
 // checkTemplate looks whether a template can be filled in, but for labels that only some
@@ -110,8 +98,6 @@ func standIn(secrets map[string]Reference) func(name string) (string, error) {
 func lacksFact(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "map has no entry for key")
 }
-
-var errTooLong = errors.New("it makes more than " + maxExpanded.String())
 
 // bounded is a buffer that takes no more than maxExpanded.
 type bounded struct{ bytes.Buffer }

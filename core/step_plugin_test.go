@@ -78,7 +78,7 @@ func TestTriesOfAStep(t *testing.T) {
 
 // Who does a step may find fault with it when it is declared; then nothing is.
 func TestDeclaredStepsAreChecked(t *testing.T) {
-	p := newPool(t, 1)
+	p := bareRack(t, 1)
 	e := p.engineWith(program{})
 	bad := pluginStep("bad", "good")
 	bad.Plugin.Config = nil
