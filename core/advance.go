@@ -42,7 +42,11 @@ func (e *Engine) move(tx Tx, n *Node, on Trigger, reason string) (State, error) 
 	if err != nil {
 		return to, withNode(err, n.ID)
 	}
-	ev := Event{Node: n.ID, Allocation: n.Allocation, Attempt: n.Attempt, Type: StateChanged, From: n.State, To: to, On: on, Message: reason, By: e.process}
+	of, err := storyOf(tx, *n)
+	if err != nil {
+		return to, err
+	}
+	ev := Event{Node: n.ID, Allocation: of, Attempt: n.Attempt, Type: StateChanged, From: n.State, To: to, On: on, Message: reason, By: e.process}
 	n.State, n.Reason, n.Since = to, reason, tx.Now()
 	if !to.Owned() {
 		n.Allocation = ""
@@ -54,6 +58,19 @@ func (e *Engine) move(tx Tx, n *Node, on Trigger, reason string) (State, error) 
 		return to, err
 	}
 	return to, tx.AddEvent(ev)
+}
+
+// storyOf is the allocation of whose story a node's next state is: that which has it, or
+// whose clean ends with it.
+func storyOf(tx Tx, n Node) (AllocationID, error) {
+	if n.Allocation != "" || n.State != Cleaning {
+		return n.Allocation, nil
+	}
+	at, err := tx.Attempt(n.Attempt)
+	if Is(err, NotFound) {
+		return "", nil // Verify tells of it
+	}
+	return at.Allocation, err
 }
 
 // swapNode and swapAllocation keep the caller's copy at the stored version, so that

@@ -42,7 +42,7 @@ func TestMatchSaysWhyNot(t *testing.T) {
 		}
 		for node, want := range map[core.NodeID]string{
 			"n9": "acquire (node n9): not found: no such node; there are: n1, n2, n3, n4",
-			"n1": `acquire (node n1): invalid: the node is in pool "default", not "other"; name that pool`,
+			"n1": `acquire (node n1): the node is in pool "default", not "other"; name that pool`,
 		} {
 			if err := e.SetPool(t.Context(), core.Pool{Name: "other"}); err != nil {
 				t.Fatal(err)

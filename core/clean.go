@@ -99,7 +99,7 @@ func (w *work) quarantine(ctx context.Context, why error) error {
 		if err != nil {
 			return err
 		}
-		return w.finish(tx, &n, nil, GiveUp, why.Error())
+		return w.finish(tx, &n, nil, GiveUp, reason(why, "", n.ID))
 	})
 }
 

@@ -39,7 +39,7 @@ func TestPasswordsBehindReferences(t *testing.T) {
 		if err := enroll("env:one two"); !core.Is(err, core.Invalid) || strings.Contains(err.Error(), "one two") {
 			t.Errorf("no reference: %v", err)
 		}
-		if err := enroll("env:BMC"); !core.Is(err, core.Denied) || !strings.Contains(err.Error(), "at env:BMC ") {
+		if err := enroll("env:BMC"); !core.Is(err, core.Denied) || !strings.Contains(err.Error(), "at env:BMC: denied") {
 			t.Errorf("not there: %v", err)
 		}
 		known["env:BMC"] = "calvin-the-first"
@@ -52,7 +52,7 @@ func TestPasswordsBehindReferences(t *testing.T) {
 		// A host that cannot find it has found no fault with the node.
 		delete(known, "env:BMC")
 		outcomes, err := engine().Reconcile(t.Context(), core.ReconcileOptions{}, nil)
-		if !core.Is(err, core.Transient) || !strings.Contains(err.Error(), "at env:BMC (node n1): denied: it is not there") || outcomes[0].To != core.Cleaning {
+		if !core.Is(err, core.Transient) || !strings.Contains(err.Error(), "at env:BMC: denied: it is not there") || outcomes[0].To != core.Cleaning {
 			t.Errorf("%+v, %v", outcomes, err)
 		}
 		known["env:BMC"], asked = "calvin-the-second", 0

@@ -182,7 +182,7 @@ func TestApplyToNodes(t *testing.T) {
 
 		label := "r2"
 		change := core.NodeChange{Labels: map[string]*string{"rack": &label}, By: core.DeclaredOnCommandLine}
-		if _, err := e.SetNode(t.Context(), "n1", change); !core.Is(err, core.Exists) || !strings.Contains(err.Error(), "change node n1: exists: it is declared by file:rack.yaml") {
+		if _, err := e.SetNode(t.Context(), "n1", change); !core.Is(err, core.Exists) || !strings.Contains(err.Error(), "change node n1: it is declared by file:rack.yaml") {
 			t.Errorf("a command: %v", err)
 		}
 		n, err := e.Node(t.Context(), "n1")

@@ -332,7 +332,7 @@ func (c *creation) settle(ctx context.Context, w *work, why error) error {
 	case err != nil:
 		return c.failed(ctx, w, alone(why, c.e.explained(ctx, err)))
 	}
-	say(c.report, Progress{Node: w.node.ID, Step: "node", Message: fmt.Sprintf("failed: %v; moving to another node", why)})
+	say(c.report, Progress{Node: w.node.ID, Step: "node", Message: "failed: " + reason(why, "", w.node.ID) + "; moving to another node"})
 	w.e.startDetached()
 	return nil
 }
@@ -353,7 +353,14 @@ func (c *creation) failed(ctx context.Context, w *work, why error) error {
 	if err != nil {
 		return err
 	}
-	return &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: why, Hint: "see 'metalpool node events " + string(w.node.ID) + "'; " + AdviceFailed}
+	return &Error{Op: "deploy", Node: w.node.ID, Kind: KindOf(why), Err: why, Hint: c.e.whereToRead(ctx, w.attempt.Allocation) + "; " + AdviceFailed}
+}
+
+// whereToRead is the command that tells what happened, to whoever is told that a deploy has
+// failed: its machine is off by then, and nodes are an operator's to look at.
+func (e *Engine) whereToRead(ctx context.Context, id AllocationID) string {
+	a, _ := e.allocation(context.WithoutCancel(ctx), id) // its ID does as well
+	return "'metalpool machine logs " + cmp.Or(a.Name, string(id)) + "' tells all of it"
 }
 
 // giveUp commits Failed.
@@ -363,7 +370,7 @@ func (c *creation) giveUp(ctx context.Context, w *work, why error) error {
 		if err != nil {
 			return err
 		}
-		return w.finish(tx, &n, a, GiveUp, why.Error())
+		return w.finish(tx, &n, a, GiveUp, reason(why, "", n.ID))
 	})
 }
 

@@ -88,7 +88,7 @@ func (w *work) leaves(ctx context.Context, step string, why error) {
 // failed tells of a step that failed, with the agent's own words where it is there to
 // say them.
 func (w *work) failed(ctx context.Context, s step, err error) {
-	text := err.Error()
+	text := reason(err, s.name, w.node.ID)
 	if s.agent() && !Is(err, Transient, Timeout, LeaseLost) {
 		text += w.agentsWords(ctx, s.name)
 	}
@@ -161,7 +161,7 @@ func (w *work) try(ctx context.Context, s step) error {
 				return w.late(s, Transient, most, err)
 			}
 		}
-		w.retries(bounded, s.name, err.Error())
+		w.retries(bounded, s.name, reason(err, s.name, w.node.ID))
 		select {
 		case <-bounded.Done():
 		case <-time.After(w.e.timing.Retry):

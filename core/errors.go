@@ -1,9 +1,11 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -41,32 +43,50 @@ type Error struct {
 	Before []string
 }
 
-func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(e.Op)
-	if e.Allocation != "" {
-		b.WriteString(" " + e.Allocation)
+func (e *Error) Error() string { return e.within(Error{}) }
+
+// within is the error for who knows already of what and of which node and machine is
+// told: each is said once, by the outermost error that knows it.
+func (e *Error) within(known Error) string {
+	what := e.Op
+	if what == known.Op {
+		what = ""
 	}
-	if e.Node != "" {
-		b.WriteString(" (node " + string(e.Node) + ")")
+	if e.Allocation != "" && e.Allocation != known.Allocation {
+		what += " " + e.Allocation
 	}
+	if e.Node != "" && e.Node != known.Node {
+		what += " (node " + string(e.Node) + ")"
+	}
+	parts := []string{strings.TrimSpace(what)}
+	inner, wraps := outermost(e.Err)
 	// What is wrapped says its kind itself; the same twice only hides what happened.
-	if inner, ok := outermost(e.Err); !ok || inner.Kind != e.Kind {
-		if b.Len() > 0 {
-			b.WriteString(": ")
-		}
-		b.WriteString(string(e.Kind))
+	if e.Err == nil || !e.Kind.plain() && (!wraps || inner.Kind != e.Kind) {
+		parts = append(parts, string(e.Kind))
 	}
-	if e.Err != nil {
-		if b.Len() > 0 {
-			b.WriteString(": ")
-		}
-		b.WriteString(e.Err.Error())
+	switch {
+	case wraps:
+		parts = append(parts, inner.within(Error{Op: cmp.Or(e.Op, known.Op), Node: cmp.Or(e.Node, known.Node), Allocation: cmp.Or(e.Allocation, known.Allocation)}))
+	case e.Err != nil:
+		parts = append(parts, e.Err.Error())
 	}
+	text := strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ": ")
 	if e.Hint != "" {
-		b.WriteString("; " + e.Hint)
+		text += "; " + e.Hint
 	}
-	return b.String()
+	return text
+}
+
+// plain reports whether a sentence of why says the kind as well: that something is refused,
+// and is there otherwise, is what such a sentence is about.
+func (k Kind) plain() bool { return k == Invalid || k == Exists }
+
+// reason is why something failed, to be read beside the step and the node that it is about.
+func reason(err error, step string, node NodeID) string {
+	if e, ok := outermost(err); ok {
+		return e.within(Error{Op: step, Node: node})
+	}
+	return err.Error()
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -154,7 +154,7 @@ func (c *creation) moveAway(ctx context.Context, w *work, why error) error {
 		if err := w.e.startCleanRecord(tx, &n, "", NodeFault); err != nil {
 			return err
 		}
-		if err := w.e.advance(tx, &n, a, NodeFault, why.Error()); err != nil {
+		if err := w.e.advance(tx, &n, a, NodeFault, reason(why, "", n.ID)); err != nil {
 			return err
 		}
 		a.Moves = append(a.Moves, n.ID)

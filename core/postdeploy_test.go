@@ -99,11 +99,11 @@ func TestPostDeployThatIsRefused(t *testing.T) {
 				t.Errorf("got %v, want %s", err, says)
 			}
 		}
-		refused(withScript(" \n"), "read post_deploy web-1: invalid: the script is blank")
+		refused(withScript(" \n"), "read post_deploy web-1: the script is blank")
 		refused(withScript(strings.Repeat("x", 1<<18+1)), "the script has 262145 bytes, and the most is 256 KiB; have it fetch the rest")
 		unseen := withScript("x")
 		unseen.WaitFor = core.UntilStarted
-		refused(unseen, "run post_deploy web-1: invalid: it logs in to the machine, and nobody is to wait for that one's SSH; wait for ssh, or leave the script out")
+		refused(unseen, "run post_deploy web-1: it logs in to the machine, and nobody is to wait for that one's SSH; wait for ssh, or leave the script out")
 		p.manage(core.ManageNever)
 		refused(withScript("x"), `pool "default" keeps no management key; have the pool set: metalpool pool set default --management-key deploy; or leave the script out`)
 		if free := p.nodes(core.Available); len(free) != 1 {

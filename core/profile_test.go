@@ -75,7 +75,7 @@ func TestProfileThatIsWithdrawn(t *testing.T) {
 	}
 	refused := func(t *testing.T, err error) {
 		t.Helper()
-		if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), `choose profile gpu web-1: invalid: pool "default" does not offer it; there are: plain`) {
+		if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), `choose profile gpu web-1: pool "default" does not offer it; there are: plain`) {
 			t.Errorf("it says %v", err)
 		}
 	}

@@ -67,13 +67,13 @@ func TestSaysWhy(t *testing.T) {
 		refused("no such pool", create(with("b-5", "mine", func(o *core.Order) { o.Request.Pool = "gpu"; o.Image = "debian" })), core.NotFound,
 			"find pool gpu: not found: no such pool; there are: default")
 		refused("the same name, deployed", create(with("a-2", "web-1", func(o *core.Order) { o.Request.Node = "n1" })), core.Exists,
-			"acquire web-1: exists: ann/web-1 is there as a-1 (Deployed, node n1); use it as it is, choose another name, or release it with 'metalpool machine release a-1'")
+			"acquire web-1: ann/web-1 is there as a-1 (Deployed, node n1); use it as it is, choose another name, or release it with 'metalpool machine release a-1'")
 		refused("the same name, another request", create(order("a-3", "web-1")), core.Exists,
-			"acquire web-1: exists: ann/web-1 is there as a-1 (Deployed) with another request (Node: n1 there, none asked for); choose another name, or release it with 'metalpool machine release a-1'")
+			"acquire web-1: ann/web-1 is there as a-1 (Deployed) with another request (Node: n1 there, none asked for); choose another name, or release it with 'metalpool machine release a-1'")
 		refused("the same ID, another request", create(with("a-1", "web-1", func(o *core.Order) { o.Request.CPUs = 4; o.Request.NICs = []core.NICNeed{{Count: 4, Mbps: 25000}} })), core.Exists,
-			"acquire web-1: exists: the allocation a-1 is there with another request (Node: n1 there, none asked for; CPUs: none there, 4 asked for; NICs: none there, 4x25G asked for); ask with the same request, or release it first: metalpool machine release a-1")
+			"acquire web-1: the allocation a-1 is there with another request (Node: n1 there, none asked for; CPUs: none there, 4 asked for; NICs: none there, 4x25G asked for); ask with the same request, or release it first: metalpool machine release a-1")
 		refused("the same ID, other user data", create(with("a-1", "web-1", func(o *core.Order) { o.Request.Node = "n1"; o.UserData = []byte("#!") })), core.Exists,
-			"acquire web-1: exists: the allocation a-1 is there with another request (the user data is different); ask with the same request, or release it first: metalpool machine release a-1")
+			"acquire web-1: the allocation a-1 is there with another request (the user data is different); ask with the same request, or release it first: metalpool machine release a-1")
 		again, err := e.Create(t.Context(), first, nil)
 		if err != nil || again.Node != "n1" || again.State != core.Deployed {
 			t.Errorf("the same ID with the same request: %+v, %v", again, err)
@@ -81,33 +81,33 @@ func TestSaysWhy(t *testing.T) {
 		refused("unknown image", create(with("b-6", "mine", func(o *core.Order) { o.Image = "windows" })), core.NotFound,
 			"find image windows: not found: no such image; there are: debian")
 		refused("no key", create(with("b-7", "mine", func(o *core.Order) { o.Keys = nil })), core.Invalid,
-			"create mine: invalid: no SSH key was given, so nobody could log in; give at least one public key")
+			"create mine: no SSH key was given, so nobody could log in; give at least one public key")
 		refused("bad name", create(order("b-8", "-x")), core.Invalid,
-			"create -x: invalid: \"-x\" is not a machine name; use letters, digits and dashes, at most 63, and begin and end with a letter or digit")
+			"create -x: \"-x\" is not a machine name; use letters, digits and dashes, at most 63, and begin and end with a letter or digit")
 		refused("bad ID", create(order("b/9", "mine")), core.Invalid,
-			"create mine: invalid: \"b/9\" is not an allocation ID; use 1 to 64 letters, digits, dots, dashes and underscores")
+			"create mine: \"b/9\" is not an allocation ID; use 1 to 64 letters, digits, dots, dashes and underscores")
 		refused("bad user data", create(with("b-10", "mine", func(o *core.Order) { o.UserData = []byte("bad") })), core.Invalid,
-			"render seed mine: invalid: the user data is bad")
+			"render seed mine: the user data is bad")
 
 		if err := e.Release(t.Context(), "gone-1", core.ReleaseOptions{Reason: "rm"}, nil); err != nil {
 			t.Error(err)
 		}
 		refused("a tombstone", create(order("gone-1", "late")), core.Exists,
-			"acquire late: exists: the allocation gone-1 has ended (Released: released before it was acquired: rm) and never acquires again; make a new ID for a new machine")
+			"acquire late: the allocation gone-1 has ended (Released: released before it was acquired: rm) and never acquires again; make a new ID for a new machine")
 		if err := e.Release(t.Context(), "a-1", core.ReleaseOptions{Reason: "rm", WaitClean: true}, nil); err != nil {
 			t.Error(err)
 		}
 		refused("a released ID", create(first), core.Exists,
-			"acquire web-1: exists: the allocation a-1 has ended (Released: rm) and never acquires again; make a new ID for a new machine")
+			"acquire web-1: the allocation a-1 has ended (Released: rm) and never acquires again; make a new ID for a new machine")
 		refused("release of what is no ID", e.Release(t.Context(), "../x", core.ReleaseOptions{}, nil), core.Invalid,
-			"release ../x: invalid: not an allocation ID; see 'metalpool machine list'")
+			"release ../x: not an allocation ID; see 'metalpool machine list'")
 		refused("power of a released machine", e.SetPower(t.Context(), "a-1", core.TurnOn), core.Denied,
 			"power on web-1: denied: the machine was given up: Released; create a new one")
 
 		twin := p.rack.Server("n1")
 		_, err = e.Enroll(t.Context(), core.Enrollment{ID: "twin", URL: twin.BMC()}, nil)
 		refused("enrolled twice", err, core.Exists,
-			"enroll (node twin): exists: node n1 has the same uuid, 5ca1ab1e000040008000000000000001; it is the same server: change that node with 'metalpool node set', or retire it first")
+			"enroll (node twin): node n1 has the same uuid, 5ca1ab1e000040008000000000000001; it is the same server: change that node with 'metalpool node set', or retire it first")
 		stranger := p.rack.Add("n4")
 		tagOf(t, p, "n4", "metalpool:other")
 		_, err = e.Enroll(t.Context(), core.Enrollment{ID: "n4", URL: stranger.BMC()}, nil)
@@ -125,7 +125,7 @@ func TestSaysWhy(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
-		const want = "create web-1: invalid: no image was named and pool \"default\" has no default; name one of 'metalpool image list', or set a default with 'metalpool pool set default --image NAME'"
+		const want = "create web-1: no image was named and pool \"default\" has no default; name one of 'metalpool image list', or set a default with 'metalpool pool set default --image NAME'"
 		if err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}

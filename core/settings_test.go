@@ -142,7 +142,7 @@ func TestSettingsThatFail(t *testing.T) {
 		says    string
 		writes  int
 	}{
-		"an attribute that there is not":   {factory, nil, unknown, core.Failed, `step bad (node n1): invalid: there is no attribute "Nonsense"`, 0},
+		"an attribute that there is not":   {factory, nil, unknown, core.Failed, `(node n1): step bad: there is no attribute "Nonsense"`, 0},
 		"the same without harm":            {factory, nil, with(unknown, func(s *core.Step) { s.OnFailure = core.FailNothing }), core.Deployed, "", 1},
 		"a server that has no attributes":  {nil, nil, dropped, core.Failed, "this server's BMC has nothing of the kind", 0},
 		"one that is taken and not so":     {factory, []enginetest.Manner{enginetest.Drops("ProcVirtualization")}, dropped, core.Failed, "after the reset they are not applied: ProcVirtualization is Disabled, not Enabled", 2},

@@ -101,10 +101,10 @@ func TestNextSaysWhatIsAllowed(t *testing.T) {
 		on   core.Trigger
 		want string
 	}{
-		{core.Deployed, core.Pause, "maintenance: invalid: a node that is Deployed cannot be taken aside; what can be done with it: 'metalpool machine release'"},
-		{core.Maintenance, core.Pause, "maintenance: invalid: the node is in Maintenance already; what can be done with it: 'metalpool node maintenance --off', 'metalpool node retire'"},
-		{core.Available, core.Resume, "maintenance --off: invalid: a node that is Available cannot be put back; what can be done with it: 'metalpool node drift --repair', 'metalpool node maintenance', 'metalpool node retire'"},
-		{core.Cleaning, core.Repair, "repair: invalid: a node that is Cleaning cannot be repaired; its work has to end first ('metalpool reconcile --wait')"},
+		{core.Deployed, core.Pause, "maintenance: a node that is Deployed cannot be taken aside; what can be done with it: 'metalpool machine release'"},
+		{core.Maintenance, core.Pause, "maintenance: the node is in Maintenance already; what can be done with it: 'metalpool node maintenance --off', 'metalpool node retire'"},
+		{core.Available, core.Resume, "maintenance --off: a node that is Available cannot be put back; what can be done with it: 'metalpool node drift --repair', 'metalpool node maintenance', 'metalpool node retire'"},
+		{core.Cleaning, core.Repair, "repair: a node that is Cleaning cannot be repaired; its work has to end first ('metalpool reconcile --wait')"},
 	} {
 		if _, err := core.Next(tt.from, tt.on); err == nil || err.Error() != tt.want {
 			t.Errorf("got %v, want %s", err, tt.want)

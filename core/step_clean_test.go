@@ -77,7 +77,7 @@ func TestStepsOfACleanWithoutAMachine(t *testing.T) {
 		p.wantStates("n1 Quarantined")
 		e, _ := p.engine()
 		n, err := e.Node(t.Context(), "n1")
-		if err != nil || !strings.Contains(n.Reason, `step burn-in (node n1): backend: it ended with status 3; its output ends: "script 1: exit 3"; 'metalpool node events n1' tells what it said`) {
+		if err != nil || !strings.Contains(n.Reason, `step burn-in: backend: it ended with status 3; its output ends: "script 1: exit 3"; once that is mended, 'metalpool node repair n1' cleans it again`) {
 			t.Errorf("%v: the reason is %q", err, n.Reason)
 		}
 		p.profile(during(core.PhaseCleaned, "burn-in", "mended"), during(core.PhaseRelease, "leave", "sign off"))
@@ -251,7 +251,7 @@ func TestScriptsThatLoseTheirRamdisk(t *testing.T) {
 	}{
 		"for good":           {step: during(core.PhasePrepare, "s", "crash"), ran: 1, state: core.Failed, says: "the ramdisk that it ran in is gone: it was begun, and nobody knows how it ended"},
 		"and may do so":      {step: core.Step{Name: "s", Phase: core.PhasePrepare, OnFailure: core.FailNothing, Script: &core.ScriptStep{Run: "crash"}}, ran: 1, state: core.Deployed},
-		"again and again":    {step: core.Step{Name: "s", Phase: core.PhasePrepare, Repeatable: true, Script: &core.ScriptStep{Run: "crash"}}, ran: 3, state: core.Failed, says: "step s (node n1): reach agent: transient: connection refused"},
+		"again and again":    {step: core.Step{Name: "s", Phase: core.PhasePrepare, Repeatable: true, Script: &core.ScriptStep{Run: "crash"}}, ran: 3, state: core.Failed, says: "(node n1): step s: reach agent: transient: connection refused"},
 		"after it was asked": {step: core.Step{Name: "s", Phase: core.PhasePrepare, Script: &core.ScriptStep{Run: "crash", Check: "true"}}, ran: 1, state: core.Deployed},
 		"by hanging":         {step: during(core.PhasePrepare, "s", "hang"), ran: 1, state: core.Failed, says: "step s (node n1): timeout: it was ended after 10m, which is its timeout"},
 	} {

@@ -91,7 +91,7 @@ func TestFragmentsThatDisagree(t *testing.T) {
 			p := newPool(t, 1)
 			e, _ := p.engine()
 			_, err := e.Apply(t.Context(), declared(cloudInit("a", "timezone: UTC"), cloudInit("b", "timezone: CET")), core.ApplyOptions{})
-			refused(t, err, "read profile base: invalid: step a and step b disagree on timezone")
+			refused(t, err, "read profile base: step a and step b disagree on timezone")
 			_, err = e.Apply(t.Context(), declared(cloudInit("a", "users: [x]")), core.ApplyOptions{})
 			refused(t, err, "cloud-init: config: users cannot be set: who logs in is the user's to choose")
 			other := cloudInit("b", "timezone: CET")
@@ -107,7 +107,7 @@ func TestFragmentsThatDisagree(t *testing.T) {
 			p.profile(cloudInit("a", "timezone: '{{.Pool}}'"))
 			e, _ := p.engine()
 			for _, text := range []string{"#cloud-config\ntimezone: CET\n", "Content-Type: multipart/mixed; boundary=x\nMIME-Version: 1.0\n\n--x\nContent-Type: text/cloud-config\n\n#cloud-config\ntimezone: CET\n--x--\n"} {
-				says := "join user data web-1: invalid: step a and the user data disagree on timezone; the steps are the pool's operator's"
+				says := "join user data web-1: step a and the user data disagree on timezone; the steps are the pool's operator's"
 				refused(t, e.Check(t.Context(), withUserData(text)), says)
 				_, err := e.Create(t.Context(), withUserData(text), nil)
 				refused(t, err, says)
@@ -123,7 +123,7 @@ func TestFragmentsThatDisagree(t *testing.T) {
 			p.profile(cloudInit("a", "timezone: '{{.Node.ID}}'"))
 			e, _ := p.engine()
 			_, err := e.Create(t.Context(), withUserData("#cloud-config\ntimezone: CET\n"), nil)
-			refused(t, err, "deploy web-1 (node n1): step a (node n1): invalid: step a and the user data disagree on timezone")
+			refused(t, err, "deploy web-1 (node n1): step a: step a and the user data disagree on timezone")
 			if writes := p.rack.Server("n1").Look().Disks; len(p.told("a-1", core.StepMet)) == 0 || slices.Contains(p.told("a-1", core.StepMet), "write image: ") {
 				t.Errorf("the disk was written: %v", writes)
 			}

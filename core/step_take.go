@@ -262,12 +262,12 @@ func hiding(err error, secrets []string) error {
 
 // stepFailed does what the operator wants where a step has failed for good.
 func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) error {
-	e := &Error{Op: name, Node: w.node.ID, Kind: Unsuccessful, Err: errors.New(cause(why)), Hint: w.whereToRead(ctx)}
+	e := &Error{Op: name, Node: w.node.ID, Kind: Unsuccessful, Err: errors.New(cause(why))}
 	if Is(why, Invalid, Timeout) {
 		e.Kind = KindOf(why)
 	}
 	if e.Kind == Timeout && !s.users() {
-		e.Hint += "; if it is just slow, give it more time: 'timeout', where step " + s.Name + " is declared"
+		e.Hint = "if it is just slow, give it more time: 'timeout', where step " + s.Name + " is declared"
 	}
 	if q, quoted := why.(*quotedError); quoted { //nolint:errorlint // what it wraps is looked at
 		why = q.error
@@ -275,10 +275,13 @@ func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) e
 	if inner, ok := outermost(why); ok && inner.Kind == Invalid && inner.Hint != "" {
 		e.Hint = inner.Hint
 	}
+	if e.Hint == "" && w.attempt.Job == JobClean {
+		e.Hint = "once that is mended, 'metalpool node repair " + string(w.node.ID) + "' cleans it again"
+	}
 	if s.users() {
 		e.Err = fmt.Errorf("the user's own script: %w", e.Err)
 	} else if errors.Is(why, ErrUnknownOutcome) {
-		e.Hint += "; a new deploy begins with a fresh system, so that only what the step does elsewhere may have been done already. One that may be done twice is declared 'repeatable: true', or with a 'check'"
+		e.Hint = "a new deploy begins with a fresh system, so that only what the step does elsewhere may have been done already. One that may be done twice is declared 'repeatable: true', or with a 'check'"
 	}
 	switch s.OnFailure {
 	case FailNothing:
@@ -296,21 +299,6 @@ func (w *work) warns(ctx context.Context, name, text string) error {
 	w.note(context.WithoutCancel(ctx), StepWarned, name, text)
 	w.say(name, "%s", text)
 	return nil
-}
-
-// whereToRead is the command that tells what happened, to whoever is told of a failure:
-// its machine is off by then, and steps are an operator's to look at.
-func (w *work) whereToRead(ctx context.Context) string {
-	name := ""
-	_ = w.e.store.View(context.WithoutCancel(ctx), func(tx Tx) error { // the ID does as well
-		a, err := tx.Allocation(w.attempt.Allocation)
-		name = cmp.Or(a.Name, string(w.attempt.Allocation))
-		return err
-	})
-	if w.attempt.Job == JobClean || name == "" {
-		return "'metalpool node events " + string(w.node.ID) + "' tells what it said"
-	}
-	return "'metalpool machine logs " + name + "' tells all that it said"
 }
 
 // verdictError is a step that has failed for good: what follows the operator has said, of

@@ -110,13 +110,13 @@ func TestStepsThatFail(t *testing.T) {
 		says    string
 		warning string
 	}{
-		"for good":                       {step: script("s", "exit 3"), ran: 1, state: core.Failed, says: "deploy web-1 (node n1): step s (node n1): failed: it ended with status 3; its output ends: \"script 1: exit 3\"; 'metalpool machine logs web-1' tells all that it said; "},
+		"for good":                       {step: script("s", "exit 3"), ran: 1, state: core.Failed, says: "deploy web-1 (node n1): step s: failed: it ended with status 3; its output ends: \"script 1: exit 3\"; 'metalpool machine logs web-1' tells all of it; the same request tries again"},
 		"a few times":                    {step: core.Step{Name: "s", Retries: 2, Script: &core.ScriptStep{Run: "exit 3"}}, ran: 3, state: core.Failed, says: "status 3"},
 		"once":                           {step: core.Step{Name: "s", Retries: 2, Script: &core.ScriptStep{Run: "exit 3 once"}}, ran: 2, state: core.Deployed},
 		"without harm":                   {step: core.Step{Name: "s", OnFailure: core.FailNothing, Script: &core.ScriptStep{Run: "exit 3"}}, ran: 1, state: core.Deployed, warning: "goes on without it: it ended with status 3"},
-		"by hanging":                     {step: core.Step{Name: "s", Timeout: core.Span(5 * time.Minute), Script: &core.ScriptStep{Run: "hang"}}, ran: 1, state: core.Failed, says: "step s (node n1): timeout: it was ended after 5m, which is its timeout; its output ends: \"script 1: hang\"; 'metalpool machine logs web-1' tells all that it said; if it is just slow, give it more time: 'timeout', where step s is declared"},
+		"by hanging":                     {step: core.Step{Name: "s", Timeout: core.Span(5 * time.Minute), Script: &core.ScriptStep{Run: "hang"}}, ran: 1, state: core.Failed, says: "step s: timeout: it was ended after 5m, which is its timeout; its output ends: \"script 1: hang\"; if it is just slow, give it more time: 'timeout', where step s is declared"},
 		"by hanging, with harm":          {step: core.Step{Name: "s", OnFailure: core.FailNode, Script: &core.ScriptStep{Run: "hang"}}, ran: 1, state: core.Failed, says: "backend: it was ended after 10m"},
-		"by a crash of the machine":      {step: core.Step{Name: "s", Retries: 5, Script: &core.ScriptStep{Run: "crash"}}, ran: 1, state: core.Failed, says: "nobody knows how it ended; its output ends: \"script 1: crash\"; 'metalpool machine logs web-1' tells all that it said; a new deploy begins with a fresh system"},
+		"by a crash of the machine":      {step: core.Step{Name: "s", Retries: 5, Script: &core.ScriptStep{Run: "crash"}}, ran: 1, state: core.Failed, says: "nobody knows how it ended; its output ends: \"script 1: crash\"; a new deploy begins with a fresh system"},
 		"for want of a secret":           {step: core.Step{Name: "s", Secrets: map[string]core.Reference{"X": "env:OTHER"}, Script: &core.ScriptStep{Run: "x"}}, ran: 0, state: core.Failed, says: "at env:OTHER: that variable is not set"},
 		"for want of a label":            {step: core.Step{Name: "s", Script: &core.ScriptStep{Run: "x", Env: map[string]string{"RACK": "{{.Node.Labels.rack}}"}}}, ran: 0, state: core.Failed, says: `map has no entry for key "rack"`},
 		"where its check says it is met": {step: core.Step{Name: "s", Script: &core.ScriptStep{Run: "exit 3", Check: "true"}}, ran: 1, state: core.Deployed},
@@ -227,10 +227,10 @@ func TestOrdersWhoseStepsCannotBeDone(t *testing.T) {
 		}
 		unseen := order("a-1", "web-1")
 		unseen.WaitFor = core.UntilStarted
-		refused(unseen, "run step s web-1: invalid: it logs in to the machine, and nobody is to wait for that one's SSH")
+		refused(unseen, "run step s web-1: it logs in to the machine, and nobody is to wait for that one's SSH")
 		other := order("a-2", "web-2")
 		other.Profile = "other"
-		refused(other, `choose profile other web-2: invalid: pool "default" does not offer it; there are: base`)
+		refused(other, `choose profile other web-2: pool "default" does not offer it; there are: base`)
 		never, err := e.Pool(t.Context(), core.DefaultPool)
 		if err != nil {
 			t.Fatal(err)

@@ -150,7 +150,7 @@ func (c *creation) afterFault(ctx context.Context, id AllocationID, why error) (
 		case err != nil:
 			return a, err
 		case a.State == Failed && c.begun:
-			return a, &Error{Op: "deploy", Node: a.Node, Kind: KindOf(why), Err: fmt.Errorf("it was given up meanwhile: %s", a.Reason), Hint: "see 'metalpool node events " + string(a.Node) + "'; " + AdviceFailed}
+			return a, &Error{Op: "deploy", Node: a.Node, Kind: KindOf(why), Err: fmt.Errorf("it was given up meanwhile: %s", a.Reason), Hint: c.e.whereToRead(ctx, id) + "; " + AdviceFailed}
 		case c.begun && !c.asOrdered(a):
 			return a, why // another order has taken its place
 		}

@@ -65,6 +65,9 @@ func before(events []Event, err error) (lines []string) {
 		case ConsoleSaid, AgentSaid, LeftOut: // the error quotes their ends
 			continue
 		case StepOutput:
+			if words := lastSaid(ev.Message); words != "" && strings.Contains(text, words) {
+				continue // it is quoted
+			}
 			what = strings.Join(lastLines(ev.Message, toldOutput), " | ")
 		}
 		if what != "" && !strings.Contains(text, what) {

@@ -207,7 +207,7 @@ func TestScriptsInASimulatedRamdisk(t *testing.T) {
 	_, err = p.AwaitRest(t.Context(), m.Node, nil)
 	try(t, err)
 	_, err = p.Create(t.Context(), order("m-2", key), nil)
-	if err == nil || !strings.Contains(err.Error(), "step restarts (node "+string(m.Node)+"): failed: the ramdisk that it ran in is gone") {
+	if err == nil || !strings.Contains(err.Error(), "(node "+string(m.Node)+"): step restarts: failed: the ramdisk that it ran in is gone") {
 		t.Errorf("it says %v", err)
 	}
 }

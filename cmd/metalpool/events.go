@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -86,45 +85,86 @@ func (a *app) tell(ctx context.Context, e core.Operator, filter core.EventFilter
 	}
 	switch {
 	case flags.follow:
-		f := follower{a: a, pool: e, filter: filter, flags: flags, over: over, watches: map[core.NodeID]*stopwatch{}}
+		f := follower{a: a, pool: e, filter: filter, flags: flags, over: over, story: a.storyteller(flags.full, filter.Node != "")}
 		return f.run(ctx, events)
 	case flags.output.json():
 		return a.printJSON(list(events))
 	}
-	return a.story(events, flags.full)
+	return a.story(events, flags.full, filter.Node != "")
 }
 
 // story lays out events that are all there.
-func (a *app) story(events []core.Event, full bool) error {
+func (a *app) story(events []core.Event, full, ofOne bool) error {
 	if len(events) == 0 {
 		a.note("nothing happened, or it is no longer kept")
 		return nil
 	}
-	t := a.table("TIME", "NODE", "EVENT", "WHAT")
-	for _, ev := range events {
-		what, said := told(ev, full)
-		t.row(stamp(ev.At), string(ev.Node), ev.Text(), cmp.Or(what, sizeText(ev.Bytes)))
-		for _, line := range said {
-			t.under("| " + line)
-		}
-	}
-	return t.print(a.out)
+	t := a.storyteller(full, ofOne)
+	t.add(events)
+	return t.table.print(a.out)
 }
 
-// eventLine is an event in a stream whose later lines nobody knows.
-func eventLine(ev core.Event, p phase, width int, full bool) string {
-	line := fmt.Sprintf("%s  %-*s  %s", stamp(ev.At), width, ev.Node, ev.Text())
-	if p.Name != "" {
-		line += " (" + took(p.took()) + either(p.Bytes > 0, ", "+p.moved(), "") + ")"
+// storyteller puts events into a table. What happened on each node is one story in it.
+type storyteller struct {
+	table   *table
+	full    bool
+	watches map[core.NodeID]*stopwatch
+	heard   map[core.NodeID][]string // what was last said there, in lines of its own
+}
+
+// storyteller begins a story; ofOne is that it is known to be of one node.
+func (a *app) storyteller(full, ofOne bool) *storyteller {
+	t := a.table("TIME", "NODE", "EVENT", "TOOK", "WHAT")
+	if ofOne {
+		t.sparing("NODE")
 	}
-	what, said := told(ev, full)
-	if what != "" {
-		line += ": " + oneLine(what)
+	return &storyteller{
+		table: t, full: full,
+		watches: map[core.NodeID]*stopwatch{}, heard: map[core.NodeID][]string{},
 	}
-	for _, words := range said {
-		line += "\n    | " + oneLine(words)
+}
+
+// add puts events into the table, with how long the phase took that each ended, if it did.
+func (s *storyteller) add(events []core.Event) {
+	for _, ev := range events {
+		if s.watches[ev.Node] == nil {
+			s.watches[ev.Node] = &stopwatch{}
+		}
+		p, ended := s.watches[ev.Node].lap(ev)
+		what, said := told(ev, s.full)
+		if what == "" {
+			what = either(ended && p.Bytes > 0, p.moved(), sizeText(ev.Bytes))
+		}
+		s.table.row(stamp(ev.At), string(ev.Node), ev.Text(), either(ended, took(p.took()), ""), what)
+		if s.repeats(ev, said) {
+			continue // an error quotes what stands above it
+		}
+		for _, line := range said {
+			s.table.under("| " + line)
+		}
+		if len(said) > 0 {
+			s.heard[ev.Node] = said
+		} else if ev.Type == core.StepOutput {
+			s.heard[ev.Node] = []string{what} // all of it is one line
+		}
 	}
-	return line
+}
+
+// repeats reports whether an event quotes the end of what was said just before on its node.
+func (s *storyteller) repeats(ev core.Event, said []string) bool {
+	if ev.Type != core.StepFailed && ev.Type != core.StateChanged || len(said) < 2 {
+		return false
+	}
+	quoted, heard := said[1:], s.heard[ev.Node] // the first line says whose words they are
+	if len(quoted) > len(heard) {
+		return false
+	}
+	for i, line := range heard[len(heard)-len(quoted):] {
+		if !strings.HasPrefix(oneLine(line), strings.TrimSuffix(quoted[i], "…")) {
+			return false
+		}
+	}
+	return true
 }
 
 // saidLines is how many lines are shown of what a step, a console or an agent said.

@@ -64,10 +64,9 @@ type follower struct {
 	flags  eventsFlags
 	over   ending
 
-	watches map[core.NodeID]*stopwatch
-	width   int  // of the longest name of a node so far
-	ends    bool // it is asked each time now
-	away    bool // what was last told of the store
+	story *storyteller
+	ends  bool // it is asked each time now
+	away  bool // what was last told of the store
 }
 
 func (f *follower) run(ctx context.Context, events []core.Event) error {
@@ -125,29 +124,20 @@ func (f *follower) look(ctx context.Context, events []core.Event) (why string, e
 
 func (f *follower) tell(events []core.Event) error {
 	for _, ev := range events {
-		f.width = max(f.width, len(ev.Node))
-	}
-	for _, ev := range events {
 		f.filter.After = ev.Seq
 		f.ends = f.ends || ev.Type == core.StateChanged
-		if f.watches[ev.Node] == nil {
-			f.watches[ev.Node] = &stopwatch{}
-		}
-		p, _ := f.watches[ev.Node].lap(ev)
-		if err := f.tellOne(ev, p); err != nil {
+	}
+	if !f.flags.output.json() {
+		f.story.add(events)
+		_, err := io.WriteString(f.a.out, f.story.table.more())
+		return err
+	}
+	for _, ev := range events {
+		if err := f.a.printLine(ev); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// tellOne prints an event, and how long the phase took that it ended, if it did.
-func (f *follower) tellOne(ev core.Event, p phase) error {
-	if f.flags.output.json() {
-		return f.a.printLine(ev)
-	}
-	_, err := io.WriteString(f.a.out, eventLine(ev, p, f.width, f.flags.full)+"\n")
-	return err
 }
 
 // heard says once that nothing is heard, and once that it is again.

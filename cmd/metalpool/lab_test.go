@@ -91,7 +91,7 @@ func TestRehearsal(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(home, "metalpool-ssh-*")); err != nil || len(left) > 0 {
 		t.Errorf("ssh left %q, %v", left, err)
 	}
-	if got := command(t, "machine", "create", "web-1"); got.code != exitFailed || !strings.Contains(got.stderr, "exists: alice@desk/web-1") || strings.Contains(got.stderr, "goes on") {
+	if got := command(t, "machine", "create", "web-1"); got.code != exitFailed || !strings.Contains(got.stderr, "acquire web-1: alice@desk/web-1") || strings.Contains(got.stderr, "goes on") {
 		t.Errorf("the same name again: %+v", got)
 	}
 	says("On", "machine", "power", "web-1")

@@ -126,11 +126,10 @@ func (a *app) create(ctx context.Context, e core.Operator, order core.Order, o o
 	m, err := e.Create(ctx, order, p.report)
 	p.stop()
 	if err != nil {
-		held := !core.Is(err, core.Exists) && a.sayHeld(context.WithoutCancel(ctx), e, order)
-		if cause := context.Cause(ctx); held && cause != nil && errors.Is(err, cause) {
-			return cause // what is to be known of it was just said
+		if core.Is(err, core.Exists) {
+			return err
 		}
-		return err
+		return a.heldAfter(context.WithoutCancel(ctx), e, order, err, context.Cause(ctx))
 	}
 	if o.json() {
 		return a.showMachine(ctx, e, m, o)
@@ -146,15 +145,29 @@ func (a *app) sayReady(m core.Machine, after time.Duration) error {
 	return nil
 }
 
-// sayHeld tells of a node that a failed create still holds, if it does. Nothing else
-// would: it has no record but the pool's.
-func (a *app) sayHeld(ctx context.Context, e core.Operator, order core.Order) bool {
+// heldAfter tells of a node that a failed create still holds, if it does: nothing else
+// would, for it has no record but the pool's. It returns why the create failed, with what
+// to do next in this command's words, or only why it was interrupted, where all is said.
+func (a *app) heldAfter(ctx context.Context, e core.Operator, order core.Order, why, interrupted error) error {
 	ctx, cancel := context.WithTimeout(ctx, completionTime)
 	defer cancel()
 	m, err := e.MachineNamed(ctx, order.Owner, order.Name)
 	if err != nil || m.Node == "" {
-		return false
+		return why
 	}
-	a.note("%s holds %s (%s, %s). The same command goes on with it; to give it up: metalpool machine release %s", m.Name, m.Node, m.State, m.ID, m.Name)
-	return true
+	holds := fmt.Sprintf("%s holds %s (%s, %s)", m.Name, m.Node, m.State, m.ID)
+	again := "the same command " + either(m.State == core.Failed, "deploys it anew", "goes on with it") + ", 'metalpool machine release " + m.Name + "' gives it back"
+	if failed, ok := why.(*core.Error); ok && interrupted == nil { //nolint:errorlint // what wraps an Error has a text of its own
+		told := *failed
+		told.Hint = strings.NewReplacer(core.AdviceFailed, again, core.AdviceUnfinished, again).Replace(told.Hint)
+		if told.Hint != failed.Hint {
+			a.note("%s", holds)
+			return &told
+		}
+	}
+	a.note("%s; %s", holds, again)
+	if interrupted != nil && errors.Is(why, interrupted) {
+		return interrupted
+	}
+	return why
 }

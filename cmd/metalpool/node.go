@@ -164,7 +164,7 @@ func nodeShowCommand(a *app) *cobra.Command {
 			if _, err := fmt.Fprintln(a.out); err != nil {
 				return err
 			}
-			return a.story(events, false)
+			return a.story(events, false, true)
 		}),
 	}
 	o.add(cmd)

@@ -16,6 +16,7 @@ type table struct {
 	header  []string
 	rows    []tableRow
 	without []string // columns that can be done without, the least needed first
+	atLeast []int    // how wide each column is whatever is in it
 	shared  int      // how many columns at the beginning rows share with those before them
 	color   bool
 	width   int // of the terminal; 0: no limit
@@ -88,6 +89,9 @@ func (t *table) arrange() layout {
 	for i, name := range t.header {
 		l.beside = append(l.beside, i)
 		l.widths[i] = utf8.RuneCountInString(name)
+		if i < len(t.atLeast) {
+			l.widths[i] = max(l.widths[i], t.atLeast[i])
+		}
 		for _, r := range t.rows {
 			l.widths[i] = max(l.widths[i], utf8.RuneCountInString(r.cells[i]))
 		}
@@ -223,6 +227,21 @@ func (t *table) lines() []string { return slices.Concat(t.blocks()...) }
 func (t *table) print(w io.Writer) error {
 	_, err := io.WriteString(w, strings.Join(t.lines(), "\n")+"\n")
 	return err
+}
+
+// more takes the rows that were added since it was called last out of the table, as the
+// lines of one that has no end: columns do not become narrower, and the header comes once.
+func (t *table) more() string {
+	if len(t.rows) == 0 {
+		return ""
+	}
+	widths := t.arrange().widths
+	blocks := t.blocks()
+	if len(t.atLeast) > 0 {
+		blocks = blocks[1:]
+	}
+	t.rows, t.atLeast = nil, append(widths[:len(widths)-1], 0) // the last column has no end
+	return strings.Join(slices.Concat(blocks...), "\n") + "\n"
 }
 
 // wrap breaks a text into lines of at most so many characters; 0: no limit. A word goes

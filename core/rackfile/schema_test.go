@@ -109,7 +109,7 @@ func TestTheSchemaRefusesWhatTheReaderDoes(t *testing.T) {
 	for text, want := range map[string]string{
 		"colour: red\n":                                    "rack.yaml:1: field colour not found",
 		step + "  colour: red\n":                           "rack.yaml:4: field colour not found",
-		step + "  http: {url: http://x}\n":                 "rack.yaml:2: declare step agent: invalid: it is of more than one kind",
+		step + "  http: {url: http://x}\n":                 "rack.yaml:2: declare step agent: it is of more than one kind",
 		step + "  on_failure: wran\n":                      `"wran" is nothing to do about a failure`,
 		step + "  phase: deployd\n":                        `cannot run in the phase "deployd"`,
 		step + "  secrets: {TOKEN: hunter2}\n":             "TOKEN is not said where to find",

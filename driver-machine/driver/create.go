@@ -92,11 +92,12 @@ func (d *Driver) rollBack(service core.Service, why error) error {
 	case err != nil:
 		return d.explain(fmt.Errorf("%w; giving the server back failed, too: %w; 'docker-machine rm -y %s' tries again", why, err, d.MachineName))
 	case taken:
-		// What the pool advises is for callers who keep what they took.
+		// What the pool advises is for callers who keep what they took; this one can only
+		// read what happened.
 		var e *core.Error
 		if errors.As(why, &e) {
 			told := *e
-			told.Hint = ""
+			told.Hint = "'metalpool machine logs " + d.MachineName + "' tells all of it"
 			why = &told
 		}
 		how := " to be erased"

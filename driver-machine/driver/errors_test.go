@@ -19,9 +19,9 @@ func TestExplain(t *testing.T) {
 		want string
 	}{
 		{fault(core.Internal), "create web-1 (node n1): internal: why; do this; this is a defect of metalpool: please report it with what 'docker-machine -D' prints"},
-		{fault(core.Invalid), "create web-1 (node n1): invalid: why; do this"},
+		{fault(core.Invalid), "create web-1 (node n1): why; do this"},
 		{fault(core.NotFound), "create web-1 (node n1): missing: why; do this"},
-		{fault(core.Exists), "create web-1 (node n1): exists: why; do this"},
+		{fault(core.Exists), "create web-1 (node n1): why; do this"},
 		{fault(core.NoCapacity), "create web-1 (node n1): no capacity: why; do this"},
 		{fault(core.Busy), "create web-1 (node n1): busy: why; do this"},
 		{fault(core.LeaseLost), "create web-1 (node n1): lease lost: why; do this"},
