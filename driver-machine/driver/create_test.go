@@ -89,7 +89,7 @@ func TestFailedCreateGivesBack(t *testing.T) {
 		return &core.Error{Op: "deploy", Node: "n1", Kind: core.Backend, Err: errors.New("disk full"), Hint: "ask again, or release it"}
 	}
 	err := d.Create()
-	want := "deploy (node n1): backend: disk full; node n1 was given back to be erased; 'docker-machine rm -y web-1' forgets the record"
+	want := "deploy (node n1): backend: disk full; 'metalpool machine logs web-1' tells all of it; node n1 was given back to be erased; 'docker-machine rm -y web-1' forgets the record"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

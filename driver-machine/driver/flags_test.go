@@ -148,21 +148,21 @@ func TestBadFlags(t *testing.T) {
 		value any
 		says  []string
 	}{
-		{"labels", "rack", []string{"read labels: invalid", `"rack" is a label without a condition`, "write it like this"}},
-		{"arch", "vax", []string{"read architecture: invalid", "amd64"}},
+		{"labels", "rack", []string{"read labels: ", `"rack" is a label without a condition`, "write it like this"}},
+		{"arch", "vax", []string{`read architecture: "vax" is no architecture`, "amd64"}},
 		{"cpus", -1, []string{"--metalpool-cpus", "-1"}},
 		{"memory", "64", []string{`"64" is not a size`, "64GiB"}},
-		{"disk", "two", []string{"read disks: invalid"}},
-		{"nic", "fast", []string{"read NICs: invalid"}},
-		{"gpus", "0", []string{"read GPUs: invalid"}},
-		{"place", "rack", []string{"read place: invalid", "spread=rack"}},
+		{"disk", "two", []string{`read disks: "two" has "two"`}},
+		{"nic", "fast", []string{`read NICs: "fast"`}},
+		{"gpus", "0", []string{`read GPUs: "0`}},
+		{"place", "rack", []string{`read place: "rack"`, "spread=rack"}},
 		{"wait", "soon", []string{"--metalpool-wait", `"soon"`, "30m"}},
 		{"acquire-timeout", "5", []string{"--metalpool-acquire-timeout"}},
 		{"ttl", "8", []string{"--metalpool-ttl"}},
 		{"deploy-timeout", "-1h", []string{"--metalpool-deploy-timeout"}},
 		{"init-file", filepath.Join(dir, "none"), []string{"--metalpool-init-file", "no such file"}},
 		{"init-file", dir, []string{"--metalpool-init-file", "not a regular file"}},
-		{"url", "https://admin:s3cret@pool", []string{"open pool: invalid"}},
+		{"url", "https://admin:s3cret@pool", []string{"open pool: it holds a password"}},
 	} {
 		err := New(newRack()).SetConfigFromFlags(given(map[string]any{test.flag: test.value}))
 		wantText(t, err, test.says...)
