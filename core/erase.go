@@ -36,7 +36,7 @@ func erase(ctx context.Context, w *work) error {
 	}
 	if Is(err, Backend) {
 		// A failed erase is counted before it is tried again under a new command ID.
-		failed := w.event(StepFailed, stepErase, err.Error()+w.agentsWords(ctx, stepErase))
+		failed := w.event(StepFailed, stepErase, reason(err, stepErase, w.node.ID)+w.agentsWords(ctx, stepErase))
 		if err := w.keepErase(ctx, report, nil, func(a *Attempt) { a.FailedErases, a.EraseFault = a.FailedErases+1, cause(err) }, failed); err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ func (w *work) leave(ctx context.Context, mode BootMode) error {
 		return err
 	}
 	w.say(stepBoot, "the agent is silent; starting the ramdisk again")
-	if err := w.save(ctx, func(a *Attempt) { delete(a.Met, stepRamdisk) }, w.event(StepFailed, stepBoot, err.Error())); err != nil {
+	if err := w.save(ctx, func(a *Attempt) { delete(a.Met, stepRamdisk) }, w.event(StepFailed, stepBoot, reason(err, stepBoot, w.node.ID))); err != nil {
 		return err
 	}
 	return errStartedOver

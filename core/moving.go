@@ -41,11 +41,11 @@ func (c *creation) moveUntouched(ctx context.Context, a Allocation, why error) e
 			return err
 		}
 		// Not by advance: the allocation does not end, it goes on with the next node.
-		if _, err := c.e.move(tx, &n, Release, untouched+why.Error()); err != nil {
+		if _, err := c.e.move(tx, &n, Release, untouched+reason(why, "", n.ID)); err != nil {
 			return err
 		}
 		if answered {
-			if err := c.e.advance(tx, &n, nil, Unhealthy, why.Error()); err != nil {
+			if err := c.e.advance(tx, &n, nil, Unhealthy, reason(why, "", n.ID)); err != nil {
 				return err
 			}
 		}
@@ -89,13 +89,13 @@ func (e *Engine) releaseUntouched(ctx context.Context, tried Allocation, why err
 		if err != nil {
 			return err
 		}
-		if err := e.advance(tx, &n, &a, Release, untouched+why.Error()); err != nil {
+		if err := e.advance(tx, &n, &a, Release, untouched+reason(why, "", n.ID)); err != nil {
 			return err
 		}
 		if !answered {
 			return e.markUnreachable(tx, n, why)
 		}
-		return e.advance(tx, &n, nil, Unhealthy, why.Error())
+		return e.advance(tx, &n, nil, Unhealthy, reason(why, "", n.ID))
 	})
 }
 

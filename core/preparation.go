@@ -114,6 +114,6 @@ func (w *work) leaveAsWas(ctx context.Context, why error) error {
 		if err != nil {
 			return err
 		}
-		return w.finish(tx, &n, nil, on, why.Error())
+		return w.finish(tx, &n, nil, on, reason(why, "", n.ID))
 	})
 }
