@@ -71,7 +71,7 @@ func TestPostDeployThatFails(t *testing.T) {
 			_, err := e.Create(t.Context(), withScript(text), nil)
 			// It is on one of the two; to name that one in the order would keep it there anyway.
 			on := fmt.Sprintf(" (node %s): ", p.machine("a-1").Node)
-			if !core.Is(err, want.kind) || !strings.HasPrefix(err.Error(), "deploy web-1"+on+"post_deploy"+on+want.says) || !strings.Contains(err.Error(), "'metalpool machine logs web-1'") || strings.Contains(err.Error(), "repeatable") {
+			if !core.Is(err, want.kind) || !strings.HasPrefix(err.Error(), "deploy web-1"+on+"post_deploy: "+want.says) || !strings.Contains(err.Error(), "'metalpool machine logs web-1'") || strings.Contains(err.Error(), "repeatable") {
 				t.Errorf("%s: %v", text, err)
 			}
 			if m := p.machine("a-1"); m.State != core.Failed || len(m.Moves) > 0 {

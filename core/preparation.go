@@ -82,7 +82,7 @@ func (u *unchangedError) Unwrap() error { return u.error }
 // stays that.
 func unchanged(err error) error {
 	e, ok := outermost(err)
-	if !ok || e.Kind != Invalid {
+	if onNode, _ := verdict(err); !ok || onNode {
 		return err
 	}
 	told := *e

@@ -23,7 +23,7 @@ func TestSetUpThatFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		n, err := e.AwaitRest(t.Context(), "n1", nil)
-		if err != nil || n.State != core.Quarantined || !strings.Contains(n.Reason, "step virtualization: it took the settings, but after the reset they are not applied") {
+		if err != nil || n.State != core.Quarantined || !strings.Contains(n.Reason, "step virtualization: failed: it took the settings, but after the reset they are not applied") {
 			t.Errorf("%s: %s, %v", n.State, n.Reason, err)
 		}
 		p.sound()
@@ -61,7 +61,7 @@ func TestSetUpThatIsRefused(t *testing.T) {
 		"a drive that is preserved":        {nil, core.Step{Name: "bad", RAID: &core.RAIDStep{Volumes: []core.RAIDVolume{{RAID: "RAID1", Count: 2}}, Preserve: []string{"n1-a"}}}, core.Available, "a drive is preserved", -1, 0},
 		"firmware that is too old":         {nil, core.Step{Name: "bad", Firmware: &core.FirmwareStep{Minimum: map[string]string{"BIOS": "3.0"}}}, core.Available, "the firmware of BIOS is 2.1", -1, 0},
 		"the same, the node's own fault":   {nil, quarantines(core.Step{Name: "bad", Firmware: &core.FirmwareStep{Minimum: map[string]string{"BIOS": "3.0"}}}), core.Quarantined, "the firmware of BIOS is 2.1", -1, 0},
-		"a value, by the BMC alone":        {[]enginetest.Manner{enginetest.Refuses("ProcVirtualization")}, virtual, core.Available, "step virtual: answered 409 Conflict: not this ProcVirtualization", 0, 1},
+		"a value, by the BMC alone":        {[]enginetest.Manner{enginetest.Refuses("ProcVirtualization")}, virtual, core.Available, "step virtual: failed: answered 409 Conflict: not this ProcVirtualization", 0, 1},
 		"a boot order, by the BMC alone":   {[]enginetest.Manner{enginetest.Refuses(enginetest.OrderOfBoot)}, core.Step{Name: "bad", BootOrder: &core.BootOrderStep{First: []string{"Pxe"}}}, core.Available, "not this boot order", 0, 1},
 		"Secure Boot, by the BMC alone":    {[]enginetest.Manner{enginetest.Refuses(enginetest.SecureBootIs)}, core.Step{Name: "bad", SecureBoot: &core.SecureBootStep{}}, core.Available, "not this Secure Boot", 0, 1},
 		"one that is taken and not so":     {[]enginetest.Manner{enginetest.Drops("ProcVirtualization")}, virtual, core.Quarantined, "they are not applied", 1, 2},

@@ -253,7 +253,7 @@ func TestScriptsThatLoseTheirRamdisk(t *testing.T) {
 		"and may do so":      {step: core.Step{Name: "s", Phase: core.PhasePrepare, OnFailure: core.FailNothing, Script: &core.ScriptStep{Run: "crash"}}, ran: 1, state: core.Deployed},
 		"again and again":    {step: core.Step{Name: "s", Phase: core.PhasePrepare, Repeatable: true, Script: &core.ScriptStep{Run: "crash"}}, ran: 3, state: core.Failed, says: "(node n1): step s: reach agent: transient: connection refused"},
 		"after it was asked": {step: core.Step{Name: "s", Phase: core.PhasePrepare, Script: &core.ScriptStep{Run: "crash", Check: "true"}}, ran: 1, state: core.Deployed},
-		"by hanging":         {step: during(core.PhasePrepare, "s", "hang"), ran: 1, state: core.Failed, says: "step s (node n1): timeout: it was ended after 10m, which is its timeout"},
+		"by hanging":         {step: during(core.PhasePrepare, "s", "hang"), ran: 1, state: core.Failed, says: "step s: timeout: it was ended after 10m, which is its timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
