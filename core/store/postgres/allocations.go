@@ -38,7 +38,7 @@ func (t *tx) AllocationNamed(owner, name string) (core.Allocation, error) {
 // settled reads the one allocation that is meant, behind the lock that an Update takes so
 // that nobody else decides upon it, in one round trip.
 func (t *tx) settled(op, where, lock string, key []any, args ...any) (a core.Allocation, found bool, err error) {
-	if err := t.usable(); err != nil {
+	if err := t.Usable(t.ctx); err != nil {
 		return a, false, err
 	}
 	batch := &pgx.Batch{}

@@ -114,7 +114,7 @@ func (t *tx) Events(f core.EventFilter) iter.Seq2[core.Event, error] {
 // before.
 func numbered[T any](t *tx, op string, scan func(record.Row) (T, error), query string, where record.Where, after int64, limit int, whole bool) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		err := t.usable()
+		err := t.Usable(t.ctx)
 		where := where
 		switch {
 		case err != nil:

@@ -54,17 +54,17 @@ var errAlone = errors.New("to be run alone")
 
 // needAlone is called by verbs whose use rests on lists of everything.
 func (t *tx) needAlone() error {
-	if err := t.usable(); err != nil || t.mode != writing {
+	if err := t.Usable(t.ctx); err != nil || t.mode != writing {
 		return err
 	}
-	t.failed = errAlone
-	return t.failed
+	t.Failed = errAlone
+	return t.Failed
 }
 
 // rerun ends the transaction since another one got in between, and has it run again.
 func (t *tx) rerun(why error) error {
-	t.failed = fmt.Errorf("%w (%w)", core.ErrConflict, why)
-	return t.failed
+	t.Failed = fmt.Errorf("%w (%w)", core.ErrConflict, why)
+	return t.Failed
 }
 
 // lacks notes that key was not found.
@@ -93,7 +93,7 @@ const lockKey = "SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, $2)
 // forOwner has other decisions on the owner's allocations wait for this one.
 func (t *tx) forOwner(owner string) error {
 	if !t.mode.writes() || t.owners[owner] {
-		return t.usable()
+		return t.Usable(t.ctx)
 	}
 	if _, err := t.read("wait for the owner's other requests", lockKey, []any{text(owner), int64(t.store.schema)}, new(bool)); err != nil {
 		return err

@@ -16,7 +16,7 @@ const fromNodes = " FROM nodes n JOIN inventory i ON i.node = n.id"
 // Node locks the row first: what was waited for is then seen in both tables.
 func (t *tx) Node(id core.NodeID) (n core.Node, err error) {
 	const op = "read a node"
-	if err := t.usable(); err != nil {
+	if err := t.Usable(t.ctx); err != nil {
 		return n, err
 	}
 	batch := &pgx.Batch{}

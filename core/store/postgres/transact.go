@@ -149,7 +149,7 @@ func (s *Store) transact(ctx context.Context, how mode, fn func(tx core.Tx) erro
 	kept := false
 	// Deferred, so that a panic in fn rolls back too.
 	defer func() {
-		t.ended = true
+		t.Ended = true
 		if !kept {
 			t.rollback()
 		}
@@ -157,8 +157,8 @@ func (s *Store) transact(ctx context.Context, how mode, fn func(tx core.Tx) erro
 	err = fn(t)
 	// What fn made of a statement that broke does not count: it may run again.
 	var gone *goneError
-	if t.failed != nil && (err == nil || errors.Is(t.failed, core.ErrConflict) || errors.Is(t.failed, errAlone) || errors.As(t.failed, &gone)) {
-		return t.failed
+	if t.Failed != nil && (err == nil || errors.Is(t.Failed, core.ErrConflict) || errors.Is(t.Failed, errAlone) || errors.As(t.Failed, &gone)) {
+		return t.Failed
 	}
 	if err != nil {
 		return err

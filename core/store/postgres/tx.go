@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"strings"
 	"time"
@@ -16,12 +15,14 @@ import (
 
 // tx is a core.Tx. Its verbs are in the files named for what they store.
 type tx struct {
+	// Where a statement failed the server has given the transaction up, whatever fn makes
+	// of it.
+	record.Use
 	ctx   context.Context
 	store *Store
 	conn  *pgx.Conn
 	mode  mode
 	now   time.Time
-	ended bool
 
 	id    int64 // of the transaction; 0 in a View
 	drawn int64 // the number that was drawn last when it began
@@ -35,29 +36,11 @@ type tx struct {
 	seen    map[string]string // documents, as they were read
 	owners  map[string]bool   // whose allocations nobody else decides upon
 	decided int64             // the last number that a View may tell of
-
-	drained string // the iterator that is being drained
-	// failed is the first statement that broke. The server has given the transaction up
-	// then, whatever fn makes of it.
-	failed error
 }
 
 var _ core.Tx = (*tx)(nil)
 
 func (t *tx) Now() time.Time { return t.now }
-
-// usable refuses a call that no store could serve, or that nobody waits for.
-func (t *tx) usable() error {
-	switch {
-	case t.ended:
-		return record.Broken("use a transaction", errors.New("it has ended"))
-	case t.drained != "":
-		return record.Broken("use a transaction", fmt.Errorf("the iterator of %q is still open; leave its loop first", t.drained))
-	case t.failed != nil:
-		return t.failed
-	}
-	return t.ctx.Err()
-}
 
 // fail records that the transaction is broken, and whether it may be run again.
 func (t *tx) fail(op string, err error) error {
@@ -71,15 +54,15 @@ func (t *tx) fail(op string, err error) error {
 	default:
 		err = t.store.explain(op, err)
 	}
-	if t.failed == nil {
-		t.failed = err
+	if t.Failed == nil {
+		t.Failed = err
 	}
 	return err
 }
 
 // writable refuses to write in a View.
 func (t *tx) writable(op string) error {
-	if err := t.usable(); err != nil {
+	if err := t.Usable(t.ctx); err != nil {
 		return err
 	}
 	if !t.mode.writes() {
@@ -124,7 +107,7 @@ func (t *tx) flush(op string) error {
 
 // read reads one row; false where there is none.
 func (t *tx) read(op, query string, args []any, dest ...any) (bool, error) {
-	if err := t.usable(); err != nil {
+	if err := t.Usable(t.ctx); err != nil {
 		return false, err
 	}
 	err := t.conn.QueryRow(t.ctx, query, args...).Scan(dest...)
@@ -149,7 +132,7 @@ func one[T any](t *tx, op string, scan func(record.Row) (T, error), query string
 func list[T any](t *tx, op string, scan func(record.Row) (T, error), query string, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
-		if err := t.usable(); err != nil {
+		if err := t.Usable(t.ctx); err != nil {
 			yield(zero, err)
 			return
 		}
@@ -158,10 +141,10 @@ func list[T any](t *tx, op string, scan func(record.Row) (T, error), query strin
 			yield(zero, t.fail(op, err))
 			return
 		}
-		t.drained = op
+		t.Drained = op
 		left := true
 		defer func() {
-			t.drained = ""
+			t.Drained = ""
 			rows.Close()
 			if err := rows.Err(); left && err != nil {
 				_ = t.fail(op, err) // Nobody asks any more; the transaction fails by it.

@@ -171,7 +171,7 @@ func (s *Store) member(ctx context.Context, g *group, fn func(tx core.Tx) error)
 	t := &tx{ctx: ctx, store: s, session: g.session, now: s.now().UTC().Truncate(time.Microsecond), writes: true}
 	keep := false
 	defer func() {
-		t.ended = true
+		t.Ended = true
 		if !keep {
 			// SQLite may have rolled all of it back by itself; then there is nothing to undo.
 			_, g.broken = g.session.exec(undo)
@@ -187,8 +187,8 @@ func (s *Store) member(ctx context.Context, g *group, fn func(tx core.Tx) error)
 	if err := fn(t); err != nil {
 		return err
 	}
-	if t.failed != nil {
-		return t.failed
+	if t.Failed != nil {
+		return t.Failed
 	}
 	if err := ctx.Err(); err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"iter"
 	"time"
 
@@ -38,7 +37,7 @@ func (s *Store) View(ctx context.Context, fn func(tx core.Tx) error) error {
 	t := &tx{ctx: ctx, store: s, session: session, now: s.now().UTC().Truncate(time.Microsecond)}
 	// Deferred, so that a panic in fn ends the transaction too.
 	defer func() {
-		t.ended = true
+		t.Ended = true
 		_ = s.end(session, rollback) // nothing was written
 	}()
 	if err := s.stillOurs(session); err != nil {
@@ -47,8 +46,8 @@ func (s *Store) View(ctx context.Context, fn func(tx core.Tx) error) error {
 	if err := fn(t); err != nil {
 		return err
 	}
-	if t.failed != nil {
-		return t.failed
+	if t.Failed != nil {
+		return t.Failed
 	}
 	return ctx.Err()
 }
@@ -102,49 +101,34 @@ func (s *Store) end(session *session, how string) error {
 
 // tx is a core.Tx. Its verbs are in the files named for what they store.
 type tx struct {
+	// Where a statement failed SQLite may have rolled back by itself, so that the
+	// transaction must not be committed, though fn went on.
+	record.Use
 	ctx     context.Context
 	store   *Store
 	session *session
 	now     time.Time
 	writes  bool
-	ended   bool
 	imports *record.Numbers // set in an Import, which brings its own
-	drained string          // the iterator that is being drained
 	grown   record.Growth   // the stories that it adds to
-	// failed is the first statement that broke. SQLite may have rolled back by itself
-	// then, so the transaction must not be committed, though fn went on.
-	failed error
 }
 
 var _ core.Tx = (*tx)(nil)
 
 func (t *tx) Now() time.Time { return t.now }
 
-// usable refuses a call that no store could serve, or that nobody waits for.
-func (t *tx) usable() error {
-	switch {
-	case t.ended:
-		return record.Broken("use a transaction", errors.New("it has ended"))
-	case t.drained != "":
-		return record.Broken("use a transaction", fmt.Errorf("the iterator of %q is still open; leave its loop first", t.drained))
-	case t.failed != nil:
-		return t.failed
-	}
-	return t.ctx.Err()
-}
-
 // fail records that the transaction is broken.
 func (t *tx) fail(op string, err error) error {
 	err = t.store.explain(op, err)
-	if t.failed == nil {
-		t.failed = err
+	if t.Failed == nil {
+		t.Failed = err
 	}
 	return err
 }
 
 // write runs a statement that changes rows, and tells how many it changed.
 func (t *tx) write(op, query string, args ...any) (int64, error) {
-	if err := t.usable(); err != nil {
+	if err := t.Usable(t.ctx); err != nil {
 		return 0, err
 	}
 	if !t.writes {
@@ -175,7 +159,7 @@ func (t *tx) swap(op, query string, args ...any) error {
 
 // read reads one row; false where there is none.
 func (t *tx) read(op, query string, args []any, dest ...any) (bool, error) {
-	if err := t.usable(); err != nil {
+	if err := t.Usable(t.ctx); err != nil {
 		return false, err
 	}
 	err := t.session.row(query, args, dest...)
@@ -192,7 +176,7 @@ func (t *tx) read(op, query string, args []any, dest ...any) (bool, error) {
 func list[T any](t *tx, op string, scan func(record.Row) (T, error), query string, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
-		if err := t.usable(); err != nil {
+		if err := t.Usable(t.ctx); err != nil {
 			yield(zero, err)
 			return
 		}
@@ -201,9 +185,9 @@ func list[T any](t *tx, op string, scan func(record.Row) (T, error), query strin
 			yield(zero, t.fail(op, err))
 			return
 		}
-		t.drained = op
+		t.Drained = op
 		defer func() {
-			t.drained = ""
+			t.Drained = ""
 			if err := rows.Close(); err != nil {
 				_ = t.fail(op, err) // Nobody asks any more; the transaction fails by it.
 			}

@@ -1,7 +1,7 @@
 // Package record says what the stores have in common: how a row becomes a node, an
 // allocation or an event, what is put into documents, and what callers are told of one
 // that is missing or in the way. So a pool reads the same in SQLite and in PostgreSQL, and
-// is copied between them whole. How rows are found, locked and written is each store's own.
+// is copied between them whole. Long stories are shortened here as well. How other rows are found, locked and written is each store's own.
 package record
 
 import (
