@@ -14,9 +14,7 @@ import (
 // quarantines it. From there it is tried again without an erase: nobody had it meanwhile.
 func (e *Engine) SetUp(ctx context.Context, id NodeID, reason string) (n Node, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if n, err = tx.Node(id); Is(err, NotFound) {
-			return noSuchNode(tx, "set up", id)
-		} else if err != nil {
+		if n, err = reach(ctx, tx, "set up", id); err != nil {
 			return err
 		}
 		on := Prepare
