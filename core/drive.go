@@ -129,7 +129,7 @@ func (w *work) try(ctx context.Context, s step) error {
 		defer w.listen(bounded, s.name)()
 	}
 	until, _ := bounded.Deadline() // that of the whole deploy may be sooner
-	w.say(s.name, "at most %s", FormatDuration(time.Until(until).Round(time.Second)))
+	w.say(s.name, "%sat most %s", w.place(s.name), FormatDuration(time.Until(until).Round(time.Second)))
 	var last error
 	var silent time.Time // since then there was no answer
 	for {
@@ -167,6 +167,24 @@ func (w *work) try(ctx context.Context, s step) error {
 		case <-time.After(w.e.timing.Retry):
 		}
 	}
+}
+
+// place says which of its attempt's steps one is: "step 2 of 5, "; nothing of one that is
+// none of them, as those are not with which somebody ends it.
+func (w *work) place(name string) string {
+	at, of := 0, 0
+	for _, s := range w.attempt.plan() {
+		if s.needed != nil && !s.needed(w.attempt) && !w.met(s.name) {
+			continue
+		}
+		if of++; s.name == name {
+			at = of
+		}
+	}
+	if at == 0 {
+		return ""
+	}
+	return fmt.Sprintf("step %d of %d, ", at, of)
 }
 
 // late says that the time for a step is over. Where the step has said itself why, that

@@ -2,7 +2,9 @@ package core_test
 
 import (
 	"math"
+	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/metalpool/metalpool/core"
 )
@@ -39,4 +41,30 @@ func TestProgress(t *testing.T) {
 			t.Errorf("%s: the same is %v", c.name, !c.same)
 		}
 	}
+}
+
+// Who waits is told which step of how many is under way, the operator's among them, and
+// for how long at most.
+func TestProgressTellsWhichStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		p.profile(script("agent", "true"))
+		e, _ := p.engine()
+		said := map[string]string{}
+		_, err := e.Create(t.Context(), order("a-1", "web-1"), func(moment core.Progress) {
+			if strings.HasPrefix(moment.Message, "step ") {
+				said[moment.Step] = moment.Message
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for step, want := range map[string]string{
+			"boot ramdisk": "step 1 of 10, at most 24m", "step agent": "step 9 of 10, at most ", "remove management key": "step 10 of 10, at most 2m",
+		} {
+			if !strings.HasPrefix(said[step], want) {
+				t.Errorf("of %s it says %q, want %q", step, said[step], want)
+			}
+		}
+	})
 }

@@ -84,9 +84,14 @@ func (r *bar) head(node string) string {
 	return stepLine(node, r.moment.Step, elapsed(time.Since(r.began))) + "  "
 }
 
-// stepLine begins the line of a step, under way or over.
+// stepColumn is as wide as the names of our own steps, and of most that operators give
+// theirs. A longer one is cut: its line is one among others, and the events have all of it.
+const stepColumn = 22
+
+// stepLine begins the line of a step, under way or over. Its columns stand where they are
+// for each step, and leave room for what the step says on a terminal of 80 columns.
 func stepLine(node, step, time string) string {
-	return fmt.Sprintf("  %-16s  %-14s  %6s", node, oneLine(step), time)
+	return fmt.Sprintf("  %-10s  %-*s  %6s", node, stepColumn, clip(oneLine(step), stepColumn), time)
 }
 
 func (r *bar) tail() string {

@@ -41,6 +41,18 @@ after
 	}
 }
 
+// The columns of progress stand still, however long the names of an operator's steps are.
+func TestStepsStandInColumns(t *testing.T) {
+	for _, line := range []string{
+		stepLine("n1", "ssh", "310ms"), stepLine("n1", "remove management key", "10ms"),
+		stepLine("r1-n07", "step monitoring-agent", "12m30s"), stepLine("r1-n07", "step monitoring-agent-of-the-site", "0s"),
+	} {
+		if n := len([]rune(line)); n != 44 {
+			t.Errorf("%d characters: %q", n, line)
+		}
+	}
+}
+
 // TestBars draws for real, into a buffer: many nodes at once, lines between, and
 // nothing left that waits.
 func TestBars(t *testing.T) {
