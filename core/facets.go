@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -44,6 +45,15 @@ func (d Difference) String() string {
 		found = "nothing"
 	}
 	return d.Name + " is " + found + ", not " + d.Wanted
+}
+
+// changes is what is done about differences, in one line.
+func changes(all []Difference) string {
+	texts := make([]string, len(all))
+	for i, d := range all {
+		texts[i] = d.Name + ": " + cmp.Or(d.Found, "nothing") + " → " + d.Wanted
+	}
+	return strings.Join(texts, "; ")
 }
 
 // Differences in one line, for errors and events.

@@ -247,7 +247,7 @@ func (w *work) write(ctx context.Context, s Step) (SettingStage, error) {
 			change, err = kind.setting(s).set(ctx, bmc)
 			return err
 		})
-		differs := Differences(change.Differs)
+		differs := changes(change.Differs)
 		switch {
 		case err != nil:
 			return "", err

@@ -37,26 +37,33 @@ func nodeDriftCommand(a *app) *cobra.Command {
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		drifts, failed := compareAll(ctx, a, e, ids)
+		drifts, err := compareAll(ctx, a, e, ids)
 		if repair {
 			if !o.json() {
 				if err := printDrift(a, drifts); err != nil {
 					return err
 				}
 			}
-			drifts, err = bringBack(ctx, a, e, drifts, reason)
-			failed = errors.Join(failed, err)
+			var failed error
+			drifts, failed = bringBack(ctx, a, e, drifts, reason)
+			if uncompared(drifts) == 0 {
+				err = nil // what could not be compared at first could be then
+			}
+			err = errors.Join(err, failed)
 		}
 		if o.json() {
-			err = a.printJSON(list(drifts))
+			err = errors.Join(err, a.printJSON(list(drifts)))
 		} else {
-			err = printDrift(a, drifts)
+			err = errors.Join(err, printDrift(a, drifts))
+		}
+		if n := uncompared(drifts); n > 0 && len(ids) > 1 {
+			err = errors.Join(err, fmt.Errorf("%d of %d could not be compared", n, len(ids)))
 		}
 		var off error
 		if n := len(differing(drifts)); n > 0 {
 			off = &driftError{n, len(ids)}
 		}
-		if err = errors.Join(failed, err); err != nil && off != nil {
+		if err != nil && off != nil {
 			a.note("%s", off)
 		}
 		if err = cmp.Or(err, off); err != nil {
@@ -132,11 +139,12 @@ func nodesToCompare(ctx context.Context, a *app, e core.Operator, f nodeFilter, 
 }
 
 // compareAll compares nodes, in the order in which they are given. One that could not be
-// compared is among them, and says why.
-func compareAll(ctx context.Context, a *app, e core.Operator, ids []core.NodeID) (drifts []core.Drift, failed error) {
+// compared is among them, and says why: so does err, where it is the only one, and else
+// a line of its own.
+func compareAll(ctx context.Context, a *app, e core.Operator, ids []core.NodeID) (drifts []core.Drift, err error) {
 	var mu sync.Mutex
 	found := map[core.NodeID]core.Drift{}
-	failed = each(ctx, a.fail, compareParallel, "compared", ids, func(ctx context.Context, id core.NodeID) error {
+	err = each(ctx, a.fail, compareParallel, "compared", ids, func(ctx context.Context, id core.NodeID) error {
 		d, err := e.Drift(ctx, id)
 		for _, u := range d.Unknown {
 			err = errors.Join(err, fmt.Errorf("%s: %s could not be compared: %s", id, u.Of, u.Why))
@@ -149,13 +157,26 @@ func compareAll(ctx context.Context, a *app, e core.Operator, ids []core.NodeID)
 		found[id] = d
 		return err
 	})
+	if len(ids) > 1 && ctx.Err() == nil {
+		err = nil // they are counted by uncompared
+	}
 	for _, id := range ids {
 		if d, there := found[id]; there {
 			drifts = append(drifts, d)
 			delete(found, id) // a node may be named twice
 		}
 	}
-	return drifts, failed
+	return drifts, err
+}
+
+// uncompared counts the nodes of which not all could be compared.
+func uncompared(drifts []core.Drift) (n int) {
+	for _, d := range drifts {
+		if len(d.Unknown) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // ofNode is what could not be compared of a node where that is all of it.
@@ -252,7 +273,13 @@ func bringBack(ctx context.Context, a *app, e core.Operator, drifts []core.Drift
 		return nil
 	})
 	failed = errors.Join(failed, a.awaitRest(ctx, e, begun))
-	after, err := compareAll(ctx, a, e, begun)
+	var changed []core.NodeID // of the others all was said
+	for _, id := range begun {
+		if n, err := e.Node(ctx, id); err == nil && (n.State != core.Available || n.Reason == "") {
+			changed = append(changed, id)
+		}
+	}
+	after, err := compareAll(ctx, a, e, changed)
 	for i, d := range drifts {
 		if k := slices.IndexFunc(after, func(now core.Drift) bool { return now.Node == d.Node }); k >= 0 {
 			drifts[i] = after[k]
