@@ -99,7 +99,11 @@ func (w *work) quarantine(ctx context.Context, why error) error {
 		if err != nil {
 			return err
 		}
-		return w.finish(tx, &n, nil, GiveUp, reason(why, "", n.ID))
+		text := reason(why, "", n.ID)
+		if w.attempt.Job == JobPrepare {
+			text += "; " + fmt.Sprintf(hintAgain, n.ID)
+		}
+		return w.finish(tx, &n, nil, GiveUp, text)
 	})
 }
 

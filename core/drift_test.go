@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/metalpool/metalpool/core"
+	"github.com/metalpool/metalpool/core/enginetest"
 )
 
 // drifted are the names of what differs, by whom it is wanted.
@@ -92,6 +93,66 @@ func TestDriftOfAMachine(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		p.sound()
+	})
+}
+
+// A node is compared with the steps that are for it, of the profile that its machine was
+// ordered with; what its pool has otherwise is not its matter.
+func TestDriftIsOfTheNodesOwnSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		for _, s := range p.rack.Servers() {
+			s.Settings(factory)
+		}
+		e, _ := p.engine()
+		others := bios("others", core.BIOSAttributes{"Nonsense": 1})
+		others.Only = &core.StepServers{Labels: map[string]string{"rack": "r9"}}
+		all, own := bios("all", core.BIOSAttributes{"ProcVirtualization": "Enabled"}), bios("own", core.BIOSAttributes{"BootMode": "Legacy"})
+		base := "base"
+		_, err := e.Apply(t.Context(), core.Declaration{
+			By: core.DeclaredIn("test"), Steps: []core.Step{others, all, own},
+			Profiles: []core.Profile{{Name: base, Steps: []string{"all", "others"}}, {Name: "legacy", Steps: []string{"own", "others"}}},
+			Pools:    []core.PoolDeclaration{{Name: core.DefaultPool, Profile: &base, Profiles: []string{"legacy"}}},
+		}, core.ApplyOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := order("a-1", "web-1")
+		o.Profile = "legacy"
+		m, err := e.Create(t.Context(), o, nil)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, p.story())
+		}
+		if d, err := e.Drift(t.Context(), m.Node); err != nil || d.Profile != "legacy" || len(d.Differs)+len(d.Unknown) > 0 {
+			t.Errorf("the machine's: %+v, %v", d, err)
+		}
+		p.rack.Server(m.Node).Settings(factory)
+		if d, err := e.Drift(t.Context(), m.Node); err != nil || !slices.Equal(drifted(d), []string{"own: BootMode is Uefi, not Legacy"}) {
+			t.Errorf("the machine's, changed behind its back: %+v, %v", d, err)
+		}
+		free := core.NodeID("n1")
+		if m.Node == free {
+			free = "n2"
+		}
+		if d, err := e.Drift(t.Context(), free); err != nil || d.Profile != base || !slices.Equal(drifted(d), []string{"all: ProcVirtualization is Disabled, not Enabled"}) || len(d.Unknown) > 0 {
+			t.Errorf("the other one's: %+v, %v", d, err)
+		}
+		p.sound()
+	})
+}
+
+// A BMC that does not answer is told with its node.
+func TestDriftOfANodeWhoseBMCIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		server := p.rack.Server("n1")
+		server.Settings(factory)
+		p.profile(baseline()...)
+		e, _ := p.engine()
+		server.Fail(enginetest.Fault{Op: "inspect", Err: enginetest.ErrUnreachable, Times: -1})
+		if _, err := e.Drift(t.Context(), "n1"); !core.Is(err, core.Transient) || !strings.Contains(err.Error(), "(node n1)") {
+			t.Errorf("got %v", err)
+		}
 	})
 }
 

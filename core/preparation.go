@@ -62,6 +62,9 @@ func preparedInVain(tx Tx, n Node) (bool, error) {
 	return err == nil && at.Job == JobPrepare && at.Outcome == GiveUp, err
 }
 
+// hintAgain is the way out for such a node.
+const hintAgain = "'metalpool node drift %s --repair' tries it again, without an erase"
+
 // preparation are the steps that set a node up which nobody owns. Where all is as wanted
 // it is not started.
 func (a Attempt) preparation() []step {

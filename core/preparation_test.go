@@ -175,3 +175,67 @@ func TestSetUpOnceMore(t *testing.T) {
 		}
 	})
 }
+
+// A server that does not come back from the start that its settings need is kept out, and
+// switched off; what was written is in force with the next start.
+func TestSetUpOfAServerThatStaysAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		server := p.rack.Server("n1")
+		server.Settings(factory)
+		p.profile(baseline()...)
+		server.Fail(enginetest.Fault{Op: "fetch media", Err: enginetest.ErrBroken, Times: 20})
+		e, _ := p.engine()
+		n := p.setUp(e, "n1")
+		if n.State != core.Quarantined || !strings.Contains(n.Reason, "boot ramdisk") || !strings.Contains(n.Reason, "'metalpool node drift n1 --repair' tries it again, without an erase") || server.Look().Power != core.PowerOff {
+			t.Fatalf("it is %s: %s\n%s", n.State, n.Reason, p.story())
+		}
+		server.Heal()
+		if n := p.setUp(e, "n1"); n.State != core.Available || n.Erases != 1 {
+			t.Errorf("it is %s: %s\n%s", n.State, n.Reason, p.story())
+		}
+		if d, err := e.Drift(t.Context(), "n1"); err != nil || len(d.Differs) > 0 {
+			t.Errorf("it differs in %q, %v", drifted(d), err)
+		}
+		p.sound()
+	})
+}
+
+// Whoever wants a machine while its node is set up waits for that where he waits, and is
+// told that there is none where he does not.
+func TestCreateDuringASetUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		p.rack.Server("n1").Settings(factory, enginetest.AppliesFor(3*time.Minute))
+		p.profile(baseline()...)
+		e, _ := p.engine()
+		if _, err := e.SetUp(t.Context(), "n1", "drift"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); !core.Is(err, core.NoCapacity) {
+			t.Errorf("without waiting: %v", err)
+		}
+		done := make(chan core.Node)
+		go func() { done <- p.setUpOn(e, "n1") }()
+		o := order("a-2", "web-2")
+		o.Wait = time.Hour
+		m, err := e.Create(t.Context(), o, nil)
+		if err != nil || m.Node != "n1" {
+			t.Errorf("waiting: %+v, %v\n%s", m, err, p.story())
+		}
+		<-done
+		if said := p.told("a-2", core.Note); count(said, "step virtualization: nothing to do: all is as wanted") != 1 {
+			t.Errorf("it was deployed before it was set up: %q", said)
+		}
+		p.sound()
+	})
+}
+
+// setUpOn waits for a node that is being set up.
+func (p *pool) setUpOn(e *core.Engine, id core.NodeID) core.Node {
+	n, err := e.AwaitRest(p.t.Context(), id, nil)
+	if err != nil {
+		p.t.Error(err)
+	}
+	return n
+}

@@ -260,6 +260,11 @@ func TestBIOSRefusedForAnotherReason(t *testing.T) {
 	_, err := s.SetBIOS(t.Context(), core.BIOSAttributes{"SRIOV": "Enabled"})
 	wantKind(t, err, core.Backend, "set BIOS", "409")
 	wantRefused(t, err)
+	// Its session is gone in the middle.
+	r.fault(bmc.Fault{On: bmc.SetBIOS, Kind: bmc.Unauthorized})
+	_, err = s.SetBIOS(t.Context(), core.BIOSAttributes{"SRIOV": "Enabled"})
+	wantKind(t, err, core.Denied, "set BIOS", "401")
+	wantRefused(t, err)
 	r.fault(bmc.Fault{On: bmc.SetBIOS, Kind: bmc.Fail})
 	_, err = s.SetBIOS(t.Context(), core.BIOSAttributes{"SRIOV": "Enabled"})
 	wantKind(t, err, core.Backend, "set BIOS", "500")

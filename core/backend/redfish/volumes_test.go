@@ -107,19 +107,27 @@ func TestVolumesOfEveryVendor(t *testing.T) {
 
 // A change that would destroy a preserved drive is refused, and nothing is done.
 func TestPreservedDrive(t *testing.T) {
-	for _, want := range []core.WantedVolumes{
-		{Volumes: []core.WantedVolume{{RAID: "RAID0", Drives: []string{"D0", "D1"}}}, Preserve: []string{"D0"}},
-		{Volumes: []core.WantedVolume{{RAID: "RAID6", Count: 4, Kind: core.HDD}}, Preserve: []string{"d0"}},
-	} {
-		m, err := bmc.Named("idrac9")
-		must(t, "manners", err)
-		r := newRig(t, m, withDrives(bmc.Volume{ID: "old", Type: "RAID1", Drives: []string{"D0", "D1"}, Bytes: 4e12}, bmc.Volume{ID: "other", Type: "RAID0", Drives: []string{"D5"}, Bytes: 4e12}))
-		_, err = r.enrolled().(core.VolumeSetter).SetVolumes(t.Context(), want)
-		wantKind(t, err, core.Denied, "set volumes", "preserved")
-		wantRefused(t, err)
-		r.wantWrites()
-		if got := volumesOf(r); got != "RAID0 D5, RAID1 D0 D1" {
-			t.Errorf("the volumes are %s", got)
+	for _, m := range bmc.All() {
+		if m.RAID == nil || m.RAID.ReadOnly {
+			continue
+		}
+		for _, want := range []core.WantedVolumes{
+			{Volumes: []core.WantedVolume{{RAID: "RAID0", Drives: []string{"D0", "D1"}}}, Preserve: []string{"D0"}},
+			{Volumes: []core.WantedVolume{{RAID: "RAID5", Count: 4, Kind: core.HDD}}, Preserve: []string{"d0"}},
+		} {
+			t.Run(m.Name+"/"+want.Volumes[0].RAID, func(t *testing.T) {
+				r := newRig(t, m, withDrives(bmc.Volume{ID: "old", Type: "RAID1", Drives: []string{"D0", "D1"}, Bytes: 4e12}, bmc.Volume{ID: "other", Type: "RAID0", Drives: []string{"D5"}, Bytes: 4e12}))
+				s := r.enrolled().(core.VolumeSetter)
+				_, err := s.CompareVolumes(t.Context(), want)
+				wantKind(t, err, core.Denied, "compare volumes", "preserved")
+				_, err = s.SetVolumes(t.Context(), want)
+				wantKind(t, err, core.Denied, "set volumes", "preserved")
+				wantRefused(t, err)
+				r.wantWrites()
+				if got := volumesOf(r); got != "RAID0 D5, RAID1 D0 D1" {
+					t.Errorf("the volumes are %s", got)
+				}
+			})
 		}
 	}
 }
