@@ -5,20 +5,25 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
 // keptOutput is how much is kept of the beginning, and of the end, of what a step says.
 const keptOutput = 16 * KiB
 
-// output keeps the first and the last of what is written to it.
+// output keeps the first and the last of what is written to it. It may be read meanwhile.
 type output struct {
+	mu         sync.Mutex
 	head, tail []byte
 	dropped    int
-	gap        bool // the head is over, whatever room there is: what comes now is from further on
+	gap        bool   // the head is over, whatever room there is: what comes now is from further on
+	lately     []byte // what was said last, where all of it comes at the end alone
 }
 
 func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	n := len(p)
 	if room := int(keptOutput) - len(o.head); room > 0 && !o.gap {
 		take := min(room, len(p))
@@ -34,13 +39,48 @@ func (o *output) Write(p []byte) (int, error) {
 
 // Skip takes note that so many bytes were said that did not come here.
 func (o *output) Skip(bytes int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	// Of what came before them there is a beginning already.
 	o.dropped += int(bytes) + len(o.tail)
 	o.tail, o.gap = nil, true
 }
 
+// Lately takes the last of what was said so far, all of which will be written later. It is
+// cut anywhere.
+func (o *output) Lately(last []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lately = append([]byte(nil), last...)
+}
+
+// soFar is the end of what was said until now, for a line; "" where that is nothing.
+func (o *output) soFar(secrets []string) string {
+	o.mu.Lock()
+	last := append(append([]byte(nil), o.head...), o.tail...)
+	if o.dropped > 0 || len(last) == 0 {
+		last = append([]byte(nil), o.tail...)
+	}
+	cut := o.dropped > 0
+	if len(last) == 0 {
+		last, cut = o.lately, true
+	}
+	o.mu.Unlock()
+	text := printable(string(last))
+	if n := halfAtBeginning(text, secrets); n > 0 && cut {
+		text = hidden + text[n:]
+	}
+	// What is being said just now may be a secret's first half.
+	if n := halfAtEnd(text, secrets); n > 0 {
+		text = text[:len(text)-n] + hidden
+	}
+	return lastSaid(hide(text, secrets))
+}
+
 // text is what was kept, without secrets and without what a terminal would obey.
 func (o *output) text(secrets []string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	// What is not shown may part a secret, and would no more.
 	if o.dropped == 0 {
 		return hide(printable(string(o.head)+string(o.tail)), secrets)

@@ -56,6 +56,24 @@ func TestCutSecretsOfSeveralLines(t *testing.T) {
 	}
 }
 
+// What is told while a step goes on is what it said last, and never a part of a secret.
+func TestSaidSoFar(t *testing.T) {
+	secrets := []string{"hunter2-and-more"}
+	var o output
+	o.Lately([]byte("ter2-and-more\none\ntwo hun"))
+	if got := o.soFar(secrets); got != `"one", "two (secret)"` {
+		t.Errorf("%s", got)
+	}
+	fmt.Fprint(&o, "begins with hunter2-and-more")
+	if got := o.soFar(secrets); got != `"begins with (secret)"` {
+		t.Errorf("%s", got)
+	}
+	fmt.Fprint(&o, strings.Repeat("hunter2-and-more", 1<<12))
+	if got := o.soFar(secrets); strings.ContainsAny(got, "hunmo") {
+		t.Errorf("%s", got)
+	}
+}
+
 // What comes after a gap is no end of what was before it.
 func TestNothingJoinsAcrossAGap(t *testing.T) {
 	var o output

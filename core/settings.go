@@ -322,7 +322,7 @@ func (w *work) failedToSet(ctx context.Context, s Step, failure error) (again bo
 	if err := wait(ctx, min(w.e.timing.Retry<<min(try-1, 10), maxPause)); err != nil {
 		return false, err
 	}
-	return true, w.begins(ctx, s.Name, try+1)
+	return true, w.begins(ctx, s, try+1)
 }
 
 // awaitSetting is a setting's own step, after the start. What is not in force by now is

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
+	"sync"
 	"time"
 )
 
@@ -71,7 +71,7 @@ func (w *work) takeStep(ctx context.Context, name string, s Step) error {
 	begun := try > 0 // by whoever was here before
 	if !begun {
 		try = 1
-		if err := w.begins(ctx, s.Name, try); err != nil {
+		if err := w.begins(ctx, s, try); err != nil {
 			return err
 		}
 	}
@@ -92,28 +92,28 @@ func (w *work) takeStep(ctx context.Context, name string, s Step) error {
 			return err
 		}
 		try, begun = try+1, false
-		if err := w.begins(ctx, s.Name, try); err != nil {
+		if err := w.begins(ctx, s, try); err != nil {
 			return err
 		}
 	}
 }
 
 // begins writes ahead that a try is made.
-func (w *work) begins(ctx context.Context, name string, try int) error {
+func (w *work) begins(ctx context.Context, s Step, try int) error {
 	return w.save(ctx, func(a *Attempt) {
 		a.Tries = maps.Clone(a.Tries)
 		if a.Tries == nil {
 			a.Tries = map[string]int{}
 		}
-		a.Tries[name] = try
+		a.Tries[s.Name] = try
 		if a.Boot != nil {
 			a.TriedIn = maps.Clone(a.TriedIn)
 			if a.TriedIn == nil {
 				a.TriedIn = map[string]string{}
 			}
-			a.TriedIn[name] = a.Boot.ID
+			a.TriedIn[s.Name] = a.Boot.ID
 		}
-	})
+	}, w.began(s, try))
 }
 
 // tryOnce makes one try, and goes on with it while the machine is out of reach. failure
@@ -138,7 +138,7 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 	var (
 		said    output
 		met     string
-		secrets []string
+		secrets secretsFound
 		entered = begun
 	)
 	if begun && s.inRamdisk() && !s.harmless() && w.attempt.TriedIn[s.Name] != w.attempt.Boot.ID {
@@ -163,22 +163,24 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		},
 		Met: func(how string) { met = how },
 		Warn: func(what string) {
-			what = hide(what, secrets)
+			what = secrets.hide(what)
 			w.note(within, StepWarned, name, what)
 			w.say(name, "%s", what)
 		},
 		Secret: func(ctx context.Context, secret string) (string, error) {
 			value, err := w.stepSecret(ctx, s, secret)
-			if err == nil && !slices.Contains(secrets, value) {
-				secrets = append(secrets, sayable(value)...)
+			if err == nil {
+				secrets.add(value)
 			}
 			return value, err
 		},
-		Hide: func(text string) string { return hide(text, secrets) },
+		Hide: secrets.hide,
 		AtFirstBoot: func(ctx context.Context, fragment string) error {
-			return w.keepFragment(ctx, name, fragment, secrets)
+			return w.keepFragment(ctx, name, fragment, secrets.all())
 		},
 	}
+	stop := sync.OnceFunc(w.beats(within, name, &said, &secrets))
+	defer stop()
 	var reached error // why the machine could not be, when that was tried last
 	for {
 		if _, err := w.fence(ctx); err != nil {
@@ -200,12 +202,13 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		}
 		reached = failure
 		run.Begun = entered
-		w.retries(within, name, hide(failure.Error(), secrets))
+		w.retries(within, name, secrets.hide(failure.Error()))
 		if wait(within, w.e.timing.Retry) != nil {
 			break
 		}
 	}
-	text := said.text(secrets)
+	stop()
+	text := said.text(secrets.all())
 	switch {
 	case text != "" && failure == nil:
 		w.told = append(w.told, w.event(StepOutput, name, text))
@@ -227,7 +230,7 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 	if failure != nil && s.about().quoted {
 		failure = &quotedError{failure, ending(saidEnds, lastSaid(text))}
 	}
-	return hiding(failure, secrets), nil
+	return hiding(failure, secrets.all()), nil
 }
 
 // quotedError is a failure with the last of what was said before it.

@@ -146,6 +146,48 @@ func TestStepsThatFail(t *testing.T) {
 	}
 }
 
+// A step that hangs is told of while it does, to whoever looks at its node, and the rarer
+// the longer it takes.
+func TestStepThatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		s := pluginStep("dns", "dns")
+		s.Timeout, s.Secrets = core.Span(time.Hour), map[string]core.Reference{"TOKEN": "env:TOKEN"}
+		p.profile(s)
+		host := p.rack.Host()
+		e := core.New(core.Config{
+			Store: host.Store(p.store), Sealer: cloak{}, Deployer: host, Timing: timing, Resolve: secretOf,
+			Backends: map[string]core.Connector{"redfish": host}, Steps: map[core.StepKind]core.StepRunner{core.KindPlugin: playing(func(ctx context.Context, r core.StepRun) error {
+				token, err := r.Secret(ctx, "TOKEN")
+				fmt.Fprintf(r.Output, "waits with %s\n", token)
+				<-ctx.Done()
+				return err
+			})},
+		})
+		began := make(chan error, 1)
+		go func() {
+			_, err := e.Create(t.Context(), order("a-1", "web-1"), nil)
+			began <- err
+		}()
+		pass(30 * time.Minute)
+		var told []string
+		for _, line := range p.told("a-1", core.StepMoves) {
+			if strings.HasPrefix(line, "step dns: ") {
+				told = append(told, strings.TrimPrefix(line, "step dns: "))
+			}
+		}
+		last := `, and said last: "waits with (secret)"`
+		want := []string{"began, try 1 of 3, at most 1h"}
+		for _, after := range []string{"15s", "30s", "1m", "2m", "4m", "8m", "16m"} {
+			want = append(want, "under way for "+after+last)
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("told were %q", told)
+		}
+		<-began
+	})
+}
+
 // A step may say that its node is at fault: the machine goes to another one.
 func TestStepThatBlamesItsNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

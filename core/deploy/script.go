@@ -68,7 +68,7 @@ done
 test -L begun || { echo "it does not start; is there a setsid?" >&2; exit 1; }
 `
 	// followRun tells what there is of a run: none, runs, ended and with what status, or
-	// unknown; and unless it runs, what it has said. It waits for its end for a while, the
+	// unknown; and what it has said, while it runs the last of that alone. It waits for its end for a while, the
 	// less often the longer it takes.
 	followRun = `cd %s/.run 2>/dev/null || { echo none 0 0 0; exit; }
 i=0
@@ -87,7 +87,14 @@ while :; do
 		[0-4]) s=0.02 ;;
 		[5-9]) s=0.1 ;;
 		1?) s=0.3 ;;
-		3?) echo "$state" 0 0; exit ;;
+		3?)
+			total=0
+			test -f total && total=$(cat total)
+			echo "$state" 0 $total
+			for last in tail tail.old head; do
+				if test -s $last; then tail -c 1000 $last; break; fi
+			done 2>/dev/null
+			exit ;;
 		*) s=1 ;;
 		esac
 		sleep $s 2>/dev/null || sleep 1
@@ -125,6 +132,10 @@ const (
 // scripts is where the machine keeps what is run there, in the login user's home.
 const scripts = ".metalpool/steps/"
 
+// later is a writer of what a script says, all of which it is given at the end, that takes
+// the last of it meanwhile.
+type later interface{ Lately(last []byte) }
+
 // Run implements core.Login. What it keeps under the ID is on the machine's disk: it is
 // there after a restart, and gone with the OS.
 func (l *login) Run(ctx context.Context, s core.Script, output io.Writer) (int, error) {
@@ -158,6 +169,9 @@ func (l *login) Run(ctx context.Context, s core.Script, output io.Writer) (int, 
 			}
 			begin = "(" + fmt.Sprintf(beginRun, folder) + ") || exit\n"
 		case "runs":
+			if l, ok := output.(later); ok {
+				l.Lately(is.tail)
+			}
 			select {
 			case <-ctx.Done():
 			case <-time.After(time.Until(asked.Add(leastFollow))):

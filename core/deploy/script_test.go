@@ -197,6 +197,41 @@ func TestScriptWhoseConnectionBreaks(t *testing.T) {
 	}
 }
 
+// follower hears what a script has said before it ends.
+type follower struct {
+	heard
+	lately chan string
+}
+
+func (f *follower) Lately(last []byte) {
+	if len(last) > 0 {
+		f.lately <- string(last)
+	}
+}
+
+// What a script has said last is told while it runs, and all of it at its end.
+func TestScriptThatIsUnderWay(t *testing.T) {
+	h := newHome(t)
+	over := h.fifo(t, "over")
+	said := follower{lately: make(chan string, 100)}
+	lately := make(chan string)
+	go func() {
+		lately <- <-said.lately
+		_ = os.WriteFile(over, nil, 0o600)
+	}()
+	login, ended := h.logIn(t), make(chan error, 1)
+	go func() {
+		_, err := login.Run(t.Context(), core.Script{ID: "d-1/a/1", Text: "yes 0123456 | head -c 40000; echo; echo asks; cat " + over + "; echo goes on", User: core.AsLogin, Limit: core.Span(time.Minute)}, &said)
+		ended <- err
+	}()
+	if text := <-lately; !strings.HasSuffix(text, "3456\n\nasks\n") || len(text) != 1000 {
+		t.Errorf("it said lately %q", text)
+	}
+	if err := <-ended; err != nil || !strings.HasSuffix(said.String(), "\nasks\ngoes on\n") {
+		t.Errorf("%v; it said %q", err, said.String()[max(0, said.Len()-40):])
+	}
+}
+
 // What a machine says of a script is not ours.
 func TestMachinesThatTellNonsense(t *testing.T) {
 	for name, says := range map[string]string{

@@ -119,6 +119,12 @@ func (l *listener) Write(p []byte) (int, error) {
 	return l.output.Write(p)
 }
 
+func (l *listener) Lately(last []byte) {
+	if s, ok := l.output.(interface{ Lately(last []byte) }); ok {
+		s.Lately(last)
+	}
+}
+
 func (l *listener) Skip(bytes int64) {
 	if s, ok := l.output.(skipper); ok {
 		s.Skip(bytes)
