@@ -118,7 +118,7 @@ func TestStepsTakeTurns(t *testing.T) {
 		if len(waited) != 1 || !strings.HasPrefix(waited[0], "step dns: since ") || !strings.HasSuffix(waited[0], " UTC: for its turn: 2 of 2 steps of pool default run") {
 			t.Errorf("n5 waits %q", waited)
 		}
-		if len(came) != 1 || !strings.HasPrefix(came[0], "step dns: its turn has come, after 19m") {
+		if strings.Count(strings.Join(came, "\n"), "its turn has come") != 1 || !strings.HasPrefix(came[0], "step dns: its turn has come, after 19m") || came[1] != "step dns: began, at most 11m" {
 			t.Errorf("n5 goes on: %q", came)
 		}
 		if waited := p.told("n2", core.StepWaits); len(waited) != 0 {
