@@ -78,7 +78,7 @@ func (c *checkup) add(invariant string, n NodeID, a AllocationID, next, format s
 
 const (
 	nextReport    = "touch neither node nor machine until it is understood; copy the store ('metalpool backup FILE') and report it with 'metalpool node events NODE'"
-	nextDamaged   = "stop all that use the store, keep a copy of it as it is, and restore a backup: 'metalpool restore FILE'; docs/store.md says more"
+	nextDamaged   = "stop all that use the store, keep a copy of it as it is, and restore a backup: 'metalpool restore FILE'; 'metalpool help store' says more"
 	nextReconcile = "run 'metalpool reconcile' on a host that reaches the node's BMC"
 )
 

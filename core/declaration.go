@@ -19,6 +19,15 @@ type Declaration struct {
 	// Nodes that are not there are told as ToEnroll, and left to Enroll: their BMCs are
 	// to be asked.
 	Nodes []NodeDeclaration `json:"nodes,omitempty"`
+	// With are what others declare in the same breath: all of it is applied, or nothing.
+	With []Declaration `json:"with,omitempty"`
+}
+
+// Each is the declaration by itself, and then those with it.
+func (d Declaration) Each() []Declaration {
+	with := d.With
+	d.With = nil
+	return append([]Declaration{d}, with...)
 }
 
 // ImageDeclaration is what is said of an Image; "" is left out.
@@ -151,6 +160,14 @@ func (d PoolDeclaration) apply(p *Pool) {
 	}
 }
 
+// Validate says what is wrong with what is said of a pool by itself.
+func (d PoolDeclaration) Validate() error {
+	var p Pool
+	d.apply(&p)
+	p.Timeouts.Kexec = 0 // it is compared with another, which may be left out
+	return p.Validate()
+}
+
 // Declaration is all that can be said of an image.
 func (i Image) Declaration() ImageDeclaration {
 	return ImageDeclaration{Name: i.Name, Source: i.Source, SHA256: i.SHA256, Format: i.Format, Arch: i.Arch, User: i.User, Boot: i.Boot}
@@ -223,47 +240,70 @@ func (d NodeDeclaration) change(there Node) NodeChange {
 
 // validate looks at a declaration by itself.
 func (d Declaration) validate() error {
-	if d.By == "" {
-		return &Error{Op: "apply", Kind: Invalid, Err: errors.New("it is not said who declares it"), Hint: "name the file"}
-	}
+	var wrong faults
 	named := map[string]bool{}
-	once := func(kind, name string) error {
-		if named[kind+" "+name] {
-			return &Error{Op: "apply", Kind: Invalid, Err: fmt.Errorf("%s %s is declared twice", kind, name), Hint: "keep one of the two"}
+	once := func(of, name string, err error) error {
+		if err == nil && named[of+" "+name] {
+			err = &Error{Op: "apply", Kind: Invalid, Err: fmt.Errorf("%s %s is declared twice", of, name), Hint: "keep one of the two"}
 		}
-		named[kind+" "+name] = true
-		return nil
+		named[of+" "+name] = true
+		return wrong.add(of, name, err)
 	}
+	for _, d := range d.Each() {
+		switch {
+		case d.By == "":
+			return &Error{Op: "apply", Kind: Invalid, Err: errors.New("it is not said who declares it"), Hint: "name the file"}
+		case len(d.With) > 0:
+			return &Error{Op: "apply", Kind: Invalid, Err: errors.New("a declaration that comes with another has others with it"), Hint: "list them all with the first"}
+		}
+		if err := d.eachValid(once); err != nil {
+			return err
+		}
+	}
+	return wrong.err()
+}
+
+// eachValid looks at each thing by itself.
+func (d Declaration) eachValid(tell func(of, name string, err error) error) error {
 	for _, i := range d.Images {
-		if err := errors.Join(CheckImageName(i.Name), once(kindImage, i.Name)); err != nil {
+		if err := tell(kindImage, i.Name, CheckImageName(i.Name)); err != nil {
 			return err
 		}
 	}
 	for _, s := range d.Steps {
-		if err := errors.Join(s.Validate(), once(kindStep, s.Name)); err != nil {
+		if err := tell(kindStep, s.Name, s.Validate()); err != nil {
 			return err
 		}
 	}
 	for _, p := range d.Profiles {
-		if err := errors.Join(p.Validate(), once(kindProfile, p.Name)); err != nil {
+		if err := tell(kindProfile, p.Name, p.Validate()); err != nil {
 			return err
 		}
 	}
 	for _, p := range d.Pools {
-		if err := errors.Join(Pool{Name: p.Name}.Validate(), once(kindPool, p.Name)); err != nil {
+		if err := tell(kindPool, p.Name, p.Validate()); err != nil {
 			return err
 		}
 	}
 	for _, n := range d.Nodes {
-		if _, err := bmcURL(n.URL); err != nil {
-			return &Error{Op: "declare node", Node: n.ID, Kind: Invalid, Err: err, Hint: "give it as https://host[:port], user and password apart"}
+		var err error
+		if _, bad := bmcURL(n.URL); bad != nil {
+			err = &Error{Op: "declare node", Node: n.ID, Kind: Invalid, Err: inPart(inPart(bad, "url"), "bmc"), Hint: "give it as https://host[:port], user and password apart"}
 		}
-		if err := once(kindNode, n.Label()); err != nil {
+		if err := tell(kindNode, n.Label(), err); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// declarable is one thing that a declaration names.
+type declarable interface{ label() string }
+
+func (d ImageDeclaration) label() string { return d.Name }
+func (d PoolDeclaration) label() string  { return d.Name }
+func (s Step) label() string             { return s.Name }
+func (p Profile) label() string          { return p.Name }
 
 const (
 	kindImage   = "image"

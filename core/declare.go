@@ -37,17 +37,9 @@ type Declared struct {
 	Warnings []Remark `json:"warnings,omitempty"`
 }
 
-// Remark is said of a part of what is declared.
-type Remark struct {
-	// Path leads to the part, by the words of a rack file: ["script", "env", "RACK"]. Items
-	// of lists are counted from 0. Empty is the whole.
-	Path []string `json:"path,omitempty"`
-	Text string   `json:"text"`
-}
-
 // warn adds a warning of the part that the path leads to.
 func (d *Declared) warn(path []string, format string, args ...any) {
-	d.Warnings = append(d.Warnings, Remark{path, fmt.Sprintf(format, args...)})
+	d.Warnings = append(d.Warnings, Remark{Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
 // DeclaredChange is what becomes of a thing.
@@ -68,15 +60,17 @@ var errDryRun = errors.New("only to be looked at")
 
 // Apply has the pool be as a declaration says: all of it, or nothing where it is refused.
 // Applied again it changes nothing. It counts for deploys that begin afterwards.
+//
+// An error has all that is wrong, as far as that is known at once, in its Faults.
 func (e *Engine) Apply(ctx context.Context, d Declaration, o ApplyOptions) ([]Declared, error) {
 	if err := d.validate(); err != nil {
 		return nil, err
 	}
-	if err := e.checkDeclared(ctx, d.Steps); err != nil {
+	a := &applied{engine: e, options: o, afar: IsFromAfar(ctx), token: askedWith(ctx)}
+	if err := a.checkSteps(ctx, d.Each()); err != nil {
 		return nil, err
 	}
-	a := &applied{engine: e, by: d.By, options: o, afar: IsFromAfar(ctx), token: askedWith(ctx)}
-	if len(d.Images) > 0 && !o.DryRun {
+	if !o.DryRun && slices.ContainsFunc(d.Each(), func(d Declaration) bool { return len(d.Images) > 0 }) {
 		// What is refused is refused before images are read, which may take long.
 		if _, err := e.applyOnce(ctx, d, a.looking()); err != nil {
 			return nil, err
@@ -94,11 +88,16 @@ func (e *Engine) Apply(ctx context.Context, d Declaration, o ApplyOptions) ([]De
 
 // applyOnce is Apply in one transaction.
 func (e *Engine) applyOnce(ctx context.Context, d Declaration, a *applied) (changes []Declared, err error) {
+	unfit := a.faults
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if changes, err = a.all(tx, d); err != nil {
+		a.faults = unfit.clone() // it may be done anew
+		if changes, err = a.all(tx, d.Each()); err != nil {
 			return err
 		}
-		if err := checkChoices(tx); err != nil {
+		if err := checkChoices(tx, &a.faults); err != nil {
+			return err
+		}
+		if err := a.faults.err(); err != nil {
 			return err
 		}
 		if a.options.DryRun {
@@ -133,21 +132,26 @@ type applied struct {
 	// shared with the look that comes before.
 	unread *[]Image
 	read   map[string]Image
+	faults faults
 }
 
-// checkDeclared asks those who do the steps.
-func (e *Engine) checkDeclared(ctx context.Context, steps []Step) error {
-	for _, s := range steps {
-		checker, finds := e.steps[s.Kind()].(StepChecker)
-		if !finds {
-			continue
-		}
-		if err := checker.CheckStep(ctx, s.OrDefaults()); err != nil {
-			told := &Error{Op: "declare step " + s.Name, Kind: Invalid, Err: fmt.Errorf("%s: %s", s.Kind(), cause(err))}
-			if inner, ok := outermost(err); ok {
-				told.Kind, told.Hint = inner.Kind, inner.Hint
+// checkSteps asks those who do the steps.
+func (a *applied) checkSteps(ctx context.Context, all []Declaration) error {
+	for _, d := range all {
+		for _, s := range d.Steps {
+			checker, finds := a.engine.steps[s.Kind()].(StepChecker)
+			if !finds {
+				continue
 			}
-			return told
+			if err := checker.CheckStep(ctx, s.OrDefaults()); err != nil {
+				told := &Error{Op: "declare step " + s.Name, Kind: Invalid, Err: inPart(errors.New(cause(err)), s.field())}
+				if inner, ok := outermost(err); ok {
+					told.Kind, told.Hint = inner.Kind, inner.Hint
+				}
+				if err := a.faults.add(kindStep, s.Name, told); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
@@ -161,45 +165,48 @@ func (a *applied) looking() *applied {
 	return &look
 }
 
-// all puts what a declaration names, and what goes with it.
-func (a *applied) all(tx Tx, d Declaration) (changes []Declared, err error) {
+// all puts what declarations name, and what goes with it. What is wrong with one thing is
+// kept in faults, and the others are looked at all the same.
+func (a *applied) all(tx Tx, said []Declaration) (changes []Declared, err error) {
 	if a.unread != nil {
 		*a.unread = nil
 	}
-	add := func(change Declared, err error) error {
-		changes = append(changes, change)
-		return err
-	}
-	for _, i := range d.Images {
-		if err := add(a.image(tx, i)); err != nil {
-			return nil, err
+	for _, put := range []func(Tx, Declaration) ([]Declared, error){
+		func(tx Tx, d Declaration) ([]Declared, error) { return each(tx, a, kindImage, d.Images, a.image) },
+		func(tx Tx, d Declaration) ([]Declared, error) { return each(tx, a, kindStep, d.Steps, a.step) },
+		func(tx Tx, d Declaration) ([]Declared, error) { return each(tx, a, kindProfile, d.Profiles, a.profile) },
+		func(tx Tx, d Declaration) ([]Declared, error) { return each(tx, a, kindPool, d.Pools, a.pool) },
+		func(tx Tx, d Declaration) ([]Declared, error) { return a.nodes(tx, d.Nodes) },
+	} {
+		for _, d := range said { // what one names another may declare
+			a.by = d.By
+			some, err := put(tx, d)
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, some...)
 		}
 	}
-	for _, s := range d.Steps {
-		if err := add(a.step(tx, s)); err != nil {
-			return nil, err
-		}
-	}
-	for _, p := range d.Profiles {
-		if err := add(a.profile(tx, p)); err != nil {
-			return nil, err
-		}
-	}
-	for _, p := range d.Pools {
-		if err := add(a.pool(tx, p)); err != nil {
-			return nil, err
-		}
-	}
-	nodes, err := a.nodes(tx, d.Nodes)
-	if err != nil {
-		return nil, err
-	}
-	changes = append(changes, nodes...)
 	if !a.options.Prune {
 		return changes, nil
 	}
-	gone, err := a.prune(tx, d)
+	gone, err := a.prune(tx, said)
 	return append(changes, gone...), err
+}
+
+// each puts the things of one kind.
+func each[T declarable](tx Tx, a *applied, of string, said []T, put func(Tx, T) (Declared, error)) (changes []Declared, err error) {
+	for _, one := range said {
+		change, err := put(tx, one)
+		if err != nil {
+			if err := a.faults.add(of, one.label(), err); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		changes = append(changes, change)
+	}
+	return changes, nil
 }
 
 // declare puts one thing where it differs from what is there. missed is the error of
@@ -283,8 +290,8 @@ func (a *applied) pool(tx Tx, said PoolDeclaration) (Declared, error) {
 		return d, err
 	}
 	if want.DefaultImage != there.DefaultImage && want.DefaultImage != "" {
-		if _, err := imageIn(tx, want.DefaultImage); err != nil {
-			return d, withOp("set pool "+said.Name, err)
+		if _, err := imageIn(tx, want.DefaultImage); err != nil && !a.faults.has(kindImage, want.DefaultImage) {
+			return d, inField("set pool "+said.Name, want.DefaultImage, err, "default_image")
 		}
 	}
 	if missed != nil {
@@ -320,18 +327,33 @@ func poolLike(tx Tx, name string) (string, error) {
 	return "", nil
 }
 
-// prune removes what the declarer has declared before, and does not any more.
-func (a *applied) prune(tx Tx, d Declaration) (gone []Declared, err error) {
+// prune removes what the declarers have declared before, and nobody does any more.
+func (a *applied) prune(tx Tx, said []Declaration) (gone []Declared, err error) {
+	theirs := func(by Declarer) bool {
+		return slices.ContainsFunc(said, func(d Declaration) bool { return d.By == by })
+	}
+	named := map[string]bool{}
+	for _, d := range said {
+		for _, p := range d.Profiles {
+			named[kindProfile+" "+p.Name] = true
+		}
+		for _, s := range d.Steps {
+			named[kindStep+" "+s.Name] = true
+		}
+	}
+	remove := func(of, name string, by Declarer, remove func(Tx, string) error) error {
+		if !theirs(by) || named[of+" "+name] {
+			return nil
+		}
+		gone = append(gone, Declared{Kind: of, Name: name, Change: Removed})
+		return a.faults.add(of, name, remove(tx, name))
+	}
 	profiles, err := collect(tx.Profiles())
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range profiles {
-		if p.DeclaredBy != a.by || slices.ContainsFunc(d.Profiles, func(said Profile) bool { return said.Name == p.Name }) {
-			continue
-		}
-		gone = append(gone, Declared{Kind: kindProfile, Name: p.Name, Change: Removed})
-		if err := removeProfile(tx, p.Name); err != nil {
+		if err := remove(kindProfile, p.Name, p.DeclaredBy, removeProfile); err != nil {
 			return nil, err
 		}
 	}
@@ -340,18 +362,12 @@ func (a *applied) prune(tx Tx, d Declaration) (gone []Declared, err error) {
 		return nil, err
 	}
 	for _, s := range steps {
-		if s.DeclaredBy != a.by || slices.ContainsFunc(d.Steps, func(said Step) bool { return said.Name == s.Name }) {
-			continue
+		if slices.ContainsFunc(profiles, func(p Profile) bool { return slices.Contains(p.Steps, s.Name) && a.faults.has(kindProfile, p.Name) }) {
+			continue // that one stays, and is why
 		}
-		gone = append(gone, Declared{Kind: kindStep, Name: s.Name, Change: Removed})
-		if err := removeStep(tx, s.Name); err != nil {
+		if err := remove(kindStep, s.Name, s.DeclaredBy, removeStep); err != nil {
 			return nil, err
 		}
 	}
 	return gone, nil
-}
-
-// withOp says of an error what was asked for.
-func withOp(op string, err error) error {
-	return &Error{Op: op, Kind: KindOf(err), Err: err}
 }

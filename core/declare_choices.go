@@ -1,22 +1,31 @@
 package core
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
 
 // checkChoices looks whether all profiles and pools name what there is, and can be put
-// in order.
-func checkChoices(tx Tx) error {
+// in order. What names a thing that is wrong itself is not to blame.
+func checkChoices(tx Tx, wrong *faults) error {
 	steps, err := collect(tx.Steps())
 	if err != nil {
 		return err
 	}
+	stepName := func(s Step) string { return s.Name }
 	known := map[string]bool{}
 	for _, s := range steps {
 		known[s.Name] = true
 	}
 	for _, s := range steps {
-		for _, before := range s.After {
-			if !known[before] {
-				return &Error{Op: "declare step " + s.Name, Kind: Invalid, Err: fmt.Errorf("after: there is no step %q", before), Hint: thereAre(before, steps, func(s Step) string { return s.Name }, "metalpool step list")}
+		for i, before := range s.After {
+			if known[before] || wrong.has(kindStep, before) {
+				continue
+			}
+			err := &Error{Op: "declare step " + s.Name, Kind: Invalid, Err: inPart(inPart(fmt.Errorf("there is no step %q", before), strconv.Itoa(i)), "after"), Hint: meant(before, steps, stepName, "metalpool step list")}
+			if err := wrong.add(kindStep, s.Name, err); err != nil {
+				return err
 			}
 		}
 	}
@@ -25,15 +34,25 @@ func checkChoices(tx Tx) error {
 		return err
 	}
 	for _, p := range profiles {
-		steps, err := profileSteps(tx, p.Name)
-		if err != nil {
+		unknown := false
+		for i, name := range p.Steps {
+			if known[name] {
+				continue
+			}
+			unknown = true
+			if wrong.has(kindStep, name) {
+				continue
+			}
+			err := &Error{Op: "read profile " + p.Name, Kind: NotFound, Err: inPart(inPart(fmt.Errorf("there is no step %q", name), strconv.Itoa(i)), "steps"), Hint: meant(name, steps, stepName, "metalpool step list")}
+			if err := wrong.add(kindProfile, p.Name, err); err != nil {
+				return err
+			}
+		}
+		if unknown {
+			continue
+		}
+		if err := wrong.add(kindProfile, p.Name, joinable(tx, p.Name)); err != nil {
 			return err
-		}
-		if err := checkTogether(steps); err != nil {
-			return inProfile(err, p.Name)
-		}
-		if _, err := combine(fragmentsOf(steps, nil), nil); err != nil {
-			return inProfile(err, p.Name)
 		}
 	}
 	pools, err := collect(tx.Pools())
@@ -41,11 +60,32 @@ func checkChoices(tx Tx) error {
 		return err
 	}
 	for _, p := range pools {
-		for _, name := range p.choices() {
-			if _, err := findProfile(tx, name); err != nil {
-				return &Error{Op: "set pool " + p.Name, Kind: Invalid, Err: err}
+		for i, name := range p.choices() {
+			_, err := findProfile(tx, name)
+			switch {
+			case err == nil, Is(err, NotFound) && wrong.has(kindProfile, name):
+				continue
+			case i == 0 && name == p.Profile:
+				err = inField("set pool "+p.Name, name, err, "profile")
+			default:
+				err = inField("set pool "+p.Name, name, err, "profiles", strconv.Itoa(slices.Index(p.Profiles, name)))
+			}
+			if err := wrong.add(kindPool, p.Name, err); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// joinable looks whether the steps of a profile go together.
+func joinable(tx Tx, profile string) error {
+	steps, err := profileSteps(tx, profile)
+	if err != nil {
+		return err
+	}
+	if err = checkTogether(steps); err == nil {
+		_, err = combine(fragmentsOf(steps, nil), nil)
+	}
+	return inProfile(err, profile)
 }

@@ -10,23 +10,33 @@ func (a *applied) nodes(tx Tx, said []NodeDeclaration) (changes []Declared, err 
 		return nil, err
 	}
 	for _, d := range said {
-		there, found := known.find(d)
-		if !found {
-			if d.Pool != nil {
-				if _, err := findPool(tx, *d.Pool); err != nil {
-					return nil, withNode(err, d.ID)
-				}
-			}
-			changes = append(changes, Declared{Kind: kindNode, Name: d.Label(), Change: ToEnroll})
-			continue
-		}
-		change, err := a.node(tx, there, d)
+		change, err := a.nodeOf(tx, known, d)
 		if err != nil {
-			return nil, err
+			if err := a.faults.add(kindNode, d.Label(), err); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		changes = append(changes, change)
 	}
 	return changes, nil
+}
+
+// nodeOf has one node be as is said of it, if it is there.
+func (a *applied) nodeOf(tx Tx, known inventory, d NodeDeclaration) (Declared, error) {
+	there, found := known.find(d)
+	if d.Pool != nil && (!found || *d.Pool != there.Pool) {
+		if _, err := findPool(tx, *d.Pool); err != nil {
+			if Is(err, NotFound) && a.faults.has(kindPool, *d.Pool) {
+				return Declared{}, nil
+			}
+			return Declared{}, inField("declare node "+d.Label(), *d.Pool, err, "pool")
+		}
+	}
+	if !found {
+		return Declared{Kind: kindNode, Name: d.Label(), Change: ToEnroll}, nil
+	}
+	return a.node(tx, there, d)
 }
 
 // inventory is the nodes that are there, as declarations name them.

@@ -55,7 +55,11 @@ func (e *Engine) RemoveStep(ctx context.Context, name string, by Declarer, takeO
 		if err := removeStep(tx, name); err != nil {
 			return err
 		}
-		return checkChoices(tx)
+		var wrong faults
+		if err := checkChoices(tx, &wrong); err != nil {
+			return err
+		}
+		return wrong.err()
 	})
 }
 

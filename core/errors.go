@@ -41,6 +41,9 @@ type Error struct {
 	Hint       string // what to do next
 	// Before are the last events before it, which Error leaves out; see Before.
 	Before []string
+	// Faults are what is wrong with a declaration, each with the part that it is of. Err
+	// tells of them, too.
+	Faults []Fault
 }
 
 func (e *Error) Error() string { return e.within(Error{}) }

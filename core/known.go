@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/metalpool/metalpool/core/internal/spelling"
 )
 
 // knownMost is how many names an error lists; of more it tells those that are alike.
@@ -24,6 +26,21 @@ func thereAre[T any](asked string, things []T, name func(T) string, list string)
 		return "alike are: " + strings.Join(names, ", ") + "; see '" + list + "'"
 	}
 	return "see '" + list + "'"
+}
+
+// meant is advice as thereAre gives it, for what nothing is lost with: it says which was
+// meant, where one comes close.
+func meant[T any](asked string, things []T, name func(T) string, list string) string {
+	best, least := "", max(1, len(asked)/3)+1
+	for _, thing := range things {
+		if d := spelling.Distance(asked, name(thing)); d < least || alike(asked, name(thing)) && d == least {
+			best, least = name(thing), d
+		}
+	}
+	if best != "" {
+		return "did you mean " + best + "?"
+	}
+	return thereAre(asked, things, name, list)
 }
 
 // alike reports whether two names are one slip apart: a character too many, too few,

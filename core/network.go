@@ -149,7 +149,7 @@ func (m BootMode) Validate() error {
 	return nil
 }
 
-const hintDeclared = "see docs/rack-file.md for what it may be"
+const hintDeclared = "see 'metalpool help rack-file' for what it may be"
 
 // validateDeclared checks what an operator declared of how a node is reached and
 // started.

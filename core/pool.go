@@ -30,22 +30,22 @@ type Pool struct {
 
 // Validate says what is wrong with a policy, whatever else there is in the store.
 func (p Pool) Validate() error {
-	bad := func(hint, format string, args ...any) error {
-		return &Error{Op: "set pool " + p.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
+	bad := func(part, hint, format string, args ...any) error {
+		return &Error{Op: "set pool " + p.Name, Kind: Invalid, Err: inPart(fmt.Errorf(format, args...), part), Hint: hint}
 	}
 	switch {
 	case !namePattern().MatchString(p.Name):
-		return bad(nameHint, "%q cannot name a pool", p.Name)
+		return bad("name", nameHint, "%q cannot name a pool", p.Name)
 	case p.EraseMinimum != NotErased && p.EraseMinimum.Rank() == 0:
-		return bad("use clear or purge", "%q is no erase class", p.EraseMinimum)
+		return bad("erase_minimum", "use clear or purge", "%q is no erase class", p.EraseMinimum)
 	case p.Timeouts.Kexec >= p.Timeouts.OrDefaults().SSH:
-		return bad("make it shorter, or that of ssh longer", "the kexec timeout of %s is not within that of ssh, %s", FormatDuration(p.Timeouts.Kexec), FormatDuration(p.Timeouts.OrDefaults().SSH))
+		return bad("timeouts", "make it shorter, or that of ssh longer", "the kexec timeout of %s is not within that of ssh, %s", FormatDuration(p.Timeouts.Kexec), FormatDuration(p.Timeouts.OrDefaults().SSH))
 	case !slices.Contains([]ManagementPolicy{"", ManageNever, ManageDeploy, ManageAlways}, p.ManagementKey):
-		return bad("say never, deploy or always", "%q is no use of a management key", p.ManagementKey)
+		return bad("management_key", "say never, deploy or always", "%q is no use of a management key", p.ManagementKey)
 	case p.Quota < 0:
-		return bad("0 means no limit", "the quota is negative")
+		return bad("quota", "0 means no limit", "the quota is negative")
 	case p.StepsAtOnce < 0:
-		return bad(fmt.Sprintf("0 means the default, %d", DefaultStepsAtOnce), "the number of steps at once is negative")
+		return bad("steps_at_once", fmt.Sprintf("0 means the default, %d", DefaultStepsAtOnce), "the number of steps at once is negative")
 	}
 	return nil
 }

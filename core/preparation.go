@@ -36,7 +36,7 @@ func (e *Engine) SetUp(ctx context.Context, id NodeID, reason string) (n Node, e
 			if profile == "" {
 				why = fmt.Errorf("pool %q has no profile", n.Pool)
 			}
-			return &Error{Op: "set up", Node: id, Kind: Invalid, Err: why, Hint: "see docs/steps.md for steps of the kinds bios, raid, boot-order and secure-boot"}
+			return &Error{Op: "set up", Node: id, Kind: Invalid, Err: why, Hint: "see 'metalpool help steps' for steps of the kinds bios, raid, boot-order and secure-boot"}
 		}
 		at := Attempt{ID: AttemptID(NewID("p")), Node: id, Job: JobPrepare, StartedAt: tx.Now(), Model: n.Hardware.fullModel(), Pool: n.Pool, Steps: steps, Again: on == PrepareAgain}
 		n.Attempt = at.ID

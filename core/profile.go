@@ -85,7 +85,7 @@ func findStep(tx Tx, name string) (Step, error) {
 		if listErr != nil {
 			return s, listErr
 		}
-		err = &Error{Op: "find step", Kind: NotFound, Err: fmt.Errorf("there is no step %q", name), Hint: thereAre(name, all, func(s Step) string { return s.Name }, "metalpool step list")}
+		err = &Error{Op: "find step", Kind: NotFound, Err: fmt.Errorf("there is no step %q", name), Hint: meant(name, all, func(s Step) string { return s.Name }, "metalpool step list")}
 	}
 	return s, err
 }
@@ -97,7 +97,7 @@ func findProfile(tx Tx, name string) (Profile, error) {
 		if listErr != nil {
 			return p, listErr
 		}
-		err = &Error{Op: "find profile", Kind: NotFound, Err: fmt.Errorf("there is no profile %q", name), Hint: thereAre(name, all, func(p Profile) string { return p.Name }, "metalpool profile list")}
+		err = &Error{Op: "find profile", Kind: NotFound, Err: fmt.Errorf("there is no profile %q", name), Hint: meant(name, all, func(p Profile) string { return p.Name }, "metalpool profile list")}
 	}
 	return p, err
 }

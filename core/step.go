@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"strings"
 	"time"
 )
 
@@ -214,6 +215,9 @@ func (s Step) usesOurHost() string {
 
 // Kind is what the step is; "" where it is none.
 func (s Step) Kind() StepKind { return s.about().kind }
+
+// field is the field of a rack file by which the step says its kind.
+func (s Step) field() string { return strings.ReplaceAll(string(s.Kind()), "-", "_") }
 
 // OrDefaults says what counts where a step leaves something out.
 func (s Step) OrDefaults() Step {

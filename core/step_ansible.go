@@ -29,9 +29,9 @@ func (s *AnsibleStep) check(secrets map[string]Reference) error {
 	case (strings.TrimSpace(s.Playbook) == "") == (s.Path == ""):
 		return fmt.Errorf("say either playbook, which is its text, or path, which is its file")
 	case s.Path != "" && !filepath.IsAbs(s.Path):
-		return fmt.Errorf("path: %q does not begin with /", s.Path)
+		return inPart(fmt.Errorf("%q does not begin with /", s.Path), "path")
 	case s.As != "" && s.As != AsRoot && s.As != AsLogin:
-		return fmt.Errorf("as: %q is nobody; say %s or %s", s.As, AsRoot, AsLogin)
+		return inPart(fmt.Errorf("%q is nobody; say %s or %s", s.As, AsRoot, AsLogin), "as")
 	}
 	for name := range s.Vars {
 		switch _, secret := secrets[name]; {

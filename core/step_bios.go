@@ -17,7 +17,7 @@ type BIOSStep struct {
 
 func (s *BIOSStep) check() error {
 	if len(s.Attributes) == 0 {
-		return errors.New("attributes: it names none")
+		return inPart(errors.New("it names none"), "attributes")
 	}
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(s.Attributes)) {
@@ -27,7 +27,7 @@ func (s *BIOSStep) check() error {
 		case bool, int, int64, uint64, float64:
 			size += len(name) + 8
 		default:
-			return fmt.Errorf("attributes: %s is neither a text nor a number, and not true or false", name)
+			return inPart(fmt.Errorf("%s is neither a text nor a number, and not true or false", name), "attributes")
 		}
 	}
 	if Bytes(size) > maxStepText {

@@ -15,7 +15,7 @@ type BootOrderStep struct {
 
 func (s *BootOrderStep) check() error {
 	if len(s.First) == 0 || slices.Contains(s.First, "") {
-		return errors.New("first: it names no boot option, or one without a name")
+		return inPart(errors.New("it names no boot option, or one without a name"), "first")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,6 +28,9 @@ const (
 
 // Validate says what is wrong with a step, whatever else there is in the store.
 func (s Step) Validate() error {
+	of := func(part, hint, format string, args ...any) error {
+		return &Error{Op: "declare step " + s.Name, Kind: Invalid, Err: inPart(fmt.Errorf(format, args...), part), Hint: hint}
+	}
 	bad := func(hint, format string, args ...any) error {
 		return &Error{Op: "declare step " + s.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
@@ -39,41 +43,43 @@ func (s Step) Validate() error {
 	kind := s.about()
 	switch {
 	case !namePattern().MatchString(s.Name):
-		return bad(nameHint, "%q cannot name a step", s.Name)
+		return of("name", nameHint, "%q cannot name a step", s.Name)
 	case kinds == 0:
 		return bad("say "+strings.Join(KindFields(), " or "), "it does not say what is to be done")
 	case kinds > 1:
 		return bad("make a step of each", "it is of more than one kind")
 	case s.Phase != "" && !slices.Contains(kind.phases, s.Phase):
-		return bad("leave it out for "+string(kind.phases[0]), "a step of kind %s cannot run in the phase %q", kind.kind, s.Phase)
+		return of("phase", "leave it out for "+string(kind.phases[0]), "a step of kind %s cannot run in the phase %q", kind.kind, s.Phase)
 	case s.Timeout < 0:
-		return bad("leave it out for "+FormatDuration(kind.timeout), "the timeout is negative")
+		return of("timeout", "leave it out for "+FormatDuration(kind.timeout), "the timeout is negative")
 	case time.Duration(s.Timeout) > maxStepTimeout:
-		return bad("allow "+FormatDuration(maxStepTimeout)+" at most", "the timeout is %s", s.Timeout)
+		return of("timeout", "allow "+FormatDuration(maxStepTimeout)+" at most", "the timeout is %s", s.Timeout)
 	case s.Retries < 0 || s.Retries > maxRetries:
-		return bad(fmt.Sprintf("use 0 to %d", maxRetries), "%d retries", s.Retries)
+		return of("retries", fmt.Sprintf("use 0 to %d", maxRetries), "%d retries", s.Retries)
 	case !slices.Contains([]FailurePolicy{"", FailDeploy, FailNode, FailNothing}, s.OnFailure):
-		return bad("say fail, quarantine or warn", "%q is nothing to do about a failure", s.OnFailure)
+		return of("on_failure", "say fail, quarantine or warn", "%q is nothing to do about a failure", s.OnFailure)
 	case s.Phase == PhaseRelease && s.OnFailure != "" && s.OnFailure != FailNothing:
-		return bad("leave on_failure out", "a machine is released whether its steps fail or not, and not with %q", s.OnFailure)
+		return of("on_failure", "leave on_failure out", "a machine is released whether its steps fail or not, and not with %q", s.OnFailure)
 	case s.Phase == PhaseRelease && (time.Duration(s.Timeout) > releaseLimit || s.Retries > maxReleaseRetries):
 		return bad(fmt.Sprintf("allow %s and %d retries at most", FormatDuration(releaseLimit), maxReleaseRetries), "somebody waits for the release")
 	case s.Phase == PhaseCleaned && s.OnFailure == FailDeploy:
-		return bad("say quarantine, which it is where nothing is said, or warn", "there is no deploy that could fail once a server was cleaned")
+		return of("on_failure", "say quarantine, which it is where nothing is said, or warn", "there is no deploy that could fail once a server was cleaned")
 	}
 	for _, before := range s.After {
 		if before == s.Name {
-			return bad("take it out of after", "it is to run after itself")
+			return of("after", "take it out of after", "it is to run after itself")
 		}
 	}
-	if err := checkSecrets(s.Secrets); err != nil {
-		return bad("", "%w", err)
+	told := &Error{Op: "declare step " + s.Name, Kind: Invalid, Hint: "'metalpool help steps' tells more"}
+	if told.Err = checkSecrets(s.Secrets); told.Err != nil {
+		told.Hint = ""
+		return told
 	}
-	if err := s.Only.check(); err != nil {
-		return bad("see docs/steps.md", "%w", err)
+	if told.Err = s.Only.check(); told.Err != nil {
+		return told
 	}
-	if err := kind.check(s); err != nil {
-		return bad("see docs/steps.md", "%s: %w", kind.kind, err)
+	if told.Err = inPart(kind.check(s), s.field()); told.Err != nil {
+		return told
 	}
 	return nil
 }
@@ -83,12 +89,12 @@ func checkSecrets(secrets map[string]Reference) error {
 	for name, ref := range secrets {
 		switch {
 		case !variableName().MatchString(name) || strings.HasPrefix(name, ownVariables):
-			return fmt.Errorf("secrets: %q cannot name one; use letters, digits and underscores, and do not begin with %s", name, ownVariables)
+			return inPart(fmt.Errorf("%q cannot name one; use letters, digits and underscores, and do not begin with %s", name, ownVariables), "secrets")
 		case !IsReference(string(ref)):
-			return fmt.Errorf("secrets: %s is not said where to find; write env:NAME, file:/path or exec:program arguments", name)
+			return inPart(inPart(errors.New("it is not said where to find it; write env:NAME, file:/path or exec:program arguments"), name), "secrets")
 		}
 		if _, _, err := splitPassword(string(ref)); err != nil {
-			return fmt.Errorf("secrets: %s: %s", name, cause(err))
+			return inPart(inPart(errors.New(cause(err)), name), "secrets")
 		}
 	}
 	return nil
@@ -108,15 +114,15 @@ func KindFields() []string {
 
 // Validate says what is wrong with a profile by itself.
 func (p Profile) Validate() error {
-	bad := func(hint, format string, args ...any) error {
-		return &Error{Op: "declare profile " + p.Name, Kind: Invalid, Err: fmt.Errorf(format, args...), Hint: hint}
+	bad := func(hint, part, format string, args ...any) error {
+		return &Error{Op: "declare profile " + p.Name, Kind: Invalid, Err: inPart(fmt.Errorf(format, args...), part), Hint: hint}
 	}
 	if !namePattern().MatchString(p.Name) {
-		return bad(nameHint, "%q cannot name a profile", p.Name)
+		return bad(nameHint, "name", "%q cannot name a profile", p.Name)
 	}
 	for i, name := range p.Steps {
 		if slices.Contains(p.Steps[:i], name) {
-			return bad("name it once", "step %s is chosen twice", name)
+			return bad("name it once", "steps", "step %s is chosen twice", name)
 		}
 	}
 	return nil

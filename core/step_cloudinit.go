@@ -31,7 +31,7 @@ func (s *CloudInitStep) check(secrets map[string]Reference) error {
 		_, err = cloudconfig.ParseFragment(text)
 	}
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return inPart(err, "config")
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func combine(all []fragment, user []byte) ([]byte, error) {
 	for _, f := range all {
 		c, err := cloudconfig.ParseFragment(f.Config)
 		if err != nil {
-			return nil, &Error{Op: "read fragment", Kind: Invalid, Err: fmt.Errorf("%s: %w", f.Step, err), Hint: "see docs/steps.md"}
+			return nil, &Error{Op: "read fragment", Kind: Invalid, Err: fmt.Errorf("%s: %w", f.Step, err), Hint: "see 'metalpool help steps'"}
 		}
 		parts = append(parts, cloudconfig.Part{Of: f.Step, Config: c})
 	}

@@ -18,11 +18,11 @@ type FirmwareStep struct {
 
 func (s *FirmwareStep) check() error {
 	if len(s.Minimum) == 0 {
-		return errors.New("minimum: it names no component")
+		return inPart(errors.New("it names no component"), "minimum")
 	}
 	for component, version := range s.Minimum {
 		if component == "" || version == "" {
-			return fmt.Errorf("minimum: %q of %q is no version of a component", version, component)
+			return inPart(fmt.Errorf("%q of %q is no version of a component", version, component), "minimum")
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ var methods = []string{"", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPT
 func (s *HTTPStep) check(secrets map[string]Reference) error {
 	if s.Check != nil {
 		if err := s.Check.check(secrets); err != nil {
-			return fmt.Errorf("check: %w", err)
+			return inPart(err, "check")
 		}
 	}
 	return s.HTTPRequest.check(secrets)
@@ -39,26 +40,28 @@ func (r HTTPRequest) check(secrets map[string]Reference) error {
 	size := len(r.URL) + len(r.Body)
 	switch {
 	case !slices.Contains(methods, r.Method):
-		return fmt.Errorf("method: %q is none; there are:%s", r.Method, strings.Join(methods, " "))
+		return inPart(fmt.Errorf("%q is none; there are:%s", r.Method, strings.Join(methods, " ")), "method")
 	case !strings.HasPrefix(r.URL, "https://") && !strings.HasPrefix(r.URL, "http://"):
-		return fmt.Errorf("url: it does not begin with https:// or http://")
+		return inPart(errors.New("it does not begin with https:// or http://"), "url")
 	}
-	texts := map[string]string{"url": r.URL, "body": r.Body}
 	for name, text := range r.Headers {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }) {
-			return fmt.Errorf("headers: %q cannot name one", name)
+			return inPart(fmt.Errorf("%q cannot name one", name), "headers")
 		}
-		texts["headers: "+name] = text
+		if err := checkTemplate(text, secrets); err != nil {
+			return inPart(inPart(err, name), "headers")
+		}
 		size += len(text)
 	}
-	for what, text := range texts {
-		if err := checkTemplate(text, secrets); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
+	if err := checkTemplate(r.URL, secrets); err != nil {
+		return inPart(err, "url")
+	}
+	if err := checkTemplate(r.Body, secrets); err != nil {
+		return inPart(err, "body")
 	}
 	for _, status := range r.Expect {
 		if status < 100 || status > 599 {
-			return fmt.Errorf("expect: %d is no status of HTTP", status)
+			return inPart(fmt.Errorf("%d is no status of HTTP", status), "expect")
 		}
 	}
 	if Bytes(size) > maxStepText {

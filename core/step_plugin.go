@@ -13,7 +13,7 @@ type PluginStep struct {
 
 func (s *PluginStep) check() error {
 	if !namePattern().MatchString(s.Name) {
-		return fmt.Errorf("name: %q cannot name a plugin; it is NAME of the executable metalpool-step-NAME", s.Name)
+		return inPart(fmt.Errorf("%q cannot name a plugin; it is NAME of the executable metalpool-step-NAME", s.Name), "name")
 	}
 	size, err := s.Config.check("config")
 	if err == nil && Bytes(size) > maxStepText {

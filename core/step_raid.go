@@ -34,13 +34,13 @@ func (s *RAIDStep) check() error {
 	for _, v := range s.Volumes {
 		switch {
 		case v.RAID == "":
-			return fmt.Errorf("volumes: %q does not say which RAID it is, such as RAID1", v.Name)
+			return inPart(fmt.Errorf("%q does not say which RAID it is, such as RAID1", v.Name), "volumes")
 		case v.Count < 0:
-			return fmt.Errorf("volumes: %q has a negative count", v.Name)
+			return inPart(fmt.Errorf("%q has a negative count", v.Name), "volumes")
 		case len(v.Drives) == 0 && v.Count == 0:
-			return fmt.Errorf("volumes: %q names no drives; say which, or how many with count", v.Name)
+			return inPart(fmt.Errorf("%q names no drives; say which, or how many with count", v.Name), "volumes")
 		case !slices.Contains([]DiskKind{"", HDD, SSD, NVMe}, v.Kind):
-			return fmt.Errorf("volumes: %q is no kind of drive; there are: %s, %s, %s", v.Kind, HDD, SSD, NVMe)
+			return inPart(fmt.Errorf("%q is no kind of drive; there are: %s, %s, %s", v.Kind, HDD, SSD, NVMe), "volumes")
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -36,27 +37,27 @@ func (s *ScriptStep) check(of Step) error {
 	size := len(s.Run) + len(s.Check)
 	switch {
 	case strings.TrimSpace(s.Run) == "":
-		return fmt.Errorf("run is empty: it is the text of the script")
+		return inPart(errors.New("it is empty, and is to be the text of the script"), "run")
 	case !slices.Contains([]ScriptUser{"", AsRoot, AsLogin}, s.As):
-		return fmt.Errorf("as: %q is nobody; say %s or %s", s.As, AsRoot, AsLogin)
+		return inPart(fmt.Errorf("%q is nobody; say %s or %s", s.As, AsRoot, AsLogin), "as")
 	case s.As == AsLogin && (of.Phase == PhasePrepare || of.Phase == PhaseCleaned):
-		return fmt.Errorf("as: in the phase %s it runs in the ramdisk, where there is nobody but %s", of.Phase, AsRoot)
+		return inPart(fmt.Errorf("in the phase %s it runs in the ramdisk, where there is nobody but %s", of.Phase, AsRoot), "as")
 	}
 	for name, value := range s.Env {
 		if !variableName().MatchString(name) || strings.HasPrefix(name, ownVariables) {
-			return fmt.Errorf("env: %q cannot name a variable; use letters, digits and underscores, and do not begin with %s", name, ownVariables)
+			return inPart(fmt.Errorf("%q cannot name a variable; use letters, digits and underscores, and do not begin with %s", name, ownVariables), "env")
 		}
 		if _, twice := secrets[name]; twice {
-			return fmt.Errorf("env: %s is among the secrets as well", name)
+			return inPart(inPart(errors.New("it is among the secrets as well"), name), "env")
 		}
 		if err := checkTemplate(value, nil); err != nil {
-			return fmt.Errorf("env: %s: %w", name, err)
+			return inPart(inPart(err, name), "env")
 		}
 		size += len(value)
 	}
 	for name, text := range s.Files {
 		if name == "" || path.Base(name) != name || strings.HasPrefix(name, ".") || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			return fmt.Errorf("files: %q cannot name a file in the script's folder", name)
+			return inPart(fmt.Errorf("%q cannot name a file in the script's folder", name), "files")
 		}
 		size += len(text)
 	}

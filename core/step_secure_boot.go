@@ -14,7 +14,7 @@ type SecureBootStep struct {
 
 func (s *SecureBootStep) check() error {
 	if s.Enabled {
-		return errors.New("enabled: the ramdisk is not signed, so that a server with Secure Boot on could neither be deployed nor erased; say false")
+		return inPart(errors.New("the ramdisk is not signed, so that a server with Secure Boot on could neither be deployed nor erased; say false"), "enabled")
 	}
 	return nil
 }

@@ -27,11 +27,11 @@ func (o *StepServers) check() error {
 	}
 	for _, pattern := range []string{o.Manufacturer, o.Model} {
 		if _, err := path.Match(pattern, ""); err != nil || len(pattern) > maxPattern {
-			return fmt.Errorf("only: %q is no pattern", pattern)
+			return inPart(fmt.Errorf("%q is no pattern", pattern), "only")
 		}
 	}
 	if o.Manufacturer == "" && o.Model == "" && len(o.Labels) == 0 {
-		return errors.New("only: it names no servers; leave it out for all")
+		return inPart(errors.New("it names no servers; leave it out for all"), "only")
 	}
 	return nil
 }

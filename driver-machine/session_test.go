@@ -116,9 +116,9 @@ func (s session) apply(ts *testscript.TestScript, neg bool, args []string) {
 	f, err := os.Open(ts.MkAbs(args[0]))
 	ts.Check(err)
 	defer f.Close()
-	_, d, err := rackfile.Read(f.Name(), f)
+	rack, err := rackfile.Read(f.Name(), f)
 	ts.Check(err)
-	_, err = s.Engine(s.t).Apply(context.Background(), d, core.ApplyOptions{})
+	_, err = s.Engine(s.t).Apply(context.Background(), rack.Declaration, core.ApplyOptions{})
 	ts.Check(err)
 }
 

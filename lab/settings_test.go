@@ -87,9 +87,9 @@ func TestSettingsOfTheDocumentation(t *testing.T) {
 	_, section, _ := strings.Cut(string(text), "## What the server itself is set to")
 	_, section, _ = strings.Cut(section, "```yaml\n")
 	example, _, _ := strings.Cut(section, "```")
-	_, d, err := rackfile.Read("steps.md", strings.NewReader(example))
+	rack, err := rackfile.Read("steps.md", strings.NewReader(example))
 	try(t, err)
-	_, err = p.Apply(t.Context(), d, core.ApplyOptions{})
+	_, err = p.Apply(t.Context(), rack.Declaration, core.ApplyOptions{})
 	try(t, err)
 	node := l.Nodes()[1].ID() // has two drives of a kind
 	before, err := p.Drift(t.Context(), node)

@@ -39,9 +39,9 @@ func TestStepsOfTheDocumentation(t *testing.T) {
 	}
 	for i, example := range examples {
 		example, _, _ = strings.Cut(example, "```")
-		_, d, err := rackfile.Read("steps.md", strings.NewReader(example))
+		rack, err := rackfile.Read("steps.md", strings.NewReader(example))
 		try(t, err)
-		_, err = p.Apply(t.Context(), d, core.ApplyOptions{})
+		_, err = p.Apply(t.Context(), rack.Declaration, core.ApplyOptions{})
 		try(t, err)
 		m, err := p.Create(t.Context(), order(fmt.Sprintf("m-%d", i), key), nil)
 		if err != nil {

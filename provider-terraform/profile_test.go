@@ -93,11 +93,11 @@ func TestRackOfTheExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	_, d, err := rackfile.Read(f.Name(), f)
+	rack, err := rackfile.Read(f.Name(), f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.declare(t, d)
+	r.declare(t, rack.Declaration)
 	asDeclared := func(*terraform.State) error {
 		if got := r.onMachine(t, "web-1", private, "cat /etc/monitoring/agent.conf"); !strings.HasPrefix(got, "server = monitoring.example:9100") {
 			return fmt.Errorf("the agent has %q", got)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,28 +17,34 @@ import (
 func applyCommand(a *app) *cobra.Command {
 	var f applyFlags
 	cmd := &cobra.Command{
-		Use:   "apply -f FILE",
-		Short: "Declare pools, nodes, images, steps and profiles by a rack file",
-		Long: `Apply has the pool be as a rack file says; see docs/rack-file.md and docs/steps.md.
-What the file does not name stays as it is, and applied again it changes nothing.
-Deploys that have begun go on as they were. Where something of it is refused, nothing
-changes; nodes that are not there are enrolled after that, each by itself, and are
-erased only by 'metalpool node repair'.
+		Use:   "apply -f FILE...",
+		Short: "Declare pools, nodes, images, steps and profiles by rack files",
+		Long: `Apply has the pool be as rack files say; see 'metalpool help rack-file' and
+'metalpool help steps'.
+What they do not name stays as it is, and applied again they change nothing. Deploys
+that have begun go on as they were. Where something is refused, nothing changes; nodes
+that are not there are enrolled after that, each by itself, and are erased only by
+'metalpool node repair'.
+
+Several files, and those of a folder, are applied together: what one names another may
+declare, and what two declare is refused.
 
 The name of the file is kept with all that it declares: another file, a command, or
 Terraform is refused to change that, unless it says --take-over. To hand things over to
 Terraform, apply a file that does no more than name them with --take-over --as terraform.`,
-		Example: "  metalpool apply -f rack.yaml",
-		Args:    exactly(),
+		Example: `  metalpool apply -f rack.yaml
+  metalpool apply -f racks/ -f site.yaml`,
+		Args: noFiles(),
 	}
 	f.add(cmd)
-	cmd.Flags().BoolVar(&f.options.TakeOver, "take-over", false, "change also what another file, a command or Terraform has declared")
-	cmd.Flags().StringVar(&f.as, "as", "", "have `declarer` declare it from now on, not the file: terraform, or 'command line'")
-	complete(cmd, "as", string(core.DeclaredInTerraform), string(core.DeclaredOnCommandLine))
 	cmd.Flags().StringVar(&f.enroll.user, "user", "root", "`user` of the BMCs that the file has none for")
 	f.enroll.password.add(cmd)
 	cmd.RunE = a.run(func(ctx context.Context, _ []string) error {
-		return f.on(a, func(file rackfile.File, d core.Declaration) error { return a.apply(ctx, f, file, d) })
+		all, err := f.read(a)
+		if err != nil {
+			return err
+		}
+		return all.located(a.apply(ctx, f, all))
 	})
 	return cmd
 }
@@ -45,25 +52,39 @@ Terraform, apply a file that does no more than name them with --take-over --as t
 func diffCommand(a *app) *cobra.Command {
 	var f applyFlags
 	cmd := &cobra.Command{
-		Use:   "diff -f FILE",
-		Short: "Show what applying a rack file would change",
-		Long: `Diff shows what applying a rack file would change, and changes nothing. It exits
-with 0 where that is nothing, with 1 where it is something, and with more where it
-cannot tell.`,
+		Use:   "diff -f FILE...",
+		Short: "Show what applying rack files would change",
+		Long: `Diff shows what applying rack files would change, and changes nothing. It takes the
+options of apply, and exits with 0 where nothing would change, with 1 where something
+would, and with 2 where apply would be refused, or it cannot be told.`,
 		Example: "  metalpool diff -f rack.yaml",
-		Args:    exactly(),
+		Args:    noFiles(),
 	}
 	f.add(cmd)
 	f.options.DryRun = true
 	cmd.RunE = a.run(func(ctx context.Context, _ []string) error {
-		return undecided(f.on(a, func(_ rackfile.File, d core.Declaration) error { return a.diff(ctx, f, d) }))
+		all, err := f.read(a)
+		if err == nil {
+			err = all.located(a.diff(ctx, f, all))
+		}
+		return undecided(err)
 	})
 	return cmd
 }
 
+// noFiles refuses arguments, which are files that somebody has forgotten the flag of.
+func noFiles() cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return usagef("unexpected argument %q; did you mean -f %s?", args[0], args[0])
+	}
+}
+
 // applyFlags are those of apply and diff.
 type applyFlags struct {
-	file    string
+	files   []string
 	as      string
 	options core.ApplyOptions
 	output  outputFlag
@@ -71,43 +92,27 @@ type applyFlags struct {
 }
 
 func (f *applyFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.file, "file", "f", "", "the rack `file`; - is standard input")
+	cmd.Flags().StringArrayVarP(&f.files, "file", "f", nil, "the rack `file`, or a folder of them; - is standard input; may be repeated")
 	cmd.Flags().BoolVar(&f.options.Prune, "prune", false, "remove steps and profiles that a file of this name has declared before, and does not any more")
+	cmd.Flags().BoolVar(&f.options.TakeOver, "take-over", false, "change also what another file, a command or Terraform has declared")
+	cmd.Flags().StringVar(&f.as, "as", "", "have `declarer` declare it from now on, not the file: terraform, or 'command line'")
+	complete(cmd, "as", string(core.DeclaredInTerraform), string(core.DeclaredOnCommandLine))
 	f.output.add(cmd)
 }
 
-// on reads the file.
-func (f *applyFlags) on(a *app, do func(rackfile.File, core.Declaration) error) error {
-	if f.file == "" {
-		return usagef("which file? name it with -f FILE")
-	}
-	file, d, err := readRack(a.in, "-f", f.file)
-	if err != nil {
-		return err
-	}
-	switch as := core.Declarer(f.as); as {
-	case "":
-	case core.DeclaredInTerraform, core.DeclaredOnCommandLine:
-		d.By = as
-	default:
-		return usagef("--as %q is neither %q nor %q", f.as, core.DeclaredInTerraform, core.DeclaredOnCommandLine)
-	}
-	return do(file, d)
-}
-
-func (a *app) diff(ctx context.Context, f applyFlags, d core.Declaration) error {
+func (a *app) diff(ctx context.Context, f applyFlags, all racks) error {
 	var changes []core.Declared
 	err := a.look(ctx, create, func(ctx context.Context, e core.Operator) (err error) {
-		if err := f.findImages(e, d.Images); err != nil {
+		if err := all.findImages(e); err != nil {
 			return err
 		}
-		changes, err = e.Apply(ctx, d, f.options)
+		changes, err = e.Apply(ctx, all.declaration(), f.options)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if err := a.showChanges(f, changes); err != nil {
+	if err := a.showChanges(f, all, changes); err != nil {
 		return err
 	}
 	var theirs []string
@@ -122,33 +127,34 @@ func (a *app) diff(ctx context.Context, f applyFlags, d core.Declaration) error 
 	case !some:
 		a.note("nothing would change")
 		return nil
-	case len(theirs) > 0:
+	case len(theirs) > 0 && !f.options.TakeOver:
 		a.note("apply refuses this without --take-over: %s", strings.Join(theirs, ", "))
+		return answer(exitUsage)
 	}
 	return answer(1)
 }
 
-func (a *app) apply(ctx context.Context, f applyFlags, file rackfile.File, d core.Declaration) error {
+func (a *app) apply(ctx context.Context, f applyFlags, all racks) error {
 	return a.with(ctx, create, func(ctx context.Context, e core.Operator) error {
-		if err := f.findImages(e, d.Images); err != nil {
+		if err := all.findImages(e); err != nil {
 			return err
 		}
 		p := a.progress()
 		f.options.Report = p.report
-		changes, err := e.Apply(ctx, d, f.options)
+		changes, err := e.Apply(ctx, all.declaration(), f.options)
 		p.stop()
 		if err != nil {
 			return err
 		}
 		if !f.output.json() {
-			if err := a.showChanges(f, changes); err != nil {
+			if err := a.showChanges(f, all, changes); err != nil {
 				return err
 			}
 		}
 		if !slices.ContainsFunc(changes, func(c core.Declared) bool { return c.Change != core.Unchanged }) {
-			a.note("nothing changed: all is as the file says")
+			a.note("nothing changed: all is as the %s", either(len(all) == 1, "file says", "files say"))
 		}
-		enrolling := a.enrollMissing(ctx, e, f, file, d.By, changes)
+		enrolling := a.enrollMissing(ctx, e, f, all, changes)
 		if f.output.json() {
 			if err := a.printJSON(list(changes)); err != nil {
 				return err
@@ -159,7 +165,7 @@ func (a *app) apply(ctx context.Context, f applyFlags, file rackfile.File, d cor
 }
 
 // enrollMissing adds the nodes that were not there.
-func (a *app) enrollMissing(ctx context.Context, e core.Operator, f applyFlags, file rackfile.File, by core.Declarer, changes []core.Declared) error {
+func (a *app) enrollMissing(ctx context.Context, e core.Operator, f applyFlags, all racks, changes []core.Declared) error {
 	missing := map[string]*core.Declared{}
 	for i, c := range changes {
 		if c.Change == core.ToEnroll {
@@ -169,12 +175,16 @@ func (a *app) enrollMissing(ctx context.Context, e core.Operator, f applyFlags, 
 	if len(missing) == 0 {
 		return nil
 	}
-	f.enroll.from, f.enroll.node.By = f.file, by
-	servers, err := f.enroll.ofFile(ctx, a, file, map[string]string{}, func(n rackfile.Node) bool {
-		return missing[core.NodeDeclaration{ID: n.ID, URL: n.BMC.URL}.Label()] != nil
-	})
-	if err != nil {
-		return err
+	var servers []core.Enrollment
+	for _, r := range all {
+		f.enroll.from, f.enroll.node.By = r.Path, r.Declaration.By
+		some, err := f.enroll.ofFile(ctx, a, r.File, map[string]string{}, func(n rackfile.Node) bool {
+			return missing[core.NodeDeclaration{ID: n.ID, URL: n.BMC.URL}.Label()] != nil
+		})
+		if err != nil {
+			return err
+		}
+		servers = append(servers, some...)
 	}
 	added, err := a.enrollEach(ctx, e, servers, enrollParallel, f.output.json())
 	for _, n := range added {
@@ -190,32 +200,34 @@ func (a *app) enrollMissing(ctx context.Context, e core.Operator, f applyFlags, 
 
 // findImages keeps paths as deploys need them: they are meant from the file's folder. To a
 // server they are sent as they are.
-func (f *applyFlags) findImages(e core.Operator, images []core.ImageDeclaration) error {
+func (all racks) findImages(e core.Operator) error {
 	if _, served := e.(*client.Client); served {
 		return nil
 	}
-	for i, image := range images {
-		path := image.Source
-		if path == "" || strings.Contains(path, "://") {
-			continue
+	for _, r := range all {
+		for i, image := range r.Declaration.Images {
+			path := image.Source
+			if path == "" || strings.Contains(path, "://") {
+				continue
+			}
+			if !filepath.IsAbs(path) && r.Path != "-" {
+				path = filepath.Join(filepath.Dir(r.Path), path)
+			}
+			path, err := filepath.Abs(path)
+			if err != nil {
+				return err
+			}
+			r.Declaration.Images[i].Source = path
 		}
-		if !filepath.IsAbs(path) && f.file != "-" {
-			path = filepath.Join(filepath.Dir(f.file), path)
-		}
-		path, err := filepath.Abs(path)
-		if err != nil {
-			return err
-		}
-		images[i].Source = path
 	}
 	return nil
 }
 
-func (a *app) showChanges(f applyFlags, changes []core.Declared) error {
+func (a *app) showChanges(f applyFlags, all racks, changes []core.Declared) error {
 	if f.output.json() {
 		return a.printJSON(list(changes))
 	}
-	a.warnOf(changes)
+	a.warnOf(all, changes)
 	t := a.table("KIND", "NAME", "CHANGE", "FIELDS")
 	some := false
 	for _, c := range changes {
@@ -230,19 +242,15 @@ func (a *app) showChanges(f applyFlags, changes []core.Declared) error {
 	return t.print(a.out)
 }
 
-// warnOf tells what is declared and may not be meant.
-func (a *app) warnOf(changes []core.Declared) {
+// warnOf tells what is declared and may not be meant, and where that is in the files.
+func (a *app) warnOf(all racks, changes []core.Declared) {
 	for _, c := range changes {
 		for _, w := range c.Warnings {
-			a.note("warning: %s %s: %s", c.Kind, c.Name, remark(w))
+			text := fmt.Sprintf("%s %s: %s", c.Kind, c.Name, w)
+			if at := all.at(c.Kind, c.Name, w); at != "" {
+				text = at + ": " + text
+			}
+			a.note("warning: %s", text)
 		}
 	}
-}
-
-// remark is what is said of a part, after the part's name.
-func remark(r core.Remark) string {
-	if len(r.Path) == 0 {
-		return r.Text
-	}
-	return strings.Join(r.Path, ".") + ": " + r.Text
 }

@@ -143,7 +143,7 @@ func (a *app) sayRestored(r open.Restored) {
 	}
 	if r.File != "" && r.Aside == "" {
 		// Nothing was replaced, so that the pool may still be where the backup was made.
-		a.note("the store that the backup is of, if it is still there, is the same pool and works on the same servers, tokens and all: let nobody use it, and remove it or rename its database (docs/store.md)")
+		a.note("the store that the backup is of, if it is still there, is the same pool and works on the same servers, tokens and all: let nobody use it, and remove it or rename its database ('metalpool help store')")
 	}
 	a.note("nodes that were enrolled since are not in it: enroll them again, without --erase")
 }

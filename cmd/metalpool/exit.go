@@ -24,12 +24,10 @@ type usageError struct {
 }
 
 func (e *usageError) Error() string {
-	// Cobra's suggestions come on lines of their own.
-	text := strings.Join(strings.Fields(e.err.Error()), " ")
 	if e.help == "" {
-		return text
+		return e.err.Error()
 	}
-	return text + "; see '" + e.help + " --help'"
+	return e.err.Error() + "; see '" + e.help + " --help'"
 }
 
 func (e *usageError) Unwrap() error { return e.err }
@@ -46,11 +44,16 @@ func asUsage(err error) error {
 	return &usageError{err: err}
 }
 
+// asLine is asUsage for what cobra says, whose suggestions come on lines of their own.
+func asLine(err error) error {
+	return asUsage(errors.New(strings.Join(strings.Fields(err.Error()), " ")))
+}
+
 // withHelp names the command whose help explains a usage error, unless the error
 // says already how to write it.
 func withHelp(err error, cmd *cobra.Command) error {
 	var usage *usageError
-	if errors.As(err, &usage) && cmd != nil && !strings.Contains(usage.err.Error(), "; ") {
+	if errors.As(err, &usage) && cmd != nil && !strings.Contains(usage.err.Error(), "; ") && !strings.Contains(usage.err.Error(), "\n") {
 		usage.help = cmd.CommandPath()
 	}
 	return err

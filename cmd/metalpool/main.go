@@ -33,8 +33,13 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.running {
-		// Cobra refused the line before any of our code ran.
-		err = &usageError{err: err}
+		// Cobra refused the line before any of our code ran: for a flag perhaps, of a
+		// command that there is not.
+		if word := unknownWord(root, args); word != "" {
+			err = unknownVerb(cmd, word)
+		} else {
+			err = asLine(err)
+		}
 	}
 	return withHelp(err, cmd)
 }

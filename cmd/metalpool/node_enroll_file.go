@@ -14,14 +14,15 @@ import (
 // fromFile reads the servers of --from. The file's word goes before the flags', but
 // for --erase and --take-over, which no file can say.
 func (f *enrollFlags) fromFile(ctx context.Context, a *app, args []string, labels map[string]string) ([]core.Enrollment, error) {
-	rack, d, err := readRack(a.in, "--from", f.from)
+	read, err := readRack(a.in, "--from", f.from)
 	if err != nil {
 		return nil, err
 	}
+	rack := read.File
 	if len(rack.Nodes) == 0 {
-		return nil, usagef("--from %s: it lists no nodes; see docs/rack-file.md for what it may hold", f.from)
+		return nil, usagef("--from %s: it lists no nodes; see 'metalpool help rack-file' for what it may hold", f.from)
 	}
-	f.node.By = d.By
+	f.node.By = read.Declaration.By
 	servers, err := f.ofFile(ctx, a, rack, labels, func(n rackfile.Node) bool { return len(args) != 1 || string(n.ID) == args[0] })
 	switch {
 	case err != nil:
@@ -74,14 +75,14 @@ func (f *enrollFlags) ofFile(ctx context.Context, a *app, rack rackfile.File, la
 }
 
 // readRack reads the rack file that a flag names.
-func readRack(stdin io.Reader, flag, path string) (rackfile.File, core.Declaration, error) {
+func readRack(stdin io.Reader, flag, path string) (rackfile.Rack, error) {
 	source, err := openInput(stdin, path)
 	if err != nil {
-		return rackfile.File{}, core.Declaration{}, usagef("%s: %w", flag, err)
+		return rackfile.Rack{}, usagef("%s: %w", flag, err)
 	}
 	defer source.Close()
-	rack, d, err := rackfile.Read(path, source)
-	return rack, d, asUsage(err)
+	rack, err := rackfile.Read(path, source)
+	return rack, asUsage(err)
 }
 
 // openInput opens a file; - is standard input.

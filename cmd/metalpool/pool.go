@@ -192,7 +192,7 @@ they run; 'never' rules out all that needs to log in.`,
 			if err != nil {
 				return err
 			}
-			a.warnOf(changes)
+			a.warnOf(nil, changes)
 			return a.showPool(ctx, e, p.Name, o)
 		})
 	})

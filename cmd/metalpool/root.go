@@ -11,6 +11,7 @@ import (
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/open"
+	"github.com/metalpool/metalpool/docs"
 )
 
 // app is what all commands of one run share.
@@ -99,6 +100,26 @@ func showHelp(cmd *cobra.Command, args []string) error {
 	return unknownVerb(cmd, args[0])
 }
 
+// unknownWord is the first word of a line that should be a command and is none; "" where
+// there is no such word.
+func unknownWord(root *cobra.Command, args []string) string {
+	cmd, rest, err := root.Find(args)
+	if err != nil || !cmd.HasAvailableSubCommands() {
+		return ""
+	}
+	for i := 0; i < len(rest); i++ {
+		switch {
+		case rest[i] == "--metalpool-url":
+			i++ // and its value
+		case !strings.HasPrefix(rest[i], "-"):
+			return rest[i]
+		case cmd.Flags().Lookup(strings.SplitN(strings.TrimLeft(rest[i], "-"), "=", 2)[0]) == nil:
+			return "" // a flag that comes before any word
+		}
+	}
+	return ""
+}
+
 func unknownVerb(cmd *cobra.Command, word string) error {
 	cmd.SuggestionsMinimumDistance = 2
 	near := nounsWith(cmd, word)
@@ -125,16 +146,25 @@ func nounsWith(cmd *cobra.Command, verb string) []string {
 	return found
 }
 
+// manual are the pages that an operator asks for first; 'help' shows all there are.
+var manual = []string{"rack-file", "steps", "plugins", "hardware", "store", "timeouts", "lab"}
+
 // helpCommand is cobra's, but refuses what it has no help for.
 func helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND]",
-		Short: "Help about any command",
+		Use:   "help [COMMAND|PAGE]",
+		Short: "Help about any command; pages of the manual: " + strings.Join(manual, ", "),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if page, found := docs.Page(args[0]); found {
+					_, err := root.OutOrStdout().Write(page)
+					return err
+				}
+			}
 			cmd, rest, err := root.Find(args)
 			switch {
 			case err != nil:
-				return asUsage(err)
+				return asLine(err)
 			case len(rest) > 0:
 				return unknownVerb(cmd, rest[0])
 			}

@@ -18,12 +18,13 @@ type Problem struct { //nolint:errname // what is on the wire has RFC 9457's nam
 	Status int    `json:"status,omitempty"`
 	Detail string `json:"detail" doc:"All of it, as one text for people."`
 
-	Kind       core.Kind   `json:"kind"`
-	Op         string      `json:"op,omitempty" doc:"What was asked."`
-	Node       core.NodeID `json:"node,omitempty"`
-	Allocation string      `json:"allocation,omitempty"`
-	Hint       string      `json:"hint,omitempty" doc:"What to do next."`
-	Before     []string    `json:"before,omitempty" doc:"The last events before it, oldest first, each with its time in UTC."`
+	Kind       core.Kind    `json:"kind"`
+	Op         string       `json:"op,omitempty" doc:"What was asked."`
+	Node       core.NodeID  `json:"node,omitempty"`
+	Allocation string       `json:"allocation,omitempty"`
+	Hint       string       `json:"hint,omitempty" doc:"What to do next."`
+	Before     []string     `json:"before,omitempty" doc:"The last events before it, oldest first, each with its time in UTC."`
+	Faults     []core.Fault `json:"faults,omitempty" doc:"What is wrong with a declaration, part by part."`
 	// Why is what there is, and Cause the error that it comes from, if that one is an
 	// Error itself.
 	Why   string   `json:"why,omitempty" doc:"What there is, and why."`
@@ -55,7 +56,7 @@ func problem(err error, depth int) *Problem {
 	e, direct := err.(*core.Error) //nolint:errorlint // what wraps an Error has a text of its own
 	inner := err
 	if direct {
-		p.Op, p.Node, p.Allocation, p.Hint, p.Before = e.Op, e.Node, e.Allocation, e.Hint, e.Before
+		p.Op, p.Node, p.Allocation, p.Hint, p.Before, p.Faults = e.Op, e.Node, e.Allocation, e.Hint, e.Before, e.Faults
 		if inner = e.Err; inner == nil {
 			return p
 		}
@@ -82,7 +83,7 @@ func (p *Problem) err(depth int) error {
 		}
 		return &told{cmp.Or(p.Detail, p.Title, "the server gives no reason"), cause}
 	}
-	e := &core.Error{Op: p.Op, Node: p.Node, Allocation: p.Allocation, Kind: p.Kind, Hint: p.Hint, Before: p.Before}
+	e := &core.Error{Op: p.Op, Node: p.Node, Allocation: p.Allocation, Kind: p.Kind, Hint: p.Hint, Before: p.Before, Faults: p.Faults}
 	switch {
 	case cause != nil && cause.Error() == p.Why:
 		e.Err = cause

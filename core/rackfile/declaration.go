@@ -1,10 +1,7 @@
 package rackfile
 
 import (
-	"fmt"
 	"io"
-	"strings"
-	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -66,18 +63,24 @@ func say[T any](to **T, value T, written *yaml.Node, key string) {
 
 // under is what a mapping has under a key; nil where there is none.
 func under(mapping *yaml.Node, key string) *yaml.Node {
+	_, value := entry(mapping, key)
+	return value
+}
+
+// entry is a key of a mapping, and what is under it; nil where there is none.
+func entry(mapping *yaml.Node, name string) (key, value *yaml.Node) {
 	if mapping != nil && mapping.Kind == yaml.AliasNode {
 		mapping = mapping.Alias
 	}
 	if mapping == nil || mapping.Kind != yaml.MappingNode {
-		return nil
+		return nil, nil
 	}
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		if mapping.Content[i].Value == key {
-			return mapping.Content[i+1]
+		if mapping.Content[i].Value == name {
+			return mapping.Content[i], mapping.Content[i+1]
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // items are those of a list at the top of a document.
@@ -128,40 +131,6 @@ func value[T any](p *T) (v T) {
 	}
 	return v
 }
-
-// maxName bounds what a file is called, in bytes.
-const maxName = 64
-
-// checkDeclared looks at all but the nodes, each by itself.
-func (f File) checkDeclared(tree *yaml.Node) error {
-	if len(f.Name) > maxName || strings.ContainsFunc(f.Name, unicode.IsControl) {
-		return fmt.Errorf("line %d: name is not one line of at most %d bytes", under(tree.Content[0], "name").Line, maxName)
-	}
-	for i, s := range f.Steps {
-		if err := s.Validate(); err != nil {
-			return atLine(items(tree, "steps")[i], err)
-		}
-	}
-	for i, p := range f.Profiles {
-		if err := p.Validate(); err != nil {
-			return atLine(items(tree, "profiles")[i], err)
-		}
-	}
-	for i, p := range f.Pools {
-		if err := (core.Pool{Name: p.Name}).Validate(); err != nil {
-			return atLine(items(tree, "pools")[i], err)
-		}
-	}
-	for i, image := range f.Images {
-		if err := core.CheckImageName(image.Name); err != nil {
-			return atLine(items(tree, "images")[i], err)
-		}
-	}
-	return nil
-}
-
-// atLine says where in the file an error is.
-func atLine(n *yaml.Node, err error) error { return fmt.Errorf("line %d: %w", n.Line, err) }
 
 // Print writes the file for people to read: see Export for what it must not hold.
 func (f File) Print(w io.Writer) error {

@@ -13,8 +13,8 @@ func TestADeclarationsErrorNamesItsPage(t *testing.T) {
 		"a step of no kind":    "steps:\n- name: agent\n",
 		"a profile's bad name": "profiles:\n- name: Base Of All\n",
 	} {
-		_, _, err := Read("rack.yaml", strings.NewReader(text))
-		if err == nil || !strings.Contains(err.Error(), "docs/steps.md") {
+		_, err := Read("rack.yaml", strings.NewReader(text))
+		if err == nil || !strings.Contains(err.Error(), "metalpool help steps") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -32,7 +32,7 @@ func TestConfigsOfPluginsAreExported(t *testing.T) {
           - name: '{{.Node.ID}}.example'
           - 1.5
 `
-	d, _, err := Read("rack.yaml", strings.NewReader(text))
+	d, err := Read("rack.yaml", strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}

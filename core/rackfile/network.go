@@ -46,7 +46,11 @@ func ParseNetwork(r io.Reader) (core.Network, error) {
 		return invalid(fmt.Errorf("it has more than %s", core.Bytes(maxNetwork)))
 	}
 	var n Network
-	if _, err := decode(text, &n); err != nil {
+	var wrong faults
+	if _, err := decode(text, &n, &wrong); err != nil {
+		return invalid(err)
+	}
+	if err := wrong.err(); err != nil {
 		return invalid(err)
 	}
 	made, err := n.core()

@@ -7,15 +7,11 @@ package rackfile
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
-	"fmt"
 	"io"
-	"net/netip"
-	"net/url"
-	"path/filepath"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -104,113 +100,63 @@ func (n Node) Enrollment() core.Enrollment {
 	}
 }
 
-const hint = "see docs/rack-file.md for what it may hold, and docs/steps.md for steps"
+const hint = "see 'metalpool help rack-file' for what it may hold, and 'metalpool help steps' for steps"
 
 // maxSize bounds what Read takes, in bytes: some ten thousands of servers.
 const maxSize = 64 << 20
 
 // Parse reads a file that lists nodes.
 func Parse(r io.Reader) (File, error) {
-	f, _, err := Read("", r)
-	if err == nil && len(f.Nodes) == 0 {
+	rack, err := Read("", r)
+	if err == nil && len(rack.Nodes) == 0 {
 		err = &core.Error{Op: opRead, Kind: core.Invalid, Err: errors.New("it lists no nodes"), Hint: hint}
 	}
-	return f, err
+	return rack.File, err
 }
 
 const opRead = "read rack file"
 
-// Read reads a file strictly, and what it declares: what it does not know is an Invalid
-// error with its line. name is the file's, for errors and as who declares that; "" is
-// none. No error shows a value, since any might be a password in the wrong place.
-func Read(name string, r io.Reader) (File, core.Declaration, error) {
-	f, d, err := read(filepath.Base(name), r)
-	if err != nil {
-		return File{}, core.Declaration{}, &core.Error{Op: opRead, Kind: core.Invalid, Err: inFile(name, err), Hint: hint}
-	}
-	return f, d, nil
-}
+var atLine = regexp.MustCompile(`^line (\d+): `)
 
-func read(base string, r io.Reader) (f File, d core.Declaration, err error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxSize+1))
-	if err != nil {
-		return f, d, err
-	}
-	if len(text) > maxSize {
-		return f, d, fmt.Errorf("it has more than %s", core.Bytes(maxSize))
-	}
-	tree, err := decode(text, &f)
-	if err != nil {
-		return f, d, err
-	}
-	if err := f.checkDeclared(tree); err != nil {
-		return f, d, err
-	}
-	if err := f.checkNodes(items(tree, "nodes")); err != nil {
-		return f, d, err
-	}
-	return f, f.declaration(core.DeclaredIn(cmp.Or(f.Name, base)), tree), nil
-}
-
-func (f File) checkNodes(lines []*yaml.Node) error {
-	for i, n := range f.Nodes {
-		if err := n.check(); err != nil {
-			return atLine(lines[i], err)
-		}
-		for j, other := range f.Nodes[:i] {
-			switch {
-			case n.ID != "" && n.ID == other.ID:
-				return fmt.Errorf("line %d: node %s is listed in line %d already", lines[i].Line, n.ID, lines[j].Line)
-			case n.BMC.URL == other.BMC.URL:
-				return fmt.Errorf("line %d: the BMC is that of line %d", lines[i].Line, lines[j].Line)
-			}
-		}
-	}
-	return nil
-}
-
-var atLines = regexp.MustCompile(`(^|; )line (\d+): `)
-
-// inFile names the lines of an error as editors and people do.
-func inFile(name string, err error) error {
-	if name == "" {
-		return err
-	}
-	return &located{name, err}
-}
-
-// located is an error in a file of that name.
-type located struct {
-	name string
-	err  error
-}
-
-func (l *located) Error() string {
-	return atLines.ReplaceAllString(l.err.Error(), "${1}"+strings.ReplaceAll(l.name, "$", "$$")+":${2}: ")
-}
-
-func (l *located) Unwrap() error { return l.err }
-
-// decode reads one YAML document strictly; an empty text leaves into as it is.
-func decode(text []byte, into any) (*yaml.Node, error) {
+// decode reads one YAML document strictly; an empty text leaves into as it is. What of it
+// does not fit is said of wrong, and left out.
+func decode(text []byte, into any, wrong *faults) (*yaml.Node, error) {
 	var tree yaml.Node
 	documents := yaml.NewDecoder(bytes.NewReader(text))
 	if err := documents.Decode(&tree); err != nil {
 		if errors.Is(err, io.EOF) {
 			return &tree, nil
 		}
-		return nil, plain(err)
+		wrong.parser(err)
+		return &tree, wrong.err()
 	}
 	if err := documents.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one YAML document is in it")
 	}
-	if err := checkFields(&tree, reflect.TypeOf(into)); err != nil {
-		return nil, err
-	}
+	checkFields(&tree, reflect.TypeOf(into), wrong)
 	if err := tree.Decode(into); err != nil {
-		return nil, plain(err)
+		wrong.parser(err)
+		return &tree, wrong.err()
 	}
 	return &tree, nil
+}
+
+// parser tells the parser's error, without values and without names of our types.
+func (f *faults) parser(err error) {
+	texts := []string{err.Error()}
+	var types *yaml.TypeError
+	if errors.As(err, &types) {
+		texts = types.Errors
+	}
+	for _, text := range texts {
+		text = strings.TrimPrefix(plain(text), "yaml: ")
+		one := fault{text: text}
+		if at := atLine.FindStringSubmatch(text); at != nil {
+			one.line, _ = strconv.Atoi(at[1])
+			one.text = strings.TrimPrefix(text, at[0])
+		}
+		f.all = append(f.all, one)
+	}
 }
 
 var (
@@ -218,63 +164,9 @@ var (
 	types  = regexp.MustCompile(` in type .*| into (rackfile|core)\.\w+`)
 )
 
-// plain is the parser's error without values, and without names of our types.
-func plain(err error) error {
-	text := err.Error()
-	var wrong *yaml.TypeError
-	if errors.As(err, &wrong) {
-		text = strings.Join(wrong.Errors, "; ")
-	}
-	text = values.ReplaceAllString(text, "")
-	text = types.ReplaceAllString(text, "")
-	return errors.New(strings.TrimPrefix(text, "yaml: "))
-}
-
-func (n Node) check() error {
-	u, err := url.Parse(n.BMC.URL)
-	switch {
-	case n.BMC.URL == "":
-		return errors.New("bmc.url is missing")
-	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		return errors.New("bmc.url is not of the form https://host[:port]")
-	case u.User != nil:
-		return errors.New("bmc.url holds a user or a password; write them as bmc.user and bmc.password")
-	case count(n.BMC.CA != "", n.BMC.Fingerprint != "", n.BMC.Insecure) > 1:
-		return errors.New("of bmc.ca, bmc.fingerprint and bmc.insecure only one can be")
-	case n.SSHPort < 0 || n.SSHPort > 65535:
-		return fmt.Errorf("ssh_port %d is not a port", n.SSHPort)
-	case n.DockerPort < 0 || n.DockerPort > 65535:
-		return fmt.Errorf("docker_port %d is not a port", n.DockerPort)
-	}
-	if n.Address != "" {
-		if _, err := netip.ParseAddr(n.Address); err != nil {
-			return errors.New("address is not an IP address")
-		}
-	}
-	if err := core.AgentRoute(n.Agent).Validate(); err != nil {
-		return fmt.Errorf("agent.%w", err)
-	}
-	if err := n.Boot.Validate(); err != nil {
-		return err
-	}
-	network, err := n.Network.core()
-	if err == nil && network != nil {
-		err = network.Validate()
-	}
-	if err != nil {
-		return fmt.Errorf("network.%w", err)
-	}
-	return nil
-}
-
-func count(set ...bool) int {
-	n := 0
-	for _, s := range set {
-		if s {
-			n++
-		}
-	}
-	return n
+// plain is a text of the parser's without values, and without names of our types.
+func plain(text string) string {
+	return types.ReplaceAllString(values.ReplaceAllString(text, ""), "")
 }
 
 // Write writes the file to path, readable by its owner alone; an old one is replaced

@@ -66,25 +66,25 @@ func TestRefused(t *testing.T) {
 		node + "  colour: red\n":            "line 4: field colour not found",
 		node + "- id: b\n  bmc: {uri: x}\n": "line 5: field uri not found",
 		node + "- id: b\n":                  "line 4: bmc.url is missing",
-		node + "- id: b\n  bmc: {url: a}\n": "line 4: bmc.url is not of the form https://host[:port]",
+		node + "- id: b\n  bmc: {url: a}\n": "line 5: bmc.url is not of the form https://host[:port]",
 		node + "- bmc: {url: 'https://u:hunter2@b'}\n":                                               "line 4: bmc.url holds a user or a password",
 		node + "- id: a\n  bmc: {url: https://b}\n":                                                  "line 4: node a is listed in line 2 already",
 		node + "- id: b\n  bmc: {url: https://a}\n":                                                  "line 4: the BMC is that of line 2",
 		node + "- bmc: {url: https://b, insecure: true, fingerprint: ab}\n":                          "line 4: of bmc.ca, bmc.fingerprint and bmc.insecure only one can be",
-		node + "  ssh_port: hunter2\n":                                                               "line 4: cannot unmarshal !!str into int",
-		node + "  ssh_port: 70000\n":                                                                 "line 2: ssh_port 70000 is not a port",
-		node + "  docker_port: -1\n":                                                                 "line 2: docker_port -1 is not a port",
-		node + "  address: db.example\n":                                                             "line 2: address is not an IP address",
-		node + "  boot: hunter2\n":                                                                   "line 2: boot is neither kexec nor reboot",
-		node + "  agent: {address: hunter2}\n":                                                       "line 2: agent.address is not of the form host:port",
-		node + "  network: {}\n":                                                                     "line 2: network.ports is empty",
-		node + "  network: {ports: [hunter2]}\n":                                                     "line 2: network.ports: entry 1 is not a MAC",
+		node + "  ssh_port: hunter2\n":                                                               "line 4: ssh_port is to be a number",
+		node + "  ssh_port: 70000\n":                                                                 "line 4: ssh_port 70000 is not a port",
+		node + "  docker_port: -1\n":                                                                 "line 4: docker_port -1 is not a port",
+		node + "  address: db.example\n":                                                             "line 4: address is not an IP address",
+		node + "  boot: hunter2\n":                                                                   "line 4: boot is neither kexec nor reboot",
+		node + "  agent: {address: hunter2}\n":                                                       "line 4: agent.address is not of the form host:port",
+		node + "  network: {}\n":                                                                     "line 4: network.ports is empty",
+		node + "  network: {ports: [hunter2]}\n":                                                     "line 4: network.ports: entry 1 is not a MAC",
 		node + "  network: {ports: ['02:00:00:00:00:01'], colour: x}\n":                              "line 4: field colour not found",
-		node + "  network: {ports: ['02:00:00:00:00:01'], address: hunter2}\n":                       "line 2: network.address is not an IP address with its prefix",
-		node + "  network: {ports: ['02:00:00:00:00:01'], address: 10.0.0.7/24, gateway: hunter2}\n": "line 2: network.gateway is not an IP address",
-		node + "  network: {ports: ['02:00:00:00:00:01'], address: 10.0.0.7/24, dns: [hunter2]}\n":   "line 2: network.dns: entry 1 is not an IP address",
-		node + "  network: {ports: ['02:00:00:00:00:01'], vlan: 9999}\n":                             "line 2: network.vlan 9999",
-		"nodes:\n- bmc: hunter2\n":                                                                   "line 2: cannot unmarshal !!str",
+		node + "  network: {ports: ['02:00:00:00:00:01'], address: hunter2}\n":                       "line 4: network.address is not an IP address with its prefix",
+		node + "  network: {ports: ['02:00:00:00:00:01'], address: 10.0.0.7/24, gateway: hunter2}\n": "line 4: network.gateway is not an IP address",
+		node + "  network: {ports: ['02:00:00:00:00:01'], address: 10.0.0.7/24, dns: [hunter2]}\n":   "line 4: network.dns: entry 1 is not an IP address",
+		node + "  network: {ports: ['02:00:00:00:00:01'], vlan: 9999}\n":                             "line 4: network.vlan 9999",
+		"nodes:\n- bmc: hunter2\n":                                                                   "line 2: bmc is to be a mapping, with fields of its own: ca, ",
 		"nodes: {a: [\n":                                                                             "line 1: did not find expected node content",
 		node + "---\n" + node:                                                                        "more than one YAML document",
 	} {
@@ -115,6 +115,122 @@ func TestNetworkAlone(t *testing.T) {
 		_, err := rackfile.ParseNetwork(strings.NewReader(text))
 		if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%.20q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// All that is wrong with a file is told at once, and nothing that only follows from it.
+func TestAllFaultsAtOnce(t *testing.T) {
+	_, err := rackfile.Read("rack.yaml", strings.NewReader(`nmae: site
+steps:
+- name: agent
+  timeout: soon
+  script: {run: 'true'}
+- name: Bad Name
+  scirpt: {run: 'true'}
+- name: env
+  script:
+    run: 'true'
+    env: {POOL: '{{.Poool}}'}
+- name: env
+  script: {run: [a]}
+- name: again
+  script: {run: 'true'}
+- name: again
+  script: {run: 'true'}
+profiles:
+- name: Base Of All
+- name: base
+  steps: agent
+pools:
+- name: gold
+  quota: -1
+nodes:
+- bmc: {url: hunter2, password: 'hunter3'}
+  ssh_port: 70000
+`))
+	for _, want := range []string{
+		"read rack file: 11 faults\n",
+		"\nrack.yaml:1:1: field nmae not found; did you mean name?\n",
+		"\nrack.yaml:4:12: ", `"soon" is not a length of time`,
+		"\nrack.yaml:7:3: no kind of step is called scirpt; did you mean script?\n",
+		"\nrack.yaml:11:17: step env: script.env.POOL: ",
+		"\nrack.yaml:13:17: run is to be a text\n",
+		"\nrack.yaml:16:3: step again is declared in line 14 already\n",
+		"\nrack.yaml:19:9: profile Base Of All: ",
+		"\nrack.yaml:21:10: steps is to be a list",
+		"\nrack.yaml:24:10: pool gold: quota: the quota is negative",
+		"\nrack.yaml:26:14: bmc.url is not of the form https://host[:port]\n",
+		"\nrack.yaml:27:13: ssh_port 70000 is not a port",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nhas no %q", err, want)
+		}
+	}
+	if err == nil || strings.Contains(err.Error(), "hunter") {
+		t.Errorf("the error shows too much: %v", err)
+	}
+	_, err = rackfile.Read("rack.yaml", strings.NewReader("steps:\n"+strings.Repeat("- {name: A B}\n", 100)))
+	if err == nil || !strings.HasSuffix(err.Error(), "\nand 80 more") {
+		t.Errorf("of a hundred it tells %v", err)
+	}
+}
+
+func readAll(t *testing.T, files ...string) (all []rackfile.Rack) {
+	t.Helper()
+	for i := 0; i < len(files); i += 2 {
+		r, err := rackfile.Read(files[i], strings.NewReader(files[i+1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// Files that are applied together declare nothing twice.
+func TestFilesThatClash(t *testing.T) {
+	const step, other = "steps:\n- name: agent\n  script: {run: 'true'}\n", "profiles:\n- name: base\n  steps: []\nsteps:\n\n- script: {run: 'true'}\n  name: agent\n"
+	err := rackfile.Clash(readAll(t, "a.yaml", step, "b/b.yaml", other))
+	if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "b/b.yaml:6:3: step agent is declared at a.yaml:2:3, too") {
+		t.Error(err)
+	}
+	if err := rackfile.Clash(readAll(t, "a.yaml", step, "b.yaml", "profiles: [{name: agent, steps: []}]")); err != nil {
+		t.Error(err)
+	}
+	err = rackfile.OneDeclarer(readAll(t, "a/rack.yaml", step, "b/rack.yaml", other))
+	if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "a/rack.yaml and b/rack.yaml both declare things as file:rack.yaml") {
+		t.Error(err)
+	}
+	if err := rackfile.OneDeclarer(readAll(t, "a/rack.yaml", step, "b/rack.yaml", "name: b\n"+other)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where a part of what was declared is found in the file.
+func TestWhereThingsAre(t *testing.T) {
+	r := readAll(t, "rack.yaml", `steps:
+- name: agent
+  after: [one, two]
+  script:
+    run: |
+      set -e
+      true
+    env: {A: b}
+`)[0]
+	for _, tt := range []struct {
+		of, name, want string
+		part           core.Remark
+	}{
+		{"step", "agent", "rack.yaml:2:3", core.Remark{}},
+		{"step", "agent", "rack.yaml:3:16", core.Remark{Path: []string{"after", "1"}}},
+		{"step", "agent", "rack.yaml:8:14", core.Remark{Path: []string{"script", "env", "A"}}},
+		{"step", "agent", "rack.yaml:7", core.Remark{Path: []string{"script", "run"}, Line: 2}},
+		{"step", "agent", "rack.yaml:4:3", core.Remark{Path: []string{"script", "files", "x"}}},
+		{"pool", "agent", "", core.Remark{}},
+	} {
+		if got := r.At(tt.of, tt.name, tt.part); got != tt.want {
+			t.Errorf("%s %s %+v is at %q, want %q", tt.of, tt.name, tt.part, got, tt.want)
 		}
 	}
 }

@@ -18,21 +18,30 @@ type applied struct {
 // about names who declares and what, as far as a line of the audit log has room for it.
 func (a *applied) about() string {
 	var what []string
+	for i, d := range a.Body.Each() {
+		by := string(d.By)
+		if i == 0 && a.Body.DryRun {
+			by += " (dry run)"
+		}
+		what = append(what, strings.TrimSuffix(by+": "+named(d), ": "))
+	}
+	return strings.Join(what, "; ")
+}
+
+// named is what a declaration names.
+func named(d core.Declaration) string {
+	var what []string
 	add := func(kind string, names []string) {
 		if len(names) > 0 {
 			what = append(what, kind+" "+strings.Join(names, ", "))
 		}
 	}
-	add("images", namesOf(a.Body.Images, func(i core.ImageDeclaration) string { return i.Name }))
-	add("steps", namesOf(a.Body.Steps, func(s core.Step) string { return s.Name }))
-	add("profiles", namesOf(a.Body.Profiles, func(p core.Profile) string { return p.Name }))
-	add("pools", namesOf(a.Body.Pools, func(p core.PoolDeclaration) string { return p.Name }))
-	add("nodes", namesOf(a.Body.Nodes, core.NodeDeclaration.Label))
-	by := string(a.Body.By)
-	if a.Body.DryRun {
-		by += " (dry run)"
-	}
-	return strings.TrimSuffix(by+": "+strings.Join(what, "; "), ": ")
+	add("images", namesOf(d.Images, func(i core.ImageDeclaration) string { return i.Name }))
+	add("steps", namesOf(d.Steps, func(s core.Step) string { return s.Name }))
+	add("profiles", namesOf(d.Profiles, func(p core.Profile) string { return p.Name }))
+	add("pools", namesOf(d.Pools, func(p core.PoolDeclaration) string { return p.Name }))
+	add("nodes", namesOf(d.Nodes, core.NodeDeclaration.Label))
+	return strings.Join(what, "; ")
 }
 
 func namesOf[T any](all []T, name func(T) string) []string {
@@ -94,8 +103,21 @@ const maxDeclaration = 16 << 20
 
 // mayApply refuses what a caller may not declare, and finds the images' files.
 func (s *Server) mayApply(ctx context.Context, p principal, asked api.ApplyAsked) (core.Declaration, error) {
-	d := asked.Declaration
-	if asked.Prune || len(d.Images)+len(d.Steps)+len(d.Profiles)+len(d.Nodes) > 0 {
+	d, err := s.mayDeclare(ctx, p, asked.Declaration, asked.Prune)
+	if err != nil {
+		return d, err
+	}
+	d.With = slices.Clone(d.With)
+	for i, other := range d.With {
+		if d.With[i], err = s.mayDeclare(ctx, p, other, asked.Prune); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+func (s *Server) mayDeclare(ctx context.Context, p principal, d core.Declaration, prune bool) (core.Declaration, error) {
+	if prune || len(d.Images)+len(d.Steps)+len(d.Profiles)+len(d.Nodes) > 0 {
 		if err := p.Everywhere("apply"); err != nil {
 			return d, err
 		}

@@ -1,23 +1,26 @@
 // Package spelling finds the word that was meant by one that nobody knows.
 package spelling
 
-// Distance is how many bytes must be put in, taken out or replaced to make b of a.
+// Distance is how many bytes must be put in, taken out, replaced, or change places with
+// the next one, to make b of a.
 func Distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
 	}
 	for i := range len(a) {
-		before := row[0]
 		row[0] = i + 1
 		for j := range len(b) {
-			cost := before
+			cost := last[j]
 			if a[i] != b[j] {
 				cost++
 			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, before+1)
+			row[j+1] = min(cost, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
 		}
+		before, last, row = last, row, before
 	}
-	return row[len(b)]
+	return last[len(b)]
 }

@@ -10,7 +10,10 @@ func TestDistance(t *testing.T) {
 		{"", "", 0},
 		{"", "node", 4},
 		{"label", "labels", 1},
-		{"lables", "labels", 2},
+		{"lables", "labels", 1},
+		{"nmae", "name", 1},
+		{"abcd", "badc", 2},
+		{"ca", "abc", 3},
 		{"kitten", "sitting", 3},
 		{"pool", "pool", 0},
 	} {

@@ -41,7 +41,7 @@ func Find(folders []string, kind wire.Kind, name string) (path string, err error
 			err = trusted(path)
 		}
 		if err != nil {
-			return "", &core.Error{Op: "find plugin " + name, Kind: core.Denied, Err: err, Hint: "whoever could change it could do what metalpool does; see docs/plugins.md"}
+			return "", &core.Error{Op: "find plugin " + name, Kind: core.Denied, Err: err, Hint: "whoever could change it could do what metalpool does; see 'metalpool help plugins'"}
 		}
 		return path, nil
 	}

@@ -103,7 +103,7 @@ func (p *Plugin) notStarted(ctx context.Context, err error) error {
 		e.Hint = "install a plugin that was built for this metalpool"
 	case noVersion != nil && handshake != "":
 		e.Kind, e.Err = core.Invalid, fmt.Errorf("it does not speak the protocol: it begins with %q", p.Words(handshake))
-		e.Hint = "see docs/plugins.md"
+		e.Hint = "see 'metalpool help plugins'"
 	default:
 		if how := p.ended(); how != "" {
 			e.Err = errors.New(how)
