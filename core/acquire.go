@@ -338,7 +338,7 @@ func findPool(tx Tx, name string) (Pool, error) {
 		if !slices.ContainsFunc(pools, func(p Pool) bool { return p.Name == DefaultPool }) {
 			pools = append([]Pool{{Name: DefaultPool}}, pools...)
 		}
-		hint := meant(name, pools, func(p Pool) string { return p.Name }, "metalpool pool list")
+		hint := thereAre(name, pools, func(p Pool) string { return p.Name }, "metalpool pool list")
 		return p, &Error{Op: "find pool " + name, Kind: NotFound, Err: errors.New("no such pool"), Hint: hint}
 	}
 	return p, err

@@ -1,5 +1,7 @@
 package core
 
+import "errors"
+
 // nodes has nodes be as is said of them. Those that are not there are only told.
 func (a *applied) nodes(tx Tx, said []NodeDeclaration) (changes []Declared, err error) {
 	if len(said) == 0 {
@@ -29,6 +31,9 @@ func (a *applied) nodeOf(tx Tx, known inventory, d NodeDeclaration) (Declared, e
 		if _, err := findPool(tx, *d.Pool); err != nil {
 			if Is(err, NotFound) && a.faults.has(kindPool, *d.Pool) {
 				return Declared{}, nil
+			}
+			if pools, listed := collect(tx.Pools()); listed == nil && Is(err, NotFound) {
+				err = &Error{Kind: NotFound, Err: errors.New("no such pool"), Hint: meant(*d.Pool, append(pools, Pool{Name: DefaultPool}), func(p Pool) string { return p.Name }, "metalpool pool list")}
 			}
 			return Declared{}, inField("declare node "+d.Label(), *d.Pool, err, "pool")
 		}
