@@ -81,7 +81,9 @@ func (e *Engine) Apply(ctx context.Context, d Declaration, o ApplyOptions) ([]De
 	}
 	changes, err := e.applyOnce(ctx, d, a)
 	if err == nil {
-		e.warnOfLacks(ctx, d.Steps, changes)
+		for _, d := range d.Each() {
+			e.warnOfLacks(ctx, d.Steps, changes)
+		}
 	}
 	return changes, err
 }

@@ -23,7 +23,7 @@ type HostChecker interface {
 func (e *Engine) lacks(s Step) (all []Remark) {
 	add := func(err error, path ...string) {
 		if err != nil {
-			all = append(all, Remark{path, fmt.Sprintf("%s lacks it: %s", hostName(), advised(err))})
+			all = append(all, Remark{Path: path, Text: fmt.Sprintf("%s lacks it: %s", hostName(), advised(err))})
 		}
 	}
 	if checker, looks := e.steps[s.Kind()].(HostChecker); looks {

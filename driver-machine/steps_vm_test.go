@@ -65,11 +65,11 @@ pools:
 func (r *rig) declareSteps(t *testing.T, file string) {
 	t.Helper()
 	needs.Program(t, "ansible-playbook", "ansible-core")
-	_, d, err := rackfile.Read("site.yaml", strings.NewReader(file))
+	rack, err := rackfile.Read("site.yaml", strings.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Engine(t).Apply(t.Context(), d, core.ApplyOptions{}); err != nil {
+	if _, err := r.Engine(t).Apply(t.Context(), rack.Declaration, core.ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
