@@ -34,24 +34,24 @@ func FuzzRead(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		file, declared, err := rackfile.Read("rack.yaml", bytes.NewReader(text))
+		rack, err := rackfile.Read("rack.yaml", bytes.NewReader(text))
 		if err != nil {
 			if !core.Is(err, core.Invalid) {
 				t.Errorf("not Invalid: %v", err)
 			}
 			return
 		}
-		if declared.By == "" {
+		if rack.Declaration.By == "" {
 			t.Error("nobody declares it")
 		}
-		for _, s := range declared.Steps {
+		for _, s := range rack.Declaration.Steps {
 			_ = s.Validate()
 		}
 		var written bytes.Buffer
-		if err := file.Print(&written); err != nil {
+		if err := rack.File.Print(&written); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := rackfile.Read("rack.yaml", &written); err != nil {
+		if _, err := rackfile.Read("rack.yaml", &written); err != nil {
 			t.Errorf("written, it is refused: %v\n%s", err, written.String())
 		}
 	})
