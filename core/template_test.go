@@ -12,6 +12,7 @@ func noSecret(string) (string, error) { return "s3cret", nil }
 // Whatever a template asks for, it ends, and holds little.
 func TestTemplatesWithoutEnd(t *testing.T) {
 	doubling := `{{$x := "0123456789"}}` + strings.Repeat(`{{$x = %s}}`, 60)
+	long := strings.Repeat("0123456789", 2_000)
 	facts := core.Facts{Node: core.NodeFacts{ID: "n1", Memory: 1 << 40, MACs: []string{"a", "b"}}}
 	for text, says := range map[string]string{
 		"{{range 9223372036854775807}}{{end}}":                           "it goes round more than 10000 times",
@@ -26,6 +27,10 @@ func TestTemplatesWithoutEnd(t *testing.T) {
 		`{{printf "%999999d" 1}}`:                                        "printf is to write more than 1000 characters",
 		`{{printf "%*d" 999999 1}}`:                                      "printf is to write more than 1000 characters",
 		`{{printf "` + strings.Repeat("%1000d", 3000) + `" 1}}`:          "it makes more than 1 MiB",
+		// What is harmless once is not when it is done often, or held by many at a time.
+		`{{define "a"}}{{template "a" (print . "x")}}{{end}}{{template "a" (print "` + long + `")}}`: "it handles more than 16 MiB in all",
+		`{{$x := "` + long + `"}}{{range 9000}}{{$y := js $x}}{{end}}`:                               "it handles more than 16 MiB in all",
+		`{{$x := "` + long + `"}}{{range 9000}}{{if eq $x "` + long + `"}}{{end}}{{end}}`:            "it handles more than 16 MiB in all",
 		"{{countTurn}}": "function \"countTurn\" not defined",
 	} {
 		if _, err := facts.Expand(text, noSecret); err == nil || !strings.Contains(err.Error(), says) {
