@@ -3,9 +3,11 @@ package core
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"text/template"
 	"unicode"
 )
 
@@ -147,8 +149,8 @@ func hide(text string, secrets []string) string {
 	return text
 }
 
-// sayable are a secret and what programs make of one that has several lines: each by
-// itself, and all in one; and all of it as it is shown.
+// sayable are a secret and what programs make of it: of one that has several lines each by
+// itself, and all in one; what templates and addresses escape; and all of it as it is shown.
 func sayable(secret string) []string {
 	all := []string{secret}
 	for line := range strings.Lines(secret) {
@@ -157,7 +159,8 @@ func sayable(secret string) []string {
 		}
 	}
 	quoted, _ := json.Marshal(secret) // a text can be
-	all = append(all, strings.Join(strings.Fields(secret), " "), strings.ReplaceAll(secret, "\n", `\n`), string(quoted[1:len(quoted)-1]))
+	all = append(all, strings.Join(strings.Fields(secret), " "), strings.ReplaceAll(secret, "\n", `\n`), string(quoted[1:len(quoted)-1]),
+		url.QueryEscape(secret), url.PathEscape(secret), (&url.URL{Path: "/" + secret}).EscapedPath()[1:], template.HTMLEscapeString(secret), template.JSEscapeString(secret))
 	for _, s := range slices.Clone(all) {
 		if p := printable(s); p != s {
 			all = append(all, p)

@@ -2,8 +2,10 @@ package core
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
+	"text/template"
 )
 
 // Of much output the first and the last is kept, and no part of a secret, wherever it
@@ -100,6 +102,15 @@ func TestSecretsInOtherShapes(t *testing.T) {
 		var o output
 		fmt.Fprint(&o, text)
 		if got := o.text(secrets); strings.Contains(got, "hunter") || strings.Contains(got, "more") || strings.Contains(got, "BEGIN") || !strings.Contains(got, hidden) {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+	token := `hunter2/+= "<é`
+	address := url.URL{Scheme: "https", Host: "cmdb", Path: "/" + token}
+	for _, text := range []string{
+		url.QueryEscape(token), url.PathEscape(token), address.String(), template.URLQueryEscaper(token), template.HTMLEscapeString(token), template.JSEscapeString(token),
+	} {
+		if got := hide(text, sayable(token)); strings.Contains(got, "hunter") || !strings.Contains(got, hidden) {
 			t.Errorf("%q: %q", text, got)
 		}
 	}
