@@ -99,7 +99,7 @@ func (o *output) text(secrets []string) string {
 }
 
 // halfAtEnd is how many bytes at the end of a text may be the beginning of a secret: of
-// several the longest, which has the others in it.
+// several the longest, which has the others in it, and all of one that would be parted there.
 func halfAtEnd(text string, secrets []string) (most int) {
 	for _, s := range secrets {
 		for n := min(len(s)-1, len(text)); n > most; n-- {
@@ -108,15 +108,32 @@ func halfAtEnd(text string, secrets []string) (most int) {
 			}
 		}
 	}
+	cut := len(text) - most
+	for _, s := range secrets {
+		if from := max(0, cut-len(s)+1); most > 0 && s != "" {
+			if at := strings.Index(text[from:min(len(text), cut+len(s)-1)], s); at >= 0 {
+				most = max(most, len(text)-from-at)
+			}
+		}
+	}
 	return most
 }
 
-// halfAtBeginning is how many bytes at the beginning of a text may be the end of a secret.
+// halfAtBeginning is how many bytes at the beginning of a text may be the end of a secret,
+// and all of one that would be parted there.
 func halfAtBeginning(text string, secrets []string) (most int) {
 	for _, s := range secrets {
 		for n := min(len(s)-1, len(text)); n > most; n-- {
 			if strings.HasPrefix(text, s[len(s)-n:]) {
 				most = n
+			}
+		}
+	}
+	cut := most
+	for _, s := range secrets {
+		if from := max(0, cut-len(s)+1); cut > 0 && s != "" {
+			if at := strings.LastIndex(text[from:min(len(text), cut+len(s)-1)], s); at >= 0 {
+				most = max(most, from+at+len(s))
 			}
 		}
 	}

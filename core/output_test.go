@@ -87,6 +87,22 @@ func TestNothingJoinsAcrossAGap(t *testing.T) {
 	}
 }
 
+// A secret that ends as it begins is not cut where it begins anew.
+func TestSecretsThatEndAsTheyBegin(t *testing.T) {
+	secrets := sayable("hunter2-and-hunter")
+	var now, head, tail output
+	fmt.Fprint(&now, "it is hunter2-and-hunter")
+	fmt.Fprint(&head, "it is hunter2-and-hunter")
+	head.Skip(100)
+	tail.Skip(100)
+	fmt.Fprint(&tail, "hunter2-and-hunter it is")
+	for _, got := range []string{now.soFar(secrets), head.text(secrets), tail.text(secrets)} {
+		if strings.Contains(got, "hunter") || strings.Contains(got, "and") || !strings.Contains(got, hidden) {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 // A secret is hidden as a whole where another one is its beginning, and so is one of several
 // lines, as errors and other programs' output have it.
 func TestSecretsInOtherShapes(t *testing.T) {
