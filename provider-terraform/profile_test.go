@@ -112,3 +112,37 @@ func TestRackOfTheExample(t *testing.T) {
 	r.unit(t, resource.TestStep{Config: keyBlock(public), Check: asDeclared})
 	r.givenBack(t)
 }
+
+// TestWithdrawnProfile has machines that failed be destroyed by a configuration which still
+// names the profile that the pool has withdrawn since.
+func TestWithdrawnProfile(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	node := r.Lab.Nodes()[0].ID()
+	r.choice(t, "plain", "gpu")
+	w := r.newWork(t, machineBlock("web-1", `profile = "gpu"`))
+	withdrawn := func(status string) {
+		t.Helper()
+		says(t, w.refuse(t), "medium error")
+		if got, _ := w.saved(t); got != status {
+			t.Errorf("the state has %q, and not %q", got, status)
+		}
+		r.choice(t, "plain")
+		says(t, w.run(t, "plan", "-no-color"), "Warning: Choose profile gpu web-1: invalid", "The apply would be refused")
+		w.destroy(t)
+		if m, there := r.machine(t, "web-1"); there {
+			t.Errorf("after destroy there is %+v", m)
+		}
+		r.mend(t, node)
+		r.Settle(t)
+		r.choice(t, "plain", "gpu")
+	}
+	r.wear(t, node)
+	withdrawn("tainted")
+
+	w.apply(t)
+	w.write(t, machineBlock("web-1", `profile = "gpu"`, `hostname = "other"`, `allow_redeploy = ["hostname"]`))
+	r.wear(t, node)
+	withdrawn("")
+	r.givenBack(t)
+}

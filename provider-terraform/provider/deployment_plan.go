@@ -59,7 +59,7 @@ func (r *deploymentResource) check(ctx context.Context, config, plan deploymentM
 	if plan.AllocationID.IsUnknown() && config.Image.IsNull() {
 		return // the image is that of a pool which is not known yet
 	}
-	check := r.pool.Check
+	check, doomed := r.pool.Check, false
 	if !plan.AllocationID.IsUnknown() {
 		there, err := r.pool.Machine(ctx, core.AllocationID(plan.AllocationID.ValueString()))
 		if err != nil {
@@ -67,13 +67,14 @@ func (r *deploymentResource) check(ctx context.Context, config, plan deploymentM
 			return
 		}
 		o.Name, o.Request.Pool = there.Name, there.Pool
+		doomed = there.State != core.Deployed && there.State != core.Allocated
 		if there.State.Owned() {
 			o.ID, o.Afresh, check = there.ID, afresh, r.pool.CheckDeploy
 		}
 	}
 	err := check(ctx, o)
 	if err != nil && !core.Is(err, core.Exists, core.NoCapacity, core.Denied, core.Busy, core.Transient, core.Timeout) {
-		orderFault(&resp.Diagnostics, err, nil)
+		refusal(doomed)(&resp.Diagnostics, err)
 	}
 }
 

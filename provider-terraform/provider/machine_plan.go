@@ -268,7 +268,8 @@ func (r *machineResource) planCreate(ctx context.Context, config, plan machineMo
 	case core.Is(err, core.NoCapacity, core.Denied, core.Busy, core.Transient, core.Timeout):
 		orderDoubt(&resp.Diagnostics, err, asThingsAre)
 	default:
-		orderFault(&resp.Diagnostics, err, nil)
+		_, there := r.pool.MachineNamed(ctx, o.Owner, o.Name)
+		refusal(there == nil)(&resp.Diagnostics, err)
 	}
 }
 
@@ -290,6 +291,6 @@ func (r *machineResource) checkRedeploy(ctx context.Context, config, plan, state
 		return // what passes until the apply is the apply's
 	}
 	if whole || attributeOf(err).Equal(path.Root("image")) {
-		orderFault(&resp.Diagnostics, err, nil)
+		refusal(state.State.ValueString() != string(core.Deployed))(&resp.Diagnostics, err)
 	}
 }

@@ -32,7 +32,7 @@ func (r *machineResource) planReplacement(ctx context.Context, config, plan, sta
 		return
 	}
 	o.ID, o.Owner = core.AllocationID(state.ID.ValueString()), r.pool.owner
-	r.planTaking(ctx, o, config.Wait, core.NodeID(state.Node.ValueString()), diags)
+	r.planTaking(ctx, o, config.Wait, core.NodeID(state.Node.ValueString()), diags, refusal(false))
 }
 
 // planAgain is planTaking of a create. Its name may be that of a machine which is given
@@ -42,16 +42,16 @@ func (r *machineResource) planAgain(ctx context.Context, o core.Order, wait type
 	if err == nil {
 		o.ID = there.ID
 	}
-	r.planTaking(ctx, o, wait, there.Node, diags)
+	r.planTaking(ctx, o, wait, there.Node, diags, refusal(err == nil))
 }
 
 // planTaking tells now whether the apply will find a server to take. The one with the
 // order's ID is given back first: it is nobody's neighbour any more, and its node counts,
 // since its erase is waited for.
-func (r *machineResource) planTaking(ctx context.Context, o core.Order, wait types.String, givenBack core.NodeID, diags *diag.Diagnostics) {
+func (r *machineResource) planTaking(ctx context.Context, o core.Order, wait types.String, givenBack core.NodeID, diags *diag.Diagnostics, refuse func(*diag.Diagnostics, error)) {
 	candidates, err := r.pool.Match(ctx, o)
 	if err != nil {
-		orderFault(diags, err, nil)
+		refuse(diags, err)
 		return
 	}
 	var seen []string
@@ -68,6 +68,21 @@ func (r *machineResource) planTaking(ctx context.Context, o core.Order, wait typ
 		detail = "Node " + strings.Join(seen, "; node ") + ".\n\n" + detail
 	}
 	diags.AddWarning(fmt.Sprintf("No server of pool %s fits %s now", o.Request.Pool, o.Name), detail)
+}
+
+// inItsStead ends what is told of an order that is refused, while what it would replace or
+// finish is there to be given back.
+const inItsStead = "The apply would be refused. What is there can be destroyed all the same."
+
+// refusal is how a plan tells of an order that the pool refuses. Before a destroy Terraform
+// plans the configuration as if for an apply, and tells no provider which it is: a machine
+// that has failed, or is tainted, is given back whatever was withdrawn since, so that the
+// refusal is then the apply's.
+func refusal(doomed bool) func(*diag.Diagnostics, error) {
+	if doomed {
+		return func(diags *diag.Diagnostics, err error) { orderDoubt(diags, err, inItsStead) }
+	}
+	return func(diags *diag.Diagnostics, err error) { orderFault(diags, err, nil) }
 }
 
 // missing is why a server cannot be taken now.
