@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +17,7 @@ type ApplyOptions struct {
 	// TakeOver changes also what somebody else has declared.
 	TakeOver bool
 	// Prune removes steps and profiles that the same declarer has declared before, and
-	// does not any more.
+	// does not any more. What another file of its name has declared is refused.
 	Prune bool
 	// Report is told how far images are read; nil is allowed.
 	Report Reporter
@@ -108,13 +107,13 @@ func (e *Engine) applyOnce(ctx context.Context, d Declaration, a *applied) (chan
 		if a.options.TakeOver {
 			return nil
 		}
-		return declaredByOthers(changes, d.By)
+		return DeclaredByOthers(changes, d)
 	})
 	if errors.Is(err, errDryRun) {
 		err = nil
 	}
 	if err == nil && a.refuses {
-		err = declaredByOthers(changes, d.By)
+		err = DeclaredByOthers(changes, d)
 	}
 	if err != nil {
 		return nil, err
@@ -231,12 +230,13 @@ func (a *applied) declare(d Declared, missed error, there, want any, from Declar
 // compared tells what becomes of a thing that is there, of which these fields change.
 func (a *applied) compared(d Declared, fields []string, from Declarer) Declared {
 	others := from.others(a.by)
-	if len(fields) == 0 && (from == a.by || others && !a.options.TakeOver) {
+	known := from.is(a.by) && (from.placed() || !a.by.placed())
+	if len(fields) == 0 && (known || others && !a.options.TakeOver) {
 		d.Change = Unchanged // and it stays whose it is
 		return d
 	}
 	if from != a.by {
-		fields = append([]string{fmt.Sprintf("declared_by: %s → %s", cmp.Or(from, "nobody"), a.by)}, fields...)
+		fields = append([]string{from.change(a.by)}, fields...)
 	}
 	if others {
 		d.From = from
@@ -332,7 +332,10 @@ func poolLike(tx Tx, name string) (string, error) {
 // prune removes what the declarers have declared before, and nobody does any more.
 func (a *applied) prune(tx Tx, said []Declaration) (gone []Declared, err error) {
 	theirs := func(by Declarer) bool {
-		return slices.ContainsFunc(said, func(d Declaration) bool { return d.By == by })
+		return slices.ContainsFunc(said, func(d Declaration) bool { return by.is(d.By) })
+	}
+	namesakes := func(by Declarer) bool {
+		return slices.ContainsFunc(said, func(d Declaration) bool { return by.Name() == d.By.Name() })
 	}
 	named := map[string]bool{}
 	for _, d := range said {
@@ -344,10 +347,17 @@ func (a *applied) prune(tx Tx, said []Declaration) (gone []Declared, err error) 
 		}
 	}
 	remove := func(of, name string, by Declarer, remove func(Tx, string) error) error {
-		if !theirs(by) || named[of+" "+name] {
+		d := Declared{Kind: of, Name: name, Change: Removed}
+		switch {
+		case named[of+" "+name] || !namesakes(by):
 			return nil
+		case !theirs(by):
+			d.From = by
 		}
-		gone = append(gone, Declared{Kind: of, Name: name, Change: Removed})
+		gone = append(gone, d)
+		if d.From != "" && !a.options.TakeOver {
+			return nil // all of it is refused, and that is why
+		}
 		return a.faults.add(of, name, remove(tx, name))
 	}
 	profiles, err := collect(tx.Profiles())

@@ -29,9 +29,11 @@ that are not there are enrolled after that, each by itself, and are erased only 
 Several files, and those of a folder, are applied together: what one names another may
 declare, and what two declare is refused.
 
-The name of the file is kept with all that it declares: another file, a command, or
-Terraform is refused to change that, unless it says --take-over. To hand things over to
-Terraform, apply a file that does no more than name them with --take-over --as terraform.`,
+Which file it was is kept with all that it declares, by name and folder: another file, a
+command, or Terraform is refused to change that, unless it says --take-over. A file that is
+applied from many places, as each checkout is one, says who it is by a line 'name: …' or by
+--as file:NAME. To hand things over to Terraform, apply a file that does no more than name
+them with --take-over --as terraform.`,
 		Example: `  metalpool apply -f rack.yaml
   metalpool apply -f racks/ -f site.yaml`,
 		Args: noFiles(),
@@ -93,9 +95,9 @@ type applyFlags struct {
 
 func (f *applyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&f.files, "file", "f", nil, "the rack `file`, or a folder of them; - is standard input; may be repeated")
-	cmd.Flags().BoolVar(&f.options.Prune, "prune", false, "remove steps and profiles that a file of this name has declared before, and does not any more")
+	cmd.Flags().BoolVar(&f.options.Prune, "prune", false, "remove steps and profiles that the file has declared before, and does not any more")
 	cmd.Flags().BoolVar(&f.options.TakeOver, "take-over", false, "change also what another file, a command or Terraform has declared")
-	cmd.Flags().StringVar(&f.as, "as", "", "have `declarer` declare it from now on, not the file: terraform, or 'command line'")
+	cmd.Flags().StringVar(&f.as, "as", "", "have `declarer` declare it from now on, not the file: terraform, 'command line', or file:NAME for a file wherever it is")
 	complete(cmd, "as", string(core.DeclaredInTerraform), string(core.DeclaredOnCommandLine))
 	f.output.add(cmd)
 }
@@ -115,20 +117,13 @@ func (a *app) diff(ctx context.Context, f applyFlags, all racks) error {
 	if err := a.showChanges(f, all, changes); err != nil {
 		return err
 	}
-	var theirs []string
-	some := false
-	for _, c := range changes {
-		some = some || c.Change != core.Unchanged
-		if c.From != "" {
-			theirs = append(theirs, c.Kind+" "+c.Name+" is declared by "+string(c.From))
-		}
-	}
+	refused := core.DeclaredByOthers(changes, all.declaration())
 	switch {
-	case !some:
+	case !slices.ContainsFunc(changes, func(c core.Declared) bool { return c.Change != core.Unchanged }):
 		a.note("nothing would change")
 		return nil
-	case len(theirs) > 0 && !f.options.TakeOver:
-		a.note("apply refuses this without --take-over: %s", strings.Join(theirs, ", "))
+	case refused != nil && !f.options.TakeOver:
+		a.note("apply refuses this: %s", refused)
 		return answer(exitUsage)
 	}
 	return answer(1)

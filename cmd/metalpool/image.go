@@ -155,7 +155,7 @@ func (a *app) imageTable(images []core.Image) error {
 		sparing("DECLARED BY", "MIN DISK", "BOOT", "ADDED", "SHA256")
 	now := time.Now()
 	for _, i := range images {
-		t.row(i.Name, i.Format, i.Arch, i.User, string(cmp.Or(i.Boot, core.Kexec)), sizeText(i.Size), sizeText(i.MinDisk), age(now, i.AddedAt), string(i.DeclaredBy), short(i.SHA256), publicURL(i.Source))
+		t.row(i.Name, i.Format, i.Arch, i.User, string(cmp.Or(i.Boot, core.Kexec)), sizeText(i.Size), sizeText(i.MinDisk), age(now, i.AddedAt), string(i.DeclaredBy.Name()), short(i.SHA256), publicURL(i.Source))
 	}
 	return t.print(a.out)
 }

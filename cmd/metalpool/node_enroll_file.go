@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/rackfile"
@@ -82,7 +83,34 @@ func readRack(stdin io.Reader, flag, path string) (rackfile.Rack, error) {
 	}
 	defer source.Close()
 	rack, err := rackfile.Read(path, source)
-	return rack, asUsage(err)
+	if err != nil {
+		return rack, asUsage(err)
+	}
+	if file, ok := source.(*os.File); ok && rack.Name == "" {
+		place, err := placeOf(file)
+		if err != nil {
+			return rack, usagef("%s: %w", flag, err)
+		}
+		if place != "" {
+			rack.Declaration.By = core.DeclaredAt(place)
+		}
+	}
+	return rack, nil
+}
+
+// placeOf is where a file is, whatever way leads to its folder; "" is nowhere, as of a pipe.
+// A link in its last part is left: what it leads to may be called otherwise each time.
+func placeOf(file *os.File) (string, error) {
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return "", err
+	}
+	path, err := filepath.Abs(file.Name())
+	if err != nil {
+		return "", err
+	}
+	folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+	return filepath.ToSlash(filepath.Join(folder, filepath.Base(path))), err
 }
 
 // openInput opens a file; - is standard input.

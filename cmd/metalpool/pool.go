@@ -41,7 +41,7 @@ func poolListCommand(a *app) *cobra.Command {
 			}
 			t := a.table("POOL", "NODES", "AVAILABLE", "MACHINES", "IMAGE", "PROFILE", "ERASE", "QUOTA", "DECLARED BY").sparing("DECLARED BY", "ERASE", "QUOTA")
 			for _, v := range views {
-				t.row(v.Name, number(v.Nodes), number(v.Available), number(v.Machines), v.DefaultImage, v.Profile, string(v.EraseMinimum), count(v.Quota), string(v.DeclaredBy))
+				t.row(v.Name, number(v.Nodes), number(v.Available), number(v.Machines), v.DefaultImage, v.Profile, string(v.EraseMinimum), count(v.Quota), string(v.DeclaredBy.Name()))
 			}
 			return t.print(a.out)
 		}),

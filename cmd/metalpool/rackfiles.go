@@ -60,7 +60,14 @@ func (f *applyFlags) declarer() (core.Declarer, error) {
 	case "", core.DeclaredInTerraform, core.DeclaredOnCommandLine:
 		return as, nil
 	}
-	return "", usagef("--as %q is neither %q nor %q", f.as, core.DeclaredInTerraform, core.DeclaredOnCommandLine)
+	name, file := strings.CutPrefix(f.as, string(core.DeclaredIn("")))
+	if !file || name == "" {
+		return "", usagef("--as %q is neither %q nor %q, nor %q", f.as, core.DeclaredInTerraform, core.DeclaredOnCommandLine, core.DeclaredIn("NAME"))
+	}
+	if err := rackfile.CheckName(name); err != nil {
+		return "", usagef("--as %s: %w", f.as, err)
+	}
+	return core.DeclaredIn(name), nil
 }
 
 // rackFiles are the files that are named, and those of the folders that are.

@@ -29,7 +29,7 @@ var steps = declarable[core.Step]{
 	columns: []string{"STEP", "KIND", "PHASE", "AFTER", "TIMEOUT", "ON FAILURE", "DECLARED BY"},
 	row: func(s core.Step) []string {
 		d := s.OrDefaults()
-		return []string{s.Name, string(s.Kind()), string(d.Phase), strings.Join(s.After, ", "), d.Timeout.String(), string(d.OnFailure), string(s.DeclaredBy)}
+		return []string{s.Name, string(s.Kind()), string(d.Phase), strings.Join(s.After, ", "), d.Timeout.String(), string(d.OnFailure), string(s.DeclaredBy.Name())}
 	},
 	name: func(s core.Step) string { return s.Name },
 	file: func(s core.Step) rackfile.File { return rackfile.File{Steps: []core.Step{s}} },
@@ -40,7 +40,7 @@ var profiles = declarable[core.Profile]{
 	noun: "profile", example: "base", unused: "that no pool has",
 	columns: []string{"PROFILE", "STEPS", "DECLARED BY"},
 	row: func(p core.Profile) []string {
-		return []string{p.Name, strings.Join(p.Steps, ", "), string(p.DeclaredBy)}
+		return []string{p.Name, strings.Join(p.Steps, ", "), string(p.DeclaredBy.Name())}
 	},
 	name: func(p core.Profile) string { return p.Name },
 	file: func(p core.Profile) rackfile.File {

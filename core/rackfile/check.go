@@ -16,10 +16,21 @@ import (
 // maxName bounds what a file is called, in bytes.
 const maxName = 64
 
+// CheckName tells what is wrong with what a file is called; "" is its own name.
+func CheckName(name string) error {
+	switch {
+	case len(name) > maxName || strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Errorf("name is not one line of at most %d bytes", maxName)
+	case strings.HasPrefix(name, "/"):
+		return errors.New("name begins with a slash, as only the place of a file does")
+	}
+	return nil
+}
+
 // check looks at all that a file holds, each thing by itself.
 func (f File) check(tree *yaml.Node, wrong *faults) {
-	if len(f.Name) > maxName || strings.ContainsFunc(f.Name, unicode.IsControl) {
-		wrong.at(under(tree.Content[0], "name"), "name is not one line of at most %d bytes", maxName)
+	if err := CheckName(f.Name); err != nil {
+		wrong.at(under(tree.Content[0], "name"), "%s", err)
 	}
 	each(tree, "image", f.Images, func(i core.ImageDeclaration) string { return i.Name }, wrong, func(i core.ImageDeclaration) error { return core.CheckImageName(i.Name) })
 	each(tree, "step", f.Steps, func(s core.Step) string { return s.Name }, wrong, core.Step.Validate)

@@ -156,16 +156,17 @@ func Clash(racks []Rack) error {
 	return clashed(wrong, "keep one of each")
 }
 
-// OneDeclarer refuses files of which two are kept as the same declarer: each would change
-// what the other has declared.
+// OneDeclarer refuses files of which two are of one name: applied by itself, each would be
+// refused what the other has declared.
 func OneDeclarer(racks []Rack) error {
 	by := map[core.Declarer]string{}
 	var wrong []string
 	for _, r := range racks {
-		if other, twice := by[r.Declaration.By]; twice {
-			wrong = append(wrong, fmt.Sprintf("%s and %s both declare things as %s", other, r.Path, r.Declaration.By))
+		name := r.Declaration.By.Name()
+		if other, twice := by[name]; twice {
+			wrong = append(wrong, fmt.Sprintf("%s and %s both declare things as %s", other, r.Path, name))
 		}
-		by[r.Declaration.By] = r.Path
+		by[name] = r.Path
 	}
 	return clashed(wrong, "give one of them a name of its own, by a line 'name: …' at its top")
 }

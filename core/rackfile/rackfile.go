@@ -23,7 +23,7 @@ import (
 // File is a rack.
 type File struct {
 	// Name is who declares what the file does: files of one name change what each other
-	// has declared. Default: the name of the file, without its folder.
+	// has declared. Default: the file, by its name and its folder.
 	Name string `yaml:"name,omitempty"`
 	// Images are listed in the catalogue.
 	Images []core.ImageDeclaration `yaml:"images,omitempty"`
