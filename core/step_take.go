@@ -225,6 +225,9 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 	case failure != nil && within.Err() != nil && entered && (s.logsIn() || s.inRamdisk()) && !s.harmless():
 		failure = fmt.Errorf("the machine was out of reach until its time was over: %s: %w", cause(failure), ErrUnknownOutcome)
 	case failure != nil && within.Err() != nil:
+		if inner, ok := outermost(failure); ok && inner.Err != nil {
+			failure = inner.Err // of what kind it is by itself does not count any more
+		}
 		failure = &Error{Op: name, Kind: Timeout, Err: fmt.Errorf("not done within %s, which is its timeout: %w", s.Timeout, failure)}
 	}
 	if failure != nil && s.about().quoted {

@@ -1,12 +1,14 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,7 +28,7 @@ type HTTP struct {
 func (h HTTP) Run(ctx context.Context, r core.StepRun) error {
 	step := r.Step.HTTP
 	if step.Check != nil {
-		status, err := h.ask(ctx, r, *step.Check, true)
+		_, status, err := h.ask(ctx, r, *step.Check, true)
 		if err != nil {
 			return err
 		}
@@ -39,9 +41,9 @@ func (h HTTP) Run(ctx context.Context, r core.StepRun) error {
 	if r.Begun && !harmless {
 		return core.ErrUnknownOutcome
 	}
-	status, err := h.ask(ctx, r, step.HTTPRequest, harmless)
+	asked, status, err := h.ask(ctx, r, step.HTTPRequest, harmless)
 	if err == nil && !expected(step.HTTPRequest, status) {
-		err = failed(core.Backend, "it is answered with %d %s", status, http.StatusText(status))
+		err = failed(core.Backend, "%s: %s, expected %s", asked, answered(status), expectation(step.HTTPRequest))
 	}
 	return err
 }
@@ -62,6 +64,22 @@ func expected(r core.HTTPRequest, status int) bool {
 	return status >= 200 && status < 300
 }
 
+// expectation is what expected takes, in words.
+func expectation(r core.HTTPRequest) string {
+	if len(r.Expect) == 0 {
+		return "200 to 299"
+	}
+	var all []string
+	for _, status := range r.Expect {
+		all = append(all, strconv.Itoa(status))
+	}
+	return strings.Join(all, " or ")
+}
+
+func answered(status int) string {
+	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
+}
+
 // Bounds of one request. Who answers late is asked again within the time of the try.
 const (
 	keptAnswer = 16 << 10 // bytes
@@ -71,18 +89,31 @@ const (
 	lastPause  = 10 * time.Second
 )
 
-// ask makes a request and says what the answer is. One that is not harmless is made once:
-// where nobody knows whether it arrived, that is ErrUnknownOutcome.
-func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest, harmless bool) (status int, err error) {
+// ask makes a request and says what was asked, fit to be shown, and what the answer is.
+// One that is not harmless is made once: where nobody knows whether it arrived, that is
+// ErrUnknownOutcome.
+func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest, harmless bool) (asked string, status int, err error) {
 	req, err := expand(ctx, r, request)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
+	asked = req.Method + " " + shown(r.Facts, request.URL)
 	c := retryablehttp.NewClient()
 	c.Logger, c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = nil, tries-1, firstPause, lastPause
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
 	if !harmless {
 		c.RetryMax = 0
+	}
+	var last string // what came of the last try that ended by itself
+	c.CheckRetry = func(ctx context.Context, answer *http.Response, err error) (bool, error) {
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			last = plain(err)
+		default:
+			last = answered(answer.StatusCode)
+		}
+		return retryablehttp.DefaultRetryPolicy(ctx, answer, err)
 	}
 	client := http.Client{Transport: c.HTTPClient.Transport}
 	if h.Client != nil {
@@ -94,19 +125,39 @@ func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest,
 	defer client.CloseIdleConnections()
 	answer, err := c.Do(req)
 	if err != nil {
-		if !harmless {
-			return 0, fmt.Errorf("%s: %w", plain(err), core.ErrUnknownOutcome)
+		why := plain(err)
+		if ctx.Err() != nil { // which says nothing of the other side
+			why = cmp.Or(last, "no answer")
 		}
-		return 0, failed(core.Backend, "%s", plain(err))
+		if !harmless {
+			return asked, 0, fmt.Errorf("%s: %s: %w", asked, why, core.ErrUnknownOutcome)
+		}
+		return asked, 0, failed(core.Backend, "%s: %s", asked, why)
 	}
 	defer func() { _ = answer.Body.Close() }() // what counts of it was read
-	fmt.Fprintf(r.Output, "%s %s: %s\n", req.Method, req.URL.Redacted(), answer.Status)
+	fmt.Fprintf(r.Output, "%s: %s\n", asked, answer.Status)
 	_, _ = io.Copy(r.Output, io.LimitReader(answer.Body, keptAnswer)) // an answer that breaks off is one
 	more, _ := io.Copy(io.Discard, io.LimitReader(answer.Body, readAnswer-keptAnswer))
 	if s, ok := r.Output.(skipper); ok && more > 0 {
 		s.Skip(more)
 	}
-	return answer.StatusCode, nil
+	return asked, answer.StatusCode, nil
+}
+
+// shown is a URL's template with everything filled in but the secrets, and without a user:
+// a secret that the template writes in another way, as for a query, nobody would find in
+// the URL itself to hide it.
+func shown(facts core.Facts, template string) string {
+	text, err := facts.Expand(template, func(string) (string, error) { return "(secret)", nil })
+	if err != nil { // it takes the secret apart
+		text = template
+	}
+	scheme, rest, _ := strings.Cut(text, "://")
+	place, path := rest, ""
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		place, path = rest[:end], rest[end:]
+	}
+	return scheme + "://" + place[strings.LastIndex(place, "@")+1:] + path
 }
 
 // plain is why a request failed, without its address, whose query may hold a secret.

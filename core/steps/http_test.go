@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/steps"
@@ -74,8 +78,9 @@ func TestCallsThatFail(t *testing.T) {
 		says    string // "" is well
 		unknown bool
 	}{
-		"not there":                       {step: request("GET", "/no"), asked: 1, says: "it is answered with 404 Not Found"},
+		"not there":                       {step: request("GET", "/no"), asked: 1, says: "GET " + server.URL + "/no: 404 Not Found, expected 200 to 299"},
 		"not there, as expected":          {step: request("DELETE", "/no", 200, 404), asked: 1},
+		"not as expected":                 {step: request("GET", "/no", 200, 204), asked: 1, says: "404 Not Found, expected 200 or 204"},
 		"later":                           {step: request("PUT", "/later"), asked: 2},
 		"later, and not to be repeated":   {step: request("POST", "/later"), asked: 1, says: "503"},
 		"broken, and not to be repeated":  {step: request("POST", "/breaks"), asked: 1, says: "EOF", unknown: true},
@@ -95,6 +100,39 @@ func TestCallsThatFail(t *testing.T) {
 			if asked.Load() != tt.asked || len(said) > 17<<10 || (met != "") != (name == "met") {
 				t.Errorf("asked %d times; met %q; it said %d bytes", asked.Load(), met, len(said))
 			}
+		})
+	}
+}
+
+// A call that comes to nothing names whom it called, without what is nobody's business.
+func TestCallsThatNobodyTakes(t *testing.T) {
+	const place = "cmdb.example:8080"
+	url := "http://me:pa@" + place + `/nodes/{{.Node.ID}}?key={{secret "TOKEN" | printf "%s/&" | urlquery}}`
+	shown := " http://" + place + "/nodes/n1?key=%28secret%29%2F%26: "
+	for name, tt := range map[string]struct {
+		method  string
+		timeout time.Duration
+		says    string
+	}{
+		"for as long as it is tried":       {"PUT", time.Minute, "PUT" + shown + "connection refused"},
+		"until the step's time is over":    {"PUT", 2 * time.Second, "PUT" + shown + "connection refused"},
+		"once, as it must not be repeated": {"POST", time.Minute, "POST" + shown + "connection refused: it was begun"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)
+				defer cancel()
+				refuses := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+					return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+				}}
+				err := steps.HTTP{Client: &http.Client{Transport: refuses}}.Run(ctx, core.StepRun{
+					Step: core.Step{Name: "cmdb", HTTP: &core.HTTPStep{HTTPRequest: core.HTTPRequest{Method: tt.method, URL: url}}}.OrDefaults(), Output: io.Discard,
+					Facts: core.Facts{Node: core.NodeFacts{ID: "n1"}}, Secret: func(context.Context, string) (string, error) { return "s3cret", nil },
+				})
+				if err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "s3cret") {
+					t.Errorf("got %v, and it is to say %q", err, tt.says)
+				}
+			})
 		})
 	}
 }
