@@ -43,7 +43,7 @@ func (s *AnsibleStep) check(secrets map[string]Reference) error {
 	}
 	size, err := s.Vars.check("vars")
 	if size += len(s.Playbook); err == nil && Bytes(size) > maxStepText {
-		err = fmt.Errorf("it has %s, and the most is %s; name a file with path", Bytes(size), maxStepText)
+		err = fmt.Errorf("it has %s; name a file with path", tooLong(size))
 	}
 	return err
 }

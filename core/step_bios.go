@@ -31,7 +31,7 @@ func (s *BIOSStep) check() error {
 		}
 	}
 	if Bytes(size) > maxStepText {
-		return fmt.Errorf("it has %s, and the most is %s", Bytes(size), maxStepText)
+		return fmt.Errorf("it has %s", tooLong(size))
 	}
 	return nil
 }

@@ -127,3 +127,9 @@ func (p Profile) Validate() error {
 	}
 	return nil
 }
+
+// tooLong tells what a step has of text and may not, in bytes: rounded, a little too much
+// would read as the most there can be.
+func tooLong(size int) string {
+	return fmt.Sprintf("%d bytes, and the most is %s (%d)", size, maxStepText, maxStepText)
+}

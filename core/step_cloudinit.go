@@ -24,7 +24,7 @@ func (s *CloudInitStep) check(secrets map[string]Reference) error {
 	case strings.TrimSpace(s.Config) == "":
 		return errors.New("config is empty: it is a cloud-config, such as packages: [chrony]")
 	case Bytes(len(s.Config)) > maxStepText:
-		return fmt.Errorf("it has %s, and the most is %s", Bytes(len(s.Config)), maxStepText)
+		return fmt.Errorf("it has %s", tooLong(len(s.Config)))
 	}
 	text, whole, err := sample(s.Config, standIn(secrets))
 	if err == nil && whole {

@@ -65,7 +65,7 @@ func (r HTTPRequest) check(secrets map[string]Reference) error {
 		}
 	}
 	if Bytes(size) > maxStepText {
-		return fmt.Errorf("it has %s, and the most is %s", Bytes(size), maxStepText)
+		return fmt.Errorf("it has %s", tooLong(size))
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func (s *PluginStep) check() error {
 	}
 	size, err := s.Config.check("config")
 	if err == nil && Bytes(size) > maxStepText {
-		err = fmt.Errorf("config has %s, and the most is %s", Bytes(size), maxStepText)
+		err = fmt.Errorf("config has %s", tooLong(size))
 	}
 	return err
 }

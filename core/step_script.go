@@ -62,7 +62,7 @@ func (s *ScriptStep) check(of Step) error {
 		size += len(text)
 	}
 	if Bytes(size) > maxStepText {
-		return fmt.Errorf("it has %s, and the most is %s; have the script fetch the rest", Bytes(size), maxStepText)
+		return fmt.Errorf("it has %s; have the script fetch the rest", tooLong(size))
 	}
 	return nil
 }

@@ -173,7 +173,11 @@ func imageRemoveCommand(a *app) *cobra.Command {
 		Args:              exactly("NAME"),
 		ValidArgsFunction: a.completeArgs(imageNames),
 		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
-			return e.RemoveImage(ctx, args[0], core.DeclaredOnCommandLine, takeOver)
+			if err := e.RemoveImage(ctx, args[0], core.DeclaredOnCommandLine, takeOver); err != nil {
+				return err
+			}
+			a.note("image %s is removed; the file stays", args[0])
+			return nil
 		}),
 	}
 	takeOverFlag(cmd, &takeOver, "remove")

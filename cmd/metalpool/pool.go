@@ -209,7 +209,11 @@ func poolRemoveCommand(a *app) *cobra.Command {
 		Args:              exactly("POOL"),
 		ValidArgsFunction: a.completeArgs(poolNames),
 		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
-			return e.RemovePool(ctx, args[0], core.DeclaredOnCommandLine, takeOver)
+			if err := e.RemovePool(ctx, args[0], core.DeclaredOnCommandLine, takeOver); err != nil {
+				return err
+			}
+			a.note("pool %s is removed", args[0])
+			return nil
 		}),
 	}
 	takeOverFlag(cmd, &takeOver, "remove")

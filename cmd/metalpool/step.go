@@ -125,7 +125,11 @@ func (d declarable[T]) removeCommand(a *app) *cobra.Command {
 		Args:              exactly(strings.ToUpper(d.noun)),
 		ValidArgsFunction: a.completeArgs(d.names),
 		RunE: a.onPool(func(ctx context.Context, e core.Operator, args []string) error {
-			return d.remove(e, ctx, args[0], core.DeclaredOnCommandLine, takeOver)
+			if err := d.remove(e, ctx, args[0], core.DeclaredOnCommandLine, takeOver); err != nil {
+				return err
+			}
+			a.note("%s %s is removed", d.noun, args[0])
+			return nil
 		}),
 	}
 	takeOverFlag(cmd, &takeOver, "remove")
