@@ -131,7 +131,7 @@ func (l *login) SetKeys(ctx context.Context, lines []string) error {
 func (l *login) AwaitCloudInit(ctx context.Context) error {
 	out, err := l.run(ctx, "cloud-init status --wait", "")
 	var exit *ssh.ExitError
-	if !errors.As(err, &exit) {
+	if !errors.As(err, &exit) { // cut off it may be by user data that has the machine restart
 		return err
 	}
 	fail := func(hint, format string, args ...any) error {
@@ -140,8 +140,6 @@ func (l *login) AwaitCloudInit(ctx context.Context) error {
 	switch status := exit.ExitStatus(); {
 	case status == 2:
 		return nil
-	case status >= 128: // a signal ended it: user data may have the machine restart
-		return unreachable("cloud-init", l.place, errors.New("the wait for it was cut off"))
 	case status >= 126:
 		return fail("wait for ssh, or use an image with cloud-init", "the image has no cloud-init that can be asked")
 	}
@@ -149,7 +147,11 @@ func (l *login) AwaitCloudInit(ctx context.Context) error {
 	return fail("see /var/log/cloud-init-output.log on the machine; is it what the user data asks?", "it ended with status %d: %s", exit.ExitStatus(), words)
 }
 
-// run runs a command of the user's shell. Where that has a status other than 0, the
+// statusCut is the least status of a command that a signal has ended.
+const statusCut = 128
+
+// run runs a command of the user's shell. Where a signal ended it, that says as little of
+// what was asked as a connection that breaks, and is told as one. Where that has a status other than 0, the
 // error wraps ssh.ExitError.
 func (l *login) run(ctx context.Context, command, input string) (output string, err error) {
 	session, err := l.client.NewSession()
@@ -168,9 +170,15 @@ func (l *login) run(ctx context.Context, command, input string) (output string, 
 		return out.String(), nil
 	case ctx.Err() != nil:
 		return "", &core.Error{Op: "run a command", Kind: core.KindOf(context.Cause(ctx)), Err: fmt.Errorf("%s: %w", l.place, context.Cause(ctx))}
+	case errors.As(err, &exit) && exit.ExitStatus() >= statusCut:
+		// A machine that goes down ends what runs there before it ends its connections.
+		return out.String(), unreachable("run a command", l.place, errors.New("what was asked there was cut off; is it going down?"))
 	case errors.As(err, &exit):
-		first, _, _ := strings.Cut(command, "\n")
-		return out.String(), &core.Error{Op: "run a command", Kind: core.Backend, Err: fmt.Errorf("%s: %q: %w: %s", l.place, first, exit, brief(complaint.String()))}
+		asked := strconv.Quote(command)
+		if strings.Contains(command, "\n") {
+			asked = "the look after a script" // whose first line says nothing to anybody
+		}
+		return out.String(), &core.Error{Op: "run a command", Kind: core.Backend, Err: fmt.Errorf("%s: %s: %w: %s", l.place, asked, exit, brief(complaint.String()))}
 	}
 	return "", unreachable("run a command", l.place, err)
 }

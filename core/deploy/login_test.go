@@ -26,6 +26,7 @@ type home struct {
 	cut      int           // bytes of input after which the connection breaks; -1: it does not
 	ended    chan struct{} // takes the end of each command
 	says     *string       // what it says to every command, where it does not run it
+	ends     string        // what the shell does in place of every command
 }
 
 const maxCommands = 64
@@ -113,6 +114,9 @@ func (h *home) run(conn io.Closer, channel ssh.Channel, payload []byte) {
 	}
 	if h.says != nil {
 		asked.Command = "printf %s '" + *h.says + "'"
+	}
+	if h.ends != "" {
+		asked.Command = h.ends
 	}
 	cmd := exec.Command("sh", "-c", asked.Command) //nolint:noctx // it ends by itself
 	cmd.Dir, cmd.Env = h.dir, []string{"HOME=" + h.dir, "PATH=" + h.dir + ":" + os.Getenv("PATH")}

@@ -50,6 +50,27 @@ func TestScriptsOnAMachine(t *testing.T) {
 	}
 }
 
+// A machine that goes down ends what asks after a script: that says nothing of the script,
+// and is asked again.
+func TestScriptWhoseMachineGoesDown(t *testing.T) {
+	for name, ends := range map[string]string{"by a status": "exit 130", "by a signal": "kill -TERM $$"} {
+		t.Run(name, func(t *testing.T) {
+			h := newHome(t)
+			login := h.logIn(t)
+			script := core.Script{ID: "d-1/a/1", Text: "echo ran", User: core.AsLogin, Limit: core.Span(time.Minute)}
+			h.ends = ends
+			var said heard
+			if _, err := login.Run(t.Context(), script, &said); !core.Is(err, core.Transient) || strings.Contains(err.Error(), ".metalpool") {
+				t.Fatalf("got %v", err)
+			}
+			h.ends = ""
+			if status, err := login.Run(t.Context(), script, &said); err != nil || status != 0 || said.String() != "ran\n" {
+				t.Errorf("status %d, %v; it said %q", status, err, &said)
+			}
+		})
+	}
+}
+
 // Of much the machine itself keeps the first and the last alone.
 func TestScriptThatFloods(t *testing.T) {
 	const total = 6 + 5_000_000 + 4
