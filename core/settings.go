@@ -230,6 +230,13 @@ func (w *work) comesLater(ctx context.Context, failure error) bool {
 	if !lacks && !Is(failure, Backend) || w.attempt.Rounds > 0 {
 		return false
 	}
+	return w.isOff(ctx)
+}
+
+// isOff reports whether the BMC says that the server's power is off.
+func (w *work) isOff(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, w.e.timing.Call)
+	defer cancel()
 	bmc, err := w.conn(ctx)
 	if err != nil {
 		return false

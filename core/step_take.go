@@ -181,7 +181,11 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 	}
 	stop := sync.OnceFunc(w.beats(within, name, &said, &secrets))
 	defer stop()
-	var reached error // why the machine could not be, when that was tried last
+	var (
+		reached error     // why the machine could not be, when that was tried last
+		looked  time.Time // at its power
+		off     bool
+	)
 	for {
 		if _, err := w.fence(ctx); err != nil {
 			return nil, err
@@ -199,6 +203,12 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		}
 		if s.Phase == PhaseRelease && !entered {
 			break // a machine that is not to be reached is switched off all the same
+		}
+		if time.Since(looked) >= powerEvery {
+			off, looked = w.isOff(within), time.Now()
+		}
+		if off { // SSH cannot tell that from a machine that restarts; whoever waits can do something about it
+			failure = &Error{Op: name, Kind: Transient, Err: fmt.Errorf("the server's power is off: %w", failure)}
 		}
 		reached = failure
 		run.Begun = entered
@@ -249,6 +259,10 @@ func (q *quotedError) Unwrap() error { return q.error }
 func (s Step) harmless() bool {
 	return s.Repeatable || s.Script != nil && s.Script.Check != "" || s.HTTP != nil && s.HTTP.Check != nil
 }
+
+// powerEvery is how often the BMC of a machine that SSH does not reach is asked whether it
+// is on.
+const powerEvery = time.Minute
 
 // endsItself is the time in which a machine tells that it has ended a script whose time
 // was over.

@@ -255,6 +255,22 @@ func TestStepWhoseMachineIsNeverReachedAgain(t *testing.T) {
 	}
 }
 
+// Whoever waits for a machine that SSH does not reach is told where it is off.
+func TestStepWhoseMachineIsOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		p.profile(script("s", "poweroff"))
+		e, _ := p.engine()
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err == nil || !strings.Contains(err.Error(), "until its time was over: the server's power is off: ") {
+			t.Errorf("it says %v", err)
+		}
+		if waits := p.told("a-1", core.StepWaits); len(waits) == 0 || !strings.Contains(waits[0], "the server's power is off: ") {
+			t.Errorf("it waits for %q", waits)
+		}
+		p.sound()
+	})
+}
+
 // What a pool does not allow is refused before a node is taken.
 func TestOrdersWhoseStepsCannotBeDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

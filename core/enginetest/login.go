@@ -97,7 +97,8 @@ func (s *shell) Run(_ context.Context, script core.Script, output io.Writer) (st
 
 // runs keeps what has been run, and in ended how it ended, under the run's ID. A script
 // is what it says: "exit 3", or "exit 3 once" for one that succeeds afterwards; "hang"
-// ends with its limit, "crash" with a machine that has forgotten it.
+// ends with its limit, "crash" with a machine that has forgotten it, "poweroff" with one
+// that is off.
 func (s *Server) runs(script core.Script, ended *map[string]int, output io.Writer) (status int, err error) {
 	if before, there := (*ended)[script.ID]; there && script.ID != "" && (before != unknown || !script.Again) {
 		if before == unknown {
@@ -113,6 +114,9 @@ func (s *Server) runs(script core.Script, ended *map[string]int, output io.Write
 		status = 124
 	case script.Text == "crash":
 		status = unknown
+	case script.Text == "poweroff":
+		status = unknown
+		s.turnOff()
 	case script.Text == "exit 3", script.Text == "exit 3 once" && !slices.ContainsFunc(s.ran[:before], func(r core.Script) bool { return r.Text == script.Text }):
 		status = 3
 	}
