@@ -76,9 +76,6 @@ func inPart(err error, name string) error {
 	return &partError{name: name, err: err}
 }
 
-// inLine says which line of a text an error is of.
-func inLine(err error, line int) error { return &partError{line: line, err: err} }
-
 // inField says of a name that was not found by which part it is asked for. An error of a
 // store stays as it is.
 func inField(op, name string, err error, path ...string) error {

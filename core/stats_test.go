@@ -38,7 +38,7 @@ func TestSumUp(t *testing.T) {
 	attempt := func(job Job, model, image string, outcome Trigger, steps ...any) Attempt {
 		at := Attempt{Job: job, Model: model, Image: image, Pool: "p-" + model, Node: NodeID("n-" + model), StartedAt: start, Outcome: outcome, Met: map[string]time.Time{}}
 		for i := 0; i < len(steps); i += 2 {
-			at.EndedAt = start.Add(time.Duration(steps[i+1].(int)) * time.Second)
+			at.EndedAt = start.Add(time.Duration(steps[i+1].(int) * int(time.Second)))
 			at.Met[steps[i].(string)] = at.EndedAt
 		}
 		return at

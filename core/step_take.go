@@ -196,7 +196,7 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		}
 		if s.inRamdisk() && within.Err() == nil && Is(failure, Transient) {
 			// It is started again.
-			return nil, &Error{Op: name, Node: w.node.ID, Kind: Transient, Err: failure}
+			return nil, &Error{Op: name, Node: w.node.ID, Kind: Transient, Err: hiding(failure, secrets.all())}
 		}
 		if failure == nil || within.Err() != nil || !Is(failure, Transient) || !s.logsIn() {
 			break
@@ -228,10 +228,8 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 	switch {
 	case failure == nil && met != "":
 		w.told = append(w.told, w.event(Note, name, "nothing to do: "+met))
-	case failure != nil && ctx.Err() != nil:
-		return nil, failure
-	case Is(failure, LeaseLost):
-		return nil, failure
+	case failure != nil && ctx.Err() != nil, Is(failure, LeaseLost):
+		return nil, hiding(failure, secrets.all())
 	case failure != nil && within.Err() != nil && entered && (s.logsIn() || s.inRamdisk()) && !s.harmless():
 		failure = fmt.Errorf("the machine was out of reach until its time was over: %s: %w", cause(failure), ErrUnknownOutcome)
 	case failure != nil && within.Err() != nil:

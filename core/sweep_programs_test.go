@@ -252,12 +252,14 @@ func (s programStory) run(t *testing.T) (calls []string) {
 	if s.at > 0 {
 		host.Freeze(s.at, s.when)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- act(victim) }()
+	type outcome struct{ err error }
+	ended := make(chan outcome, 1)
+	go func() { ended <- outcome{act(victim)} }()
 	var err error
 	unknown := ""
 	select {
-	case err = <-ended:
+	case is := <-ended:
+		err = is.err
 	case <-host.Frozen():
 		synctest.Wait()
 		unknown = p.inTheMiddle(all)
@@ -272,7 +274,7 @@ func (s programStory) run(t *testing.T) (calls []string) {
 			wake()
 		}
 		<-thawed
-		<-ended
+		<-ended // whatever has become of it: the other has gone on
 	}
 	if told := says(err); unknown == "" && told != "" || unknown != "" && (!strings.Contains(told, "step "+unknown) || !strings.Contains(told, "nobody knows how it ended")) {
 		t.Errorf("nobody knows of step %q, and it says %q", unknown, told)

@@ -161,12 +161,25 @@ func countIn(node parse.Node) (length int) {
 	return len(node.String())
 }
 
-// templateFault is what is wrong with a template, without where in ours that is.
+// templateFault is what is wrong with a template, and in which line of its text where that
+// is not the first.
 func templateFault(err error) error {
 	for _, own := range ownMistakes {
 		if errors.Is(err, own) {
 			return fmt.Errorf("the template cannot be filled in: %w", own)
 		}
 	}
-	return fmt.Errorf("the template cannot be filled in: %s", strings.TrimPrefix(err.Error(), "template: :"))
+	line, text := 0, strings.TrimPrefix(err.Error(), "template: :")
+	if at := placeInTemplate.FindStringSubmatch(text); at != nil {
+		line, _ = strconv.Atoi(at[1])
+		text = strings.TrimPrefix(text[len(at[0]):], `executing "" `)
+	}
+	why := fmt.Errorf("the template cannot be filled in: %s", text)
+	if line > 1 {
+		return &partError{line: line, err: why}
+	}
+	return why
 }
+
+// placeInTemplate is the line, and perhaps the column, that text/template begins with.
+var placeInTemplate = regexp.MustCompile(`^(\d+)(?::\d+)?: `)

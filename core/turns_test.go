@@ -199,7 +199,9 @@ func TestReleasesWaitForNoDeploy(t *testing.T) {
 			}
 		}
 		cancel()
-		<-hung
+		if err := <-hung; err == nil {
+			t.Error("a deploy that was cancelled is done")
+		}
 		p.give("n4")
 		p.wantStates("n1 Available", "n2 Available", "n3 Available", "n4 Available")
 		p.sound()

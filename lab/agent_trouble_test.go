@@ -20,8 +20,8 @@ func TestAServerThatFailsItsDeploy(t *testing.T) {
 		patience func(*core.Timeouts)
 		says     []string // of the quarantined node
 	}{
-		{"a write error", lab.Fault{Kind: lab.WriteError}, asUsual, []string{"write (node n001)", "medium error", "replace it"}},
-		{"a write error later on", lab.Fault{Kind: lab.WriteError, Nth: 4}, asUsual, []string{"write (node n001)", "medium error", "replace it"}},
+		{"a write error", lab.Fault{Kind: lab.WriteError}, asUsual, []string{"write: backend", "medium error", "replace it"}},
+		{"a write error later on", lab.Fault{Kind: lab.WriteError, Nth: 4}, asUsual, []string{"write: backend", "medium error", "replace it"}},
 		{"an agent that falls silent at each write", lab.Fault{Kind: lab.AgentSilent, Count: lab.Forever}, asUsual, []string{"has not answered", "power and network"}},
 		{"another server", lab.Fault{Kind: lab.OtherMachine}, asUsual, []string{"another server answers", "enrolled as", "found", "enroll it again"}},
 		{"a disk less", lab.Fault{Kind: lab.DiskMissing}, asUsual, []string{"disks of the inventory are missing", "look at the server"}},

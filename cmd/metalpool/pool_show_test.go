@@ -29,7 +29,7 @@ pools:
 		t.Fatal(got.stderr)
 	}
 	for args, want := range map[string][]string{
-		"pool show default":         {"Profile      base\n", "Also offers  bare\n"},
+		"pool show default":         {"Profile        base\n", "Also offers    bare\n"},
 		"pool show default -o json": {`"profile": "base"`, `"profiles": [`},
 	} {
 		got := command(t, strings.Fields(args)...)

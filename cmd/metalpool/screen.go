@@ -45,12 +45,12 @@ func frame(rows []watchRow, now time.Time, width, height int, color bool) []stri
 	summary := clip(summarize(rows)+"   "+clock(now), width)
 	room := height - 4
 	blocks := watchTable(newTable(color, width), rows, now).blocks()
-	if hidden := 0; height > 0 && countLines(blocks[1:]) > room {
+	if height > 0 && countLines(blocks[1:]) > room {
 		shown := slices.Clone(rows)
 		slices.SortStableFunc(shown, func(x, y watchRow) int { return interest(y.State) - interest(x.State) })
 		blocks = watchTable(newTable(color, width), shown, now).blocks()
-		blocks, hidden = cutBlocks(blocks, max(room-1, 1))
-		blocks = append(blocks, []string{clip(fmt.Sprintf("… and %d more", hidden), width)})
+		fits, hidden := cutBlocks(blocks, max(room-1, 1))
+		blocks = append(fits, []string{clip(fmt.Sprintf("… and %d more", hidden), width)})
 	}
 	return append([]string{summary, ""}, slices.Concat(blocks...)...)
 }

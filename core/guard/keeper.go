@@ -61,7 +61,7 @@ func keep(first int, dir, path string, args []string) {
 		_ = syscall.Close(fd) // who reads at their other ends waits for the program alone
 	}
 	var (
-		how  atomic.Uint32 // of the program, once it has ended
+		how  atomic.Uint32 // of the program: that it was killed, until it is known to have ended itself
 		over atomic.Bool   // its time is
 		end  = sync.OnceFunc(func() {
 			_ = os.RemoveAll(dir)
@@ -75,6 +75,7 @@ func keep(first int, dir, path string, args []string) {
 			killBelow(os.Getpid())
 		}
 	)
+	how.Store(uint32(syscall.SIGKILL))
 	go func() {
 		_, _ = io.Copy(io.Discard, hold)
 		kill()
@@ -90,7 +91,7 @@ func keep(first int, dir, path string, args []string) {
 		var status syscall.WaitStatus
 		who, err := syscall.Wait4(-1, &status, 0, nil)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // it is a number
+		case err == syscall.EINTR:
 			continue
 		case err != nil: // nobody is left
 			end()

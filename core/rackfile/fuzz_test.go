@@ -48,7 +48,7 @@ func FuzzRead(f *testing.F) {
 			_ = s.Validate()
 		}
 		var written bytes.Buffer
-		if err := rack.File.Print(&written); err != nil {
+		if err := rack.Print(&written); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := rackfile.Read("rack.yaml", &written); err != nil {

@@ -61,11 +61,11 @@ func read(path string, r io.Reader) (Rack, error) {
 		return rack, err
 	}
 	rack.Empty = tree.Kind == 0 || len(tree.Content) == 1 && tree.Content[0].Tag == "!!null"
-	rack.File.check(tree, &wrong)
+	rack.check(tree, &wrong)
 	if err := wrong.err(); err != nil {
 		return rack, err
 	}
-	rack.Declaration = rack.File.declaration(core.DeclaredIn(cmp.Or(rack.File.Name, filepath.Base(path))), tree)
+	rack.Declaration = rack.declaration(core.DeclaredIn(cmp.Or(rack.File.Name, filepath.Base(path))), tree)
 	rack.find(tree)
 	return rack, nil
 }

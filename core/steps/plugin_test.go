@@ -110,7 +110,7 @@ var plugins = map[string]act{
 	},
 	// Its child has its output open, and says in a fifo that it is there.
 	"leaves-a-child": func(_ context.Context, t plugin.Try[conf]) error {
-		cmd := exec.Command("sh", "-c", "exec 3>$0; echo here >&3; echo >&1; sleep 1000", t.Config.Zone) //nolint:noctx // its group ends it
+		cmd := exec.Command("sh", "-c", "exec 3>$0; echo here >&3; echo >&1; sleep 1000", t.Config.Zone)
 		cmd.Stderr = os.Stderr
 		wrote, err := cmd.StdoutPipe()
 		if err != nil {

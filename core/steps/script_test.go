@@ -41,7 +41,7 @@ func TestChecksOfScripts(t *testing.T) {
 		"command -v no-such-command": {ran: true},
 		"no-such-command >&- 2>&-":   {ran: true},
 		"no-such-command --version":  {ran: true, warns: "status 127"},
-		"/etc/passwd":                {is: "run check: invalid: its check could not be run, and says nothing therefore: it ended with status 126"},
+		"/etc/passwd":                {is: "run check: its check could not be run, and says nothing therefore: it ended with status 126"},
 		"exit 124":                   {is: "run check: timeout: its check was ended after 10m"},
 	} {
 		t.Run(check, func(t *testing.T) {

@@ -42,14 +42,14 @@ func TestRefusedWritesAreCounted(t *testing.T) {
 				t.Errorf("%d lines, the last %+v; want %d, %q", len(all), all[len(all)-1], many, want)
 			}
 		}
-		time.Sleep(denialsEvery)
+		<-time.After(denialsEvery)
 		wantLast(denialsBurst+1, "the last of 1000 writes of this token that were refused: no")
 		refuse("eve", 1) // a minute has gone
 		wantLast(denialsBurst+2, "no")
 		refuse("eve", 7)
 		d.flush()
 		wantLast(denialsBurst+3, "the last of 7 writes of this token that were refused: no")
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		wantLast(denialsBurst+3, "the last of 7 writes of this token that were refused: no")
 		if all := of("bob"); len(all) != 1 {
 			t.Errorf("bob: %+v", all)

@@ -68,9 +68,9 @@ func TestOnlyWhatComesIsRetold(t *testing.T) {
 				e.tell(core.Progress{Step: stepWait})
 				synctest.Wait()
 				d.write("new")
-				time.Sleep(lookEvery + lookEvery/2)
+				<-time.After(lookEvery + lookEvery/2)
 				d.write("newer")
-				time.Sleep(lookEvery)
+				<-time.After(lookEvery)
 				e.leave()
 				if !slices.Equal(told, append([]string{stepWait}, test.want...)) {
 					t.Errorf("told of %q, want %q", told, test.want)

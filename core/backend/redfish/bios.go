@@ -177,8 +177,8 @@ func (t talk) accept(f bios, want core.BIOSAttributes) (attributes, error) {
 			return nil, err
 		}
 		for _, name := range sortedNames(need) {
-			why := ""
-			wanted[name], why = known.accept(f, name, want[name], need[name])
+			accepted, why := known.accept(f, name, want[name], need[name])
+			wanted[name] = accepted
 			if why != "" && wrong[name] == "" {
 				wrong[name] = why
 			}
