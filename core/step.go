@@ -122,8 +122,8 @@ type stepKind struct {
 	// host is what those hosts do for it by themselves, "" where it is left to the machine
 	// and its BMC.
 	host string
-	// quoted is that its failure tells the last of what it said.
-	quoted bool
+	// quoted says which lines of what it said its failure tells; nil: none.
+	quoted func(text string) string
 	of     func(s Step) bool
 	// setting is what a step of the kind sets the server itself up with, nil where it is
 	// none of those; see settings.go.
@@ -138,7 +138,7 @@ type stepKind struct {
 
 var stepKinds = []stepKind{
 	{
-		kind: KindScript, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: 10 * time.Minute, logsIn: true, quoted: true,
+		kind: KindScript, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: 10 * time.Minute, logsIn: true, quoted: lastSaid,
 		of: func(s Step) bool { return s.Script != nil }, check: func(s Step) error { return s.Script.check(s) },
 	},
 	{
@@ -179,7 +179,7 @@ var stepKinds = []stepKind{
 		of: func(s Step) bool { return s.Plugin != nil }, check: func(s Step) error { return s.Plugin.check() },
 	},
 	{
-		kind: KindAnsible, phases: []StepPhase{PhaseDeployed, PhaseRelease}, timeout: 30 * time.Minute, logsIn: true, quoted: true, ours: true,
+		kind: KindAnsible, phases: []StepPhase{PhaseDeployed, PhaseRelease}, timeout: 30 * time.Minute, logsIn: true, quoted: playbookFault, ours: true,
 		of: func(s Step) bool { return s.Ansible != nil }, check: func(s Step) error { return s.Ansible.check(s.Secrets) },
 	},
 }

@@ -238,8 +238,8 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		}
 		failure = &Error{Op: name, Kind: Timeout, Err: fmt.Errorf("not done within %s, which is its timeout: %w", s.Timeout, failure)}
 	}
-	if failure != nil && s.about().quoted {
-		failure = &quotedError{failure, ending(saidEnds, lastSaid(text))}
+	if quote := s.about().quoted; failure != nil && quote != nil {
+		failure = &quotedError{failure, ending(saidEnds, quote(text))}
 	}
 	return hiding(failure, secrets.all()), nil
 }
