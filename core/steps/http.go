@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -129,7 +130,7 @@ func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest,
 		if ctx.Err() != nil { // which says nothing of the other side
 			why = cmp.Or(last, "no answer")
 		}
-		if !harmless {
+		if !harmless && !neverSent(err) {
 			return asked, 0, fmt.Errorf("%s: %s: %w", asked, why, core.ErrUnknownOutcome)
 		}
 		return asked, 0, failed(core.Backend, "%s: %s", asked, why)
@@ -142,6 +143,12 @@ func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest,
 		s.Skip(more)
 	}
 	return asked, answer.StatusCode, nil
+}
+
+// neverSent reports whether there was not even a connection to send a request over.
+func neverSent(err error) bool {
+	dialed, ok := errors.AsType[*net.OpError](err)
+	return ok && dialed.Op == "dial"
 }
 
 // shown is a URL's template with everything filled in but the secrets, and without a user:
