@@ -154,15 +154,15 @@ func TestStepsThatAServerTakesFromItsOwnHost(t *testing.T) {
 
 func TestPlaybooksThatAreRefused(t *testing.T) {
 	for says, s := range map[string]core.AnsibleStep{
-		"say either playbook":              {},
-		"say either playbook, which":       {Playbook: "- hosts: all", Path: "/etc/site.yml"},
-		"does not begin with /":            {Path: "site.yml"},
-		`as: "nobody" is nobody`:           {Path: "/etc/site.yml", As: "nobody"},
-		`"ansible_host" cannot name`:       {Path: "/etc/site.yml", Vars: core.FreeForm{"ansible_host": "elsewhere"}},
-		`"metalpool" cannot name`:          {Path: "/etc/site.yml", Vars: core.FreeForm{"metalpool": "x"}},
-		"TOKEN is among the secrets":       {Path: "/etc/site.yml", Vars: core.FreeForm{"TOKEN": "x"}},
-		"vars.rack: the template cannot":   {Path: "/etc/site.yml", Vars: core.FreeForm{"rack": "{{.Rack}}"}},
-		"the most is 256 KiB; name a file": {Playbook: strings.Repeat("x", 300<<10)},
+		"say either playbook":                       {},
+		"say either playbook, which":                {Playbook: "- hosts: all", Path: "/etc/site.yml"},
+		"does not begin with /":                     {Path: "site.yml"},
+		`as: "nobody" is nobody`:                    {Path: "/etc/site.yml", As: "nobody"},
+		`"ansible_host" cannot name`:                {Path: "/etc/site.yml", Vars: core.FreeForm{"ansible_host": "elsewhere"}},
+		`"metalpool" cannot name`:                   {Path: "/etc/site.yml", Vars: core.FreeForm{"metalpool": "x"}},
+		"TOKEN is among the secrets":                {Path: "/etc/site.yml", Vars: core.FreeForm{"TOKEN": "x"}},
+		"vars.rack: the template cannot":            {Path: "/etc/site.yml", Vars: core.FreeForm{"rack": "{{.Rack}}"}},
+		"the most is 256 KiB (262144); name a file": {Playbook: strings.Repeat("x", 300<<10)},
 	} {
 		step := core.Step{Name: "site", Secrets: map[string]core.Reference{"TOKEN": "env:TOKEN"}, Ansible: &s}
 		if err := step.Validate(); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), says) {
