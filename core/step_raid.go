@@ -2,9 +2,11 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // RAIDStep has the server's RAID controllers have these volumes, and no others: what is
@@ -42,6 +44,9 @@ func (s *RAIDStep) check() error {
 		case !slices.Contains([]DiskKind{"", HDD, SSD, NVMe}, v.Kind):
 			return inPart(fmt.Errorf("%q is no kind of drive; there are: %s, %s, %s", v.Kind, HDD, SSD, NVMe), "volumes")
 		}
+	}
+	if wrong := s.wanted().Faults(); len(wrong) > 0 {
+		return inPart(errors.New(strings.Join(wrong, "; ")), "volumes")
 	}
 	return nil
 }

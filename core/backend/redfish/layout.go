@@ -28,9 +28,6 @@ type creation struct {
 	drives     []string // IDs
 }
 
-// fewest drives that a RAID type takes.
-var fewest = map[string]int{"RAID0": 1, "RAID1": 2, "RAID5": 3, "RAID6": 4, "RAID10": 4, "RAID50": 6, "RAID60": 8}
-
 // preservedError is a change that would take a drive that is preserved.
 type preservedError struct{ what string }
 
@@ -46,7 +43,7 @@ func planVolumes(have []core.StorageController, wanted core.WantedVolumes) (layo
 	slices.SortStableFunc(p.wanted.Volumes, func(a, b core.WantedVolume) int {
 		return cmp.Or(cmp.Compare(min(1, len(b.Drives)), min(1, len(a.Drives))), cmp.Compare(min(1, len(b.Name)), min(1, len(a.Name))))
 	})
-	if wrong := p.check(); len(wrong) > 0 {
+	if wrong := wanted.Faults(); len(wrong) > 0 {
 		return layout{}, &wrongError{what: strings.Join(wrong, "; ")}
 	}
 	missing := p.match()
@@ -60,7 +57,7 @@ func planVolumes(have []core.StorageController, wanted core.WantedVolumes) (layo
 			p.kept[place{c.controller, id}] = true
 		}
 		p.makes = append(p.makes, c)
-		p.differs = append(p.differs, core.Difference{Name: called(w), Wanted: w.RAID + " of " + p.serials(c.controller, c.drives)})
+		p.differs = append(p.differs, core.Difference{Name: w.String(), Wanted: w.RAID + " of " + p.serials(c.controller, c.drives)})
 	}
 	return p.layout, nil
 }
@@ -80,13 +77,6 @@ type planner struct {
 	matched, kept, spared map[place]bool
 }
 
-func called(w core.WantedVolume) string {
-	if w.Name != "" {
-		return "the volume " + show(w.Name)
-	}
-	return "a " + w.RAID
-}
-
 // is tells a drive by serial, worldwide name or ID.
 func is(d core.StorageDrive, word string) bool {
 	return word != "" && (strings.EqualFold(d.Serial, word) || d.WWN != "" && core.WWN(word) == d.WWN || d.ID == word)
@@ -97,25 +87,6 @@ func (p *planner) preserved(d core.StorageDrive) bool {
 	return slices.ContainsFunc(p.wanted.Preserve, func(word string) bool {
 		return word != "" && (strings.EqualFold(d.Serial, word) || d.WWN != "" && core.WWN(word) == d.WWN)
 	})
-}
-
-func (p *planner) check() (wrong []string) {
-	named := map[string]bool{}
-	for _, w := range p.wanted.Volumes {
-		least, known := fewest[w.RAID]
-		switch n := max(len(w.Drives), w.Count); {
-		case !known:
-			wrong = append(wrong, fmt.Sprintf("%s: there is no RAID type %s%s", called(w), show(w.RAID), near(w.RAID, sortedNames(fewest))))
-		case len(w.Drives) > 0 && w.Count != 0 && w.Count != len(w.Drives):
-			wrong = append(wrong, fmt.Sprintf("%s names %d drives and asks for %d", called(w), len(w.Drives), w.Count))
-		case n < least:
-			wrong = append(wrong, fmt.Sprintf("%s takes at least %d drives, not %d", called(w), least, n))
-		case w.Name != "" && named[w.Name]:
-			wrong = append(wrong, "two volumes are called "+show(w.Name))
-		}
-		named[w.Name] = true
-	}
-	return wrong
 }
 
 // match keeps the volumes that are as wanted, and returns what is wanted and not there.
@@ -236,9 +207,9 @@ func (p *planner) place(w core.WantedVolume) (creation, error) {
 		}
 	}
 	if spared >= w.Count {
-		return creation{}, &preservedError{fmt.Sprintf("%s takes %d drives, and without those that are preserved there are %d", called(w), w.Count, most)}
+		return creation{}, &preservedError{fmt.Sprintf("%s takes %d drives, and without those that are preserved there are %d", w, w.Count, most)}
 	}
-	return creation{}, &wrongError{what: fmt.Sprintf("%s takes %d drives%s behind one controller, and at most %d are there and free", called(w), w.Count, described(w), most)}
+	return creation{}, &wrongError{what: fmt.Sprintf("%s takes %d drives%s behind one controller, and at most %d are there and free", w, w.Count, described(w), most)}
 }
 
 func makes(c core.StorageController, raid string) bool {
@@ -271,13 +242,13 @@ func (p *planner) placeNamed(w core.WantedVolume) (creation, error) {
 				found = true
 				switch {
 				case p.preserved(d):
-					return creation{}, &preservedError{fmt.Sprintf("%s is to be made of the drive %s, which is preserved", called(w), firstOf(d.Serial, d.ID))}
+					return creation{}, &preservedError{fmt.Sprintf("%s is to be made of the drive %s, which is preserved", w, firstOf(d.Serial, d.ID))}
 				case p.kept[place{c, d.ID}]:
-					return creation{}, &wrongError{what: fmt.Sprintf("%s is to be made of the drive %s, which another volume has", called(w), firstOf(d.Serial, d.ID))}
+					return creation{}, &wrongError{what: fmt.Sprintf("%s is to be made of the drive %s, which another volume has", w, firstOf(d.Serial, d.ID))}
 				case chosen.controller >= 0 && chosen.controller != c:
-					return creation{}, &wrongError{what: fmt.Sprintf("%s is to be made of drives behind two controllers, %s and %s", called(w), p.have[chosen.controller].ID, controller.ID)}
+					return creation{}, &wrongError{what: fmt.Sprintf("%s is to be made of drives behind two controllers, %s and %s", w, p.have[chosen.controller].ID, controller.ID)}
 				case slices.Contains(chosen.drives, d.ID):
-					return creation{}, &wrongError{what: fmt.Sprintf("%s names the drive %s twice", called(w), firstOf(d.Serial, d.ID))}
+					return creation{}, &wrongError{what: fmt.Sprintf("%s names the drive %s twice", w, firstOf(d.Serial, d.ID))}
 				case !makes(controller, w.RAID):
 					return creation{}, &wrongError{what: fmt.Sprintf("the controller %s makes %s, not %s", controller.ID, strings.Join(controller.RAID, ", "), w.RAID)}
 				}
@@ -285,7 +256,7 @@ func (p *planner) placeNamed(w core.WantedVolume) (creation, error) {
 			}
 		}
 		if !found {
-			return creation{}, &wrongError{what: fmt.Sprintf("%s: there is no drive %s%s", called(w), show(word), near(word, words))}
+			return creation{}, &wrongError{what: fmt.Sprintf("%s: there is no drive %s%s", w, show(word), near(word, words))}
 		}
 	}
 	return chosen, nil

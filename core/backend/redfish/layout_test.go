@@ -106,7 +106,7 @@ func TestPlanVolumes(t *testing.T) {
 func FuzzPlanVolumes(f *testing.F) {
 	f.Add(uint8(2), uint8(0), uint8(0), uint8(3))
 	f.Add(uint8(4), uint8(2), uint8(7), uint8(0))
-	raids := sortedNames(fewest)
+	raids := []string{"RAID0", "RAID1", "RAID10", "RAID5", "RAID50", "RAID6", "RAID60"}
 	f.Fuzz(func(t *testing.T, count, raid, preserve, there uint8) {
 		all := []core.Volume{
 			{ID: "V1", RAID: "RAID1", Drives: []string{"p2", "p3"}}, {ID: "V2", RAID: "RAID0", Drives: []string{"p4", "p5"}}, {ID: "V3", RAID: "RAID0", Drives: []string{"p0"}},

@@ -114,7 +114,7 @@ func (t talk) setVolumes(want core.WantedVolumes) (core.Change, error) {
 			break
 		}
 		if err != nil && i == 0 && len(plan.deletes) == 0 { // else something was changed
-			err = t.notTaken(err, "it does not make "+called(m.want))
+			err = t.notTaken(err, "it does not make "+m.want.String())
 		}
 		if err != nil {
 			return core.Change{}, err
@@ -153,7 +153,7 @@ func (t talk) makeVolume(s storage, m creation) (waits bool, err error) {
 		func(path string) (*http.Response, error) { return t.client.Post(path, body) },
 		func(now storage) (bool, string) {
 			there := slices.ContainsFunc(now.Volumes, func(o core.Volume) bool { return o.RAID == m.want.RAID && slices.Equal(o.Drives, ids) })
-			return there, "no " + strings.TrimPrefix(called(m.want), "the ")
+			return there, "no " + strings.TrimPrefix(m.want.String(), "the ")
 		})
 }
 
