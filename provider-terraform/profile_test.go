@@ -129,11 +129,11 @@ func TestWithdrawnProfile(t *testing.T) {
 		}
 		r.choice(t, "plain")
 		says(t, w.run(t, "plan", "-no-color"), "Warning: Choose profile gpu web-1: invalid", "The apply would be refused")
+		r.mend(t, node) // before it is cleaned
 		w.destroy(t)
 		if m, there := r.machine(t, "web-1"); there {
 			t.Errorf("after destroy there is %+v", m)
 		}
-		r.mend(t, node)
 		r.Settle(t)
 		r.choice(t, "plain", "gpu")
 	}
