@@ -120,8 +120,10 @@ type Attempt struct {
 	// not its end.
 	Outcome   Trigger `json:"outcome,omitempty"`
 	StoppedAt string  `json:"stopped_at,omitempty"`
-	// Met are the steps that are done, with the time.
-	Met map[string]time.Time `json:"met,omitempty"`
+	// Met are the steps that are behind it, with the time. Undone are those of them that were
+	// gone on without, as the operator wants it: they failed, or were left out.
+	Met    map[string]time.Time `json:"met,omitempty"`
+	Undone []string             `json:"undone,omitempty"`
 	// Boot is the ramdisk boot that this attempt uses now; Boots counts them, those of
 	// workers that died too.
 	Boot  *Boot `json:"boot,omitempty"`

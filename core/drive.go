@@ -44,6 +44,7 @@ func (w *work) drive(ctx context.Context, steps []step) error {
 		if !ok {
 			return nil
 		}
+		w.told, w.without = nil, "" // of one whose end the store did not take
 		err := w.try(ctx, s)
 		if err == nil {
 			err = w.meet(ctx, s.name)
@@ -239,16 +240,23 @@ func (w *work) save(ctx context.Context, change func(a *Attempt), events ...Even
 }
 
 func (w *work) meet(ctx context.Context, name string) error {
-	met := w.event(StepMet, name, afterTries(w.waiting.ends()))
+	end, undone := StepMet, w.without == name
+	if undone {
+		end = StepUndone
+	}
+	met := w.event(end, name, afterTries(w.waiting.ends()))
 	met.Bytes = w.moved
 	err := w.save(ctx, func(a *Attempt) {
 		if a.Met == nil {
 			a.Met = map[string]time.Time{}
 		}
 		a.Met[name] = time.Now().UTC()
+		if undone {
+			a.Undone = append(slices.Clone(a.Undone), name)
+		}
 	}, append(slices.Clone(w.told), met)...)
 	if err == nil {
-		w.moved, w.told = 0, nil
+		w.moved, w.told, w.without = 0, nil, ""
 	}
 	return err
 }

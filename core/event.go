@@ -27,11 +27,12 @@ type EventType string
 const (
 	StateChanged EventType = "state"
 	StepMet      EventType = "step"
+	StepUndone   EventType = "undone"   // its end, where it is gone on without: it failed, or was left out
 	StepMoves    EventType = "progress" // it is under way; rare enough to be kept
 	StepWaits    EventType = "waits"    // it is not done yet, and why; rarer still
 	StepFailed   EventType = "step failed"
 	StepOutput   EventType = "output"     // what a step said, or the beginning and the end of it
-	StepWarned   EventType = "warning"    // it failed, and the deploy goes on without it
+	StepWarned   EventType = "warning"    // what went wrong with it, and ends no work
 	WorkLeft     EventType = "left"       // who worked on it stopped, and another may go on
 	WorkTaken    EventType = "taken over" // another goes on, or ends it
 	AgentRefused EventType = "agent refused"

@@ -200,7 +200,7 @@ func (w *work) lookAt(ctx context.Context, s Step) error {
 	if err != nil || failure == nil || w.comesLater(ctx, failure) {
 		return err
 	}
-	if err := w.stepFailed(ctx, stepName(s), s, failure); err != nil {
+	if err := w.stepFailed(stepName(s), s, failure); err != nil {
 		return unchanged(err)
 	}
 	return w.meet(ctx, stepName(s))
@@ -321,7 +321,7 @@ func (w *work) inForce(ctx context.Context, s Step) (done bool, err error) {
 func (w *work) failedToSet(ctx context.Context, s Step, failure error) (again bool, err error) {
 	try := max(1, w.attempt.Tries[s.Name])
 	if try > s.Retries || errors.Is(failure, ErrRefused) && Is(failure, Invalid, Denied) {
-		return false, w.stepFailed(ctx, stepName(s), s, failure)
+		return false, w.stepFailed(stepName(s), s, failure)
 	}
 	text := fmt.Sprintf("try %d of %d: %s", try, s.Retries+1, cause(failure))
 	w.note(ctx, StepFailed, stepName(s), text)
@@ -341,7 +341,7 @@ func (w *work) awaitSetting(ctx context.Context, s Step) error {
 		}
 	}
 	if w.attempt.Rounds+1 >= maxRounds {
-		return w.stepFailed(ctx, stepName(s), s, fmt.Errorf("it is not in force after %d starts of the server", maxRounds))
+		return w.stepFailed(stepName(s), s, fmt.Errorf("it is not in force after %d starts of the server", maxRounds))
 	}
 	w.boots = 0 // the ramdisk did start
 	err := w.save(ctx, func(a *Attempt) {

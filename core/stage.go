@@ -164,7 +164,7 @@ func tells(ev Event, step string) bool {
 // ends reports whether what an event tells of made room for something else, or for the
 // same anew.
 func ends(ev Event) bool {
-	return ev.Type == StepMet && ev.Step != stepOn || ev.Type == StepFailed || ev.Type == WorkTaken
+	return ev.Type == StepMet && ev.Step != stepOn || ev.Type == StepUndone || ev.Type == StepFailed || ev.Type == WorkTaken
 }
 
 // givesUp reports whether whoever worked on a deploy last came to end it.

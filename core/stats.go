@@ -45,7 +45,7 @@ type PhaseStats struct {
 	Pool   string  `json:"pool,omitempty"`
 	Node   NodeID  `json:"node,omitempty"`
 	Count  int     `json:"count"`  // how often it was done
-	Failed int     `json:"failed"` // how often the work ended there instead
+	Failed int     `json:"failed"` // how often the work ended there instead, or went on without it
 	P50    Seconds `json:"p50_seconds"`
 	P95    Seconds `json:"p95_seconds"`
 	Max    Seconds `json:"max_seconds"`
@@ -94,8 +94,12 @@ func sumUp(attempts iter.Seq2[Attempt, error], f StatsFilter) ([]PhaseStats, err
 		}
 		for _, lap := range at.laps() {
 			sum := of(lap.phase)
-			sum.took = append(sum.took, float32(lap.took.Seconds()))
 			sum.place = min(sum.place, lap.place)
+			if slices.Contains(at.Undone, lap.phase) {
+				sum.failed++
+				continue
+			}
+			sum.took = append(sum.took, float32(lap.took.Seconds()))
 		}
 		switch at.Outcome {
 		case GiveUp, NodeFault:
@@ -164,14 +168,14 @@ func rank(sorted []float32, share float64) Seconds {
 // firstPlace is that of the whole job, before its steps.
 const firstPlace = -1
 
-// lap is one phase of an attempt that was done.
+// lap is one phase of an attempt that came to its end.
 type lap struct {
 	phase string
 	took  time.Duration
 	place int
 }
 
-// laps are the phases that an attempt has done, each from the end of the one before it.
+// laps are the phases that an attempt has behind it, each from the end of the one before it.
 func (a Attempt) laps() []lap {
 	steps := slices.SortedFunc(maps.Keys(a.Met), func(x, y string) int {
 		return cmp.Or(a.Met[x].Compare(a.Met[y]), cmp.Compare(a.placeOf(x), a.placeOf(y)), cmp.Compare(x, y))

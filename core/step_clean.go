@@ -68,7 +68,7 @@ func (a Attempt) releasing(s Step) step {
 	limit := func(Timeouts) time.Duration { return releaseLimit + time.Minute }
 	own := step{name: stepName(s), timeout: limit, turn: s.turn(), do: func(ctx context.Context, w *work) error { return w.takeBeforeOff(ctx, s) }}
 	if s.logsIn() && a.Login == nil {
-		own.turn, own.do = "", func(ctx context.Context, w *work) error { return w.noWayIn(ctx, s) }
+		own.turn, own.do = "", func(ctx context.Context, w *work) error { return w.noWayIn(s) }
 	}
 	return own
 }
@@ -79,7 +79,8 @@ func (w *work) takeBeforeOff(ctx context.Context, s Step) error {
 		w.releaseEnds = time.Now().Add(releaseLimit)
 	}
 	if !time.Now().Before(w.releaseEnds) {
-		return w.warns(ctx, name, "left out: "+errReleaseTooLong.Error())
+		w.goWithout(name, "left out: "+errReleaseTooLong.Error())
+		return nil
 	}
 	within, cancel := context.WithDeadlineCause(ctx, w.releaseEnds, errReleaseTooLong)
 	defer cancel()
@@ -88,19 +89,20 @@ func (w *work) takeBeforeOff(ctx context.Context, s Step) error {
 	case err == nil, ctx.Err() != nil, Is(err, LeaseLost):
 		return err
 	case within.Err() != nil:
-		return w.warns(ctx, name, "goes on without it: "+errReleaseTooLong.Error())
+		err = errReleaseTooLong
 	case ofStore(err):
 		return err
 	}
-	return w.warns(ctx, name, "goes on without it: "+err.Error())
+	w.goWithout(name, "goes on without it: "+err.Error())
+	return nil
 }
 
 // noWayIn is what becomes of a step on a machine that metalpool cannot log in to.
-func (w *work) noWayIn(ctx context.Context, s Step) error {
-	if !w.attempt.Ran {
-		return nil
+func (w *work) noWayIn(s Step) error {
+	if w.attempt.Ran {
+		w.goWithout(stepName(s), "left out: pool \""+w.pool.Name+"\" keeps no key to its machines once they are deployed; to have it done, 'metalpool pool set "+w.pool.Name+" --management-key always'")
 	}
-	return w.warns(ctx, stepName(s), "left out: pool \""+w.pool.Name+"\" keeps no key to its machines once they are deployed; to have it done, 'metalpool pool set "+w.pool.Name+" --management-key always'")
+	return nil
 }
 
 var errReleaseTooLong = fmt.Errorf("the steps before a release have %s together, and that is over", FormatDuration(releaseLimit))

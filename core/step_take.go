@@ -83,7 +83,7 @@ func (w *work) takeStep(ctx context.Context, name string, s Step) error {
 		case failure == nil:
 			return nil
 		case try > s.Retries || errors.Is(failure, ErrUnknownOutcome) || Is(failure, Invalid):
-			return w.stepFailed(ctx, name, s, failure)
+			return w.stepFailed(name, s, failure)
 		}
 		text := fmt.Sprintf("try %d of %d: %s", try, s.Retries+1, cause(failure))
 		w.note(ctx, StepFailed, name, text)
@@ -279,7 +279,7 @@ func hiding(err error, secrets []string) error {
 }
 
 // stepFailed does what the operator wants where a step has failed for good.
-func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) error {
+func (w *work) stepFailed(name string, s Step, why error) error {
 	e := &Error{Op: name, Node: w.node.ID, Kind: Unsuccessful, Err: errors.New(cause(why))}
 	if Is(why, Invalid, Timeout) {
 		e.Kind = KindOf(why)
@@ -303,7 +303,8 @@ func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) e
 	}
 	switch s.OnFailure {
 	case FailNothing:
-		return w.warns(ctx, name, "goes on without it: "+e.Err.Error())
+		w.goWithout(name, "goes on without it: "+e.Err.Error())
+		return nil
 	case FailNode:
 		e.Kind, e.Err = Backend, &verdictError{e.Err, true}
 	default:
@@ -312,11 +313,12 @@ func (w *work) stepFailed(ctx context.Context, name string, s Step, why error) e
 	return e
 }
 
-// warns tells everybody that a step was not done, and that it is gone on without.
-func (w *work) warns(ctx context.Context, name, text string) error {
-	w.note(context.WithoutCancel(ctx), StepWarned, name, text)
+// goWithout tells everybody that a step was not done. Why, and that it is gone on without,
+// is written down with its end, so that nobody who comes after a crash takes it for done.
+func (w *work) goWithout(name, text string) {
+	w.told = append(w.told, w.event(StepWarned, name, text))
+	w.without = name
 	w.say(name, "%s", text)
-	return nil
 }
 
 // verdictError is a step that has failed for good: what follows the operator has said, of

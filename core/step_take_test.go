@@ -101,6 +101,19 @@ func TestStepsOfADeploy(t *testing.T) {
 	})
 }
 
+// ends are the types of the events that told of a step's end.
+func (p *pool) ends(t *testing.T, step string) (all []core.EventType) {
+	t.Helper()
+	for _, what := range []core.EventType{core.StepMet, core.StepUndone} {
+		for _, line := range p.told("a-1", what) {
+			if strings.HasPrefix(line, step+": ") {
+				all = append(all, what)
+			}
+		}
+	}
+	return all
+}
+
 func TestStepsThatFail(t *testing.T) {
 	for name, tt := range map[string]struct {
 		step    core.Step
@@ -138,6 +151,21 @@ func TestStepsThatFail(t *testing.T) {
 				}
 				if warned := p.told("a-1", core.StepWarned); (len(warned) == 1) != (tt.warning != "") || len(warned) == 1 && !strings.Contains(warned[0], tt.warning) {
 					t.Errorf("it warned %q", warned)
+				}
+				end := core.StepMet
+				if tt.warning != "" || err != nil {
+					end = core.StepUndone
+				}
+				if err == nil && !slices.Equal(p.ends(t, "step s"), []core.EventType{end}) {
+					t.Errorf("the step's ends are told as %q", p.ends(t, "step s"))
+				}
+				stats, err := e.Stats(t.Context(), core.StatsFilter{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				of := stats[slices.IndexFunc(stats, func(s core.PhaseStats) bool { return s.Phase == "step s" })]
+				if done := end == core.StepMet; done != (of.Count == 1) || done != (of.Failed == 0) {
+					t.Errorf("the statistics have %+v", of)
 				}
 				_ = m
 				p.sound()

@@ -22,6 +22,8 @@ func (e Event) Text() string {
 		return fmt.Sprintf("%s → %s (%s)", e.From, e.To, e.On)
 	case StepMet:
 		return e.Step + " done"
+	case StepUndone:
+		return e.Step + " not done"
 	case StepMoves:
 		return e.Step
 	case StepWaits:

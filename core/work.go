@@ -31,6 +31,7 @@ type work struct {
 	moved   Bytes                   // by the step under way, once it is done
 	// told are events of that step, kept together with its end: each commit waits for the disk.
 	told    []Event
+	without string // the step that is gone on without, until that is written down
 	waiting waiting
 	// releaseEnds is when the steps before a release have had their time, all together; zero
 	// where none has begun. A worker that takes over gives them the same again.

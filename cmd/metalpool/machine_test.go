@@ -25,6 +25,9 @@ func TestPhases(t *testing.T) {
 		at(100, core.Event{Type: core.StepMet, Step: "boot ramdisk", Node: "n1"}),
 		at(110, core.Event{Type: core.Note, Message: "trying again", Node: "n1"}),
 		at(130, core.Event{Type: core.StepFailed, Step: "write image", Node: "n1"}),
+		// It is gone on without.
+		at(131, core.Event{Type: core.StepWarned, Step: "step agent", Node: "n1"}),
+		at(131, core.Event{Type: core.StepUndone, Step: "step agent", Node: "n1"}),
 		// Another node: its work begins when it is claimed, not when the first failed.
 		at(131, core.Event{Type: core.StateChanged, From: core.Deploying, To: core.Cleaning, Node: "n1"}),
 		at(132, core.Event{Type: core.StateChanged, From: core.Available, To: core.Allocated, Node: "n2"}),
@@ -40,6 +43,7 @@ func TestPhases(t *testing.T) {
 		{Name: "Allocated", Node: "n1", Began: began.Add(60 * time.Second), Seconds: 1},
 		{Name: "boot ramdisk", Node: "n1", Began: began.Add(61 * time.Second), Seconds: 39},
 		{Name: "write image", Node: "n1", Began: began.Add(100 * time.Second), Seconds: 30, Failed: true},
+		{Name: "step agent", Node: "n1", Began: began.Add(130 * time.Second), Seconds: 1, Failed: true},
 		{Name: "Allocated", Node: "n2", Began: began.Add(132 * time.Second), Seconds: 1},
 		{Name: "boot ramdisk", Node: "n2", Began: began.Add(133 * time.Second), Seconds: 50},
 		{Name: "power off", Node: "n2", Began: began.Add(9000 * time.Second), Seconds: 5},

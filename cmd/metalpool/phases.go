@@ -35,7 +35,7 @@ func phases(events []core.Event) []phase {
 }
 
 // stopwatch measures phases as events come. A step lasts from the event before it to
-// the one that says that it is done, or failed.
+// the one that says that it is done, or failed: whether or not it is gone on without.
 type stopwatch struct{ last time.Time }
 
 // lap returns the phase that the event ends, if it ends one. The first event ends
@@ -44,8 +44,8 @@ func (s *stopwatch) lap(ev core.Event) (p phase, ended bool) {
 	began := s.last
 	first := began.IsZero()
 	switch {
-	case ev.Type == core.StepMet || ev.Type == core.StepFailed:
-		p.Name, p.Failed, ended = ev.Step, ev.Type == core.StepFailed, true
+	case ev.Type == core.StepMet || ev.Type == core.StepFailed || ev.Type == core.StepUndone:
+		p.Name, p.Failed, ended = ev.Step, ev.Type != core.StepMet, true
 	case ev.Type != core.StateChanged:
 		if first {
 			s.last = ev.At

@@ -112,6 +112,8 @@ func (w *watcher) look(ctx context.Context, e core.Operator, id core.NodeID, p *
 		switch ev.Type {
 		case core.StepMet:
 			p.report(core.Progress{Node: id, Step: ev.Step, Message: "done"})
+		case core.StepUndone:
+			p.report(core.Progress{Node: id, Step: ev.Step, Message: "not done"})
 		case core.StepMoves, core.StepWaits, core.StepFailed:
 			p.report(core.Progress{Node: id, Step: ev.Step, Message: core.Brief(ev.Message)})
 		}

@@ -135,7 +135,7 @@ func (m *Metrics) add(e core.Event) {
 		if began, known := m.since[e.Attempt]; known {
 			m.steps.WithLabelValues(e.Step).Observe(e.At.Sub(began).Seconds())
 		}
-	case core.StepFailed, core.AgentRefused:
+	case core.StepFailed, core.StepUndone, core.AgentRefused:
 		m.faults.WithLabelValues(e.Step).Inc()
 	case core.Erased:
 		m.erases.Inc()
@@ -148,7 +148,7 @@ func (m *Metrics) add(e core.Event) {
 	case e.Attempt == "":
 	case e.Type == core.StateChanged && !e.To.Working():
 		delete(m.since, e.Attempt) // it has ended
-	case e.Type == core.StateChanged, e.Type == core.StepMet:
+	case e.Type == core.StateChanged, e.Type == core.StepMet, e.Type == core.StepUndone:
 		m.since[e.Attempt] = e.At
 	}
 }

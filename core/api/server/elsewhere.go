@@ -87,6 +87,8 @@ func retold(ev core.Event) (core.Progress, bool) {
 	switch ev.Type {
 	case core.StepMet:
 		p.Message = "done"
+	case core.StepUndone:
+		p.Message = "not done"
 	case core.StepFailed:
 		p.Message = "failed: " + ev.Message
 	case core.StepMoves, core.StepWaits:
