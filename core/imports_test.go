@@ -39,13 +39,18 @@ var importRules = []importRule{
 	{
 		name: "core", of: []string{"core"},
 		never: []string{libmachine, terraform},
-		only:  []string{"core/cloudconfig"},
+		only:  []string{"core/cloudconfig", "core/internal/spelling"},
 		why:   "core is what all others stand on",
 	},
 	{
 		name: "cloud-configs", of: []string{"core/cloudconfig"},
 		only: []string{},
 		why:  "it is a leaf below core: texts in, text out",
+	},
+	{
+		name: "spelling", of: []string{"core/internal/spelling"},
+		only: []string{},
+		why:  "it is a leaf below core: two words in, their distance out",
 	},
 	{
 		name: "core's children", of: []string{"core/..."},

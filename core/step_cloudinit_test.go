@@ -93,7 +93,7 @@ func TestFragmentsThatDisagree(t *testing.T) {
 			_, err := e.Apply(t.Context(), declared(cloudInit("a", "timezone: UTC"), cloudInit("b", "timezone: CET")), core.ApplyOptions{})
 			refused(t, err, "read profile base: step a and step b disagree on timezone")
 			_, err = e.Apply(t.Context(), declared(cloudInit("a", "users: [x]")), core.ApplyOptions{})
-			refused(t, err, "cloud-init: config: users cannot be set: who logs in is the user's to choose")
+			refused(t, err, "cloud_init: config: users cannot be set: who logs in is the user's to choose")
 			other := cloudInit("b", "timezone: CET")
 			other.Only = &core.StepServers{Model: "other"}
 			if _, err = e.Apply(t.Context(), declared(cloudInit("a", "timezone: '{{.Node.Labels.tz}}'"), cloudInit("c", "timezone: UTC"), other), core.ApplyOptions{}); err != nil {
