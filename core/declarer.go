@@ -43,7 +43,7 @@ func (by Declarer) placed() bool { return strings.HasPrefix(string(by), inFile+"
 // is reports whether both are one declarer. Where only one of them says where its file
 // is, the other goes by name alone.
 func (by Declarer) is(other Declarer) bool {
-	return by == other || by.Name() == other.Name() && !(by.placed() && other.placed())
+	return by == other || by.Name() == other.Name() && (!by.placed() || !other.placed())
 }
 
 // change tells that another declares a thing from now on.

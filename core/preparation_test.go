@@ -31,12 +31,13 @@ func TestSetUpThatFails(t *testing.T) {
 }
 
 // setUp has a node be set up, and waits for how that ends.
-func (p *pool) setUp(e *core.Engine, id core.NodeID) core.Node {
+// setUp brings n1 to what its profile asks.
+func (p *pool) setUp(e *core.Engine) core.Node {
 	p.t.Helper()
-	if _, err := e.SetUp(p.t.Context(), id, "drift"); err != nil {
+	if _, err := e.SetUp(p.t.Context(), "n1", "drift"); err != nil {
 		p.t.Fatalf("%v\n%s", err, p.story())
 	}
-	n, err := e.AwaitRest(p.t.Context(), id, nil)
+	n, err := e.AwaitRest(p.t.Context(), "n1", nil)
 	if err != nil {
 		p.t.Fatalf("%v\n%s", err, p.story())
 	}
@@ -74,7 +75,7 @@ func TestSetUpThatIsRefused(t *testing.T) {
 				before := server.Look().Starts
 				p.profile(bios("fine", core.BIOSAttributes{"BootMode": "Legacy"}), tt.step)
 				e, _ := p.engine()
-				n := p.setUp(e, "n1")
+				n := p.setUp(e)
 				if n.State != tt.state || !strings.Contains(n.Reason, tt.says) || n.Erases != 1 {
 					t.Errorf("%s after %d erases: %s\n%s", n.State, n.Erases, n.Reason, p.story())
 				}
@@ -116,14 +117,14 @@ func TestSetUpOnceMore(t *testing.T) {
 				server.Settings(factory, enginetest.Drops("ProcVirtualization"))
 				p.profile(bad)
 				e, _ := p.engine()
-				if n := p.setUp(e, "n1"); n.State != core.Quarantined {
+				if n := p.setUp(e); n.State != core.Quarantined {
 					t.Fatalf("it is %s\n%s", n.State, p.story())
 				}
 				if d, err := e.Drift(t.Context(), "n1"); err != nil || !d.Again {
 					t.Errorf("it may not be tried again: %+v, %v", d, err)
 				}
 				p.profile(tt.steps...)
-				n := p.setUp(e, "n1")
+				n := p.setUp(e)
 				if n.State != tt.state || n.Erases != 1 || server.Look().Power != core.PowerOff {
 					t.Errorf("%s after %d erases: %s\n%s", n.State, n.Erases, n.Reason, p.story())
 				}
@@ -164,7 +165,7 @@ func TestSetUpOnceMore(t *testing.T) {
 		p.rack.Server("n1").Settings(factory, enginetest.Drops("ProcVirtualization"))
 		p.profile(bad)
 		e, _ := p.engine()
-		if n := p.setUp(e, "n1"); n.State != core.Quarantined {
+		if n := p.setUp(e); n.State != core.Quarantined {
 			t.Fatalf("it is %s\n%s", n.State, p.story())
 		}
 		if _, err := e.Distrust(t.Context(), time.Now(), false); err != nil {
@@ -186,12 +187,12 @@ func TestSetUpOfAServerThatStaysAway(t *testing.T) {
 		p.profile(baseline()...)
 		server.Fail(enginetest.Fault{Op: "fetch media", Err: enginetest.ErrBroken, Times: 20})
 		e, _ := p.engine()
-		n := p.setUp(e, "n1")
+		n := p.setUp(e)
 		if n.State != core.Quarantined || !strings.Contains(n.Reason, "boot ramdisk") || !strings.Contains(n.Reason, "'metalpool node drift n1 --repair' tries it again, without an erase") || server.Look().Power != core.PowerOff {
 			t.Fatalf("it is %s: %s\n%s", n.State, n.Reason, p.story())
 		}
 		server.Heal()
-		if n := p.setUp(e, "n1"); n.State != core.Available || n.Erases != 1 {
+		if n := p.setUp(e); n.State != core.Available || n.Erases != 1 {
 			t.Errorf("it is %s: %s\n%s", n.State, n.Reason, p.story())
 		}
 		if d, err := e.Drift(t.Context(), "n1"); err != nil || len(d.Differs) > 0 {
@@ -216,7 +217,7 @@ func TestCreateDuringASetUp(t *testing.T) {
 			t.Errorf("without waiting: %v", err)
 		}
 		done := make(chan core.Node)
-		go func() { done <- p.setUpOn(e, "n1") }()
+		go func() { done <- p.setUpOn(e) }()
 		o := order("a-2", "web-2")
 		o.Wait = time.Hour
 		m, err := e.Create(t.Context(), o, nil)
@@ -231,9 +232,9 @@ func TestCreateDuringASetUp(t *testing.T) {
 	})
 }
 
-// setUpOn waits for a node that is being set up.
-func (p *pool) setUpOn(e *core.Engine, id core.NodeID) core.Node {
-	n, err := e.AwaitRest(p.t.Context(), id, nil)
+// setUpOn waits for n1, which is being set up.
+func (p *pool) setUpOn(e *core.Engine) core.Node {
+	n, err := e.AwaitRest(p.t.Context(), "n1", nil)
 	if err != nil {
 		p.t.Error(err)
 	}

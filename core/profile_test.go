@@ -30,8 +30,9 @@ func (p *pool) choice(names ...string) {
 	}
 }
 
-func named(id, name, profile string) core.Order {
-	o := order(id, name)
+// profiled is an order that names a profile.
+func profiled(profile string) core.Order {
+	o := order("a-1", "web-1")
 	o.Profile = profile
 	return o
 }
@@ -43,15 +44,15 @@ func TestProfileOfAnOrder(t *testing.T) {
 		p := newPool(t, 1)
 		p.choice("plain", "gpu")
 		e, _ := p.engine()
-		m, err := e.Create(t.Context(), named("a-1", "web-1", "gpu"), nil)
+		m, err := e.Create(t.Context(), profiled("gpu"), nil)
 		if err != nil || m.Profile != "gpu" {
 			t.Fatalf("%v; it has profile %q", err, m.Profile)
 		}
-		if err := e.Check(t.Context(), named("a-1", "web-1", "plain")); !core.Is(err, core.Exists) || !strings.Contains(err.Error(), "Profile: gpu there, plain asked for") {
+		if err := e.Check(t.Context(), profiled("plain")); !core.Is(err, core.Exists) || !strings.Contains(err.Error(), "Profile: gpu there, plain asked for") {
 			t.Errorf("the same machine with another profile: %v", err)
 		}
 		for _, profile := range []string{"", "gpu", "plain"} {
-			m, err := e.Deploy(t.Context(), named("a-1", "web-1", profile), nil)
+			m, err := e.Deploy(t.Context(), profiled(profile), nil)
 			if err != nil || m.Profile != profile {
 				t.Errorf("deployed again with %q: %v; it has %q", profile, err, m.Profile)
 			}
@@ -84,14 +85,14 @@ func TestProfileThatIsWithdrawn(t *testing.T) {
 			p := newPool(t, 1)
 			p.choice("plain", "gpu")
 			e, _ := p.engine()
-			if _, err := e.Create(t.Context(), named("a-1", "web-1", "gpu"), nil); err != nil {
+			if _, err := e.Create(t.Context(), profiled("gpu"), nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := e.RemoveProfile(t.Context(), "gpu", core.DeclaredIn("test"), false); !core.Is(err, core.Busy) || !strings.Contains(err.Error(), "pool default has it") {
 				t.Errorf("the pool still offers it: %v", err)
 			}
 			withdraw(p)
-			again := named("a-1", "web-1", "gpu")
+			again := profiled("gpu")
 			again.Revision = "2"
 			_, err := e.Deploy(t.Context(), again, nil)
 			refused(t, err)
@@ -113,7 +114,7 @@ func TestProfileThatIsWithdrawn(t *testing.T) {
 			if _, err := e.Create(t.Context(), order("a-0", "web-0"), nil); err != nil {
 				t.Fatal(err)
 			}
-			waits := named("a-1", "web-1", "gpu")
+			waits := profiled("gpu")
 			waits.Wait = 24 * time.Hour
 			ended := make(chan error, 1)
 			go func() {
@@ -129,7 +130,7 @@ func TestProfileThatIsWithdrawn(t *testing.T) {
 			if m := p.machine("a-1"); m.State != core.Allocated {
 				t.Errorf("it is %s", m.State)
 			}
-			if m, err := e.Create(t.Context(), named("a-1", "web-1", "plain"), nil); err != nil || m.Profile != "plain" {
+			if m, err := e.Create(t.Context(), profiled("plain"), nil); err != nil || m.Profile != "plain" {
 				t.Errorf("with what is offered: %v", err)
 			}
 			p.sound()

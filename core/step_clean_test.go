@@ -35,10 +35,10 @@ func (p *pool) give(id core.AllocationID) {
 	}
 }
 
-func (p *pool) create(id, name string) core.Machine {
+func (p *pool) create() core.Machine {
 	p.t.Helper()
 	e, _ := p.engine()
-	m, err := e.Create(p.t.Context(), order(id, name), nil)
+	m, err := e.Create(p.t.Context(), order("a-1", "web-1"), nil)
 	if err != nil {
 		p.t.Fatalf("%v\n%s", err, p.story())
 	}
@@ -51,7 +51,7 @@ func TestStepsOfAllPhases(t *testing.T) {
 		p := newPool(t, 1)
 		p.manage(core.ManageAlways)
 		p.profile(ofPhases()...)
-		p.create("a-1", "web-1")
+		p.create()
 		p.profile(script("other", "other")) // it counts for the next one
 		p.give("a-1")
 		if ran := p.ran("n1"); !slices.Equal(ran, []string{"flash", "install agent", "sign off", "burn in"}) {
@@ -72,7 +72,7 @@ func TestStepsOfACleanWithoutAMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, 1)
 		p.profile(during(core.PhaseCleaned, "burn-in", "exit 3"), during(core.PhaseRelease, "leave", "sign off"))
-		p.create("a-1", "web-1")
+		p.create()
 		p.give("a-1")
 		p.wantStates("n1 Quarantined")
 		e, _ := p.engine()
@@ -114,7 +114,7 @@ func TestReleaseWhoseStepsFail(t *testing.T) {
 				p := newPool(t, 1)
 				p.manage(tt.keeps)
 				p.profile(during(core.PhaseRelease, "leave", tt.text))
-				p.create("a-1", "web-1")
+				p.create()
 				if tt.fault != "" {
 					p.rack.Server("n1").Fail(enginetest.Fault{Op: tt.fault, Err: enginetest.ErrUnreachable, Times: -1, After: true})
 				}
@@ -146,7 +146,7 @@ func TestReleaseWhoseStepsHangTogether(t *testing.T) {
 			all = append(all, core.Step{Name: name, Phase: core.PhaseRelease, Retries: 1, Timeout: core.Span(80 * time.Second), Plugin: &core.PluginStep{Name: "hangs"}})
 		}
 		p.profile(append(all, core.Step{Name: "cmdb", Phase: core.PhaseCleaned, Plugin: &core.PluginStep{Name: "good"}})...)
-		p.create("a-1", "web-1")
+		p.create()
 		runner := program{tries: map[string]int{}}
 		began := time.Now()
 		if err := p.engineWith(runner).Release(t.Context(), "a-1", core.ReleaseOptions{}, nil); err != nil {
@@ -177,7 +177,7 @@ func TestPlaybookBeforeARelease(t *testing.T) {
 			p := newPool(t, 1)
 			p.manage(keeps)
 			p.profile(core.Step{Name: "leave", Phase: core.PhaseRelease, Ansible: &core.AnsibleStep{Path: "/etc/leave.yml"}})
-			p.create("a-1", "web-1")
+			p.create()
 			played := 0
 			host := p.rack.Host()
 			e := core.New(core.Config{

@@ -243,7 +243,7 @@ func (s programStory) run(t *testing.T) (calls []string) {
 		return err
 	}, ofDeploy, p.saysOfDeploy
 	if s.end {
-		p.create("a-1", "web-1")
+		p.create()
 		act, all, says = func(e *core.Engine) error {
 			return e.Release(t.Context(), "a-1", core.ReleaseOptions{WaitClean: true}, nil)
 		}, ofEnd, p.saysOfEnd

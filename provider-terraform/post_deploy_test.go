@@ -38,7 +38,7 @@ func TestPostDeploy(t *testing.T) {
 	private, public := newKey(t)
 	left := func(want string) resource.TestCheckFunc {
 		return func(*terraform.State) error {
-			if got := r.onMachine(t, "web-1", private, "cat /etc/script"); strings.TrimSpace(got) != want {
+			if got := r.onMachine(t, private, "cat /etc/script"); strings.TrimSpace(got) != want {
 				return fmt.Errorf("the script has left %q, and not %q", got, want)
 			}
 			return nil

@@ -49,7 +49,7 @@ func TestProfile(t *testing.T) {
 	r.choice(t, "plain", "gpu")
 	runs := func(profile string) resource.TestCheckFunc {
 		return func(*terraform.State) error {
-			if got := strings.TrimSpace(r.onMachine(t, "web-1", private, "cat /etc/profile-of-the-site")); got != profile {
+			if got := strings.TrimSpace(r.onMachine(t, private, "cat /etc/profile-of-the-site")); got != profile {
 				return fmt.Errorf("the machine has profile %q, and not %q", got, profile)
 			}
 			return nil
@@ -99,7 +99,7 @@ func TestRackOfTheExample(t *testing.T) {
 	}
 	r.declare(t, rack.Declaration)
 	asDeclared := func(*terraform.State) error {
-		if got := r.onMachine(t, "web-1", private, "cat /etc/monitoring/agent.conf"); !strings.HasPrefix(got, "server = monitoring.example:9100") {
+		if got := r.onMachine(t, private, "cat /etc/monitoring/agent.conf"); !strings.HasPrefix(got, "server = monitoring.example:9100") {
 			return fmt.Errorf("the agent has %q", got)
 		}
 		n := r.Lab.Nodes()[0]

@@ -28,7 +28,7 @@ func TestUserData(t *testing.T) {
 	}
 	told := func(word string) resource.TestCheckFunc {
 		return func(*terraform.State) error {
-			if got := r.onMachine(t, "web-1", private, "sudo cat /etc/told"); strings.TrimSpace(got) != word {
+			if got := r.onMachine(t, private, "sudo cat /etc/told"); strings.TrimSpace(got) != word {
 				return fmt.Errorf("the machine was told %q, and not %q", got, word)
 			}
 			return nil
@@ -68,9 +68,9 @@ func TestUserData(t *testing.T) {
 }
 
 // onMachine runs a command on a machine, whose host key is the pool's.
-func (r *rig) onMachine(t *testing.T, name string, private []byte, command string) string {
+func (r *rig) onMachine(t *testing.T, private []byte, command string) string {
 	t.Helper()
-	client, err := dial(r.named(t, name).Access, private)
+	client, err := dial(r.named(t, "web-1").Access, private)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,40 +12,10 @@ import (
 // TestRedeploy deploys a machine again with another profile, a script and user data, on a
 // rack of the lab: on the pool's own host, and then as its user through a server.
 func TestRedeploy(t *testing.T) {
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	t.Setenv("XDG_DATA_HOME", "")
-	t.Setenv("XDG_CONFIG_HOME", "")
-	t.Setenv("TMPDIR", home)
 	t.Setenv("METALPOOL_OWNER", "ann")
-	t.Setenv("METALPOOL_LAB", filepath.Join(home, "lab"))
-	t.Setenv("METALPOOL_URL", filepath.Join(home, "lab", "pool.db"))
-	file := func(name, text string) string {
-		t.Helper()
-		path := filepath.Join(home, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	file(".ssh/id_ed25519.pub", readersKey)
-	rack := follow(t, "lab", "up", "--nodes", "1", "-o", "json")
-	defer rack.end()
-	var up upView
-	if err := json.Unmarshal([]byte(rack.until(`"rack"`)), &up); err != nil {
-		t.Fatal(err)
-	}
-	ok := func(args ...string) string {
-		t.Helper()
-		got := command(t, args...)
-		if got.code != exitOK {
-			t.Fatalf("metalpool %s exited with %d: %s", strings.Join(args, " "), got.code, got.stderr)
-		}
-		return got.stdout + got.stderr
-	}
+	played := play(t)
+	defer played.end()
+	ok, file := played.ok, played.file
 	machine := func() core.Machine {
 		t.Helper()
 		var v machineView
@@ -55,9 +24,6 @@ func TestRedeploy(t *testing.T) {
 		}
 		return v.Machine
 	}
-	image := filepath.Join(home, "lab.img")
-	ok("lab", "image", image)
-	ok("image", "add", "lab", "--source", image, "--user", "debian")
 	ok("apply", "-f", file("rack.yaml", `
 steps:
 - {name: agent, script: {run: "echo the agent is there"}}
@@ -67,7 +33,7 @@ profiles:
 - {name: bare, steps: [base]}
 pools: [{name: default, default_image: lab, profile: full, profiles: [bare]}]
 `))
-	ok("node", "enroll", "--from", up.Rack, "--erase", "--wait")
+	ok("node", "enroll", "--from", played.rack, "--erase", "--wait")
 	ok("machine", "create", "web-1")
 	first := machine()
 	last := func() string { // that were told since the machine was deployed anew
@@ -85,7 +51,7 @@ pools: [{name: default, default_image: lab, profile: full, profiles: [bare]}]
 		"its root disk is written over, and there is no terminal to ask on; say so with --yes": {},
 		"does not offer it; there are: full, bare":                                             {"--yes", "--profile", "nosuch"},
 		"no such image":       {"--image", "nosuch"},
-		"--post-deploy: open": {"--yes", "--post-deploy", filepath.Join(home, "nosuch.sh")},
+		"--post-deploy: open": {"--yes", "--post-deploy", filepath.Join(played.home, "nosuch.sh")},
 		"both be standard":    {"--yes", "--post-deploy", "-", "--init-file", "-"},
 	} {
 		if got := command(t, append([]string{"machine", "redeploy", "web-1"}, args...)...); got.code == exitOK || !strings.Contains(got.stderr, want) {

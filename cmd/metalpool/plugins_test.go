@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,45 +32,14 @@ func TestPluginsPage(t *testing.T) {
 		t.Errorf("the example has %d lines", lines)
 	}
 
-	home := t.TempDir()
 	caches := goCaches(t)
-	t.Setenv("HOME", home)
-	t.Setenv("XDG_DATA_HOME", "")
-	t.Setenv("TMPDIR", home)
-	t.Setenv("METALPOOL_LAB", filepath.Join(home, "lab"))
-	t.Setenv("METALPOOL_URL", filepath.Join(home, "lab", "pool.db"))
-	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(home, ".ssh", "id_ed25519.pub"), []byte(readersKey), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	rack := follow(t, "lab", "up", "--nodes", "1", "-o", "json")
-	var up upView
-	if err := json.Unmarshal([]byte(rack.until(`"rack"`)), &up); err != nil {
-		t.Fatal(err)
-	}
-	ok := func(args ...string) string {
-		t.Helper()
-		got := command(t, args...)
-		if got.code != exitOK {
-			t.Fatalf("metalpool %s exited with %d: %s", strings.Join(args, " "), got.code, got.stderr)
-		}
-		return got.stdout + got.stderr
-	}
-	image := filepath.Join(home, "lab.img")
-	ok("lab", "image", image)
-	ok("image", "add", "lab", "--source", image, "--user", "debian")
+	played := play(t)
+	home, ok := played.home, played.ok
+	declare := func(text string) { played.file("rack.yaml", text) }
 	declared := filepath.Join(home, "rack.yaml")
-	declare := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(declared, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	declare("pools: [{name: default, default_image: lab}]\n")
 	ok("apply", "-f", declared)
-	ok("node", "enroll", "--from", up.Rack, "--erase", "--wait")
+	ok("node", "enroll", "--from", played.rack, "--erase", "--wait")
 
 	// The reader's home, and the file that the page names, are in a folder of the test.
 	here := strings.NewReplacer("~/", home+"/", "/var/lib/metalpool/", home+"/", "rack.yaml", declared)

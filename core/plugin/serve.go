@@ -21,14 +21,19 @@ type server[C any] struct {
 }
 
 func (s server[C]) Validate(_ context.Context, c *wire.Config) (*wire.Verdict, error) {
-	config, err := readConfig[C](c.GetJson())
+	return &wire.Verdict{Problem: s.problem(c.GetJson())}, nil
+}
+
+// problem is what is wrong with a config, or nothing.
+func (s server[C]) problem(text []byte) string {
+	config, err := readConfig[C](text)
 	if err == nil && s.step.Validate != nil {
 		err = s.step.Validate(config)
 	}
 	if err != nil {
-		return &wire.Verdict{Problem: err.Error()}, nil
+		return err.Error()
 	}
-	return &wire.Verdict{}, nil
+	return ""
 }
 
 func (s server[C]) Check(asked *wire.Try, to grpc.ServerStreamingServer[wire.Report]) error {

@@ -16,7 +16,7 @@ import (
 )
 
 // play plays a playbook on a machine. Whatever comes of it, nothing of it is left.
-func play(ctx context.Context, t *testing.T, on *sshd, s core.Step, heard func()) (said string, err error) {
+func play(ctx context.Context, t *testing.T, on *sshd, s core.Step) (said string, err error) {
 	t.Helper()
 	needs.Program(t, "ansible-playbook", "ansible-core")
 	tmp := t.TempDir()
@@ -26,7 +26,7 @@ func play(ctx context.Context, t *testing.T, on *sshd, s core.Step, heard func()
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	output := ear{heard: heard}
+	var output ear
 	err = steps.Ansible{}.Run(ctx, core.StepRun{
 		ID: "d-1/site/1", Step: s.OrDefaults(), Output: &output,
 		Facts:  core.Facts{Node: core.NodeFacts{ID: "n1", MACs: []string{"02:00:00:00:00:01"}}, Machine: core.MachineFacts{Name: "web-1", Labels: map[string]string{"role": `{{ lookup("pipe", "echo run here") }}`}}},
@@ -55,7 +55,7 @@ const sitePlaybook = `
 func TestPlaybook(t *testing.T) {
 	m := newSSHD(t)
 	vars := core.FreeForm{"folder": m.home, "ports": []any{22, 443}, "zone": "{{.Node.ID}}.{{.Machine.Labels.role}}"}
-	said, err := play(t.Context(), t, m, core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: sitePlaybook, Vars: vars}}, nil)
+	said, err := play(t.Context(), t, m, core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: sitePlaybook, Vars: vars}})
 	if err != nil || !strings.Contains(said, "changed=1") {
 		t.Fatalf("%v: %s", err, said)
 	}
@@ -78,7 +78,7 @@ func TestPlaybookOfAFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	said, err := play(t.Context(), t, m, core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Path: filepath.Join(dir, "site.yml"), Vars: core.FreeForm{"folder": m.home}}}, nil)
+	said, err := play(t.Context(), t, m, core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Path: filepath.Join(dir, "site.yml"), Vars: core.FreeForm{"folder": m.home}}})
 	if text, missed := os.ReadFile(filepath.Join(m.home, "motd")); err != nil || missed != nil || string(text) != "welcome\n" {
 		t.Errorf("%v, %v: %q: %s", err, missed, text, said)
 	}
@@ -105,7 +105,7 @@ func TestPlaybooksThatFail(t *testing.T) {
 			if tt.spoil != nil {
 				tt.spoil(m)
 			}
-			said, err := play(t.Context(), t, m, core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: tt.playbook}}, nil)
+			said, err := play(t.Context(), t, m, core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: tt.playbook}})
 			if !core.Is(err, core.Backend) || errors.Is(err, core.ErrUnknownOutcome) || !strings.Contains(err.Error(), tt.err) || !strings.Contains(said, tt.out) {
 				t.Errorf("%v; it said %s", err, said)
 			}
@@ -133,7 +133,7 @@ func TestPlaybookThatHangs(t *testing.T) {
 		rest, end := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd())) // until nobody has it open
 		ended <- fmt.Sprint(err, string(rest), end)
 	}()
-	said, err := play(ctx, t, newSSHD(t), core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: hangs, Vars: core.FreeForm{"fifo": fifo}}}, nil)
+	said, err := play(ctx, t, newSSHD(t), core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: hangs, Vars: core.FreeForm{"fifo": fifo}}})
 	if !errors.Is(err, core.ErrUnknownOutcome) {
 		t.Fatalf("%v: %s", err, said)
 	}
@@ -155,7 +155,7 @@ func TestPlaybookWhoseMachineGoes(t *testing.T) {
 		close(m.gone)
 	}()
 	restarts := "- hosts: all\n  gather_facts: false\n  tasks: [{raw: 'echo here > " + begun + "; cat'}]\n"
-	said, err := play(t.Context(), t, m, core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: restarts}}, nil)
+	said, err := play(t.Context(), t, m, core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: restarts}})
 	if !core.Is(err, core.Backend) || errors.Is(err, core.ErrUnknownOutcome) || !strings.Contains(err.Error(), "ended with exit status 4: the machine could not be reached") {
 		t.Errorf("%v: %s", err, said)
 	}
@@ -197,7 +197,7 @@ func (s *sink) Write(p []byte) (int, error) {
 func TestPlaybookThatIsKilled(t *testing.T) {
 	standIn(t, "kill -9 $$\n")
 	for _, repeatable := range []bool{false, true} {
-		_, err := play(t.Context(), t, newSSHD(t), core.Step{Repeatable: repeatable, Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: sitePlaybook}}, nil)
+		_, err := play(t.Context(), t, newSSHD(t), core.Step{Repeatable: repeatable, Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: sitePlaybook}})
 		if errors.Is(err, core.ErrUnknownOutcome) == repeatable || repeatable && !core.Is(err, core.Backend) {
 			t.Errorf("repeatable %t: %v", repeatable, err)
 		}
@@ -215,7 +215,7 @@ func TestPlaybookForLocalhost(t *testing.T) {
 // What goes on after a playbook that went well does not make it one that failed.
 func TestPlaybookThatLeavesSomething(t *testing.T) {
 	standIn(t, "sleep 1000 &\n")
-	if said, err := play(t.Context(), t, newSSHD(t), core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: sitePlaybook}}, nil); err != nil {
+	if said, err := play(t.Context(), t, newSSHD(t), core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: sitePlaybook}}); err != nil {
 		t.Errorf("%v: %s", err, said)
 	}
 }
