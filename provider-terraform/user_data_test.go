@@ -82,7 +82,7 @@ func (r *rig) onMachine(t *testing.T, private []byte, command string) string {
 	defer session.Close()
 	out, err := session.CombinedOutput(command)
 	if err != nil {
-		t.Errorf("%s on %s: %v: %s", command, name, err, out)
+		t.Errorf("%s: %v: %s", command, err, out)
 	}
 	return string(out)
 }
