@@ -31,7 +31,8 @@ func TestScriptsThatMisbehave(t *testing.T) {
 		"hangs early":         {core.PhasePrepare, core.ScriptStep{Run: "echo begins; sleep 600"}, time.Second, "it was ended after 1s", "begins\n"},
 		"floods":              {core.PhaseDeployed, core.ScriptStep{Run: floods, Files: block}, 0, "", "e\nlast\n"},
 		"floods early":        {core.PhasePrepare, core.ScriptStep{Run: floods, Files: block}, 0, "", "e\nlast\n"},
-		"restarts":            {core.PhaseDeployed, core.ScriptStep{Run: begun + "reboot; sleep 600"}, 0, "nobody knows how it ended", ""},
+		"floods by lines":     {core.PhaseDeployed, core.ScriptStep{Run: "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; echo last"}, 0, "", "line 29999\nlast\n"},
+		"restarts":            {core.PhaseDeployed, core.ScriptStep{Run: begun + "reboot; sleep 600"}, 0, "the machine has been restarted since: it was begun, and nobody knows how it ended", ""},
 		"restarts, and tells": {core.PhaseDeployed, core.ScriptStep{Check: "test -e /root/ran", Run: begun + "reboot; sleep 600"}, 0, "", ""},
 		"turns itself off":    {core.PhaseDeployed, core.ScriptStep{Run: begun + "poweroff; sleep 600"}, 5 * time.Second, "the machine was out of reach until its time was over", ""},
 	} {

@@ -82,24 +82,28 @@ func eachLine(r io.Reader, fn func(line string) bool) error {
 	return scan.Err()
 }
 
-// count reads the -n of head and tail, which may also be written as -5.
-func countOption(c call, args []string) (n int, rest []string, ok bool) {
+// countOption reads the -n or -c of head and tail, which may also be written as -5.
+func countOption(c call, args []string) (n int, bytes bool, rest []string, ok bool) {
 	if len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
 		if n, err := strconv.Atoi(args[0][1:]); err == nil {
-			return n, args[1:], true
+			return n, false, args[1:], true
 		}
 	}
-	set, rest, bad := options(args, "qf", "nc", nil)
-	n, err := strconv.Atoi(cmp.Or(strings.TrimPrefix(set['n'], "+"), "10"))
-	if bad != "" || err != nil || n < 0 || has(set, 'c') || has(set, 'f') {
-		c.complain("only -n NUMBER is known in the lab")
-		return 0, nil, false
+	set, rest, bad := options(args, "q", "nc", map[string]byte{"lines": 'n', "bytes": 'c'})
+	value := cmp.Or(set['n'], "10")
+	if bytes = has(set, 'c'); bytes {
+		value = set['c']
 	}
-	return n, rest, true
+	n, err := strconv.Atoi(value)
+	if bad != "" || err != nil || n < 0 || bytes && has(set, 'n') || strings.HasPrefix(value, "+") {
+		c.complain("only -n NUMBER and -c NUMBER are known in the lab")
+		return 0, false, nil, false
+	}
+	return n, bytes, rest, true
 }
 
 func head(c call, args []string) int {
-	n, rest, ok := countOption(c, args)
+	n, bytes, rest, ok := countOption(c, args)
 	if !ok {
 		return 1
 	}
@@ -107,6 +111,10 @@ func head(c call, args []string) int {
 		left := n
 		if left == 0 {
 			return nil
+		}
+		if bytes {
+			_, err := io.Copy(onlyWriter{c.Out}, io.LimitReader(r, int64(n)))
+			return err
 		}
 		return eachLine(r, func(line string) bool {
 			c.printf("%s\n", line)
@@ -117,11 +125,14 @@ func head(c call, args []string) int {
 }
 
 func tail(c call, args []string) int {
-	n, rest, ok := countOption(c, args)
+	n, bytes, rest, ok := countOption(c, args)
 	if !ok {
 		return 1
 	}
 	return c.inputs(rest, func(_ string, r io.Reader) error {
+		if bytes {
+			return c.tailBytes(r, min(n, maxHeld))
+		}
 		var last []string
 		err := eachLine(r, func(line string) bool {
 			last = append(last, line)
@@ -135,6 +146,29 @@ func tail(c call, args []string) int {
 		}
 		return err
 	})
+}
+
+// tailBytes holds no more than twice of what it is to print.
+func (c call) tailBytes(r io.Reader, n int) error {
+	var last []byte
+	buffer := make([]byte, 32<<10)
+	for {
+		read, err := r.Read(buffer)
+		last = append(last, buffer[:read]...)
+		if over := len(last) - n; over > 0 && (err != nil || len(last) > 2*n+len(buffer)) {
+			last = append(last[:0], last[over:]...)
+		}
+		if err == nil {
+			continue
+		}
+		if _, failed := c.Out.Write(last); failed != nil {
+			return failed
+		}
+		if err == io.EOF {
+			return nil
+		}
+		return err
+	}
 }
 
 func wc(c call, args []string) int {

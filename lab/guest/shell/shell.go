@@ -25,7 +25,7 @@ import (
 
 const (
 	maxSource = 256 << 10 // bytes of one script, as the kernel limits an argument
-	maxSteps  = 200_000   // commands that one Run may execute
+	maxSteps  = 200_000   // commands that one Run may execute where no pipe keeps it going
 	maxDepth  = 200       // of functions, subshells and substitutions in each other
 	maxJobs   = 256       // subshells at once
 	maxOutput = 16 << 20  // bytes of one $(…)
@@ -134,7 +134,11 @@ type streams struct {
 }
 
 // limits are shared by a shell and its subshells.
-type limits struct{ steps, jobs atomic.Int64 }
+type limits struct {
+	steps atomic.Int64 // since the beginning, or since a pipe kept it going
+	turns atomic.Int64 // of that pipe, as keptGoing saw them last
+	jobs  atomic.Int64
+}
 
 // New makes a shell as p, whose Args are its name and its parameters.
 func New(system System, p *Process) *Shell {

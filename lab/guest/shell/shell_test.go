@@ -198,6 +198,14 @@ func TestShellIsBounded(t *testing.T) {
 	}
 }
 
+// What a pipe keeps going is no runaway loop, however much comes out of it.
+func TestALoopThatReadsAPipeGoesOn(t *testing.T) {
+	out, status := run(t, `yes | { n=0; while read l; do n=$((n+1)); test $n -lt 51000 || break; done; echo $n; }`, "")
+	if out != "51000\n" || status != 0 {
+		t.Errorf("%.200q, status %d; want 51000 lines read", out, status)
+	}
+}
+
 // What the shell does not know fails with a message, and nothing panics.
 func TestShellRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, script := range []string{
