@@ -148,7 +148,7 @@ func TestSettingsThatFail(t *testing.T) {
 		"one that is taken and not so":     {factory, []enginetest.Manner{enginetest.Drops("ProcVirtualization")}, dropped, core.Failed, "after the reset they are not applied: ProcVirtualization is Disabled, not Enabled", 2},
 		"the same tried again":             {factory, []enginetest.Manner{enginetest.Drops("ProcVirtualization")}, with(dropped, func(s *core.Step) { s.Retries = 2 }), core.Failed, "not applied", 4},
 		"the same without end":             {factory, []enginetest.Manner{enginetest.Drops("ProcVirtualization")}, with(dropped, func(s *core.Step) { s.Retries = 50 }), core.Failed, "it is not in force after 5 starts of the server", 6},
-		"a volume on a drive that is kept": {factory, nil, raid("n1-b"), core.Failed, "a drive is preserved", 0},
+		"a volume on a drive that is kept": {factory, nil, raid("n1-b"), core.Failed, "a drive is preserved; want other drives; ", 0},
 		"firmware that is too old":         {factory, nil, core.Step{Name: "fw", Firmware: &core.FirmwareStep{Minimum: map[string]string{"BIOS": "3.0"}}}, core.Failed, "the firmware of BIOS is 2.1, not at least 3.0", 0},
 		"one that is for other servers":    {factory, nil, with(unknown, func(s *core.Step) { s.Only = &core.StepServers{Manufacturer: "Dell*"} }), core.Deployed, "", 1},
 	} {

@@ -290,7 +290,9 @@ func (w *work) stepFailed(name string, s Step, why error) error {
 	if q, quoted := why.(*quotedError); quoted { //nolint:errorlint // what it wraps is looked at
 		why = q.error
 	}
-	if inner, ok := outermost(why); ok && inner.Kind == Invalid && inner.Hint != "" {
+	// Whoever refused it knows best what to do next; but not that it is worth another try,
+	// which it has had.
+	if inner, ok := outermost(why); ok && inner.Hint != "" && e.Kind != Timeout && inner.Kind != Transient {
 		e.Hint = inner.Hint
 	}
 	if e.Hint == "" && w.attempt.Job == JobClean {

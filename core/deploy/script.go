@@ -68,7 +68,7 @@ done
 test -L begun || { echo "it does not start; is there a setsid?" >&2; exit 1; }
 `
 	// followRun tells what there is of a run: none, runs, ended and with what status, or
-	// unknown; and what it has said, while it runs the last of that alone. It waits for its end for a while, the
+	// unknown, with 1 where the machine was started since; and what it has said, while it runs the last of that alone. It waits for its end for a while, the
 	// less often the longer it takes.
 	followRun = `cd %s/.run 2>/dev/null || { echo none 0 0 0; exit; }
 i=0
@@ -77,9 +77,10 @@ while :; do
 	if test -f status; then state="ended $(cat status)"
 	elif ! test -L begun; then state="none 0"
 	else
-		by=$(readlink begun)
-		if test "${by%%/*}" = "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" && kill -0 "${by##*/}" 2>/dev/null; then state="runs 0"
-		elif test -f status; then state="ended $(cat status)"; fi
+		by=$(readlink begun) boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+		if test "${by%%%%/*}" = "$boot" && kill -0 "${by##*/}" 2>/dev/null; then state="runs 0"
+		elif test -f status; then state="ended $(cat status)"
+		elif test -n "$boot" && test -n "${by%%%%/*}" && test "${by%%%%/*}" != "$boot"; then state="unknown 1"; fi
 	fi
 	case $state in
 	runs*)
@@ -182,7 +183,11 @@ func (l *login) Run(ctx context.Context, s core.Script, output io.Writer) (int, 
 		case "unknown":
 			if !s.Again {
 				is.tell(output)
-				return 0, core.ErrUnknownOutcome
+				why := "what kept it on the machine is gone"
+				if is.status == 1 {
+					why = "the machine has been restarted since"
+				}
+				return 0, fmt.Errorf("%s: %w", why, core.ErrUnknownOutcome)
 			}
 			lost++
 			if _, err := l.run(ctx, "rm -rf "+folder, ""); err != nil {

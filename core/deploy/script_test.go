@@ -132,13 +132,13 @@ func TestScriptsRunOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, begun := range map[string]string{
-		"the process is gone":     strings.TrimSpace(string(now)) + "/999999999",
-		"the machine restarted":   "another-boot/" + "1",
-		"nobody knows which boot": "/999999999",
+	for name, is := range map[string]struct{ begun, says string }{
+		"the process is gone":     {strings.TrimSpace(string(now)) + "/999999999", "what kept it on the machine is gone: "},
+		"the machine restarted":   {"another-boot/" + "1", "the machine has been restarted since: "},
+		"nobody knows which boot": {"/999999999", "what kept it on the machine is gone: "},
 	} {
-		leave(begun)
-		if status, err := run(script, "said\n"); !errors.Is(err, core.ErrUnknownOutcome) || ran() != "x\n" {
+		leave(is.begun)
+		if status, err := run(script, "said\n"); !errors.Is(err, core.ErrUnknownOutcome) || !strings.HasPrefix(err.Error(), is.says) || ran() != "x\n" {
 			t.Fatalf("%s: status %d, %v, it ran %q", name, status, err, ran())
 		}
 	}

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -346,7 +347,7 @@ func (b *bmc) layout(want core.WantedVolumes) (volumes []core.Volume, err error)
 		drives := free[:v.Count]
 		free = free[v.Count:]
 		if slices.ContainsFunc(drives, func(d string) bool { return slices.Contains(want.Preserve, d) }) {
-			return nil, fault("compare volumes", core.Denied, "a drive is preserved")
+			return nil, &core.Error{Op: "compare volumes", Kind: core.Denied, Err: errors.New("a drive is preserved"), Hint: "want other drives"}
 		}
 		volumes = append(volumes, core.Volume{ID: fmt.Sprintf("V%d", i+1), Name: v.Name, RAID: v.RAID, Size: 480e9, Drives: drives})
 	}

@@ -76,11 +76,11 @@ func diagnose(ctx context.Context, at address, err error) (kind core.Kind, what,
 	case untrusted(err):
 		return core.Denied, "its certificate is not trusted: " + bare(err), "give the CA that signed it, or record its fingerprint with " + at.accept("--fingerprint", "…")
 	case errors.As(err, &wrong):
-		return core.Invalid, wrong.Error(), "change what is wanted of this server"
+		return core.Invalid, wrong.Error(), "change what is wanted of this server, or of which servers it is wanted ('only')"
 	case errors.As(err, &preserved):
 		return core.Denied, preserved.Error(), "want other drives, or take these off the list of those preserved"
 	case errors.As(err, &lacking):
-		return core.Backend, lacking.Error(), ""
+		return core.Backend, lacking.Error(), "want it of servers alone that have it ('only')"
 	case errors.As(err, &dropped):
 		return core.Backend, dropped.Error(), "the firmware may not take them together, or not on this model; look at the server's log"
 	case errors.As(err, &answer) && answer.HTTPReturnedStatusCode != 0:
