@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/open"
@@ -44,6 +45,7 @@ one in ~/.local/share/metalpool.`,
 		RunE:          showHelp,
 		Version:       thisVersion(),
 	}
+	root.SetFlagErrorFunc(unknownFlag)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.PersistentFlags().StringVar(&a.url, "metalpool-url", "", "`url` of the pool: a path, https://host:port of a server, or postgres://user@host/database for its operator (METALPOOL_URL)")
@@ -130,6 +132,32 @@ func unknownVerb(cmd *cobra.Command, word string) error {
 		return usagef("unknown command %q for %q; did you mean %s?", word, cmd.CommandPath(), strings.Join(near, " or "))
 	}
 	return usagef("unknown command %q for %q", word, cmd.CommandPath())
+}
+
+// unknownFlag adds to a flag that a command has not got those that come near to it: some
+// commands take one label, others conditions on labels.
+func unknownFlag(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || len(unknown.GetSpecifiedName()) < 2 {
+		return err
+	}
+	word := unknown.GetSpecifiedName()
+	flags := &cobra.Command{SuggestionsMinimumDistance: 2} // what cobra does for words it does for no flag
+	var near []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		switch {
+		case f.Hidden:
+		case strings.HasSuffix(f.Name, "-"+word):
+			near = append(near, f.Name)
+		default:
+			flags.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+		}
+	})
+	near = append(near, flags.SuggestionsFor(word)...)
+	if len(near) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; did you mean --%s? See '%s --help'", err, strings.Join(near, " or --"), cmd.CommandPath())
 }
 
 // nounsWith lists what a verb without its noun may mean: who says "create" where
