@@ -241,6 +241,7 @@ func (d NodeDeclaration) change(there Node) NodeChange {
 // validate looks at a declaration by itself.
 func (d Declaration) validate() error {
 	var wrong faults
+	var spent effort
 	named := map[string]bool{}
 	once := func(of, name string, err error) error {
 		if err == nil && named[of+" "+name] {
@@ -256,22 +257,22 @@ func (d Declaration) validate() error {
 		case len(d.With) > 0:
 			return &Error{Op: "apply", Kind: Invalid, Err: errors.New("a declaration that comes with another has others with it"), Hint: "list them all with the first"}
 		}
-		if err := d.eachValid(once); err != nil {
+		if err := d.eachValid(once, &spent); err != nil {
 			return err
 		}
 	}
 	return wrong.err()
 }
 
-// eachValid looks at each thing by itself.
-func (d Declaration) eachValid(tell func(of, name string, err error) error) error {
+// eachValid looks at each thing by itself. What templates cost it adds to spent.
+func (d Declaration) eachValid(tell func(of, name string, err error) error, spent *effort) error {
 	for _, i := range d.Images {
 		if err := tell(kindImage, i.Name, CheckImageName(i.Name)); err != nil {
 			return err
 		}
 	}
 	for _, s := range d.Steps {
-		if err := tell(kindStep, s.Name, s.Validate()); err != nil {
+		if err := tell(kindStep, s.Name, s.validate(spent)); err != nil {
 			return err
 		}
 	}

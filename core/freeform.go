@@ -37,14 +37,14 @@ func (f FreeForm) MarshalYAML() (any, error) {
 	})
 }
 
-// Expand fills facts into every text in it.
-func (f FreeForm) Expand(facts Facts) (FreeForm, error) {
+// Expand fills the facts of a run into every text in it.
+func (f FreeForm) Expand(r StepRun) (FreeForm, error) {
 	filled, err := walk("", map[string]any(f), func(path string, leaf any) (any, error) {
 		text, is := leaf.(string)
 		if !is {
 			return leaf, nil
 		}
-		text, err := facts.Expand(text, noSecrets)
+		text, err := r.Expand(text, noSecrets)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
@@ -60,21 +60,26 @@ func noSecrets(string) (string, error) {
 	return "", errors.New("secrets are handed on by themselves, under the names that the step declares")
 }
 
-// check looks whether it can be kept, and its templates filled in. size is in bytes.
-func (f FreeForm) check(what string) (size int, err error) {
+// size is how many bytes it takes to keep it, if that can be done.
+func (f FreeForm) size(what string) (int, error) {
 	text, err := json.Marshal(f)
 	if err != nil {
 		return 0, fmt.Errorf("%s: it has what JSON has not: a key that is no text, or a number that is none", what)
 	}
-	_, err = walk(what, map[string]any(f), func(path string, leaf any) (any, error) {
+	return len(text), nil
+}
+
+// check looks whether its templates can be filled in.
+func (f FreeForm) check(what string, spent *effort) error {
+	_, err := walk(what, map[string]any(f), func(path string, leaf any) (any, error) {
 		if text, is := leaf.(string); is {
-			if _, _, err := sample(text, noSecrets); err != nil {
+			if _, _, err := sample(text, noSecrets, spent); err != nil {
 				return nil, fmt.Errorf("%s: %w", path, err)
 			}
 		}
 		return leaf, nil
 	})
-	return len(text), err
+	return err
 }
 
 // walk makes a copy of a tree with its leaves changed. The path of one is written as in

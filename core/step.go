@@ -132,55 +132,56 @@ type stepKind struct {
 	reads bool
 	// spends is that what it changes is lost with what was there.
 	spends bool
-	// check says what is wrong with what a step of the kind has of its own.
-	check func(s Step) error
+	// check says what is wrong with what a step of the kind has of its own. What its
+	// templates cost is added to what others have.
+	check func(s Step, spent *effort) error
 }
 
 var stepKinds = []stepKind{
 	{
 		kind: KindScript, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: 10 * time.Minute, logsIn: true, quoted: lastSaid,
-		of: func(s Step) bool { return s.Script != nil }, check: func(s Step) error { return s.Script.check(s) },
+		of: func(s Step) bool { return s.Script != nil }, check: func(s Step, spent *effort) error { return s.Script.check(s, spent) },
 	},
 	{
 		kind: KindHTTP, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: time.Minute, host: "it makes requests from the server's host",
-		of: func(s Step) bool { return s.HTTP != nil }, check: func(s Step) error { return s.HTTP.check(s.Secrets) },
+		of: func(s Step) bool { return s.HTTP != nil }, check: func(s Step, spent *effort) error { return s.HTTP.check(s.Secrets, spent) },
 	},
 	{
 		kind: KindCloudInit, phases: []StepPhase{PhaseFirstBoot}, timeout: time.Minute, repeatable: true,
-		of: func(s Step) bool { return s.CloudInit != nil }, check: func(s Step) error { return s.CloudInit.check(s.Secrets) },
+		of: func(s Step) bool { return s.CloudInit != nil }, check: func(s Step, spent *effort) error { return s.CloudInit.check(s.Secrets, spent) },
 	},
 	{
 		kind: KindBIOS, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true,
-		of: func(s Step) bool { return s.BIOS != nil }, check: func(s Step) error { return s.BIOS.check() },
+		of: func(s Step) bool { return s.BIOS != nil }, check: func(s Step, _ *effort) error { return s.BIOS.check() },
 		setting: func(s Step) setting { return s.BIOS },
 	},
 	{
 		kind: KindRAID, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true, spends: true,
-		of: func(s Step) bool { return s.RAID != nil }, check: func(s Step) error { return s.RAID.check() },
+		of: func(s Step) bool { return s.RAID != nil }, check: func(s Step, _ *effort) error { return s.RAID.check() },
 		setting: func(s Step) setting { return s.RAID },
 	},
 	{
 		kind: KindFirmware, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true, reads: true,
-		of: func(s Step) bool { return s.Firmware != nil }, check: func(s Step) error { return s.Firmware.check() },
+		of: func(s Step) bool { return s.Firmware != nil }, check: func(s Step, _ *effort) error { return s.Firmware.check() },
 		setting: func(s Step) setting { return s.Firmware },
 	},
 	{
 		kind: KindBootOrder, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true,
-		of: func(s Step) bool { return s.BootOrder != nil }, check: func(s Step) error { return s.BootOrder.check() },
+		of: func(s Step) bool { return s.BootOrder != nil }, check: func(s Step, _ *effort) error { return s.BootOrder.check() },
 		setting: func(s Step) setting { return s.BootOrder },
 	},
 	{
 		kind: KindSecureBoot, phases: []StepPhase{PhasePrepare}, timeout: setLimit, repeatable: true,
-		of: func(s Step) bool { return s.SecureBoot != nil }, check: func(s Step) error { return s.SecureBoot.check() },
+		of: func(s Step) bool { return s.SecureBoot != nil }, check: func(s Step, _ *effort) error { return s.SecureBoot.check() },
 		setting: func(s Step) setting { return s.SecureBoot },
 	},
 	{
 		kind: KindPlugin, phases: []StepPhase{PhaseDeployed, PhasePrepare, PhaseRelease, PhaseCleaned}, timeout: 5 * time.Minute, host: "it runs a program on the server's host",
-		of: func(s Step) bool { return s.Plugin != nil }, check: func(s Step) error { return s.Plugin.check() },
+		of: func(s Step) bool { return s.Plugin != nil }, check: func(s Step, spent *effort) error { return s.Plugin.check(spent) },
 	},
 	{
 		kind: KindAnsible, phases: []StepPhase{PhaseDeployed, PhaseRelease}, timeout: 30 * time.Minute, logsIn: true, quoted: playbookFault, ours: true,
-		of: func(s Step) bool { return s.Ansible != nil }, check: func(s Step) error { return s.Ansible.check(s.Secrets) },
+		of: func(s Step) bool { return s.Ansible != nil }, check: func(s Step, spent *effort) error { return s.Ansible.check(s.Secrets, spent) },
 	},
 }
 

@@ -24,7 +24,7 @@ type AnsibleStep struct {
 // AnsibleFacts is the variable that holds Facts.
 const AnsibleFacts = "metalpool"
 
-func (s *AnsibleStep) check(secrets map[string]Reference) error {
+func (s *AnsibleStep) check(secrets map[string]Reference, spent *effort) error {
 	switch {
 	case (strings.TrimSpace(s.Playbook) == "") == (s.Path == ""):
 		return fmt.Errorf("say either playbook, which is its text, or path, which is its file")
@@ -41,9 +41,13 @@ func (s *AnsibleStep) check(secrets map[string]Reference) error {
 			return fmt.Errorf("vars: %s is among the secrets as well", name)
 		}
 	}
-	size, err := s.Vars.check("vars")
-	if size += len(s.Playbook); err == nil && Bytes(size) > maxStepText {
-		err = fmt.Errorf("it has %s; name a file with path", tooLong(size))
+	size, err := s.Vars.size("vars")
+	size += len(s.Playbook)
+	switch {
+	case err != nil:
+		return err
+	case Bytes(size) > maxStepText:
+		return fmt.Errorf("it has %s; name a file with path", tooLong(size))
 	}
-	return err
+	return s.Vars.check("vars", spent)
 }

@@ -27,7 +27,10 @@ const (
 )
 
 // Validate says what is wrong with a step, whatever else there is in the store.
-func (s Step) Validate() error {
+func (s Step) Validate() error { return s.validate(&effort{}) }
+
+// validate is Validate for one of many steps, whose templates together have cost so much.
+func (s Step) validate(spent *effort) error {
 	of := func(part, hint, format string, args ...any) error {
 		return &Error{Op: "declare step " + s.Name, Kind: Invalid, Err: inPart(fmt.Errorf(format, args...), part), Hint: hint}
 	}
@@ -78,7 +81,7 @@ func (s Step) Validate() error {
 	if told.Err = s.Only.check(); told.Err != nil {
 		return told
 	}
-	if told.Err = inPart(kind.check(s), s.field()); told.Err != nil {
+	if told.Err = inPart(kind.check(s, spent), s.field()); told.Err != nil {
 		return told
 	}
 	return nil

@@ -19,14 +19,14 @@ type CloudInitStep struct {
 	Config string `json:"config" yaml:"config"`
 }
 
-func (s *CloudInitStep) check(secrets map[string]Reference) error {
+func (s *CloudInitStep) check(secrets map[string]Reference, spent *effort) error {
 	switch {
 	case strings.TrimSpace(s.Config) == "":
 		return errors.New("config is empty: it is a cloud-config, such as packages: [chrony]")
 	case Bytes(len(s.Config)) > maxStepText:
 		return fmt.Errorf("it has %s", tooLong(len(s.Config)))
 	}
-	text, whole, err := sample(s.Config, standIn(secrets))
+	text, whole, err := sample(s.Config, standIn(secrets), spent)
 	if err == nil && whole {
 		_, err = cloudconfig.ParseFragment(text)
 	}
@@ -123,11 +123,12 @@ func orderFacts(o Order, s Seed) map[string]any {
 // fragmentsOf are those of the steps of which enough is known already: those that are for
 // any server, and ask for no other facts than these.
 func fragmentsOf(steps []Step, facts map[string]any) (all []fragment) {
+	spent := &effort{}
 	for _, s := range steps {
 		if s.CloudInit == nil || s.Only != nil {
 			continue
 		}
-		if text, err := expand(facts, s.CloudInit.Config, standIn(s.Secrets)); err == nil {
+		if text, err := expand(facts, s.CloudInit.Config, standIn(s.Secrets), spent); err == nil {
 			all = append(all, fragment{Step: stepName(s), Config: text})
 		}
 	}

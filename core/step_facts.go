@@ -39,18 +39,14 @@ type MachineFacts struct {
 	Labels   map[string]string
 }
 
-// Expand fills facts into a template of text/template, which has neither files nor the
-// environment. secret finds what {{secret "NAME"}} asks for. Errors name no value.
-func (f Facts) Expand(text string, secret func(name string) (string, error)) (string, error) {
-	return expand(f, text, secret)
-}
-
-// expand is Expand for facts of which some may not be known yet: a map has those that are.
-func expand(facts any, text string, secret func(name string) (string, error)) (string, error) {
+// expand fills facts into a template of text/template, which has neither files nor the
+// environment. Of facts some may not be known yet: a map has those that are. secret finds
+// what {{secret "NAME"}} asks for. Errors name no value.
+func expand(facts any, text string, secret func(name string) (string, error), spent *effort) (string, error) {
 	if !strings.Contains(text, "{{") {
 		return text, nil
 	}
-	t, err := parseTemplate(text, secret)
+	t, err := parseTemplate(text, secret, spent)
 	if err == nil {
 		var b bounded
 		if err = t.Execute(&b, facts); err == nil {
@@ -62,21 +58,21 @@ func expand(facts any, text string, secret func(name string) (string, error)) (s
 
 // checkTemplate looks whether a template can be filled in, but for labels that only some
 // nodes have.
-func checkTemplate(text string, secrets map[string]Reference) error {
-	_, _, err := sample(text, standIn(secrets))
+func checkTemplate(text string, secrets map[string]Reference, spent *effort) error {
+	_, _, err := sample(text, standIn(secrets), spent)
 	return err
 }
 
 // sample is a template filled in with stand-ins; whole is false where it asks for what only
 // some nodes have.
-func sample(text string, secret func(name string) (string, error)) (filled string, whole bool, err error) {
+func sample(text string, secret func(name string) (string, error), spent *effort) (filled string, whole bool, err error) {
 	const x = "x"
 	facts := Facts{
 		Node:    NodeFacts{ID: x, Serial: x, UUID: x, Arch: x, CPUs: 1, Memory: 1, MACs: []string{x, x, x, x}},
 		Machine: MachineFacts{ID: x, Name: x, Owner: x, Hostname: x, Image: x, Address: x, SSHPort: 1, SSHUser: x},
 		Pool:    x, Attempt: x,
 	}
-	filled, err = facts.Expand(text, secret)
+	filled, err = expand(facts, text, secret, spent)
 	if lacksFact(err) {
 		return "", false, nil
 	}

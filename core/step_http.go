@@ -27,17 +27,32 @@ type HTTPRequest struct {
 
 var methods = []string{"", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
-func (s *HTTPStep) check(secrets map[string]Reference) error {
+func (s *HTTPStep) check(secrets map[string]Reference, spent *effort) error {
+	size := s.size()
 	if s.Check != nil {
-		if err := s.Check.check(secrets); err != nil {
+		size += s.Check.size()
+	}
+	if Bytes(size) > maxStepText {
+		return fmt.Errorf("it has %s", tooLong(size))
+	}
+	if s.Check != nil {
+		if err := s.Check.check(secrets, spent); err != nil {
 			return inPart(err, "check")
 		}
 	}
-	return s.HTTPRequest.check(secrets)
+	return s.HTTPRequest.check(secrets, spent)
 }
 
-func (r HTTPRequest) check(secrets map[string]Reference) error {
+// size is what it has of text, in bytes.
+func (r HTTPRequest) size() int {
 	size := len(r.URL) + len(r.Body)
+	for name, text := range r.Headers {
+		size += len(name) + len(text)
+	}
+	return size
+}
+
+func (r HTTPRequest) check(secrets map[string]Reference, spent *effort) error {
 	switch {
 	case !slices.Contains(methods, r.Method):
 		return inPart(fmt.Errorf("%q is none; there are:%s", r.Method, strings.Join(methods, " ")), "method")
@@ -48,24 +63,20 @@ func (r HTTPRequest) check(secrets map[string]Reference) error {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }) {
 			return inPart(fmt.Errorf("%q cannot name one", name), "headers")
 		}
-		if err := checkTemplate(text, secrets); err != nil {
+		if err := checkTemplate(text, secrets, spent); err != nil {
 			return inPart(inPart(err, name), "headers")
 		}
-		size += len(text)
 	}
-	if err := checkTemplate(r.URL, secrets); err != nil {
+	if err := checkTemplate(r.URL, secrets, spent); err != nil {
 		return inPart(err, "url")
 	}
-	if err := checkTemplate(r.Body, secrets); err != nil {
+	if err := checkTemplate(r.Body, secrets, spent); err != nil {
 		return inPart(err, "body")
 	}
 	for _, status := range r.Expect {
 		if status < 100 || status > 599 {
 			return inPart(fmt.Errorf("%d is no status of HTTP", status), "expect")
 		}
-	}
-	if Bytes(size) > maxStepText {
-		return fmt.Errorf("it has %s", tooLong(size))
 	}
 	return nil
 }

@@ -11,13 +11,16 @@ type PluginStep struct {
 	Config FreeForm `json:"config,omitempty" yaml:"config,omitempty"`
 }
 
-func (s *PluginStep) check() error {
+func (s *PluginStep) check(spent *effort) error {
 	if !namePattern().MatchString(s.Name) {
 		return inPart(fmt.Errorf("%q cannot name a plugin; it is NAME of the executable metalpool-step-NAME", s.Name), "name")
 	}
-	size, err := s.Config.check("config")
-	if err == nil && Bytes(size) > maxStepText {
-		err = fmt.Errorf("config has %s", tooLong(size))
+	size, err := s.Config.size("config")
+	switch {
+	case err != nil:
+		return err
+	case Bytes(size) > maxStepText:
+		return fmt.Errorf("config has %s", tooLong(size))
 	}
-	return err
+	return s.Config.check("config", spent)
 }

@@ -101,7 +101,7 @@ func TestConfigsAreKept(t *testing.T) {
 	if kept, err := json.Marshal(f); err != nil || string(kept) != text {
 		t.Errorf("%s, %v", kept, err)
 	}
-	filled, err := f.Expand(core.Facts{Pool: "default", Node: core.NodeFacts{ID: "n1"}})
+	filled, err := f.Expand(core.StepRun{Facts: core.Facts{Pool: "default", Node: core.NodeFacts{ID: "n1"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

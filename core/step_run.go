@@ -57,6 +57,15 @@ type StepRun struct {
 	Met func(how string)
 	// Warn tells the operator of what may be a mistake of his. The step goes on.
 	Warn func(what string)
+
+	spent *effort // by its templates
+}
+
+// Expand fills the facts into a template of text/template, which has neither files nor the
+// environment. secret finds what {{secret "NAME"}} asks for. Errors name no value. What all
+// templates of a run may cost is bounded, too.
+func (r StepRun) Expand(text string, secret func(name string) (string, error)) (string, error) {
+	return expand(r.Facts, text, secret, r.spent)
 }
 
 // Script is a program to be run on a machine.

@@ -32,10 +32,17 @@ const (
 	AsLogin ScriptUser = "login"
 )
 
-func (s *ScriptStep) check(of Step) error {
+func (s *ScriptStep) check(of Step, spent *effort) error {
 	secrets := of.Secrets
 	size := len(s.Run) + len(s.Check)
+	for _, texts := range []map[string]string{s.Env, s.Files} {
+		for _, text := range texts {
+			size += len(text)
+		}
+	}
 	switch {
+	case Bytes(size) > maxStepText:
+		return fmt.Errorf("it has %s; have the script fetch the rest", tooLong(size))
 	case strings.TrimSpace(s.Run) == "":
 		return inPart(errors.New("it is empty, and is to be the text of the script"), "run")
 	case !slices.Contains([]ScriptUser{"", AsRoot, AsLogin}, s.As):
@@ -50,19 +57,14 @@ func (s *ScriptStep) check(of Step) error {
 		if _, twice := secrets[name]; twice {
 			return inPart(inPart(errors.New("it is among the secrets as well"), name), "env")
 		}
-		if err := checkTemplate(value, nil); err != nil {
+		if err := checkTemplate(value, nil, spent); err != nil {
 			return inPart(inPart(err, name), "env")
 		}
-		size += len(value)
 	}
-	for name, text := range s.Files {
+	for name := range s.Files {
 		if name == "" || path.Base(name) != name || strings.HasPrefix(name, ".") || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 			return inPart(fmt.Errorf("%q cannot name a file in the script's folder", name), "files")
 		}
-		size += len(text)
-	}
-	if Bytes(size) > maxStepText {
-		return fmt.Errorf("it has %s; have the script fetch the rest", tooLong(size))
 	}
 	return nil
 }

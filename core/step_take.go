@@ -145,7 +145,7 @@ func (w *work) tryOnce(ctx context.Context, runner StepRunner, name string, s St
 		return fmt.Errorf("the ramdisk that it ran in is gone: %w", ErrUnknownOutcome), nil
 	}
 	run := StepRun{
-		ID: fmt.Sprintf("%s/%s/%d", w.attempt.ID, s.Name, try), Step: s, Begun: begun, Facts: facts, Output: &said,
+		ID: fmt.Sprintf("%s/%s/%d", w.attempt.ID, s.Name, try), Step: s, Begun: begun, Facts: facts, Output: &said, spent: &effort{},
 		LogIn: func(ctx context.Context) (Login, error) {
 			login, err := w.enter(ctx)
 			entered = entered || err == nil

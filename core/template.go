@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -18,38 +20,64 @@ const (
 	maxTurns    = 10_000 // of all loops, and templates within it, together
 	maxExpanded = 1 * MiB
 	maxWidth    = 1_000 // of one value that printf writes
+	maxNested   = 1_000 // who fills it in, and who reads it, call themselves that deep
 	// maxHandled is for all that its functions take and make, and for what is gone round in
 	// as often as that is done: many calls that are harmless each are not together.
 	maxHandled = 16 * MiB
+	// callCost is what one call takes about as long as, in bytes that are handled.
+	callCost = 128
+	// together is how many times as much all templates may cost that are filled in for one
+	// thing: a declaration, or a try at a step.
+	together = 4
 )
 
 var (
 	errTooLong  = errors.New("it makes more than " + maxExpanded.String())
+	errTooMany  = fmt.Errorf("all templates up to it together go round more than %d times, or handle more than %s", together*maxTurns, together*maxHandled)
+	errTooDeep  = fmt.Errorf("it nests deeper than %d", maxNested)
+	errTooBig   = errors.New("its text has more than " + maxStepText.String())
 	errTooOften = fmt.Errorf("it goes round more than %d times", maxTurns)
 	errTooMuch  = errors.New("it handles more than " + maxHandled.String() + " in all")
 	errTooWide  = fmt.Errorf("printf is to write more than %d characters for one value, or takes a width from a value", maxWidth)
-	ownMistakes = []error{errTooLong, errTooOften, errTooMuch, errTooWide}
+	ownMistakes = []error{errTooLong, errTooOften, errTooMuch, errTooMany, errTooDeep, errTooBig, errTooWide}
 	formats     = regexp.MustCompile(`%[^%a-zA-Z]*[a-zA-Z]`)
 	numbers     = regexp.MustCompile(`[0-9]+`)
 )
 
-// turnFunc counts. Templates are parsed before it is there, so that they cannot call it.
-const turnFunc = "countTurn"
+// These count. Templates are parsed before they are there, so that they cannot call them.
+const (
+	turnFunc  = "countTurn"
+	valueFunc = "countValue" // a text that is compared
+)
 
 // effort is what one filling in has cost so far.
 type effort struct {
 	turns   int
 	handled Bytes
+	all     *effort // of all that are filled in for the same thing
 }
 
-// parseTemplate makes a template that ends, and holds little. It is filled in once.
-func parseTemplate(text string, secret func(name string) (string, error)) (*template.Template, error) {
-	e := &effort{}
+// parseTemplate makes a template that ends, and holds little. It is filled in once. What
+// that costs is added to what has been spent already; nil: it is alone.
+func parseTemplate(text string, secret func(name string) (string, error), spent *effort) (*template.Template, error) {
+	if Bytes(len(text)) > maxStepText {
+		return nil, errTooBig // to read it would be to nest as deep as it does
+	}
+	if spent == nil {
+		spent = &effort{}
+	}
+	e := &effort{all: spent}
 	plainly := func(make func(all ...any) string) func(...any) (string, error) {
 		return e.bound(func(all ...any) (string, error) { return make(all...), nil })
 	}
 	funcs := template.FuncMap{
-		"secret": secret,
+		"secret": func(name string) (string, error) {
+			if !variableName().MatchString(name) || len(name) > maxWidth {
+				return "", errors.New("secret takes the name of one that the step has under secrets")
+			}
+			value, err := secret(name)
+			return value, errors.Join(err, e.handle(len(value)))
+		},
 		"json": e.bound(func(all ...any) (string, error) {
 			if len(all) != 1 {
 				return "", errors.New("json takes one value")
@@ -64,21 +92,46 @@ func parseTemplate(text string, secret func(name string) (string, error)) (*temp
 	if err != nil {
 		return nil, err
 	}
-	t.Funcs(template.FuncMap{turnFunc: func(length int) (string, error) {
-		if e.turns++; e.turns > maxTurns {
-			return "", errTooOften
+	t.Funcs(template.FuncMap{turnFunc: e.turn, valueFunc: func(value reflect.Value) (reflect.Value, error) {
+		text := value
+		if text.Kind() == reflect.Interface {
+			text = text.Elem()
 		}
-		return "", e.handle(length)
+		if text.Kind() != reflect.String {
+			return value, nil
+		}
+		return value, e.handle(text.Len())
 	}})
 	for _, each := range t.Templates() {
-		each.Root = counted(each.Root, countIn(each.Root))
+		length, err := countIn(each.Root, maxNested)
+		if err != nil {
+			return nil, err
+		}
+		each.Root = counted(each.Root, length)
 	}
 	return t, nil
 }
 
+func (e *effort) turn(length int) (string, error) {
+	e.turns++
+	e.all.turns++
+	switch {
+	case e.turns > maxTurns:
+		return "", errTooOften
+	case e.all.turns > together*maxTurns:
+		return "", errTooMany
+	}
+	return "", e.handle(length)
+}
+
 func (e *effort) handle(length int) error {
-	if e.handled += Bytes(length); e.handled > maxHandled {
+	e.handled += Bytes(length)
+	e.all.handled += Bytes(length)
+	switch {
+	case e.handled > maxHandled:
 		return errTooMuch
+	case e.all.handled > together*maxHandled:
+		return errTooMany
 	}
 	return nil
 }
@@ -105,9 +158,13 @@ func (e *effort) bound(make func(all ...any) (string, error)) func(...any) (stri
 
 // printf is that of fmt. A format may name one value many times, each as wide as it likes.
 func (e *effort) printf(format string, all ...any) (string, error) {
-	longest := maxWidth
+	longest, length := maxWidth, 0
 	for _, value := range all {
-		longest = max(longest, len(fmt.Sprint(value)))
+		one := len(fmt.Sprint(value))
+		if length += one; Bytes(length) > maxExpanded {
+			return "", errTooLong
+		}
+		longest = max(longest, one)
 	}
 	verbs := formats.FindAllString(format, -1)
 	for _, verb := range verbs {
@@ -137,28 +194,89 @@ func counted(list *parse.ListNode, length int) *parse.ListNode {
 	return list
 }
 
-// countIn has the turns of all loops below a node count. It tells how long the text of the
-// node is, about.
-func countIn(node parse.Node) (length int) {
+// countIn has the turns of all loops below a node count, and what is compared there. It
+// tells how long the text of the node is, and what it calls, about.
+func countIn(node parse.Node, deep int) (length int, err error) {
+	if deep == 0 {
+		return 0, errTooDeep
+	}
+	var below []parse.Node
 	switch n := node.(type) {
 	case *parse.ListNode:
-		if n == nil {
-			return 0
+		if n != nil {
+			below = n.Nodes
 		}
-		for _, below := range n.Nodes {
-			length += countIn(below)
-		}
-		return length
+		deep++ // it is as deep as what it is the list of
 	case *parse.IfNode:
-		return len(n.Pipe.String()) + countIn(n.List) + countIn(n.ElseList)
+		below = []parse.Node{n.Pipe, n.List, n.ElseList}
 	case *parse.WithNode:
-		return len(n.Pipe.String()) + countIn(n.List) + countIn(n.ElseList)
+		below = []parse.Node{n.Pipe, n.List, n.ElseList}
 	case *parse.RangeNode:
-		length = countIn(n.List)
+		if length, err = countIn(n.List, deep-1); err != nil {
+			return 0, err
+		}
 		n.List = counted(n.List, length)
-		return len(n.Pipe.String()) + length + countIn(n.ElseList)
+		below = []parse.Node{n.Pipe, n.ElseList}
+	case *parse.ActionNode:
+		below = []parse.Node{n.Pipe}
+	case *parse.TemplateNode:
+		below, length = []parse.Node{n.Pipe}, callCost
+	case *parse.ChainNode:
+		below = []parse.Node{n.Node}
+	case *parse.PipeNode:
+		if n == nil {
+			return 0, nil
+		}
+		n.Cmds = compared(n.Cmds)
+		for _, command := range n.Cmds {
+			below = append(below, command)
+		}
+	case *parse.CommandNode:
+		below, length = n.Args, callCost
+	default:
+		return len(node.String()), nil
 	}
-	return len(node.String())
+	for _, n := range below {
+		more, err := countIn(n, deep-1)
+		if err != nil {
+			return 0, err
+		}
+		length += more
+	}
+	return length, nil
+}
+
+// comparing are functions of text/template that look at as much as they are given, and of
+// which it does not say how much that is.
+var comparing = []string{"eq", "ne", "lt", "le", "gt", "ge"}
+
+// compared are the commands of a pipe of which each counts what it compares.
+func compared(commands []*parse.CommandNode) (all []*parse.CommandNode) {
+	count := func() *parse.CommandNode {
+		return &parse.CommandNode{NodeType: parse.NodeCommand, Args: []parse.Node{parse.NewIdentifier(valueFunc)}}
+	}
+	for i, command := range commands {
+		name, calls := command.Args[0].(*parse.IdentifierNode)
+		if !calls || !slices.Contains(comparing, name.Ident) {
+			all = append(all, command)
+			continue
+		}
+		if i > 0 {
+			all = append(all, count()) // what it is handed on
+		}
+		for at, value := range command.Args[1:] {
+			switch n := value.(type) {
+			case *parse.StringNode, *parse.NumberNode, *parse.BoolNode, *parse.NilNode: // counted with the template
+			case *parse.PipeNode:
+				n.Cmds = append(n.Cmds, count())
+			default:
+				one := &parse.CommandNode{NodeType: parse.NodeCommand, Args: []parse.Node{value}}
+				command.Args[1+at] = &parse.PipeNode{NodeType: parse.NodePipe, Cmds: []*parse.CommandNode{one, count()}}
+			}
+		}
+		all = append(all, command)
+	}
+	return all
 }
 
 // templateFault is what is wrong with a template, and in which line of its text where that
@@ -169,10 +287,14 @@ func templateFault(err error) error {
 			return fmt.Errorf("the template cannot be filled in: %w", own)
 		}
 	}
-	line, text := 0, strings.TrimPrefix(err.Error(), "template: :")
+	text := ownCalls.ReplaceAllString(err.Error(), "")
+	line, text := 0, strings.TrimPrefix(notIterable.ReplaceAllString(text, "${1}that"), "template: :")
 	if at := placeInTemplate.FindStringSubmatch(text); at != nil {
 		line, _ = strconv.Atoi(at[1])
 		text = strings.TrimPrefix(text[len(at[0]):], `executing "" `)
+	}
+	if len(text) > mostFault { // it quotes all of a loop
+		text = strings.ToValidUTF8(text[:mostFault/2]+" … "+text[len(text)-mostFault/2:], "")
 	}
 	why := fmt.Errorf("the template cannot be filled in: %s", text)
 	if line > 1 {
@@ -180,6 +302,15 @@ func templateFault(err error) error {
 	}
 	return why
 }
+
+// ownCalls are calls in templates that nobody but us has written there.
+var ownCalls = regexp.MustCompile(`\{\{` + turnFunc + ` \d+\}\}| \| ` + valueFunc)
+
+// notIterable is where text/template would name a value, which may be a secret.
+var notIterable = regexp.MustCompile(`(?s)(range can't iterate over ).*`)
+
+// mostFault is how much is told of what is wrong with a template, in bytes.
+const mostFault = 400
 
 // placeInTemplate is the line, and perhaps the column, that text/template begins with.
 var placeInTemplate = regexp.MustCompile(`^(\d+)(?::\d+)?: `)

@@ -185,7 +185,7 @@ func sshOptions(dir, name string) string {
 
 // variables are what the playbook is told: facts, the step's own, and its secrets.
 func variables(ctx context.Context, r core.StepRun) ([]byte, error) {
-	vars, err := r.Step.Ansible.Vars.Expand(r.Facts)
+	vars, err := r.Step.Ansible.Vars.Expand(r)
 	if err != nil {
 		return nil, failed(core.Invalid, "vars: %w", err)
 	}

@@ -12,7 +12,7 @@ type CloudInit struct{}
 // Run implements core.StepRunner. The fragment is kept with the deploy: cloud-init finds
 // it on the disk.
 func (CloudInit) Run(ctx context.Context, r core.StepRun) error {
-	text, err := r.Facts.Expand(r.Step.CloudInit.Config, func(name string) (string, error) { return r.Secret(ctx, name) })
+	text, err := r.Expand(r.Step.CloudInit.Config, func(name string) (string, error) { return r.Secret(ctx, name) })
 	if err != nil {
 		return &core.Error{Op: "make fragment", Kind: core.Invalid, Err: err}
 	}

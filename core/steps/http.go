@@ -98,7 +98,7 @@ func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest,
 	if err != nil {
 		return "", 0, err
 	}
-	asked = req.Method + " " + shown(r.Facts, request.URL)
+	asked = req.Method + " " + shown(r, request.URL)
 	c := retryablehttp.NewClient()
 	c.Logger, c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = nil, tries-1, firstPause, lastPause
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
@@ -154,8 +154,8 @@ func neverSent(err error) bool {
 // shown is a URL's template with everything filled in but the secrets, and without a user:
 // a secret that the template writes in another way, as for a query, nobody would find in
 // the URL itself to hide it.
-func shown(facts core.Facts, template string) string {
-	text, err := facts.Expand(template, func(string) (string, error) { return "(secret)", nil })
+func shown(r core.StepRun, template string) string {
+	text, err := r.Expand(template, func(string) (string, error) { return "(secret)", nil })
 	if err != nil { // it takes the secret apart
 		text = template
 	}
@@ -182,7 +182,7 @@ func failed(kind core.Kind, format string, args ...any) error {
 // expand fills facts and secrets into a request.
 func expand(ctx context.Context, r core.StepRun, request core.HTTPRequest) (*retryablehttp.Request, error) {
 	fill := func(what, text string) (string, error) {
-		value, err := r.Facts.Expand(text, func(name string) (string, error) { return r.Secret(ctx, name) })
+		value, err := r.Expand(text, func(name string) (string, error) { return r.Secret(ctx, name) })
 		if err != nil {
 			return "", failed(core.Invalid, "%s: %w", what, err)
 		}

@@ -134,7 +134,7 @@ func final(err error) error {
 
 // try is what a plugin is told of a run.
 func try(ctx context.Context, r core.StepRun) (*wire.Try, error) {
-	filled, err := r.Step.Plugin.Config.Expand(r.Facts)
+	filled, err := r.Step.Plugin.Config.Expand(r)
 	if err != nil {
 		return nil, failed(core.Invalid, "config: %w", err)
 	}

@@ -153,7 +153,7 @@ func environment(ctx context.Context, r core.StepRun) (map[string]string, error)
 	}
 	own := map[string]string{}
 	for name, text := range r.Step.Script.Env {
-		value, err := f.Expand(text, func(string) (string, error) {
+		value, err := r.Expand(text, func(string) (string, error) {
 			return "", errors.New("a script finds its secrets among its variables")
 		})
 		if err != nil {
