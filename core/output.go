@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -68,15 +69,8 @@ func (o *output) soFar(secrets []string) string {
 		last, cut = o.lately, true
 	}
 	o.mu.Unlock()
-	text := printable(string(last))
-	if n := halfAtBeginning(text, secrets); n > 0 && cut {
-		text = hidden + text[n:]
-	}
 	// What is being said just now may be a secret's first half.
-	if n := halfAtEnd(text, secrets); n > 0 {
-		text = text[:len(text)-n] + hidden
-	}
-	return lastSaid(hide(text, secrets))
+	return lastSaid(hideCut(printable(string(last)), secrets, cut, true))
 }
 
 // text is what was kept, without secrets and without what a terminal would obey.
@@ -88,56 +82,8 @@ func (o *output) text(secrets []string) string {
 		return hide(printable(string(o.head)+string(o.tail)), secrets)
 	}
 	// Of a secret that was cut in two, the half that is left tells enough.
-	head, tail := printable(string(o.head)), printable(string(o.tail))
-	if n := halfAtEnd(head, secrets); n > 0 {
-		head = head[:len(head)-n] + hidden
-	}
-	if n := halfAtBeginning(tail, secrets); n > 0 {
-		tail = hidden + tail[n:]
-	}
-	return hide(head, secrets) + fmt.Sprintf("\n… %s left out …\n", Bytes(o.dropped)) + hide(tail, secrets)
-}
-
-// halfAtEnd is how many bytes at the end of a text may be the beginning of a secret: of
-// several the longest, which has the others in it, and all of one that would be parted there.
-func halfAtEnd(text string, secrets []string) (most int) {
-	for _, s := range secrets {
-		for n := min(len(s)-1, len(text)); n > most; n-- {
-			if strings.HasSuffix(text, s[:n]) {
-				most = n
-			}
-		}
-	}
-	cut := len(text) - most
-	for _, s := range secrets {
-		if from := max(0, cut-len(s)+1); most > 0 && s != "" {
-			if at := strings.Index(text[from:min(len(text), cut+len(s)-1)], s); at >= 0 {
-				most = max(most, len(text)-from-at)
-			}
-		}
-	}
-	return most
-}
-
-// halfAtBeginning is how many bytes at the beginning of a text may be the end of a secret,
-// and all of one that would be parted there.
-func halfAtBeginning(text string, secrets []string) (most int) {
-	for _, s := range secrets {
-		for n := min(len(s)-1, len(text)); n > most; n-- {
-			if strings.HasPrefix(text, s[len(s)-n:]) {
-				most = n
-			}
-		}
-	}
-	cut := most
-	for _, s := range secrets {
-		if from := max(0, cut-len(s)+1); cut > 0 && s != "" {
-			if at := strings.LastIndex(text[from:min(len(text), cut+len(s)-1)], s); at >= 0 {
-				most = max(most, from+at+len(s))
-			}
-		}
-	}
-	return most
+	head, tail := hideCut(printable(string(o.head)), secrets, false, true), hideCut(printable(string(o.tail)), secrets, true, false)
+	return head + fmt.Sprintf("\n… %s left out …\n", Bytes(o.dropped)) + tail
 }
 
 // quotedLines is how many lines of what a step said are told with its failure.
@@ -156,14 +102,49 @@ func lastSaid(text string) string {
 
 const hidden = "(secret)"
 
-// hide takes secrets out of a text, the longer before what is a part of them.
-func hide(text string, secrets []string) string {
-	for _, s := range slices.SortedFunc(slices.Values(secrets), func(a, b string) int { return len(b) - len(a) }) {
-		if s != "" {
-			text = strings.ReplaceAll(text, s, hidden)
+// hide takes secrets out of a text.
+func hide(text string, secrets []string) string { return hideCut(text, secrets, false, false) }
+
+// hideCut is hide for a text that may be cut in the middle of a secret, at its beginning or
+// at its end. Of secrets that have something in common there all is taken out as one: what
+// was left of the other would tell of it.
+func hideCut(text string, secrets []string, atBeginning, atEnd bool) string {
+	type span struct{ from, to int }
+	var found []span
+	for _, s := range secrets {
+		for from := 0; s != ""; {
+			at := strings.Index(text[from:], s)
+			if at < 0 {
+				break
+			}
+			found = append(found, span{from + at, from + at + len(s)})
+			from += at + 1
+		}
+		half := func(cut bool, is func(n int) bool) int {
+			for n := min(len(s)-1, len(text)); cut && n > 0; n-- {
+				if is(n) {
+					return n
+				}
+			}
+			return 0
+		}
+		if n := half(atBeginning, func(n int) bool { return strings.HasPrefix(text, s[len(s)-n:]) }); n > 0 {
+			found = append(found, span{0, n})
+		}
+		if n := half(atEnd, func(n int) bool { return strings.HasSuffix(text, s[:n]) }); n > 0 {
+			found = append(found, span{len(text) - n, len(text)})
 		}
 	}
-	return text
+	slices.SortFunc(found, func(a, b span) int { return cmp.Or(a.from-b.from, b.to-a.to) })
+	var b strings.Builder
+	told := 0
+	for _, next := range found {
+		if next.from >= told {
+			b.WriteString(text[told:next.from] + hidden)
+		}
+		told = max(told, next.to)
+	}
+	return b.String() + text[told:]
 }
 
 // sayable are a secret and what programs make of it: of one that has several lines each by

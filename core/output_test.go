@@ -103,6 +103,28 @@ func TestSecretsThatEndAsTheyBegin(t *testing.T) {
 	}
 }
 
+// Of secrets that have a part in common none is told of by what is left of it.
+func TestSecretsThatOverlap(t *testing.T) {
+	secrets := []string{"hunter2-and", "and-more", "aXa"}
+	for text, want := range map[string]string{
+		"it is hunter2-and-more!":      "it is (secret)!",
+		"aXaXa":                        "(secret)",
+		"aXaaXa and-more hunter2-and.": "(secret)(secret) (secret) (secret).",
+	} {
+		if got := hide(text, secrets); got != want {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+	if got := hide("my secret", []string{"my", "secret"}); got != "(secret) (secret)" {
+		t.Errorf("%s", got)
+	}
+	var o output
+	fmt.Fprint(&o, "it is hunter2-and-mo")
+	if got := o.soFar(secrets); got != `"it is (secret)"` {
+		t.Errorf("%s", got)
+	}
+}
+
 // A secret is hidden as a whole where another one is its beginning, and so is one of several
 // lines, as errors and other programs' output have it.
 func TestSecretsInOtherShapes(t *testing.T) {
