@@ -131,6 +131,27 @@ func TestGroupWhoseProgramEnds(t *testing.T) {
 	}
 }
 
+// What starts another and ends at once, over and over, is as much the group's as the rest:
+// whoever of them is left would still be at it once it is told to stop.
+func TestGroupThatRunsAway(t *testing.T) {
+	fifo, said := listen(t)
+	g, err := guard.New("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const runs = `exec 3>$0; next() { test ! -e $0.stop || { echo left >&3; exit; }; next & }; (setsid sh -c "$1" $0 &); next; echo here >&3; exec sleep 1000`
+	const away = `next() { test ! -e $0.stop || { echo left >&3; exit; }; next & }; next; next; next; next; next; next; next; next`
+	if err := g.Start(exec.CommandContext(t.Context(), "sh", "-c", runs, fifo, away)); err != nil {
+		t.Fatal(err)
+	}
+	r := said()
+	g.End()
+	if err := os.WriteFile(fifo+".stop", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, r, g.Dir)
+}
+
 func TestGroupOfNoProgram(t *testing.T) {
 	g, err := guard.New("")
 	if err != nil {

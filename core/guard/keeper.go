@@ -87,19 +87,22 @@ func keep(first int, dir, path string, args []string) {
 			}
 		}
 	}()
-	for {
+	for options := 0; ; {
 		var status syscall.WaitStatus
-		who, err := syscall.Wait4(-1, &status, 0, nil)
+		who, err := syscall.Wait4(-1, &status, options, nil)
 		switch {
 		case err == syscall.EINTR:
-			continue
 		case err != nil: // nobody is left
 			end()
+		case who == 0: // that has ended by now, and whose children are ours
+			kill()
+			options = 0
 		case who == program:
 			how.Store(uint32(status))
-			kill()
+			options = syscall.WNOHANG
 		case over.Load():
-			kill() // its children are ours now
+			// All of them first: some come faster than it is looked who is left.
+			options = syscall.WNOHANG
 		}
 	}
 }
