@@ -53,6 +53,9 @@ func (w *work) clean(ctx context.Context) error {
 	if Is(err, Busy) || ofStore(err) {
 		return err // the store would not take it; the node did nothing wrong
 	}
+	if bad := w.e.CheckRamdisk(); bad != nil && !w.met(stepRamdisk) {
+		return bad // of this host; the node did nothing wrong, and others may have a good one
+	}
 	if w.isUnchanged(err) {
 		return w.leaveAsWas(context.WithoutCancel(ctx), err)
 	}

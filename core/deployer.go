@@ -51,6 +51,15 @@ type RamdiskChecker interface {
 	CheckRamdisk() error
 }
 
+// CheckRamdisk says what is wrong with the ramdisk that servers would boot from here; nil
+// where nothing is known to be.
+func (e *Engine) CheckRamdisk() error {
+	if c, knows := e.deployer.(RamdiskChecker); knows {
+		return c.CheckRamdisk()
+	}
+	return nil
+}
+
 // Login is a conversation with a machine's OS, as its login user.
 type Login interface {
 	// Keys are the lines of the user's authorized_keys.

@@ -118,10 +118,8 @@ func (e *Engine) resolve(ctx context.Context, o Order) (Order, error) {
 	if err != nil {
 		return o, err
 	}
-	if c, knows := e.deployer.(RamdiskChecker); knows {
-		if err := c.CheckRamdisk(); err != nil {
-			return o, named(err, o.Name)
-		}
+	if err := e.CheckRamdisk(); err != nil {
+		return o, named(err, o.Name)
 	}
 	steps, err := e.doableSteps(ctx, o)
 	if err != nil {

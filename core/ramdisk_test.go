@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -15,6 +16,34 @@ type outdated struct{ *enginetest.Host }
 
 func (outdated) CheckRamdisk() error {
 	return &core.Error{Op: "open the boot ISO", Kind: core.Invalid, Err: errors.New("of another version"), Hint: "build it again"}
+}
+
+func (o outdated) Offer(context.Context, core.Boot, core.BootSecret, core.BootParams) (string, error) {
+	return "", o.CheckRamdisk()
+}
+
+// A host with an old ramdisk keeps no node out for it: one with a good one cleans it.
+func TestNoNodeIsKeptOutForAnOldRamdisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		good, _ := p.engine()
+		m, err := good.Create(t.Context(), order("a-1", "web-1"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		host := p.rack.Host()
+		e := core.New(core.Config{Store: host.Store(p.store), Sealer: cloak{}, Deployer: outdated{host}, Timing: timing, Backends: map[string]core.Connector{"redfish": host}})
+		if err := e.Release(t.Context(), m.ID, core.ReleaseOptions{WaitClean: true}, nil); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "of another version; ") {
+			t.Errorf("it is released: %v", err)
+		}
+		if n, err := e.Node(t.Context(), m.Node); err != nil || n.State != core.Cleaning {
+			t.Errorf("the node is %s: %s, %v", n.State, n.Reason, err)
+		}
+		p.reconcile()
+		if n, err := good.Node(t.Context(), m.Node); err != nil || n.State != core.Available {
+			t.Errorf("the node is %s: %s, %v", n.State, n.Reason, err)
+		}
+	})
 }
 
 // What is wrong with the ramdisk is said before a node is taken, and before a machine that

@@ -87,6 +87,9 @@ func (a *app) serve(ctx context.Context, flags serveFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
+	if err := e.CheckRamdisk(); err != nil {
+		log.Error("nothing is deployed or cleaned from here", "error", err) // what else it serves, it does
+	}
 	if flags.dir == "" {
 		if flags.dir, err = open.Folder(a.url, e.Info()); err != nil {
 			return err

@@ -186,7 +186,8 @@ func (l *login) run(ctx context.Context, command, input string) (output string, 
 // maxWords bounds what of a command's output is told, in bytes.
 const maxWords = 400
 
-// brief is what a machine says, for a line of an error.
+// brief is what a machine says, for a line of an error. No word is cut in two: of half a
+// secret nobody who takes secrets out knows what it is.
 func brief(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -194,8 +195,17 @@ func brief(text string) string {
 		}
 		return r
 	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	return strings.ToValidUTF8(text[:min(len(text), maxWords)], "")
+	var b strings.Builder
+	for word := range strings.FieldsSeq(text) {
+		if b.Len()+1+len(word) > maxWords {
+			return strings.TrimLeft(b.String()+" …", " ")
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(word)
+	}
+	return b.String()
 }
 
 // said keeps the first of what a command says.
