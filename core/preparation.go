@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // SetUp brings an Available node back to what its pool's profile sets up. Until that is
@@ -97,6 +98,13 @@ func (w *work) isUnchanged(err error) bool {
 	return unchanged && w.attempt.Job == JobPrepare
 }
 
+// refused begins the reason of a node that would not have what its profile sets up.
+const refused = "not set up: "
+
+// Refused reports whether the node would not have what its profile sets up, when that was
+// tried last, and is Available as it was before.
+func (n Node) Refused() bool { return n.State == Available && strings.HasPrefix(n.Reason, refused) }
+
 // leaveAsWas ends a preparation that was refused: the node is where it was before.
 func (w *work) leaveAsWas(ctx context.Context, why error) error {
 	if w.attempt.Boot != nil {
@@ -106,15 +114,15 @@ func (w *work) leaveAsWas(ctx context.Context, why error) error {
 			return w.quarantine(ctx, why)
 		}
 	}
-	on := Refuse
+	on, text := Refuse, refused+reason(why, "", w.node.ID)
 	if w.attempt.Again {
-		on = GiveUp
+		on, text = GiveUp, reason(why, "", w.node.ID)
 	}
 	return w.commit(ctx, func(tx Tx) error {
 		n, err := tx.Node(w.node.ID)
 		if err != nil {
 			return err
 		}
-		return w.finish(tx, &n, nil, on, reason(why, "", n.ID))
+		return w.finish(tx, &n, nil, on, text)
 	})
 }

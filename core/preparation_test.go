@@ -79,6 +79,9 @@ func TestSetUpThatIsRefused(t *testing.T) {
 				if n.State != tt.state || !strings.Contains(n.Reason, tt.says) || n.Erases != 1 {
 					t.Errorf("%s after %d erases: %s\n%s", n.State, n.Erases, n.Reason, p.story())
 				}
+				if n.Refused() != (tt.state == core.Available) {
+					t.Errorf("that it refused is told as %t: %s, %s", n.Refused(), n.State, n.Reason)
+				}
 				now := server.Look()
 				if got := server.Writes() - 1; got != tt.writes || now.Power != core.PowerOff || now.Media != "" || now.Starts-before > tt.starts {
 					t.Errorf("%d writes and %d starts, it is %s with %q\n%s", got, now.Starts-before, now.Power, now.Media, p.story())

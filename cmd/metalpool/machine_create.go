@@ -135,15 +135,35 @@ func (a *app) create(ctx context.Context, e core.Operator, order core.Order, o o
 	if o.json() {
 		return a.showMachine(ctx, e, m, o)
 	}
-	return a.sayReady(m, time.Since(began))
+	return a.sayReady(m, calledBy(order), time.Since(began))
 }
 
-func (a *app) sayReady(m core.Machine, after time.Duration) error {
+// calledBy is the word that means an order's machine to the commands of whoever gave it.
+func calledBy(order core.Order) string {
+	if order.Owner == core.DefaultOwner() {
+		return order.Name
+	}
+	return order.Owner + "/" + order.Name
+}
+
+func (a *app) sayReady(m core.Machine, called string, after time.Duration) error {
 	if err := a.machineTable([]core.Machine{m}, nil); err != nil {
 		return err
 	}
-	a.note("%s is ready after %s; log in: metalpool machine ssh %s", m.Name, took(after), m.Name)
+	a.note("%s is ready after %s; log in: metalpool machine ssh %s", m.Name, took(after), called)
 	return nil
+}
+
+// adviseOf puts advice into the words of a command that goes on with a deploy, or begins it
+// anew; and reports whether there was any.
+func adviseOf(why error, failed, unfinished string) (error, bool) {
+	e, ok := why.(*core.Error) //nolint:errorlint // what wraps an Error has a text of its own
+	if !ok {
+		return why, false
+	}
+	told := *e
+	told.Hint = strings.NewReplacer(core.AdviceFailed, failed, core.AdviceUnfinished, unfinished).Replace(told.Hint)
+	return &told, told.Hint != e.Hint
 }
 
 // heldAfter tells of a node that a failed create still holds, if it does: nothing else
@@ -157,14 +177,10 @@ func (a *app) heldAfter(ctx context.Context, e core.Operator, order core.Order, 
 		return why
 	}
 	holds := fmt.Sprintf("%s holds %s (%s, %s)", m.Name, m.Node, m.State, m.ID)
-	again := "the same command " + either(m.State == core.Failed, "deploys it anew", "goes on with it") + ", 'metalpool machine release " + m.Name + "' gives it back"
-	if failed, ok := why.(*core.Error); ok && interrupted == nil { //nolint:errorlint // what wraps an Error has a text of its own
-		told := *failed
-		told.Hint = strings.NewReplacer(core.AdviceFailed, again, core.AdviceUnfinished, again).Replace(told.Hint)
-		if told.Hint != failed.Hint {
-			a.note("%s", holds)
-			return &told
-		}
+	again := "the same command " + either(m.State == core.Failed, "deploys it anew", "goes on with it") + ", 'metalpool machine release " + calledBy(order) + "' gives it back"
+	if told, advised := adviseOf(why, again, again); advised && interrupted == nil {
+		a.note("%s", holds)
+		return told
 	}
 	a.note("%s; %s", holds, again)
 	if interrupted != nil && errors.Is(why, interrupted) {

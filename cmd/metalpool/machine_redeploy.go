@@ -75,13 +75,13 @@ is on the disk, it is asked; --yes says so at once. ` + machineWords,
 					return err
 				}
 			}
-			return a.redeploy(ctx, e, asked, output)
+			return a.redeploy(ctx, e, asked, args[0], output)
 		})
 	})
 	return cmd
 }
 
-func (a *app) redeploy(ctx context.Context, e core.Operator, order core.Order, o outputFlag) error {
+func (a *app) redeploy(ctx context.Context, e core.Operator, order core.Order, called string, o outputFlag) error {
 	began := time.Now()
 	p := a.progress()
 	m, err := e.Deploy(ctx, order, p.report)
@@ -91,10 +91,12 @@ func (a *app) redeploy(ctx context.Context, e core.Operator, order core.Order, o
 			a.note("to go on with it: the same command with --id %s", order.Revision)
 			return cause // what is to be known of it was just said
 		}
+		release := ", 'metalpool machine release " + called + "' gives it back"
+		err, _ = adviseOf(err, "the same command tries again"+release, "the same command with --id "+order.Revision+" goes on with it"+release)
 		return err
 	}
 	if o.json() {
 		return a.showMachine(ctx, e, m, o)
 	}
-	return a.sayReady(m, time.Since(began))
+	return a.sayReady(m, called, time.Since(began))
 }

@@ -81,7 +81,7 @@ func whyNode(n core.Node) string {
 	if n.Suspect {
 		parts = append(parts, "suspect")
 	}
-	if n.Reason != "" && n.State != core.Available {
+	if n.Reason != "" && (n.State != core.Available || n.Refused()) {
 		parts = append(parts, n.Reason)
 	}
 	if n.Spec.EraseFault != "" && n.State != core.Quarantined { // there it is the reason

@@ -275,7 +275,7 @@ func bringBack(ctx context.Context, a *app, e core.Operator, drifts []core.Drift
 	failed = errors.Join(failed, a.awaitRest(ctx, e, begun))
 	var changed []core.NodeID // of the others all was said
 	for _, id := range begun {
-		if n, err := e.Node(ctx, id); err == nil && (n.State != core.Available || n.Reason == "") {
+		if n, err := e.Node(ctx, id); err == nil && !n.Refused() {
 			changed = append(changed, id)
 		}
 	}

@@ -46,7 +46,7 @@ func (a *app) awaitRest(ctx context.Context, e core.Operator, ids []core.NodeID)
 				working = append(working, id)
 			case n.State == core.Quarantined:
 				failures = append(failures, quarantined(n))
-			case n.State == core.Available && n.Reason != "":
+			case n.Refused():
 				failures = append(failures, fmt.Errorf("%s is Available as before: %s", n.ID, brief(n.Reason)))
 			default:
 				p.done(id, "%s", afterClean(n))

@@ -40,7 +40,14 @@ func (d *Driver) explain(err error) error {
 	if told := core.Before(err); len(told) > 0 {
 		text += "; what happened before, in UTC: " + strings.Join(told, "; ")
 	}
-	text = strings.ReplaceAll(text, core.AdviceWait, "with --metalpool-wait 30m")
+	// docker-machine creates no machine twice: what was begun under its record can only go.
+	giveBack := "'docker-machine rm -y " + d.MachineName + "' gives it back"
+	text = strings.NewReplacer(
+		core.AdviceWait, "with --metalpool-wait 30m",
+		core.AdviceTime, "with --metalpool-deploy-timeout",
+		core.AdviceFailed, giveBack,
+		core.AdviceUnfinished, giveBack,
+	).Replace(text)
 	return errors.New(notFound().ReplaceAllString(oneLine(text), "missing"))
 }
 

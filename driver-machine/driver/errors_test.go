@@ -14,6 +14,7 @@ func TestExplain(t *testing.T) {
 		return &core.Error{Op: "create", Allocation: "web-1", Node: "n1", Kind: kind, Err: errors.New("why"), Hint: "do this"}
 	}
 	d := New(nil)
+	d.MachineName = "web-1"
 	for _, test := range []struct {
 		err  error
 		want string
@@ -30,6 +31,8 @@ func TestExplain(t *testing.T) {
 		{fault(core.Timeout), "create web-1 (node n1): timeout: why; do this"},
 		{fault(core.Denied), "create web-1 (node n1): denied: why; do this"},
 		{&core.Error{Op: "acquire", Allocation: "web-1", Kind: core.NoCapacity, Err: errors.New("0 of 6"), Hint: "wait for one with --wait 30m"}, "acquire web-1: no capacity: 0 of 6; wait for one with --metalpool-wait 30m"},
+		{&core.Error{Op: "deploy", Node: "n1", Kind: core.Backend, Err: errors.New("why"), Hint: "see it; " + core.AdviceFailed}, "deploy (node n1): backend: why; see it; 'docker-machine rm -y web-1' gives it back"},
+		{&core.Error{Op: "create", Kind: core.Timeout, Err: errors.New("why"), Hint: "allow more " + core.AdviceTime + ", or " + core.AdviceUnfinished}, "create: timeout: why; allow more with --metalpool-deploy-timeout, or 'docker-machine rm -y web-1' gives it back"},
 		{fmt.Errorf("%w; node n1 was given back", &core.Error{Op: "create", Node: "n1", Kind: core.Timeout, Err: errors.New("why"), Before: []string{"03:04:05 n1 power on done", "03:24:05 n1 boot ramdisk failed: not found"}}),
 			"create (node n1): timeout: why; node n1 was given back; what happened before, in UTC: 03:04:05 n1 power on done; 03:24:05 n1 boot ramdisk failed: missing"},
 		{errors.Join(fault(core.Busy), errors.New("and")), "create web-1 (node n1): busy: why; do this; and"},

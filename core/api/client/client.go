@@ -112,8 +112,7 @@ func named(owner string) string {
 	return owner
 }
 
-// ended says that the caller's own time was over. What the server has begun, it goes on
-// with.
-func ended(ctx context.Context, op, subject string) error {
-	return &core.Error{Op: op, Allocation: subject, Kind: core.Timeout, Err: context.Cause(ctx), Hint: "the server goes on with what it has begun; the same request goes on with it; or release it"}
+// ended says that the caller's own time was over.
+func ended(ctx context.Context, d deed) error {
+	return &core.Error{Op: d.op, Allocation: d.subject, Kind: core.Timeout, Err: context.Cause(ctx), Hint: d.unheard()}
 }

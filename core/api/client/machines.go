@@ -31,21 +31,28 @@ func (c *Client) Match(ctx context.Context, o core.Order) ([]core.Candidate, err
 	return read[[]core.Candidate](ctx, c, call{method: http.MethodPost, path: "/orders/match", body: question(o)})
 }
 
+const (
+	opCreate  = "create"
+	opAcquire = "acquire"
+	opDeploy  = "deploy"
+	opRelease = "release"
+)
+
 // Create implements core.Service.
 func (c *Client) Create(ctx context.Context, o core.Order, report core.Reporter) (core.Machine, error) {
-	return c.order(ctx, "create", machinePath(o.ID), o, api.NewOrder(o), report)
+	return c.order(ctx, opCreate, machinePath(o.ID), o, api.NewOrder(o), report)
 }
 
 // Allocate implements core.Service.
 func (c *Client) Allocate(ctx context.Context, o core.Order, report core.Reporter) (core.Machine, error) {
 	body := api.NewOrder(o)
 	body.AllocateOnly = true
-	return c.order(ctx, "acquire", machinePath(o.ID), o, body, report)
+	return c.order(ctx, opAcquire, machinePath(o.ID), o, body, report)
 }
 
 // Deploy implements core.Service.
 func (c *Client) Deploy(ctx context.Context, o core.Order, report core.Reporter) (core.Machine, error) {
-	return c.order(ctx, "deploy", machinePath(o.ID)+"/deployment", o, api.NewOrder(o), report)
+	return c.order(ctx, opDeploy, machinePath(o.ID)+"/deployment", o, api.NewOrder(o), report)
 }
 
 func (c *Client) order(ctx context.Context, op, path string, o core.Order, body api.Order, report core.Reporter) (core.Machine, error) {
@@ -65,7 +72,7 @@ func (c *Client) Release(ctx context.Context, id core.AllocationID, o core.Relea
 	if o.WaitClean {
 		query.Set("wait_clean", "true")
 	}
-	_, err := send[api.Nothing](ctx, c, deed{call{method: http.MethodDelete, path: machinePath(id), query: query}, "release", string(id)}, report)
+	_, err := send[api.Nothing](ctx, c, deed{call{method: http.MethodDelete, path: machinePath(id), query: query}, opRelease, string(id)}, report)
 	return err
 }
 

@@ -20,6 +20,19 @@ type deed struct {
 	op, subject string
 }
 
+// unheard is what to do about a write whose end was not heard. Only an order may be gone on
+// with, and given up.
+func (d deed) unheard() string {
+	next := "see what came of it before asking again"
+	switch d.op {
+	case opCreate, opAcquire, opDeploy:
+		next = core.AdviceUnfinished
+	case opRelease:
+		next = "to see it done, release it again"
+	}
+	return "the server goes on with what it has begun; " + next
+}
+
 // send does a write to its end. Its ID is new for each, and the same each time it is
 // sent: what is done already is not done twice, and its answer is told again.
 func send[T any](ctx context.Context, c *Client, d deed, report core.Reporter) (T, error) {
@@ -45,7 +58,7 @@ func send[T any](ctx context.Context, c *Client, d deed, report core.Reporter) (
 			told = told && !p.since.IsZero()
 		}
 		if ctx.Err() != nil {
-			return none, ended(ctx, d.op, d.subject)
+			return none, ended(ctx, d)
 		}
 		a, again := away(err)
 		if !again {
@@ -57,9 +70,9 @@ func send[T any](ctx context.Context, c *Client, d deed, report core.Reporter) (
 		}
 		if !p.wait(ctx, a.after) {
 			if ctx.Err() != nil {
-				return none, ended(ctx, d.op, d.subject)
+				return none, ended(ctx, d)
 			}
-			return none, &core.Error{Op: d.op, Allocation: d.subject, Kind: core.Transient, Err: fmt.Errorf("no answer for %s: %w", core.FormatDuration(p.limit), a.err), Hint: "what the server has begun goes on with it; the same request goes on; or release it"}
+			return none, &core.Error{Op: d.op, Allocation: d.subject, Kind: core.Transient, Err: fmt.Errorf("no answer for %s: %w", core.FormatDuration(p.limit), a.err), Hint: d.unheard()}
 		}
 	}
 }

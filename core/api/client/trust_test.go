@@ -125,3 +125,21 @@ func TestLoginsAreTheirUsersAlone(t *testing.T) {
 		t.Errorf("the refusal tells a secret: %v", err)
 	}
 }
+
+// Who is not told the end of a write reads what to do about that one: only an order is gone
+// on with by asking again.
+func TestWhatIsToBeDoneWithoutAnAnswer(t *testing.T) {
+	c, err := client.New(client.Config{URL: "https://127.0.0.1:1", Token: "t", Patience: time.Nanosecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := core.Order{ID: "m", Name: "m"}
+	_, err = c.Create(t.Context(), order, nil)
+	wantError(t, err, core.Transient, core.AdviceUnfinished)
+	_, err = c.Deploy(t.Context(), order, nil)
+	wantError(t, err, core.Transient, core.AdviceUnfinished)
+	err = c.Release(t.Context(), "m", core.ReleaseOptions{}, nil)
+	wantError(t, err, core.Transient, "to see it done, release it again")
+	_, _, err = c.CreateToken(t.Context(), core.TokenOrder{Name: "ann"})
+	wantError(t, err, core.Transient, "see what came of it before asking again")
+}
