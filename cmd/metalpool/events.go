@@ -108,6 +108,7 @@ func (a *app) story(events []core.Event, full, ofOne bool) error {
 type storyteller struct {
 	table   *table
 	full    bool
+	day     string // of what was told last, where it stands in a line of its own
 	watches map[core.NodeID]*stopwatch
 	heard   map[core.NodeID][]string // what was last said there, in lines of its own
 }
@@ -135,7 +136,11 @@ func (s *storyteller) add(events []core.Event) {
 		if what == "" {
 			what = either(ended && p.Bytes > 0, p.moved(), sizeText(ev.Bytes))
 		}
-		s.table.row(stamp(ev.At), string(ev.Node), ev.Text(), either(ended, took(p.took()), ""), what)
+		at, day := s.time(ev.At)
+		s.table.row(at, string(ev.Node), ev.Text(), either(ended, took(p.took()), ""), what)
+		if day != "" {
+			s.table.over(day)
+		}
 		if s.repeats(ev, said) {
 			continue // an error quotes what stands above it
 		}
@@ -150,9 +155,25 @@ func (s *storyteller) add(events []core.Event) {
 	}
 }
 
+// wideStory is from how many columns on a story has the day in each of its lines.
+const wideStory = 120
+
+// time is when an event was, and the day in a line of its own where that is another one.
+func (s *storyteller) time(at time.Time) (text, day string) {
+	if s.table.width <= 0 || s.table.width >= wideStory {
+		return stamp(at), ""
+	}
+	if day = at.Local().Format(time.DateOnly); day == s.day {
+		day = ""
+	} else {
+		s.day = day
+	}
+	return clock(at), day
+}
+
 // repeats reports whether an event quotes the end of what was said just before on its node.
 func (s *storyteller) repeats(ev core.Event, said []string) bool {
-	if ev.Type != core.StepFailed && ev.Type != core.StateChanged || len(said) < 2 {
+	if ev.Type != core.StepFailed && ev.Type != core.StepWarned && ev.Type != core.StateChanged || len(said) < 2 {
 		return false
 	}
 	quoted, heard := said[1:], s.heard[ev.Node] // the first line says whose words they are

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -52,5 +53,61 @@ TIME                 NODE  EVENT                          TOOK   WHAT
 	}
 	if strings.Join(strings.Fields(followed), " ") != strings.Join(strings.Fields(want), " ") {
 		t.Errorf("followed, it is\n%s\nwant%s", followed, want)
+	}
+}
+
+// On a narrow terminal the day stands once, and what has room stays beside its event; and
+// whatever comes later with -f, columns stay under their names.
+func TestStoriesOnNarrowTerminals(t *testing.T) {
+	at := time.Date(2026, 1, 2, 23, 59, 58, 0, time.Local)
+	events := []core.Event{
+		{At: at, Node: "n1", Type: core.StateChanged, To: core.Cleaning, On: core.EnrollErase, Message: "https://127.93.0.11:8443"},
+		{At: at.Add(time.Second), Node: "n1", Type: core.StepMet, Step: "power off"},
+		{At: at.Add(2 * time.Second), Node: "n1", Type: core.Erased, Message: "AD71B82220A3: clear by file hole, verified"},
+		{At: at.Add(3 * time.Second), Node: "n1", Type: core.StateChanged, From: core.Cleaning, To: core.Available, On: core.Done},
+	}
+	want := `TIME      NODE  EVENT                        TOOK  WHAT
+2026-01-02
+23:59:58  n1    → Cleaning (enroll --erase)  -     https://127.93.0.11:8443
+23:59:59  n1    power off done               1s    -
+2026-01-03
+00:00:00  n1    erased                       -
+    AD71B82220A3: clear by file hole, verified
+00:00:01  n1    Cleaning → Available (done)  -     -
+`
+	teller := func() *storyteller {
+		s := (&app{out: io.Discard}).storyteller(false, false)
+		s.table.width = 80
+		return s
+	}
+	once := teller()
+	once.add(events)
+	if got := strings.Join(once.table.lines(), "\n") + "\n"; got != want {
+		t.Errorf("at once it is\n%s\nwant\n%s", got, want)
+	}
+	one, followed := teller(), ""
+	for _, ev := range events {
+		one.add([]core.Event{ev})
+		followed += one.table.more()
+	}
+	if followed != want {
+		t.Errorf("followed, it is\n%s\nwant\n%s", followed, want)
+	}
+
+	// A column that could be done without at first does not come back.
+	sparing := (&app{out: io.Discard}).storyteller(false, true)
+	sparing.table.width = 70
+	var lines []string
+	for _, ev := range []core.Event{
+		{At: at, Node: "n1", Type: core.StateChanged, From: core.Quarantined, To: core.Cleaning, On: core.Repair, Message: strings.Repeat("why ", 9)},
+		{At: at, Node: "n1", Type: core.StepMet, Step: "park"},
+		{At: at, Node: "n1", Type: core.StepMet, Step: strings.Repeat("a-step-of-a-long-name", 3)},
+	} {
+		sparing.add([]core.Event{ev})
+		lines = append(lines, strings.Split(sparing.table.more(), "\n")...)
+	}
+	told := strings.Join(strings.Fields(strings.Join(lines, " ")), " ")
+	if strings.Contains(told, "n1") || !strings.Contains(told, "name done") {
+		t.Errorf("it is\n%s", told)
 	}
 }

@@ -79,10 +79,8 @@ func (f *follower) run(ctx context.Context, events []core.Event) error {
 			events, err = f.pool.Events(ctx, f.filter)
 		}
 		switch {
-		case ctx.Err() != nil:
-			return nil // Ctrl-C is how to stop following
-		case err != nil && !passing(err):
-			return err
+		case ctx.Err() != nil, err != nil && !passing(err):
+			return unlessDone(ctx, err) // Ctrl-C is how to stop following
 		case why != "" && err == nil:
 			f.a.note("%s", why)
 			return nil

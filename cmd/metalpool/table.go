@@ -17,12 +17,14 @@ type table struct {
 	rows    []tableRow
 	without []string // columns that can be done without, the least needed first
 	atLeast []int    // how wide each column is whatever is in it
+	kept    *layout  // of one that goes on: its columns stay where they are, while there is room
 	shared  int      // how many columns at the beginning rows share with those before them
 	color   bool
 	width   int // of the terminal; 0: no limit
 }
 
 type tableRow struct {
+	over  string // a line before it, from its beginning on
 	cells []string
 	said  []string // lines under it
 }
@@ -68,6 +70,9 @@ func (t *table) row(cells ...string) {
 	t.rows = append(t.rows, tableRow{cells: shown})
 }
 
+// over adds a line before the row that was added last, of what it and those after it share.
+func (t *table) over(text string) { t.rows[len(t.rows)-1].over = oneLine(text) }
+
 // under adds a line under the row that was added last.
 func (t *table) under(text string) {
 	last := &t.rows[len(t.rows)-1]
@@ -94,6 +99,11 @@ func (t *table) arrange() layout {
 		}
 		for _, r := range t.rows {
 			l.widths[i] = max(l.widths[i], utf8.RuneCountInString(r.cells[i]))
+		}
+	}
+	if k := t.kept; k != nil {
+		if same := (layout{k.above, k.beside, k.below, l.widths}); same.holds(t.width) {
+			return same
 		}
 	}
 	for _, name := range t.without {
@@ -132,6 +142,17 @@ func (l layout) fits(width int) bool {
 	return l.upTo(end)+last <= width
 }
 
+// holds reports whether there is room for what is beside each other, but for the end of
+// the last column of all.
+func (l layout) holds(width int) bool {
+	end := len(l.beside) - 1
+	last := l.widths[l.beside[end]]
+	if len(l.below) == 0 {
+		last = min(last, lastLeast)
+	}
+	return width <= 0 || l.upTo(end)+last <= width
+}
+
 // upTo is how many characters the first columns take, with the gap after each.
 func (l layout) upTo(end int) (width int) {
 	if len(l.above) > 0 {
@@ -156,7 +177,11 @@ func (t *table) blocks() [][]string {
 	blocks = append(blocks, heading)
 	before := []string(nil)
 	for _, r := range t.rows {
-		blocks = append(blocks, append(t.shares(l, r.cells, before), t.block(l, r)...))
+		block := append(t.shares(l, r.cells, before), t.block(l, r)...)
+		if r.over != "" {
+			block = append([]string{clip(r.over, t.width)}, block...)
+		}
+		blocks = append(blocks, block)
 		before = r.cells
 	}
 	return blocks
@@ -230,17 +255,18 @@ func (t *table) print(w io.Writer) error {
 }
 
 // more takes the rows that were added since it was called last out of the table, as the
-// lines of one that has no end: columns do not become narrower, and the header comes once.
+// lines of one that has no end: columns do not become narrower or move, and the header
+// comes once.
 func (t *table) more() string {
 	if len(t.rows) == 0 {
 		return ""
 	}
-	widths := t.arrange().widths
+	l := t.arrange()
 	blocks := t.blocks()
-	if len(t.atLeast) > 0 {
+	if t.kept != nil {
 		blocks = blocks[1:]
 	}
-	t.rows, t.atLeast = nil, append(widths[:len(widths)-1], 0) // the last column has no end
+	t.rows, t.kept, t.atLeast = nil, &l, append(slices.Clone(l.widths[:len(l.widths)-1]), 0) // the last column has no end
 	return strings.Join(slices.Concat(blocks...), "\n") + "\n"
 }
 
