@@ -275,7 +275,7 @@ func expiredAllocation(t *testing.T, w *work, name string, node core.NodeID) {
 func twoDeployments(t *testing.T, w *work, name string, node core.NodeID) {
 	second := strings.Replace(deploymentBlock(`hostname = "other"`), `"web"`, `"second"`, 1)
 	w.write(t, apart(name, node, fmt.Sprintf("hostname = %q", name))+second)
-	says(t, w.refuse(t), "Create deployment "+name+": exists")
+	says(t, w.refuse(t), "Could not create deployment "+name+": there is one already")
 	m, _ := w.r.machine(t, name)
 	if _, saved := w.savedAs(t, "metalpool_deployment"); m.State != core.Deployed || saved["hostname"] != m.Hostname {
 		t.Errorf("the pool has %+v, and the state %v", m, saved)
@@ -291,7 +291,7 @@ func othersDeployment(t *testing.T, w *work, name string, node core.NodeID) {
 		t.Fatal(err)
 	}
 	w.run(t, "import", server, string(made.ID))
-	says(t, w.refuse(t), "Deploy "+name+": exists", "would write over what is there", "terraform import ADDRESS "+string(made.ID))
+	says(t, w.refuse(t), "Could not deploy "+name+": there is one already", "would write over what is there", "terraform import ADDRESS "+string(made.ID))
 	w.run(t, "import", system, owner+"/"+name)
 	if after := w.whole(t, name, made); after.Access.HostKeys[0] != made.Access.HostKeys[0] {
 		t.Error("it was deployed anew")

@@ -34,7 +34,7 @@ func TestDeploymentsRace(t *testing.T) {
 				return r.newWork(t, strings.Replace(deploymentBlock(fmt.Sprintf("hostname = %q", hostname)), "metalpool_allocation.web.id", fmt.Sprintf("%q", taken.ID), 1))
 			}
 			first, second := on("first"), on("second")
-			says(t, c.race(t, name, first, second), "Deploy "+name+": exists", "terraform import ADDRESS "+string(taken.ID))
+			says(t, c.race(t, name, first, second), "Could not deploy "+name+": there is one already", "terraform import ADDRESS "+string(taken.ID))
 			there := r.named(t, name)
 			has, hasNot := first, second
 			if there.Hostname == "second" {

@@ -269,7 +269,7 @@ func noServer(t *testing.T, w *work, name string, node core.NodeID) {
 	if _, err := e.Pause(t.Context(), node, "a test"); err != nil {
 		t.Fatal(err)
 	}
-	says(t, w.refuse(t), "As things are now, the apply would fail", "Acquire "+name+": no capacity", "What to do:")
+	says(t, w.refuse(t), "As things are now, the apply would fail", "Could not acquire "+name+": no server fits now", "What to do:")
 	if _, attributes := w.saved(t); attributes != nil {
 		t.Errorf("the state has %v", attributes)
 	}

@@ -18,6 +18,6 @@ func TestImportOfNothing(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: nothing was imported", address)
 		}
-		says(t, string(out), "Import: invalid", "its ID is empty", "What to do: give")
+		says(t, string(out), "Could not import", "its ID is empty", "What to do: give")
 	}
 }

@@ -95,7 +95,7 @@ func TestNodes(t *testing.T) {
 	)
 	steps = append(steps, importsWhole(n1, string(there.ID), "wait_clean")[0])
 	steps = append(steps,
-		fails(node(`erase = true`, `pool = "nosuch"`), `Find pool nosuch: not found.*pool`),
+		fails(node(`erase = true`, `pool = "nosuch"`), `Could not find pool nosuch.*pool`),
 		refused(node(`erase = true`, `bmc_insecure = true`, `bmc_ca = "x"`), `bmc_ca`),
 		refused(block(n1, `bmc_url = "https://root:calvin@10.0.0.7"`, `bmc_password_wo = "x"`), `not the address of a BMC alone.*bmc_password_wo`),
 		refused(node(`network = { ports = ["02:00:00:00:00:01"], address = "10.0.0.7" }`), `10.0.0.7/24`),
@@ -118,8 +118,8 @@ func TestNodes(t *testing.T) {
 			},
 			Config: node(`erase = true`, `bmc_insecure = true`), ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
 		},
-		fails(node(`erase = true`, `bmc_insecure = true`, `pool = "other"`), `Move to pool other: busy.*is Allocated for dm-1.*release the machine first`),
-		resource.TestStep{Config: node(`erase = true`, `bmc_insecure = true`), Destroy: true, ExpectError: fails("", `Retire: busy.*is Allocated for dm-1.*metalpool machine release dm-1`).ExpectError},
+		fails(node(`erase = true`, `bmc_insecure = true`, `pool = "other"`), `Could not move to pool other: it is in use.*is Allocated for dm-1.*release the machine first`),
+		resource.TestStep{Config: node(`erase = true`, `bmc_insecure = true`), Destroy: true, ExpectError: fails("", `Could not retire: it is in use.*is Allocated for dm-1.*metalpool machine release dm-1`).ExpectError},
 		resource.TestStep{
 			PreConfig: func() {
 				if err := e.Release(t.Context(), "dm-1", core.ReleaseOptions{}, nil); err != nil {
@@ -137,7 +137,7 @@ func TestNodes(t *testing.T) {
 					t.Error(err)
 				}
 			},
-			Config: node(labels), ExpectError: fails("", `Enroll: exists.*terraform import ADDRESS `+string(there.ID)).ExpectError,
+			Config: node(labels), ExpectError: fails("", `Could not enroll: there is one already.*terraform import ADDRESS `+string(there.ID)).ExpectError,
 		},
 		// What is then said to be erased, is.
 		resource.TestStep{

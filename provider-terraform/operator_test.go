@@ -96,7 +96,7 @@ func TestPools(t *testing.T) {
 		refused(block(ci, `name = "ci"`, `phase_timeouts = { kexec = "1h" }`), `kexec timeout of 1h is not within that of ssh`),
 		refused(block(ci, `name = "not a name"`), `cannot name a pool`),
 		refused(block(ci, `name = "ci"`, `phase_timeouts = { ssh = "long" }`), `30m`),
-		fails(block(ci, `name = "ci"`, `default_image = "nosuch"`), `Find image nosuch: not found.*default_image.*catalogue is empty`),
+		fails(block(ci, `name = "ci"`, `default_image = "nosuch"`), `Could not find image nosuch.*default_image.*catalogue is empty`),
 		// One that others made is not taken over, unless it is the same.
 		resource.TestStep{
 			PreConfig: func() {
@@ -108,7 +108,7 @@ func TestPools(t *testing.T) {
 			},
 			Config: strict + block("metalpool_pool.same", `name = "same"`, `quota = 3`) + block("metalpool_pool.default", `name = "default"`),
 		},
-		fails(strict+block("metalpool_pool.web", `name = "web"`), `Add pool web: exists.*another policy.*terraform import ADDRESS web`),
+		fails(strict+block("metalpool_pool.web", `name = "web"`), `Could not add pool web: there is one already.*another policy.*terraform import ADDRESS web`),
 	)
 	r.unit(t, steps...)
 	if _, err := e.Pool(t.Context(), "ci"); !core.Is(err, core.NotFound) {
@@ -182,7 +182,7 @@ func TestImages(t *testing.T) {
 			},
 			Config: image(lab, same, `user = "debian"`) + block(ci, `name = "ci"`, `default_image = metalpool_image.debian.name`), ConfigPlanChecks: does(debian, plancheck.ResourceActionCreate),
 		},
-		fails(block(ci, `name = "ci"`, `default_image = "debian"`), `Remove image debian: busy.*default of pool "ci".*What to do`),
+		fails(block(ci, `name = "ci"`, `default_image = "debian"`), `Could not remove image debian: it is in use.*default of pool "ci".*What to do`),
 		refused(image(`source = "https://ann:secret@images.example/debian.raw"`, `user = "debian"`), `would be stored and shown.*fetch the file yourself`),
 		refused(image(lab, `source_wo = "x"`, same, `user = "debian"`), `source.*source_wo`),
 		refused(image(`source_wo = "x"`, `user = "debian"`), `sha256`),
@@ -196,8 +196,8 @@ func TestImages(t *testing.T) {
 			},
 			Config: image(lab, same, `user = "debian"`) + block("metalpool_image.twin", `name = "twin"`, lab, `user = "debian"`),
 		},
-		fails(image(lab, same, `user = "debian"`)+block("metalpool_image.other", `name = "other"`, lab, `user = "debian"`), `Add image other: exists.*another user.*terraform import ADDRESS other`),
-		fails(image(lab, same, `user = "debian"`)+block("metalpool_image.none", `name = "none"`, lab, fmt.Sprintf("sha256 = %q", strings.Repeat("0", 64)), `user = "debian"`), `Examine image none: invalid.*source.*its SHA-256 is `+digest),
+		fails(image(lab, same, `user = "debian"`)+block("metalpool_image.other", `name = "other"`, lab, `user = "debian"`), `Could not add image other: there is one already.*another user.*terraform import ADDRESS other`),
+		fails(image(lab, same, `user = "debian"`)+block("metalpool_image.none", `name = "none"`, lab, fmt.Sprintf("sha256 = %q", strings.Repeat("0", 64)), `user = "debian"`), `Could not examine image none.*source.*its SHA-256 is `+digest),
 	)
 	r.unit(t, steps...)
 	if _, err := e.Image(t.Context(), "debian"); !core.Is(err, core.NotFound) {

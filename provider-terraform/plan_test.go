@@ -116,7 +116,7 @@ func TestPlan(t *testing.T) {
 		},
 		resource.TestStep{
 			Config:      machineBlock("front-1", `image = "nosuch"`, `allow_redeploy = ["image"]`),
-			ExpectError: regexp.MustCompile(`(?s)Find image nosuch: not found.*there are:\s+lab,\s+lab-2`),
+			ExpectError: regexp.MustCompile(`(?s)Could not find image nosuch.*there are:\s+lab,\s+lab-2`),
 		},
 		resource.TestStep{
 			PreConfig: func() {
@@ -275,5 +275,5 @@ output "any"    { value = data.metalpool_match.any.fits }
 			output("why", knownvalue.StringRegexp(regexp.MustCompile("of the 900 GiB memory asked for"))),
 			output("any", knownvalue.ListExact([]knownvalue.Check{text(string(r.Lab.Nodes()[1].ID()))})),
 		},
-	}, refused("data \"metalpool_nodes\" \"none\" {\n  pool = \"gpu\"\n}\n", `Find pool gpu: not found.*there are: default`))
+	}, refused("data \"metalpool_nodes\" \"none\" {\n  pool = \"gpu\"\n}\n", `Could not find pool gpu.*there are: default`))
 }

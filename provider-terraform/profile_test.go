@@ -63,7 +63,7 @@ func TestProfile(t *testing.T) {
 	}
 	const listed = `allow_redeploy = ["profile"]`
 	steps := []resource.TestStep{
-		{Config: with("gpus"), ExpectError: regexp.MustCompile(`(?s)Choose profile gpus web-1: invalid.*does not offer it.*there are:\s+plain, gpu`)},
+		{Config: with("gpus"), ExpectError: regexp.MustCompile(`(?s)Could not choose profile gpus web-1.*does not offer it.*there are:\s+plain, gpu`)},
 		{Config: with("gpu"), ConfigPlanChecks: expect(plancheck.ResourceActionCreate), Check: runs("gpu"), ConfigStateChecks: []statecheck.StateCheck{is("profile", text("gpu"))}},
 	}
 	steps = append(steps, importsWhole(web, "web-1")...)
@@ -128,7 +128,7 @@ func TestWithdrawnProfile(t *testing.T) {
 			t.Errorf("the state has %q, and not %q", got, status)
 		}
 		r.choice(t, "plain")
-		says(t, w.run(t, "plan", "-no-color"), "Warning: Choose profile gpu web-1: invalid", "The apply would be refused")
+		says(t, w.run(t, "plan", "-no-color"), "Warning: Could not choose profile gpu web-1", "The apply would be refused")
 		r.mend(t, node) // before it is cleaned
 		w.destroy(t)
 		if m, there := r.machine(t, "web-1"); there {

@@ -15,10 +15,10 @@ func TestTwins(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2)
 	for _, c := range []struct{ kind, more, says string }{
-		{"metalpool_machine", fmt.Sprintf("ssh_keys = [%q]", key), "Create machine web: exists"},
-		{"metalpool_allocation", "", "Create machine web: exists"},
-		{"metalpool_pool", "", "Create pool web: exists"},
-		{"metalpool_image", fmt.Sprintf("source = %q\n  user = \"debian\"", r.image("lab")), "Create image web: exists"},
+		{"metalpool_machine", fmt.Sprintf("ssh_keys = [%q]", key), "Could not create machine web: there is one already"},
+		{"metalpool_allocation", "", "Could not create machine web: there is one already"},
+		{"metalpool_pool", "", "Could not create pool web: there is one already"},
+		{"metalpool_image", fmt.Sprintf("source = %q\n  user = \"debian\"", r.image("lab")), "Could not create image web: there is one already"},
 	} {
 		t.Run(c.kind, func(t *testing.T) {
 			w := r.newWork(t, r.block()+fmt.Sprintf("resource %q \"web\" {\n  count = 2\n  name  = \"web\"\n  %s\n}\n", c.kind, c.more))

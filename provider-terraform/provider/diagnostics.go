@@ -14,8 +14,8 @@ import (
 	"github.com/metalpool/metalpool/core"
 )
 
-// This file alone turns a pool's errors into diagnostics. The summary is what was
-// asked and what sort of failure it was; the detail says why, where, and what to do.
+// This file alone turns a pool's errors into diagnostics. The summary says what was not
+// done and what sort of failure that was; the detail why, where, and what to do.
 
 // fault adds an error at an attribute, or at the whole block for an empty path.
 func fault(diags *diag.Diagnostics, err error, at path.Path) {
@@ -101,12 +101,8 @@ func explain(err error, s *story) (summary, detail string) {
 	if !errors.As(err, &e) {
 		return "metalpool failed", err.Error() + reportIt(err)
 	}
-	what := e.Op
-	if e.Allocation != "" {
-		what += " " + e.Allocation
-	}
 	next := s.outlook()
-	summary = sentence(what) + ": " + string(e.Kind)
+	summary = summaryOf(e)
 	var b strings.Builder
 	if e.Err != nil {
 		b.WriteString(sentence(next.words(e.Err.Error())) + ".") // what it wraps may advise, too
@@ -125,6 +121,41 @@ func explain(err error, s *story) (summary, detail string) {
 		line("What to do: %s.", hint)
 	}
 	return summary, strings.TrimSpace(b.String() + reportIt(err))
+}
+
+// summaryOf says in a line what was not done, and what sort of failure that was.
+func summaryOf(e *core.Error) string {
+	what := strings.TrimSpace(e.Op + " " + e.Allocation)
+	verb, _, _ := strings.Cut(what, " ")
+	switch verb {
+	case "":
+		what = "metalpool failed"
+	case "step", "ssh", "cloud-init", "seed", "kexec": // no verbs
+		what = sentence(what) + " failed"
+	default:
+		what = "Could not " + what
+	}
+	said := e.Kind == core.NotFound && verb == "find" || e.Kind == core.Unsuccessful && verb == "step"
+	if why := sorts[e.Kind]; why != "" && !said {
+		what += ": " + why
+	}
+	return what
+}
+
+// sorts are the sorts of failure as people say them. That a request cannot be done as it
+// stands only its detail can say.
+var sorts = map[core.Kind]string{
+	core.Internal:     "a defect of metalpool",
+	core.NotFound:     "something that it names does not exist",
+	core.Exists:       "there is one already",
+	core.NoCapacity:   "no server fits now",
+	core.Busy:         "it is in use",
+	core.LeaseLost:    "another process has taken over",
+	core.Transient:    "a fault that may pass",
+	core.Backend:      "the server refused or failed",
+	core.Timeout:      "it took too long",
+	core.Denied:       "it is not allowed",
+	core.Unsuccessful: "a step failed",
 }
 
 func reportIt(err error) string {

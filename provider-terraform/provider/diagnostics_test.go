@@ -25,15 +25,18 @@ func TestDiagnostics(t *testing.T) {
 		summary string
 		says    []string
 	}{
-		{"of a node", deep, path.Empty(), "Create web-1: backend", []string{"medium error", "Node: n7", "Phase: write image: 43%", "What to do: see 'metalpool node events n7'", "terraform untaint"}},
-		{"of a past", &core.Error{Op: "deploy", Node: "n7", Kind: core.Backend, Err: errors.New("medium error"), Before: []string{"03:04:05 n7 power on done", "03:24:05 n7 write image failed"}}, path.Empty(), "Deploy: backend", []string{"Medium error.", "\n\nWhat happened before, in UTC:\n  03:04:05 n7 power on done\n  03:24:05 n7 write image failed"}},
-		{"of an end", &core.Error{Op: "deploy", Node: "n7", Kind: core.Timeout, Err: errors.New("the time is over"), Hint: core.AdviceUnfinished + ", or allow more " + core.AdviceTime}, path.Empty(), "Deploy: timeout", []string{"releases it and takes another", "terraform untaint", "with timeouts { create }"}},
-		{"of an image", &core.Error{Op: "find image debain", Kind: core.NotFound, Err: errors.New("no such image"), Hint: "there are: debian"}, path.Root("image"), "Find image debain: not found", []string{"there are: debian"}},
-		{"of a pool", fmt.Errorf("so: %w", &core.Error{Op: "find pool ci", Kind: core.NotFound}), path.Root("pool"), "Find pool ci: not found", nil},
-		{"of capacity", &core.Error{Op: "acquire", Allocation: "web-1", Kind: core.NoCapacity, Err: errors.New("0 of 6"), Hint: "wait for one with --wait 30m"}, path.Root("requirements"), "Acquire web-1: no capacity", []string{"0 of 6", `wait = "30m"`}},
-		{"of a name", &core.Error{Op: "acquire", Allocation: "web-1", Kind: core.Exists}, path.Root("name"), "Acquire web-1: exists", nil},
-		{"of a named node", &core.Error{Op: "acquire", Allocation: "web-1", Node: "n9", Kind: core.NotFound}, path.Root("node"), "Acquire web-1: not found", []string{"Node: n9"}},
-		{"of metalpool", &core.Error{Op: "write", Kind: core.Internal, Err: errors.New("short")}, path.Empty(), "Write: internal", []string{"please report it"}},
+		{"of a node", deep, path.Empty(), "Could not create web-1: the server refused or failed", []string{"medium error", "Node: n7", "Phase: write image: 43%", "What to do: see 'metalpool node events n7'", "terraform untaint"}},
+		{"of a past", &core.Error{Op: "deploy", Node: "n7", Kind: core.Backend, Err: errors.New("medium error"), Before: []string{"03:04:05 n7 power on done", "03:24:05 n7 write image failed"}}, path.Empty(), "Could not deploy: the server refused or failed", []string{"Medium error.", "\n\nWhat happened before, in UTC:\n  03:04:05 n7 power on done\n  03:24:05 n7 write image failed"}},
+		{"of an end", &core.Error{Op: "deploy", Node: "n7", Kind: core.Timeout, Err: errors.New("the time is over"), Hint: core.AdviceUnfinished + ", or allow more " + core.AdviceTime}, path.Empty(), "Could not deploy: it took too long", []string{"releases it and takes another", "terraform untaint", "with timeouts { create }"}},
+		{"of an image", &core.Error{Op: "find image debain", Kind: core.NotFound, Err: errors.New("no such image"), Hint: "there are: debian"}, path.Root("image"), "Could not find image debain", []string{"there are: debian"}},
+		{"of a pool", fmt.Errorf("so: %w", &core.Error{Op: "find pool ci", Kind: core.NotFound}), path.Root("pool"), "Could not find pool ci", nil},
+		{"of capacity", &core.Error{Op: "acquire", Allocation: "web-1", Kind: core.NoCapacity, Err: errors.New("0 of 6"), Hint: "wait for one with --wait 30m"}, path.Root("requirements"), "Could not acquire web-1: no server fits now", []string{"0 of 6", `wait = "30m"`}},
+		{"of a name", &core.Error{Op: "acquire", Allocation: "web-1", Kind: core.Exists}, path.Root("name"), "Could not acquire web-1: there is one already", nil},
+		{"of a named node", &core.Error{Op: "acquire", Allocation: "web-1", Node: "n9", Kind: core.NotFound}, path.Root("node"), "Could not acquire web-1: something that it names does not exist", []string{"Node: n9"}},
+		{"of metalpool", &core.Error{Op: "write", Kind: core.Internal, Err: errors.New("short")}, path.Empty(), "Could not write: a defect of metalpool", []string{"please report it"}},
+		{"of a step", &core.Error{Op: "step agent", Kind: core.Unsuccessful, Err: errors.New("it ended with status 3")}, path.Empty(), "Step agent failed", nil},
+		{"of a refusal", &core.Error{Op: "deploy", Allocation: "web-1", Kind: core.Invalid, Err: errors.New("no keys")}, path.Empty(), "Could not deploy web-1", []string{"No keys."}},
+		{"of no question", &core.Error{Kind: core.Busy, Err: errors.New("why")}, path.Empty(), "metalpool failed: it is in use", nil},
 		{"of nobody", errors.New("disk full"), path.Empty(), "metalpool failed", []string{"disk full", "please report it"}},
 	} {
 		var diags diag.Diagnostics
