@@ -42,7 +42,7 @@ status=0
 # package more runs at a time than there are processors.
 waiting="./provider-terraform ./driver-machine ./core/api/server"
 # shellcheck disable=SC2086 # they are words
-go test "${race[@]}" -count=1 -timeout 20m -p $(($(getconf _NPROCESSORS_ONLN) + 1)) $waiting ./... || status=$?
+go test "${race[@]}" -count=1 -timeout 40m -p $(($(getconf _NPROCESSORS_ONLN) + 1)) $waiting ./... || status=$?
 # A virtual machine, from firmware to Docker Engine and back. After the rest, and alone:
 # without KVM it takes all the processors there are.
 go test -tags vm -count=1 -timeout 30m -run '^TestVMSession$' ./driver-machine || status=$?

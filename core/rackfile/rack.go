@@ -65,7 +65,7 @@ func read(path string, r io.Reader) (Rack, error) {
 	if err := wrong.err(); err != nil {
 		return rack, err
 	}
-	rack.Declaration = rack.declaration(core.DeclaredIn(cmp.Or(rack.File.Name, filepath.Base(path))), tree)
+	rack.Declaration = rack.declaration(core.DeclaredIn(cmp.Or(rack.Name, filepath.Base(path))), tree)
 	rack.find(tree)
 	return rack, nil
 }
