@@ -42,7 +42,7 @@ echo script >> /root/told
 // TestVMCloudInit has a real cloud-init join what an operator adds with user data that has
 // parts itself, and a script of the user's come after both.
 func TestVMCloudInit(t *testing.T) {
-	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
+	needs.QEMU(t)
 	image := needs.DebianDocker(t)
 	t.Setenv("METALPOOL_RAMDISK", needs.Ramdisk(t))
 	r := startRig(t, t.TempDir(), lab.Config{Nodes: 1, VM: &lab.VM{}}, image, 20*time.Minute)

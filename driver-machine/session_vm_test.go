@@ -23,7 +23,7 @@ import (
 // TestVMSession is what a user of docker-machine does, on a virtual machine: firmware,
 // ramdisk, disk, Debian and Docker Engine are real. So is what the operator has added.
 func TestVMSession(t *testing.T) {
-	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
+	needs.QEMU(t)
 	docker, image := needs.Docker(t), needs.DebianDocker(t)
 	t.Setenv("METALPOOL_RAMDISK", needs.Ramdisk(t))
 	// Without KVM a first boot takes minutes.

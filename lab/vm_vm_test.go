@@ -36,8 +36,7 @@ type vmRig struct {
 
 func vmUp(t *testing.T, dir string, v VM) *vmRig {
 	t.Helper()
-	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
-	needs.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
+	needs.QEMU(t)
 	l, err := Up(t.Context(), Config{Dir: dir, Nodes: 1, Vendors: []string{"openbmc"}, VM: &v})
 	if err != nil {
 		t.Fatal(err)
@@ -230,8 +229,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestVMEndsWithItsLab(t *testing.T) {
-	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
-	needs.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
+	needs.QEMU(t)
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), asLab+"="+dir)

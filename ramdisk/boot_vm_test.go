@@ -226,9 +226,8 @@ func (v *vm) press(t *testing.T) {
 // startVM runs a machine until the test ends; its console is shown where the test
 // fails.
 func startVM(t *testing.T, more []string) *vm {
-	qemu := needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
-	firmware := needs.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
-	variables, err := os.ReadFile("/usr/share/OVMF/OVMF_VARS_4M.fd")
+	qemu := needs.QEMU(t)
+	variables, err := os.ReadFile(qemu.Vars)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,11 +244,11 @@ func startVM(t *testing.T, more []string) *vm {
 		t.Fatal(err)
 	}
 	v := &vm{off: make(chan struct{}), qmp: filepath.Join(dir, "qmp")}
-	cmd := exec.CommandContext(t.Context(), qemu, append([]string{
+	cmd := exec.CommandContext(t.Context(), qemu.Program, append([]string{
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024", "-uuid", systemUUID,
 		"-nographic", "-monitor", "none", "-no-reboot", "-qmp", "unix:" + v.qmp + ",server=on,wait=off",
 		"-rtc", "base=2001-02-03T04:05:06", // a board whose battery is empty
-		"-drive", "if=pflash,format=raw,readonly=on,file=" + firmware, "-drive", "if=pflash,format=raw,file=" + nvram,
+		"-drive", "if=pflash,format=raw,readonly=on,file=" + qemu.Code, "-drive", "if=pflash,format=raw,file=" + nvram,
 		"-drive", "id=disk,if=none,format=raw,file=" + disk, "-device", "nvme,drive=disk,serial=NVME1",
 	}, more...)...)
 	cmd.Stdout, cmd.Stderr = &v.console, &v.console

@@ -111,8 +111,7 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	needs.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
-	variables, err := os.ReadFile("/usr/share/OVMF/OVMF_VARS_4M.fd")
+	variables, err := os.ReadFile(needs.QEMU(t).Vars)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,10 +222,11 @@ func (r *running) Write(p []byte) (int, error) {
 
 func (s *server) start(t *testing.T, more ...string) *running {
 	t.Helper()
+	qemu := needs.QEMU(t)
 	r := &running{done: make(chan struct{}), more: make(chan struct{})}
-	r.cmd = exec.CommandContext(t.Context(), needs.Program(t, "qemu-system-x86_64", "qemu-system-x86"), append([]string{
+	r.cmd = exec.CommandContext(t.Context(), qemu.Program, append([]string{
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024", "-nographic", "-monitor", "none", "-no-reboot",
-		"-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd", "-drive", "if=pflash,format=raw,file=" + s.nvram,
+		"-drive", "if=pflash,format=raw,readonly=on,file=" + qemu.Code, "-drive", "if=pflash,format=raw,file=" + s.nvram,
 		"-drive", "id=disk,if=none,format=raw,file=" + s.disk, "-device", "nvme,drive=disk,serial=NVME1",
 	}, more...)...)
 	r.cmd.Stdout, r.cmd.Stderr = r, r

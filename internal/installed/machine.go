@@ -55,7 +55,7 @@ func New(t testing.TB, image, device string) *Machine {
 	dir := t.TempDir()
 	m := &Machine{t: t, device: device, disk: filepath.Join(dir, "disk.raw"), vars: filepath.Join(dir, "vars.fd"), address: freeAddress(t)}
 	m.user, m.host = newDisk(t, image, m.disk)
-	variables, err := os.ReadFile(needs.File(t, "/usr/share/OVMF/OVMF_VARS_4M.fd", "ovmf"))
+	variables, err := os.ReadFile(needs.QEMU(t).Vars)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +69,7 @@ func New(t testing.TB, image, device string) *Machine {
 // console where it fails.
 func (m *Machine) Start(from From) {
 	m.t.Helper()
+	emulator := needs.QEMU(m.t)
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35", "-smp", "2", "-m", "1024",
 		"-serial", "stdio", "-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control",
@@ -84,8 +85,7 @@ func (m *Machine) Start(from From) {
 		}
 		args = append(args, "-kernel", k.Image, "-initrd", k.Initrd, "-append", k.CommandLine)
 	default:
-		code := needs.File(m.t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
-		args = append(args, "-drive", "if=pflash,format=raw,readonly=on,file="+code, "-drive", "if=pflash,format=raw,file="+m.vars)
+		args = append(args, "-drive", "if=pflash,format=raw,readonly=on,file="+emulator.Code, "-drive", "if=pflash,format=raw,file="+m.vars)
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -96,7 +96,7 @@ func (m *Machine) Start(from From) {
 	monitor := os.NewFile(uintptr(pair[0]), "monitor")
 	m.monitor = monitor
 
-	cmd := exec.CommandContext(m.t.Context(), needs.Program(m.t, "qemu-system-x86_64", "qemu-system-x86"), args...)
+	cmd := exec.CommandContext(m.t.Context(), emulator.Program, args...)
 	console, off := &console{}, make(chan struct{})
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = console, console, []*os.File{theirs}
 	m.console, m.off = console, off

@@ -77,9 +77,9 @@ func appendLine(name, line string) error {
 	return f.Close()
 }
 
-// File returns path, a file that is no program, installing the Debian package pkg for
+// file returns path, a file that is no program, installing the Debian package pkg for
 // it as Program does.
-func File(t testing.TB, path, pkg string) string {
+func file(t testing.TB, path, pkg string) string {
 	t.Helper()
 	if _, err := os.Stat(path); err == nil {
 		return path

@@ -49,7 +49,7 @@ const (
 // startInsider returns when the agent has checked in.
 func startInsider(ctx context.Context, t *testing.T, memory, disk core.Bytes) *insider {
 	t.Helper()
-	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
+	needs.QEMU(t)
 	dir := t.TempDir()
 	d, err := deploy.New(deploy.Config{CacheDir: filepath.Join(dir, "cache"), Bind: "127.0.0.1", Ramdisk: needs.Ramdisk(t), Log: slog.New(slog.DiscardHandler)})
 	try(t, err)

@@ -39,7 +39,7 @@ type vmRack struct {
 // installed: two processors, a disk and a network card behind VirtIO, emulated.
 func newVMRack(t *testing.T, image string, memory core.Bytes) *vmRack {
 	t.Helper()
-	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
+	needs.QEMU(t)
 	dir := t.TempDir()
 	r := &vmRack{t: t, starts: &starts{}}
 	l, err := lab.Up(t.Context(), lab.Config{

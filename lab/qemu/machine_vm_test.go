@@ -18,8 +18,7 @@ import (
 // start starts a machine with stopped processors and a disk on each bus.
 func start(t *testing.T, change func(*Spec)) *Machine {
 	t.Helper()
-	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
-	needs.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
+	needs.QEMU(t)
 	programs, err := Find()
 	if err != nil {
 		needs.Missing(t, err.Error())

@@ -78,8 +78,7 @@ func newRack(t *testing.T, vm lab.VM) *rack {
 // emptyRack has one server that is not enrolled.
 func emptyRack(t *testing.T, vm lab.VM) *rack {
 	t.Helper()
-	needs.Program(t, "qemu-system-x86_64", "qemu-system-x86")
-	needs.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
+	needs.QEMU(t)
 	ramdisk, system := needs.Ramdisk(t), needs.TinyOS(t)
 	r := &rack{t: t, dir: t.TempDir(), log: newLogbook(t)}
 	l, err := lab.Up(t.Context(), lab.Config{Dir: filepath.Join(r.dir, "lab"), Nodes: 1, Vendors: []string{"openbmc"}, Times: &lab.Times{}, VM: &vm, Log: r.log.logger()})
