@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -171,4 +172,25 @@ func setUpNode(e *core.Engine, p *pool) error {
 		return fmt.Errorf("it is Available, %v with %v", now.BIOS, now.Volumes)
 	}
 	return nil
+}
+
+// A program is told what a server has letter by letter, and people so that they see it.
+func TestDifferencesAreSeen(t *testing.T) {
+	for _, c := range []struct {
+		d    core.Difference
+		says string
+	}{
+		{core.Difference{Name: "OptionROMs", Wanted: "Keep Current", Found: "Force BIOS"}, "OptionROMs is Force BIOS, not Keep Current"},
+		{core.Difference{Name: "AssetTag", Wanted: "r1 ", Found: ""}, `AssetTag is nothing, not "r1 "`},
+		{core.Difference{Name: "AssetTag", Wanted: "", Found: "\x1b[2J"}, `AssetTag is "\x1b[2J", not ""`},
+	} {
+		if got := c.d.String(); got != c.says {
+			t.Errorf("it says %s, want %s", got, c.says)
+		}
+		text, err := json.Marshal(c.d)
+		var back core.Difference
+		if err != nil || json.Unmarshal(text, &back) != nil || back != c.d {
+			t.Errorf("%+v comes back as %s", c.d, text)
+		}
+	}
 }

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // The facets of a BMC besides power and media: a BMC has one where it implements its
@@ -32,7 +34,8 @@ var ErrNoFacet = errors.New("this server's BMC has nothing of the kind")
 // changed.
 var ErrRefused = errors.New("nothing was changed")
 
-// Difference is one setting that is not as wanted, in words for people.
+// Difference is one setting that is not as wanted. Its texts are as the server has them,
+// without quotes: see Shown.
 type Difference struct {
 	Name   string `json:"name"`
 	Wanted string `json:"wanted"`
@@ -40,18 +43,33 @@ type Difference struct {
 }
 
 func (d Difference) String() string {
-	found := d.Found
-	if found == "" {
-		found = "nothing"
+	shown := d.Shown()
+	return shown.Name + " is " + cmp.Or(shown.Found, "nothing") + ", not " + shown.Wanted
+}
+
+// Shown is the difference as people are to read it: quoted where they would not see what a
+// text is, as one that is empty or ends with a blank.
+func (d Difference) Shown() Difference {
+	d.Name, d.Wanted = visible(d.Name), visible(d.Wanted)
+	if d.Found != "" {
+		d.Found = visible(d.Found)
 	}
-	return d.Name + " is " + found + ", not " + d.Wanted
+	return d
+}
+
+func visible(text string) string {
+	if text == "" || text != strings.TrimSpace(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 // changes is what is done about differences, in one line.
 func changes(all []Difference) string {
 	texts := make([]string, len(all))
 	for i, d := range all {
-		texts[i] = d.Name + ": " + cmp.Or(d.Found, "nothing") + " → " + d.Wanted
+		shown := d.Shown()
+		texts[i] = shown.Name + ": " + cmp.Or(shown.Found, "nothing") + " → " + shown.Wanted
 	}
 	return strings.Join(texts, "; ")
 }

@@ -200,7 +200,8 @@ func printDrift(a *app, drifts []core.Drift) error {
 	t := a.table("NODE", "STATE", "PROFILE", "STEP", "WHAT", "WANTED", "FOUND").sparing("PROFILE", "STATE", "STEP")
 	for _, d := range drifts {
 		for _, one := range d.Differs {
-			t.row(string(d.Node), string(d.State), d.Profile, one.Of, one.Name, one.Wanted, one.Found)
+			shown := one.Shown()
+			t.row(string(d.Node), string(d.State), d.Profile, one.Of, shown.Name, shown.Wanted, shown.Found)
 		}
 	}
 	if err := t.print(a.out); err != nil || len(off) < manyNodes {

@@ -77,20 +77,31 @@ func toNumber(v any) (float64, bool) {
 	return 0, false
 }
 
+// spelled is a value as a text; "" is none.
+func spelled(v any) string {
+	switch x := v.(type) {
+	case nil:
+		return ""
+	case float64:
+		return strconv.FormatFloat(x, 'f', -1, 64)
+	case string:
+		return x
+	}
+	return fmt.Sprint(v)
+}
+
 // show is a value for people: texts as they are spelled, so that a blank is seen.
 func show(v any) string {
 	switch x := v.(type) {
 	case nil:
 		return "nothing"
-	case float64:
-		return strconv.FormatFloat(x, 'f', -1, 64)
 	case string:
 		if x == "" || strings.ContainsFunc(x, func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f }) {
 			return strconv.Quote(shorten(x, 80))
 		}
 		return shorten(x, 80)
 	}
-	return shorten(fmt.Sprint(v), 80)
+	return shorten(spelled(v), 80)
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -114,7 +125,7 @@ func (s biosState) differences(want attributes) []core.Difference {
 	var all []core.Difference
 	for _, name := range sortedNames(want) {
 		if found := s.force[name]; found != want[name] {
-			all = append(all, core.Difference{Name: name, Wanted: show(want[name]), Found: show(found)})
+			all = append(all, core.Difference{Name: name, Wanted: spelled(want[name]), Found: spelled(found)})
 		}
 	}
 	return all

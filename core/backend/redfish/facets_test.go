@@ -3,6 +3,7 @@ package redfish_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -92,6 +93,11 @@ func TestBIOSOfEveryVendor(t *testing.T) {
 			must(t, "compare", err)
 			if len(differs) != len(want) {
 				t.Errorf("%d attributes differ of %d: %v", len(differs), len(want), differs)
+			}
+			for _, d := range differs {
+				if a, _ := m.BIOS.Named(d.Name); d.Found != fmt.Sprint(a.Default) || d.Wanted != fmt.Sprint(want[d.Name]) {
+					t.Errorf("%s is told as %s, not %s; plainly it is %v, not %v", d.Name, d.Found, d.Wanted, a.Default, want[d.Name])
+				}
 			}
 			if w := r.writes(); len(w) > 0 {
 				t.Fatalf("reading wrote: %q", w)
@@ -322,7 +328,7 @@ func TestBIOSNotApplied(t *testing.T) {
 				}
 				r.restart(b)
 				err = s.VerifyBIOS(t.Context(), want)
-				wantKind(t, err, core.Backend, "verify BIOS", "are not applied", a.Name+" is "+quoted(a.Default)+", not "+quoted(otherValue(a)))
+				wantKind(t, err, core.Backend, "verify BIOS", "are not applied", fmt.Sprintf("%s is %v, not %v", a.Name, a.Default, otherValue(a)))
 
 				r.bmc.Faults().Clear()
 				_, err = s.SetBIOS(t.Context(), want)
@@ -332,14 +338,6 @@ func TestBIOSNotApplied(t *testing.T) {
 			})
 		}
 	}
-}
-
-// quoted is a value as errors show it.
-func quoted(v any) string {
-	if s := v.(string); strings.Contains(s, " ") {
-		return `"` + s + `"`
-	}
-	return v.(string)
 }
 
 // Without a reset nothing is applied, and Verify says what it waited for.

@@ -157,7 +157,7 @@ func (p *planner) clear() {
 			}
 			p.deletes = append(p.deletes, deletion{c, v})
 			p.differs = append(p.differs, core.Difference{
-				Name: "the volume " + show(firstOf(v.Name, v.ID)), Wanted: "gone", Found: v.RAID + " of " + p.serials(c, v.Drives),
+				Name: "the volume " + firstOf(v.Name, v.ID), Wanted: "gone", Found: v.RAID + " of " + p.serials(c, v.Drives),
 			})
 		}
 	}

@@ -78,7 +78,7 @@ func TestVolumesOfEveryVendor(t *testing.T) {
 			}
 			differs, err := s.CompareVolumes(t.Context(), want)
 			must(t, "compare", err)
-			if text := core.Differences(differs); text != "the volume \"Volume old\" is RAID0 of D0, D4, not gone; the volume data is nothing, not RAID5 of D0, D1, D3; the volume os is nothing, not RAID1 of D4, D5" {
+			if text := core.Differences(differs); text != "the volume Volume old is RAID0 of D0, D4, not gone; the volume data is nothing, not RAID5 of D0, D1, D3; the volume os is nothing, not RAID1 of D4, D5" {
 				t.Errorf("it differs: %s", text)
 			}
 			r.wantWrites()
