@@ -101,6 +101,9 @@ func (e *Engine) applyOnce(ctx context.Context, d Declaration, a *applied) (chan
 		if err := a.faults.err(); err != nil {
 			return err
 		}
+		if err := warnOfLabels(tx, d.Each(), changes); err != nil {
+			return err
+		}
 		if a.options.DryRun {
 			return errDryRun
 		}

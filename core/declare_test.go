@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -231,5 +232,57 @@ func TestANewPoolLikeAnother(t *testing.T) {
 	}
 	if told := apply("defualt"); len(told) > 0 {
 		t.Errorf("once it is there it warns %+v", told)
+	}
+}
+
+// A step that is for servers of a label which no node has, and none is to have, is told of:
+// it would be done to nobody.
+func TestAStepForNobody(t *testing.T) {
+	p := newPool(t, 2)
+	e, _ := p.engine()
+	for i, labels := range []map[string]string{{"rack": "r1", "role": "web"}, {"rack": "r2"}} {
+		change := core.NodeChange{Labels: map[string]*string{}}
+		for name, value := range labels {
+			change.Labels[name] = &value
+		}
+		if _, err := e.SetNode(t.Context(), core.NodeID(fmt.Sprintf("n%d", i+1)), change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		only map[string]string
+		says string
+		at   string
+	}{
+		{only: map[string]string{"rack": "r1"}},
+		{only: map[string]string{"rack": "r1", "role": "web"}},
+		{only: map[string]string{"zone": "a"}},
+		{only: map[string]string{"rakc": "r1"}, at: "only labels rakc", says: "no node has this label, so that the step is for none; did you mean rack?"},
+		{only: map[string]string{"rack": "rx1"}, at: "only labels rack", says: `on no node is it "rx1", so that the step is for none; did you mean r1?`},
+		{only: map[string]string{"rack": "r2", "role": "web"}, at: "only labels", says: "no node has all of them, so that the step is for none"},
+	} {
+		d := core.Declaration{
+			By:    "command line",
+			Steps: []core.Step{{Name: "s", Script: &core.ScriptStep{Run: "true"}, Only: &core.StepServers{Labels: c.only}}},
+			Nodes: []core.NodeDeclaration{{ID: "n9", URL: "https://192.0.2.9", Labels: map[string]string{"zone": "a"}}},
+		}
+		for _, dry := range []bool{true, false} {
+			changes, err := e.Apply(t.Context(), d, core.ApplyOptions{DryRun: dry})
+			if err != nil || len(changes) != 2 {
+				t.Fatal(changes, err)
+			}
+			var says, at string
+			for _, w := range changes[0].Warnings {
+				says, at = says+w.Text, at+strings.Join(w.Path, " ")
+			}
+			if says != c.says || at != c.at {
+				t.Errorf("of %v it warns %q at %q, want %q at %q", c.only, says, at, c.says, c.at)
+			}
+		}
+	}
+	bare, _ := newPool(t, 0).engine()
+	changes, err := bare.Apply(t.Context(), core.Declaration{By: "command line", Steps: []core.Step{{Name: "s", Script: &core.ScriptStep{Run: "true"}, Only: &core.StepServers{Labels: map[string]string{"rack": "r1"}}}}}, core.ApplyOptions{})
+	if err != nil || len(changes[0].Warnings) > 0 {
+		t.Errorf("before there are nodes it tells %+v, %v", changes, err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/metalpool/metalpool/core/internal/spelling"
 )
 
 // Bounds of what a step may hold. It is kept in the store, and with each deploy while
@@ -52,7 +54,7 @@ func (s Step) validate(spent *effort) error {
 	case kinds > 1:
 		return bad("make a step of each", "it is of more than one kind")
 	case s.Phase != "" && !slices.Contains(kind.phases, s.Phase):
-		return of("phase", "leave it out for "+string(kind.phases[0]), "a step of kind %s cannot run in the phase %q", kind.kind, s.Phase)
+		return of("phase", kind.phaseHint(s.Phase), "a step of kind %s cannot run in the phase %q", kind.kind, s.Phase)
 	case s.Timeout < 0:
 		return of("timeout", "leave it out for "+FormatDuration(kind.timeout), "the timeout is negative")
 	case time.Duration(s.Timeout) > maxStepTimeout:
@@ -85,6 +87,20 @@ func (s Step) validate(spent *effort) error {
 		return told
 	}
 	return nil
+}
+
+// phaseHint tells the phases of a kind to who asked for another.
+func (k stepKind) phaseHint(asked StepPhase) string {
+	var near, all string
+	for i, phase := range k.phases {
+		if i > 0 {
+			all += ", "
+		}
+		if all += string(phase); spelling.Distance(string(asked), string(phase)) <= max(1, len(asked)/3) {
+			near = "did you mean " + string(phase) + "? "
+		}
+	}
+	return near + "there are: " + all + "; left out it is " + string(k.phases[0])
 }
 
 // checkSecrets refuses what is no reference: it would be kept, and shown.

@@ -30,6 +30,11 @@ func (o *StepServers) check() error {
 			return inPart(fmt.Errorf("%q is no pattern", pattern), "only")
 		}
 	}
+	for name, value := range o.Labels {
+		if len(name) > maxPattern || len(value) > maxPattern {
+			return inPart(inPart(fmt.Errorf("a label of more than %d bytes", maxPattern), "labels"), "only")
+		}
+	}
 	if o.Manufacturer == "" && o.Model == "" && len(o.Labels) == 0 {
 		return inPart(errors.New("it names no servers; leave it out for all"), "only")
 	}
