@@ -71,13 +71,14 @@ func scripts(t *testing.T, p testscript.Params, pool func(env *testscript.Env) (
 		return nil
 	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
-		"exits":  exits,
-		"fill":   fillScript,
-		"break":  breakPool,
-		"lapse":  lapse,
-		"serve":  serveBMCs,
-		"served": servePool,
-		"disk":   makeDisk,
+		"exits":   exits,
+		"fill":    fillScript,
+		"break":   breakPool,
+		"lapse":   lapse,
+		"serve":   serveBMCs,
+		"served":  servePool,
+		"disk":    makeDisk,
+		"excerpt": excerpt,
 	}
 	testscript.Run(t, p)
 }
