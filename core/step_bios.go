@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -22,9 +23,14 @@ func (s *BIOSStep) check() error {
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(s.Attributes)) {
 		switch v := s.Attributes[name].(type) {
+		case float64:
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return inPart(fmt.Errorf("%s is a number that is none", name), "attributes")
+			}
+			size += len(name) + 8
 		case string:
 			size += len(name) + len(v)
-		case bool, int, int64, uint64, float64:
+		case bool, int, int64, uint64:
 			size += len(name) + 8
 		default:
 			return inPart(fmt.Errorf("%s is neither a text nor a number, and not true or false", name), "attributes")

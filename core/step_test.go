@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +104,7 @@ func TestStepsThatAreRefused(t *testing.T) {
 		`cannot run in the phase "first_boot"`: script(func(s *core.Step) { s.Phase = core.PhaseFirstBoot }),
 		"did you mean deployed? there are: deployed, prepare, release, cleaned; left": script(func(s *core.Step) { s.Phase = "deployd" }),
 		"; there are: deployed, prepare, release, cleaned; left out it is deployed":   script(func(s *core.Step) { s.Phase = "afterwards" }),
+		"bios: attributes: A is a number that is none":                                {Name: "s", BIOS: &core.BIOSStep{Attributes: core.BIOSAttributes{"A": math.Inf(1)}}},
 		"nobody but root":                    script(func(s *core.Step) { s.Phase, s.Script.As = core.PhasePrepare, core.AsLogin }),
 		`and not with "quarantine"`:          script(func(s *core.Step) { s.Phase, s.OnFailure = core.PhaseRelease, core.FailNode }),
 		"somebody waits for the release":     script(func(s *core.Step) { s.Phase, s.Timeout = core.PhaseRelease, core.Span(time.Hour) }),

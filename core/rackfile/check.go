@@ -62,7 +62,16 @@ func each[T any](tree *yaml.Node, of string, all []T, name func(T) string, wrong
 }
 
 func (f File) checkNodes(lines []*yaml.Node, wrong *faults) {
+	ids, urls := map[core.NodeID]int{}, map[string]int{} // to the lines of the first
 	for i, n := range f.Nodes {
+		sameID, listed := ids[n.ID]
+		if !listed {
+			ids[n.ID] = lines[i].Line
+		}
+		sameURL, placed := urls[n.BMC.URL]
+		if !placed {
+			urls[n.BMC.URL] = lines[i].Line
+		}
 		if wrong.within(lines[i]) {
 			continue
 		}
@@ -74,13 +83,11 @@ func (f File) checkNodes(lines []*yaml.Node, wrong *faults) {
 			}
 			wrong.at(at, "%s", err)
 		})
-		for j, other := range f.Nodes[:i] {
-			switch {
-			case n.ID != "" && n.ID == other.ID:
-				wrong.at(lines[i], "node %s is listed in line %d already", n.ID, lines[j].Line)
-			case n.BMC.URL != "" && n.BMC.URL == other.BMC.URL:
-				wrong.at(lines[i], "the BMC is that of line %d", lines[j].Line)
-			}
+		switch {
+		case n.ID != "" && listed:
+			wrong.at(lines[i], "node %s is listed in line %d already", n.ID, sameID)
+		case n.BMC.URL != "" && placed:
+			wrong.at(lines[i], "the BMC is that of line %d", sameURL)
 		}
 	}
 }

@@ -17,7 +17,12 @@ const maxFaults = 20
 type faults struct {
 	in  string // its path; "" where it has none
 	all []fault
+	// places are where the first so many of them are: a file may have thousands.
+	places map[spotted]bool
+	noted  int
 }
+
+type spotted struct{ line, column int }
 
 // fault is one of them. Its line is 0 where it is of no part.
 type fault struct {
@@ -32,12 +37,17 @@ func (f *faults) at(n *yaml.Node, format string, args ...any) {
 // within reports whether something is wrong in a part already: what is said of the whole
 // would only be what follows from it.
 func (f *faults) within(n *yaml.Node) bool {
-	if slices.ContainsFunc(f.all, func(one fault) bool {
-		return one.line == n.Line && (one.column == n.Column || one.column == 0)
-	}) {
-		return true
+	if f.places == nil {
+		f.places = map[spotted]bool{}
 	}
-	return slices.ContainsFunc(n.Content, f.within)
+	for ; f.noted < len(f.all); f.noted++ {
+		f.places[spotted{f.all[f.noted].line, f.all[f.noted].column}] = true
+	}
+	return f.found(n)
+}
+
+func (f *faults) found(n *yaml.Node) bool {
+	return f.places[spotted{n.Line, n.Column}] || f.places[spotted{n.Line, 0}] || slices.ContainsFunc(n.Content, f.found)
 }
 
 // err is one error of all, a line for each.

@@ -60,8 +60,14 @@ func (c fieldsChecked) check(name string, n *yaml.Node, t reflect.Type) {
 		c.checkText(name, n, t)
 	case n.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
 		for _, item := range n.Content {
+			if isNull(item) {
+				c.wrong.at(item, "an entry of %s is empty", name)
+				continue
+			}
 			c.check("an entry of "+name, item, t.Elem())
 		}
+		// The parser leaves out what is empty: without it the others are where they stand.
+		n.Content = slices.DeleteFunc(n.Content, isNull)
 	case n.Kind == yaml.MappingNode && t.Kind() == reflect.Map:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			c.check(n.Content[i].Value, n.Content[i+1], t.Elem())
@@ -135,6 +141,13 @@ func keys(fields map[string]reflect.Type) func(func(string) bool) {
 			}
 		}
 	}
+}
+
+func isNull(n *yaml.Node) bool {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n.Kind == yaml.ScalarNode && n.Tag == "!!null"
 }
 
 // empty takes out what does not fit.

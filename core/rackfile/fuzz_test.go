@@ -30,6 +30,7 @@ func FuzzRead(f *testing.F) {
 	for _, text := range []string{
 		"", "nodes: [{bmc: {url: 'https://b', password: x}}]", "a: &a [*a]", "steps: [&s {name: s, script: {run: x}}, *s]", "nodes: {}", "pools: [{name: x, profile: ~}]", "<<: {name: x}",
 		"steps: [{name: p, plugin: {name: x, config: {1: 2, <<: {a: b}}}}]", "steps: [{name: s, timeout: 1e9h}]", "images: [{name: i, size: -1B}]", "--- a\n--- b", "\xff",
+		"nodes:\n-\n", "steps: [&s ~, *s]", "steps: [{name: b, bios: {attributes: {A: .nan}}}]",
 	} {
 		f.Add([]byte(text))
 	}

@@ -234,3 +234,25 @@ func TestWhereThingsAre(t *testing.T) {
 		}
 	}
 }
+
+// An entry without anything is told, and those after it are theirs all the same.
+func TestEmptyEntries(t *testing.T) {
+	for text, want := range map[string][]string{
+		"pools:\n-\n": {"rack.yaml:2:2: an entry of pools is empty"},
+		"nodes:\n- ~\n- id: r1-n7\n  pool: gold\n  bmc: {url: https://b}\n": {"rack.yaml:2:3: an entry of nodes is empty"},
+		"steps:\n- &none\nprofiles:\n- *none\n":                             {"rack.yaml:2:3: an entry of steps is empty", "rack.yaml:4:3: an entry of profiles is empty"},
+		"profiles:\n- name: base\n  steps: [agent, ~, baseline]\n":          {"rack.yaml:3:18: an entry of steps is empty"},
+		"images: [5, {name: b b}]\n":                                        {"rack.yaml:1:10: an entry of images is to be a mapping", `rack.yaml:1:13: image b b: "b b" cannot name an image`},
+	} {
+		_, err := rackfile.Read("rack.yaml", strings.NewReader(text))
+		if !core.Is(err, core.Invalid) {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		for _, one := range want {
+			if !strings.Contains(err.Error(), one) {
+				t.Errorf("%q: %v, want %q", text, err, one)
+			}
+		}
+	}
+}
