@@ -45,6 +45,8 @@ type Allocation struct {
 	Access Access `json:"access,omitzero"`
 	// Login is our own way into the machine, where its pool keeps one.
 	Login *LoginKey `json:"login,omitempty"`
+	// Steps are the operator's that it was deployed with; see Attempt.given.
+	Steps []string `json:"steps,omitempty"`
 }
 
 // LoginKey is a key pair of SSH that one allocation's machine lets in.

@@ -270,7 +270,7 @@ func (c *creation) begins(ctx context.Context, tx Tx, a Allocation, fresh Attemp
 	order := c.deploy
 	order.By = tx.Now().Add(c.timeLeft(ctx))
 	b.node.Attempt, held.Order = b.attempt.ID, &order
-	held.Access, held.Login = Access{}, nil
+	held.Access, held.Login, held.Steps = Access{}, nil, nil
 	return b, e.advance(tx, &b.node, held, on, "")
 }
 
@@ -293,7 +293,7 @@ func (w *work) deployed(ctx context.Context) error {
 		if w.attempt.KeepLogin {
 			a.Login = w.attempt.Login
 		}
-		a.Settled = true
+		a.Settled, a.Steps = true, w.attempt.given()
 		a.Order.UserData, a.Order.PostDeploy = nil, nil // both are done with
 		return w.finish(tx, &n, a, Done, "")
 	})

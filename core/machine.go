@@ -10,7 +10,7 @@ import (
 
 // machineOf is what the caller sees of an allocation.
 func machineOf(a Allocation) Machine {
-	m := Machine{ID: a.ID, Owner: a.Owner, Name: a.Name, State: a.State, Reason: a.Reason, Pool: a.Request.Pool, Node: a.Node, Labels: a.Labels, Request: a.Request, Access: a.Access, Moves: a.Moves, Settled: a.Settled, Managed: a.State == Deployed && a.Login != nil, CreatedAt: a.CreatedAt, Until: a.Until, EndedAt: a.EndedAt}
+	m := Machine{ID: a.ID, Owner: a.Owner, Name: a.Name, State: a.State, Reason: a.Reason, Pool: a.Request.Pool, Node: a.Node, Labels: a.Labels, Request: a.Request, Access: a.Access, Moves: a.Moves, Settled: a.Settled, Steps: a.Steps, Managed: a.State == Deployed && a.Login != nil, CreatedAt: a.CreatedAt, Until: a.Until, EndedAt: a.EndedAt}
 	if a.Order != nil {
 		m.Image, m.Hostname, m.Profile, m.Keys = a.Order.Image, a.Order.Hostname, a.Order.Profile, a.Order.mayLogIn()
 	}

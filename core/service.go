@@ -137,6 +137,9 @@ type Machine struct {
 	Image  string            `json:"image,omitempty"`
 	// Profile is the choice of steps that its order names; empty is the pool's.
 	Profile string `json:"profile,omitempty"`
+	// Steps are the operator's that it was deployed with, without those that were gone on
+	// without. What was declared since is not among them until it is deployed again.
+	Steps []string `json:"steps,omitempty"`
 	// Request is what its node was chosen by; Hostname is what it was last deployed with.
 	// Keys may log in, those of a change that broke among them: they may be there.
 	Request  Request  `json:"request,omitzero"`

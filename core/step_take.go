@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -331,6 +332,27 @@ type verdictError struct {
 }
 
 func (v *verdictError) Unwrap() error { return v.error }
+
+// given are the operator's steps that a machine has of its deploy, or that its release will
+// have: not those that were gone on without.
+func (a Attempt) given() (names []string) {
+	for _, s := range a.Steps {
+		if !s.users() && !slices.Contains(a.Undone, stepName(s)) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// Without selects the machines that are deployed, and have not that step.
+func Without(machines []Machine, step string) (lacking []Machine) {
+	for _, m := range machines {
+		if m.State == Deployed && !slices.Contains(m.Steps, step) {
+			lacking = append(lacking, m)
+		}
+	}
+	return lacking
+}
 
 // verdict is what a step's failure means for a deploy that err ends: that its node is at
 // fault, or that none is; or neither, where err is no step's.

@@ -167,7 +167,9 @@ func TestStepsThatFail(t *testing.T) {
 				if done := end == core.StepMet; done != (of.Count == 1) || done != (of.Failed == 0) {
 					t.Errorf("the statistics have %+v", of)
 				}
-				_ = m
+				if has := slices.Equal(m.Steps, []string{"s"}); has != (tt.state == core.Deployed && tt.warning == "") {
+					t.Errorf("the machine is told to have the steps %q", m.Steps)
+				}
 				p.sound()
 			})
 		})
@@ -432,4 +434,51 @@ func releaseWithSteps(e *core.Engine, p *pool) error {
 		return fmt.Errorf("the node is clean, and ran %q, and called %q", last, called)
 	}
 	return onceEach(ran)
+}
+
+// A machine that was made before a step was declared has not got it, and is found; once it
+// is deployed again it has.
+func TestMachinesWithoutAStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2)
+		p.profile(script("old", "true"))
+		e, _ := p.engine()
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); err != nil {
+			t.Fatal(err)
+		}
+		p.profile(script("old", "true"), script("new", "true"))
+		if _, err := e.Create(t.Context(), order("a-2", "web-2"), nil); err != nil {
+			t.Fatal(err)
+		}
+		without := func(step string) (names []string) {
+			t.Helper()
+			all, err := e.Machines(t.Context(), core.AllocationFilter{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range core.Without(all, step) {
+				names = append(names, m.Name)
+			}
+			return names
+		}
+		if old, since := without("old"), without("new"); len(old) > 0 || !slices.Equal(since, []string{"web-1"}) {
+			t.Errorf("without the old step are %q, without the new one %q", old, since)
+		}
+		again, err := p.machine("a-1").Again("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Deploy(t.Context(), again, nil); err != nil {
+			t.Fatal(err)
+		}
+		if since := without("new"); len(since) > 0 {
+			t.Errorf("without the new step are still %q", since)
+		}
+		if err := e.Release(t.Context(), "a-2", core.ReleaseOptions{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if gone := without("none"); !slices.Equal(gone, []string{"web-1"}) {
+			t.Errorf("those that are deployed are told as %q", gone)
+		}
+	})
 }

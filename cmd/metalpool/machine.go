@@ -116,6 +116,7 @@ func machineListCommand(a *app) *cobra.Command {
 		states      statesFlag
 		all         bool
 		orphans     string
+		without     string
 		o           outputFlag
 	)
 	known := []core.State{core.Waiting, core.Allocated, core.Deploying, core.Deployed, core.Failed, core.Released, core.Expired}
@@ -127,8 +128,13 @@ func machineListCommand(a *app) *cobra.Command {
 
 With --orphans it shows those whose owner has not been seen for a week, or for as long
 as it says. An owner is seen when he asks for something: with docker-machine, with
-terraform, with 'metalpool machine', or through a server with his token.`,
+terraform, with 'metalpool machine', or through a server with his token.
+
+With --without it shows those that are deployed and have not that step: it was declared
+after they were made, their profile does not choose it, or it was gone on without. They
+have it once they are deployed again, which 'metalpool machine redeploy' does.`,
 		Example: `  metalpool machine list
+  metalpool machine list --without monitoring-agent
   metalpool machine list --owner ci --state Failed
   metalpool machine list --orphans=72h`,
 		Args: exactly(),
@@ -145,11 +151,17 @@ terraform, with 'metalpool machine', or through a server with his token.`,
 				if orphans != "" {
 					machines = core.OrphansOf(machines, time.Now(), unseen)
 				}
+				if without != "" {
+					if err := knowsStep(ctx, e, without); err != nil {
+						return err
+					}
+					machines = core.Without(machines, without)
+				}
 				if o.json() {
 					return a.printJSON(list(machines))
 				}
 				if len(machines) == 0 {
-					a.note("no machines%s", either(owner+pool+orphans == "" && len(states.asked) == 0, "; take one with 'metalpool machine create'", " that fit"))
+					a.note("no machines%s", either(owner+pool+orphans+without == "" && len(states.asked) == 0, "; take one with 'metalpool machine create'", " that fit"))
 					return nil
 				}
 				if orphans != "" {
@@ -166,6 +178,7 @@ terraform, with 'metalpool machine', or through a server with his token.`,
 	f := cmd.Flags()
 	f.StringVar(&orphans, "orphans", "", "only those whose owner was not seen for so `long`")
 	f.Lookup("orphans").NoOptDefVal = "168h"
+	f.StringVar(&without, "without", "", "only those that have not this `step`, declared since or gone on without")
 	f.StringVar(&owner, "owner", "", "only those of this `owner`")
 	f.StringVar(&pool, "pool", "", "only those of this `pool`")
 	f.BoolVar(&all, "all", false, "also those that were given back")
@@ -173,6 +186,26 @@ terraform, with 'metalpool machine', or through a server with his token.`,
 	completeWith(cmd, "pool", a, poolNames)
 	states.add(cmd, known, "only those in these `states`, such as Failed,Released")
 	return cmd
+}
+
+// knowsStep refuses a step that nobody has declared: every machine would be without it.
+func knowsStep(ctx context.Context, e core.Operator, name string) error {
+	steps, err := e.Steps(ctx)
+	if err != nil {
+		return err
+	}
+	var there []string
+	for _, s := range steps {
+		if s.Name == name {
+			return nil
+		}
+		there = append(there, s.Name)
+	}
+	hint := "none is declared"
+	if len(there) > 0 {
+		hint = "there are: " + strings.Join(there, ", ")
+	}
+	return &core.Error{Op: "find step", Kind: core.NotFound, Err: fmt.Errorf("there is no step %q", name), Hint: hint}
 }
 
 // machineTable prints machines; steps is how far those are that are being deployed.
@@ -279,6 +312,7 @@ func (a *app) showMachine(ctx context.Context, e core.Operator, m core.Machine, 
 	s.line("Pool", m.Pool)
 	s.line("Image", m.Image)
 	s.line("Profile", m.Profile)
+	s.line("Steps", strings.Join(m.Steps, ", "))
 	s.line("Labels", labelText(peoplesLabels(m.Labels)))
 	if m.Access.Address != "" {
 		s.line("SSH", words(m.Access.SSHUser, "at", address(m.Access)))

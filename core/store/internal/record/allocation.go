@@ -21,6 +21,7 @@ type details struct {
 	As      core.AllocationID `json:"as,omitempty"`
 	Access  core.Access       `json:"access,omitzero"`
 	Login   *core.LoginKey    `json:"login,omitempty"`
+	Steps   []string          `json:"steps,omitempty"`
 }
 
 // Allocation reads a row of AllocationColumns.
@@ -37,13 +38,13 @@ func Allocation(row Row) (core.Allocation, error) {
 	if err := json.Unmarshal(document, &d); err != nil {
 		return a, fmt.Errorf("document of allocation %s: %w", a.ID, err)
 	}
-	a.Labels, a.Request, a.Order, a.Settled, a.Moves, a.As, a.Access, a.Login = d.Labels, d.Request, d.Order, d.Settled, d.Moves, d.As, d.Access, d.Login
+	a.Labels, a.Request, a.Order, a.Settled, a.Moves, a.As, a.Access, a.Login, a.Steps = d.Labels, d.Request, d.Order, d.Settled, d.Moves, d.As, d.Access, d.Login, d.Steps
 	return a, nil
 }
 
 // Details is an allocation's document.
 func Details(a core.Allocation) (string, error) {
-	document, err := json.Marshal(details{Labels: a.Labels, Request: a.Request, Order: a.Order, Settled: a.Settled, Moves: a.Moves, As: a.As, Access: a.Access, Login: a.Login})
+	document, err := json.Marshal(details{Labels: a.Labels, Request: a.Request, Order: a.Order, Settled: a.Settled, Moves: a.Moves, As: a.As, Access: a.Access, Login: a.Login, Steps: a.Steps})
 	if err != nil {
 		return "", Broken("store an allocation", err)
 	}
