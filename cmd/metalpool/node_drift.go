@@ -18,11 +18,27 @@ import (
 // compareParallel is how many BMCs are asked at once: most of it is waiting for them.
 const compareParallel = 32
 
-// driftError is nodes that are not as they should be.
-type driftError struct{ nodes, of int }
+// driftError is nodes that are not as they should be, of which repairable ones are brought
+// back by --repair.
+type driftError struct{ nodes, of, repairable int }
 
 func (e *driftError) Error() string {
-	return fmt.Sprintf("%s of %d %s not as wanted", number(e.nodes), e.of, either(e.nodes == 1, "is", "are"))
+	text := fmt.Sprintf("%s of %d %s not as wanted", number(e.nodes), e.of, either(e.nodes == 1, "is", "are"))
+	if e.repairable > 0 {
+		text += fmt.Sprintf("; --repair sets up %s of them", either(e.repairable == e.nodes, "all", number(e.repairable)))
+	}
+	return text
+}
+
+// driftOf is what is told of drifts where nothing was done about them.
+func driftOf(drifts []core.Drift, of int) *driftError {
+	e := &driftError{nodes: len(differing(drifts)), of: of}
+	for _, d := range drifts {
+		if repairable(d) {
+			e.repairable++
+		}
+	}
+	return e
 }
 
 func nodeDriftCommand(a *app) *cobra.Command {
@@ -60,8 +76,10 @@ func nodeDriftCommand(a *app) *cobra.Command {
 			err = errors.Join(err, fmt.Errorf("%d of %d could not be compared", n, len(ids)))
 		}
 		var off error
-		if n := len(differing(drifts)); n > 0 {
-			off = &driftError{n, len(ids)}
+		if n := len(differing(drifts)); n > 0 && repair {
+			off = &driftError{nodes: n, of: len(ids)} // those that could be brought back were
+		} else if n > 0 {
+			off = driftOf(drifts, len(ids))
 		}
 		if err != nil && off != nil {
 			a.note("%s", off)
@@ -192,6 +210,14 @@ func differing(drifts []core.Drift) (ids []core.NodeID) {
 	return ids
 }
 
+// settable reports that something differs which a step sets.
+func settable(d core.Drift) bool {
+	return slices.ContainsFunc(d.Differs, func(one core.Drifted) bool { return one.Of != core.OfInventory })
+}
+
+// repairable reports that --repair sets a node up.
+func repairable(d core.Drift) bool { return settable(d) && d.State == core.Available || d.Again }
+
 func printDrift(a *app, drifts []core.Drift) error {
 	off := differing(drifts)
 	if len(off) == 0 {
@@ -242,11 +268,10 @@ func bringBack(ctx context.Context, a *app, e core.Operator, drifts []core.Drift
 	var able []core.NodeID
 	stay := map[core.State][]string{}
 	for _, d := range drifts {
-		settable := slices.ContainsFunc(d.Differs, func(one core.Drifted) bool { return one.Of != core.OfInventory })
 		switch {
-		case settable && d.State == core.Available, d.Again:
+		case repairable(d):
 			able = append(able, d.Node)
-		case settable:
+		case settable(d):
 			stay[d.State] = append(stay[d.State], string(d.Node))
 		}
 	}

@@ -30,3 +30,19 @@ func TestDriftInSum(t *testing.T) {
 		t.Errorf("of one node it says %q", lines)
 	}
 }
+
+// Who is told that nodes differ is told which of them --repair brings back.
+func TestDriftSaysWhatIsRepaired(t *testing.T) {
+	of := func(state core.State, what string) core.Drift {
+		return core.Drift{State: state, Differs: []core.Drifted{{Of: what}}}
+	}
+	for want, drifts := range map[string][]core.Drift{
+		"2 of 9 are not as wanted; --repair sets up all of them": {of(core.Available, "quiet"), {State: core.Quarantined, Again: true, Differs: []core.Drifted{{Of: "quiet"}}}},
+		"3 of 9 are not as wanted; --repair sets up 1 of them":   {of(core.Available, "quiet"), of(core.Deployed, "quiet"), of(core.Available, core.OfInventory)},
+		"1 of 9 is not as wanted":                                {of(core.Quarantined, "quiet")},
+	} {
+		if got := driftOf(drifts, 9).Error(); got != want {
+			t.Errorf("it says %q, not %q", got, want)
+		}
+	}
+}

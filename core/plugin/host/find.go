@@ -41,13 +41,19 @@ func Find(folders []string, kind wire.Kind, name string) (path string, err error
 			err = trusted(path)
 		}
 		if err != nil {
-			return "", &core.Error{Op: "find plugin " + name, Kind: core.Denied, Err: err, Hint: "whoever could change it could do what metalpool does; see 'metalpool help plugins'"}
+			hint := "whoever could change it could do what metalpool does; see 'metalpool help plugins'"
+			if errors.Is(err, errNoProgram) {
+				hint = "build it there, or make it executable (chmod +x); see 'metalpool help plugins'"
+			}
+			return "", &core.Error{Op: "find plugin " + name, Kind: core.Denied, Err: err, Hint: hint}
 		}
 		return path, nil
 	}
 	return "", &core.Error{Op: "find plugin " + name, Kind: core.NotFound, Err: fmt.Errorf("there is no %s in %s", file, strings.Join(folders, ", ")),
 		Hint: "install it there, on each host that works on the pool, or name its folder with METALPOOL_PLUGINS"}
 }
+
+var errNoProgram = errors.New("is no executable file")
 
 // trusted refuses an executable that somebody else could change, by itself or by a
 // folder that it is in.
@@ -57,7 +63,7 @@ func trusted(path string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-		return fmt.Errorf("%s is no executable file", path)
+		return fmt.Errorf("%s %w", path, errNoProgram)
 	}
 	return unchangeable(path)
 }

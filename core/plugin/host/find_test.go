@@ -19,7 +19,7 @@ func TestPluginsThatAreFound(t *testing.T) {
 	}{
 		"there":                 {func(_, file string) error { return os.WriteFile(file, nil, 0o755) }, "", ""},
 		"not there":             {func(_, _ string) error { return nil }, core.NotFound, "there is no metalpool-step-dns in /nowhere, plugins, "},
-		"no program":            {func(_, file string) error { return os.WriteFile(file, nil, 0o644) }, core.Denied, "is no executable file"},
+		"no program":            {func(_, file string) error { return os.WriteFile(file, nil, 0o644) }, core.Denied, "is no executable file; build it there, or make it executable (chmod +x)"},
 		"a folder":              {func(_, file string) error { return os.Mkdir(file, 0o755) }, core.Denied, "is no executable file"},
 		"open to a group":       {func(_, file string) error { return write(file, 0o775) }, core.Denied, "can be written by others (its mode is 775)"},
 		"open to all":           {func(_, file string) error { return write(file, 0o757) }, core.Denied, "can be written by others"},

@@ -98,6 +98,10 @@ func (p *Plugin) notStarted(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		e.Kind, e.Err = core.Timeout, errors.New("its time was over before it answered")
+		if handshake == "" {
+			e.Err = errors.New("its time was over, and it has not begun to speak the protocol")
+			e.Hint = "a plugin serves at once, and does its work when it is asked to; see 'metalpool help plugins'"
+		}
 	case noVersion == nil && speaks != wire.Version:
 		e.Kind, e.Err = core.Invalid, fmt.Errorf("it speaks version %d of the protocol, and this metalpool version %d", speaks, wire.Version)
 		e.Hint = "install a plugin that was built for this metalpool"
