@@ -62,3 +62,33 @@ func TestReplacementHasAServer(t *testing.T) {
 		r.Settle(t)
 	}
 }
+
+// TestReplacementThatIsRefused: what the pool would not make is refused by the plan, while
+// the machine that it would replace is there. The apply would find out after its erase.
+func TestReplacementThatIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	pool := core.PoolDeclaration{Name: core.DefaultPool, Profile: new("site")}
+	r.declare(t, core.Declaration{
+		Steps:    []core.Step{{Name: "clock", CloudInit: &core.CloudInitStep{Config: "timezone: Europe/Berlin\n"}}},
+		Profiles: []core.Profile{{Name: "site", Steps: []string{"clock"}}},
+		Pools:    []core.PoolDeclaration{pool},
+	})
+	w := r.newWork(t, machineBlock("web-1"))
+	w.apply(t)
+	before, _ := r.machine(t, "web-1")
+	for asks, words := range map[string][]string{
+		`profile = "sight"`: {"Choose profile sight web-1: invalid", "there are: site"},
+		`image = "labb"`:    {"Find image labb", "No such image"},
+		`user_data = "#cloud-config\ntimezone: UTC\n"`: {"Step clock and the user data disagree on timezone"},
+	} {
+		w.write(t, machineBlock("web-1", asks))
+		says(t, w.refuse(t), words...)
+		if m, _ := r.machine(t, "web-1"); m.ID != before.ID || m.State != core.Deployed {
+			t.Errorf("%s: the machine is %+v", asks, m)
+		}
+	}
+	w.write(t, machineBlock("web-1"))
+	w.destroy(t)
+	r.givenBack(t)
+}

@@ -143,7 +143,7 @@ func (r *machineResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 	}
 	e.tell(state, why, resp)
-	if len(e.replace) > 0 {
+	if len(e.replace) > 0 && r.replaceable(ctx, config, plan, state, &resp.Diagnostics) {
 		r.planReplacement(ctx, config, plan, state, &resp.Diagnostics)
 	}
 }

@@ -17,10 +17,28 @@ const mostTold = 5
 // asThingsAre ends what is told of a shortage.
 const asThingsAre = "As things are now, the apply would fail. The servers that it gives back itself are not counted."
 
-// planReplacement tells of a machine that is given back first whether the apply will find
-// a server in its stead. Terraform shows nobody what the plan of a replacement's create
-// warns of, so that this is told with what makes it one.
-func (r *machineResource) planReplacement(ctx context.Context, config, plan, state machineModel, diags *diag.Diagnostics) {
+// replaceable refuses to give a machine back for one that the pool would not make: an image
+// or a profile that there is not, user data that contradicts the operator's. The apply
+// would find that out once the machine is gone, and its disks with it. It reports whether
+// there is nothing of the kind.
+func (r *machineResource) replaceable(ctx context.Context, config, plan, state machineModel, diags *diag.Diagnostics) bool {
+	o, whole := r.inStead(ctx, config, plan, diags)
+	if !whole {
+		return !diags.HasError()
+	}
+	o.ID = core.AllocationID(core.NewID("plan"))
+	// Whatever else keeps it from being made (its name is the machine's, for one) is
+	// looked at with the servers, or may pass.
+	if err := r.pool.Check(ctx, o); core.Is(err, core.Invalid, core.NotFound) {
+		refusal(state.State.ValueString() != string(core.Deployed))(diags, err)
+		return false
+	}
+	return true
+}
+
+// inStead is the order of the machine that takes another one's place, and whether all of
+// it is known.
+func (r *machineResource) inStead(ctx context.Context, config, plan machineModel, diags *diag.Diagnostics) (core.Order, bool) {
 	// What the pool decided on for the one that is there, it decides on anew.
 	plan.Pool, plan.Arch = config.Pool, config.Arch
 	if config.Pool.IsNull() {
@@ -28,10 +46,19 @@ func (r *machineResource) planReplacement(ctx context.Context, config, plan, sta
 	}
 	o, whole, d := order(ctx, config, plan)
 	diags.Append(d...)
-	if !whole || diags.HasError() {
+	o.Owner = r.pool.owner
+	return o, whole && !diags.HasError()
+}
+
+// planReplacement tells of a machine that is given back first whether the apply will find
+// a server in its stead. Terraform shows nobody what the plan of a replacement's create
+// warns of, so that this is told with what makes it one.
+func (r *machineResource) planReplacement(ctx context.Context, config, plan, state machineModel, diags *diag.Diagnostics) {
+	o, whole := r.inStead(ctx, config, plan, diags)
+	if !whole {
 		return
 	}
-	o.ID, o.Owner = core.AllocationID(state.ID.ValueString()), r.pool.owner
+	o.ID = core.AllocationID(state.ID.ValueString())
 	r.planTaking(ctx, o, config.Wait, core.NodeID(state.Node.ValueString()), diags, refusal(false))
 }
 
