@@ -83,10 +83,8 @@ func (e *Engine) putPool(ctx context.Context, p Pool, allowed func(Tx) error) er
 		if err := allowed(tx); err != nil {
 			return err
 		}
-		for _, name := range p.choices() {
-			if _, err := findProfile(tx, name); err != nil {
-				return err
-			}
+		if err := p.findChoices(tx); err != nil {
+			return err
 		}
 		there, err := tx.Pool(p.Name)
 		if err != nil && !Is(err, NotFound) {

@@ -60,22 +60,35 @@ func checkChoices(tx Tx, wrong *faults) error {
 		return err
 	}
 	for _, p := range pools {
-		for i, name := range p.choices() {
+		for _, name := range p.choices() {
 			_, err := findProfile(tx, name)
-			switch {
-			case err == nil, Is(err, NotFound) && wrong.has(kindProfile, name):
+			if err == nil || Is(err, NotFound) && wrong.has(kindProfile, name) {
 				continue
-			case i == 0 && name == p.Profile:
-				err = inField("set pool "+p.Name, name, err, "profile")
-			default:
-				err = inField("set pool "+p.Name, name, err, "profiles", strconv.Itoa(slices.Index(p.Profiles, name)))
 			}
-			if err := wrong.add(kindPool, p.Name, err); err != nil {
+			if err := wrong.add(kindPool, p.Name, p.badChoice(name, err)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// findChoices refuses a pool that has profiles which there are not.
+func (p Pool) findChoices(tx Tx) error {
+	for _, name := range p.choices() {
+		if _, err := findProfile(tx, name); err != nil {
+			return p.badChoice(name, err)
+		}
+	}
+	return nil
+}
+
+// badChoice says by which of its fields a pool has a profile that was not found.
+func (p Pool) badChoice(name string, err error) error {
+	if name == p.Profile {
+		return inField("set pool "+p.Name, name, err, "profile")
+	}
+	return inField("set pool "+p.Name, name, err, "profiles", strconv.Itoa(slices.Index(p.Profiles, name)))
 }
 
 // joinable looks whether the steps of a profile go together.

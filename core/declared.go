@@ -97,8 +97,13 @@ func removeProfile(tx Tx, name string) error {
 		return err
 	}
 	for _, pool := range pools {
-		if slices.Contains(pool.choices(), name) {
-			return &Error{Op: "remove profile " + name, Kind: Busy, Err: fmt.Errorf("pool %s has it", pool.Name), Hint: "give that another one first"}
+		switch busy := (Error{Op: "remove profile " + name, Kind: Busy}); {
+		case pool.Profile == name:
+			busy.Err, busy.Hint = fmt.Errorf("pool %s has it", pool.Name), "give that another one first"
+			return &busy
+		case slices.Contains(pool.Profiles, name):
+			busy.Err, busy.Hint = fmt.Errorf("pool %s offers it", pool.Name), "take it out of that one's profiles first; the last of them with 'profiles: []'"
+			return &busy
 		}
 	}
 	return tx.DeleteProfile(name)

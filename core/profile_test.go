@@ -88,7 +88,7 @@ func TestProfileThatIsWithdrawn(t *testing.T) {
 			if _, err := e.Create(t.Context(), profiled("gpu"), nil); err != nil {
 				t.Fatal(err)
 			}
-			if err := e.RemoveProfile(t.Context(), "gpu", core.DeclaredIn("test"), false); !core.Is(err, core.Busy) || !strings.Contains(err.Error(), "pool default has it") {
+			if err := e.RemoveProfile(t.Context(), "gpu", core.DeclaredIn("test"), false); !core.Is(err, core.Busy) || !strings.Contains(err.Error(), "pool default offers it; take it out of that one's profiles first") {
 				t.Errorf("the pool still offers it: %v", err)
 			}
 			withdraw(p)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +115,50 @@ func TestPools(t *testing.T) {
 	if _, err := e.Pool(t.Context(), "ci"); !core.Is(err, core.NotFound) {
 		t.Errorf("after destroy: %v", err)
 	}
+}
+
+// TestProfilesOfAPool has Terraform choose what is done to a pool's servers among what a
+// file declares, and users see what they may name.
+func TestProfilesOfAPool(t *testing.T) {
+	t.Parallel()
+	r := bareRig(t, 0)
+	e := r.Engine(t)
+	r.declare(t, core.Declaration{Profiles: []core.Profile{{Name: "base"}, {Name: "bare"}, {Name: "gpu"}}})
+	pool := func(lines ...string) string { return block(ci, append([]string{`name = "ci"`}, lines...)...) }
+	of := func(profile string, others ...string) func(*terraform.State) error {
+		return func(*terraform.State) error {
+			p, err := e.Pool(t.Context(), "ci")
+			if err != nil || p.Profile != profile || !slices.Equal(p.Profiles, others) {
+				return fmt.Errorf("the pool has %q and %v: %w", p.Profile, p.Profiles, err)
+			}
+			return nil
+		}
+	}
+	const listed = "data \"metalpool_pools\" \"all\" {\n  depends_on = [metalpool_pool.ci]\n}\n"
+	steps := []resource.TestStep{
+		fails(pool(`profile = "bsae"`), `Set pool ci: not found.*profile = "bsae".*no profile "bsae".*did you mean base`),
+		fails(pool(`profiles = ["gpus"]`), `Set pool ci: not found.*no profile "gpus".*did you mean gpu`),
+		{Config: pool(`profile = "base"`, `profiles = ["gpu", "bare"]`), Check: of("base", "bare", "gpu")},
+	}
+	steps = append(steps, importsWhole(ci, "ci")...)
+	steps = append(steps,
+		// In whatever order, and by whomever they were put there.
+		resource.TestStep{
+			PreConfig: func() {
+				if err := e.SetPool(t.Context(), core.Pool{Name: "ci", Profile: "gpu", Profiles: []string{"gpu", "bare"}, DeclaredBy: core.DeclaredInTerraform}); err != nil {
+					t.Error(err)
+				}
+			},
+			Config: pool(`profile = "base"`, `profiles = ["gpu", "bare"]`), ConfigPlanChecks: does(ci, plancheck.ResourceActionUpdate), Check: of("base", "gpu", "bare"),
+		},
+		resource.TestStep{
+			Config: pool(`profile = "base"`, `profiles = ["gpu"]`) + listed, Check: of("base", "gpu"),
+			ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownValue("data.metalpool_pools.all", tfjsonpath.New("pools").AtSliceIndex(1), knownvalue.ObjectPartial(map[string]knownvalue.Check{"name": text("ci"), "profile": text("base"), "profiles": knownvalue.SetExact([]knownvalue.Check{text("gpu")})}))},
+		},
+		resource.TestStep{Config: pool(`profiles = []`), Check: of("")},
+		resource.TestStep{Config: pool(), Check: of("")},
+	)
+	r.unit(t, steps...)
 }
 
 const debian = "metalpool_image.debian"

@@ -143,6 +143,8 @@ func poolSetCommand(a *app) *cobra.Command {
 		quota      int
 		atOnce     int
 		management string
+		profile    string
+		offers     []string
 		timeouts   map[string]string
 		options    core.ApplyOptions
 		o          outputFlag
@@ -171,18 +173,26 @@ they run; 'never' rules out all that needs to log in.`,
 	f.StringVar(&erase, "erase-minimum", "", "how thoroughly every disk must be erased: `class` clear or purge (NIST SP 800-88)")
 	f.IntVar(&quota, "quota", 0, "`machines` that one owner may hold at once; 0 is no limit")
 	f.IntVar(&atOnce, "steps-at-once", 0, fmt.Sprintf("on how `many` nodes steps are done at one time; 0 is the default, %d", core.DefaultStepsAtOnce))
+	f.StringVar(&profile, "profile", "", "`profile` of machines that name none: what is done to them besides")
+	f.StringSliceVar(&offers, "profiles", nil, "other `profiles` that a machine may name, as bare,gpu")
+	f.Lookup("profiles").DefValue = "" // as with timeout
 	f.StringVar(&management, "management-key", "", "whether metalpool keeps a `way` into machines: never, deploy (while it needs one; the default), or always")
 	f.StringToStringVar(&timeouts, "timeout", nil, "`phase=time`, such as check-in=40m,erase=48h")
 	f.Lookup("timeout").DefValue = "" // pflag's is [], which help would show
 	takeOverFlag(cmd, &options.TakeOver, "change")
 	o.add(cmd)
 	completeWith(cmd, "image", a, imageNames)
+	completeWith(cmd, "profile", a, profiles.names)
+	completeWith(cmd, "profiles", a, profiles.names)
 	complete(cmd, "erase-minimum", string(core.Clear), string(core.Purge))
 	complete(cmd, "management-key", string(core.ManageNever), string(core.ManageDeploy), string(core.ManageAlways))
 	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
 		p := core.PoolDeclaration{
 			Name: args[0], DefaultImage: given(cmd, "image", image), EraseMinimum: given(cmd, "erase-minimum", core.EraseClass(strings.ToLower(erase))),
-			Quota: given(cmd, "quota", quota), StepsAtOnce: given(cmd, "steps-at-once", atOnce), ManagementKey: given(cmd, "management-key", core.ManagementPolicy(strings.ToLower(management))),
+			Profile: given(cmd, "profile", profile), Quota: given(cmd, "quota", quota), StepsAtOnce: given(cmd, "steps-at-once", atOnce), ManagementKey: given(cmd, "management-key", core.ManagementPolicy(strings.ToLower(management))),
+		}
+		if cmd.Flags().Changed("profiles") {
+			p.Profiles = append([]string{}, offers...) // none is an empty list, and not none said
 		}
 		if err := setTimeouts(&p, timeouts); err != nil {
 			return err

@@ -46,6 +46,14 @@ func policyFault(diags *diag.Diagnostics, err error) {
 	if attributeOf(err).Equal(path.Root("image")) {
 		at = path.Root("default_image")
 	}
+	each(err, func(e *core.Error) bool {
+		for _, name := range []string{"profile", "profiles"} {
+			if strings.HasPrefix(e.Op, "set pool") && e.Err != nil && strings.HasPrefix(e.Err.Error(), name+": ") {
+				at = path.Root(name)
+			}
+		}
+		return !at.Equal(path.Empty())
+	})
 	fault(diags, err, at)
 }
 

@@ -145,7 +145,7 @@ func (r *poolResource) ImportState(ctx context.Context, req resource.ImportState
 		policyFault(&resp.Diagnostics, err)
 		return
 	}
-	m := policyModel{Phases: types.ObjectNull(phaseTypes())}
+	m := policyModel{Phases: types.ObjectNull(phaseTypes()), Profiles: types.SetNull(textType)}
 	resp.Diagnostics.Append(m.fill(p)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, nameIdentity{m.Name})...)

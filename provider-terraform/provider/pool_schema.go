@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -34,6 +35,8 @@ type policyModel struct {
 	Quota         types.Int64  `tfsdk:"quota"`
 	StepsAtOnce   types.Int64  `tfsdk:"steps_at_once"`
 	ManagementKey types.String `tfsdk:"management_key"`
+	Profile       types.String `tfsdk:"profile"`
+	Profiles      types.Set    `tfsdk:"profiles"`
 	Phases        types.Object `tfsdk:"phase_timeouts"`
 }
 
@@ -101,6 +104,14 @@ func (r *poolResource) Schema(_ context.Context, _ resource.SchemaRequest, resp 
 				Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)},
 				MarkdownDescription: fmt.Sprintf("On how many of its servers steps of the pool's profiles are done at one time, by each process that works on them; by default %d. **Changing it:** in place; it counts at once, and no server is touched.", core.DefaultStepsAtOnce),
 			},
+			"profile": schema.StringAttribute{
+				Optional: true, Validators: notEmpty,
+				MarkdownDescription: "Choice of the operator's steps that machines get which name none. Steps and profiles are declared by a rack file (`metalpool apply -f FILE`); by default nothing is done besides." + policy,
+			},
+			"profiles": schema.SetAttribute{
+				Optional: true, ElementType: textType, Validators: []validator.Set{setvalidator.ValueStringsAre(notEmpty...)},
+				MarkdownDescription: "Other profiles that a machine of the pool may name." + policy,
+			},
 			"management_key": oneOf(string(core.ManageDeploy), "How long metalpool can log in to machines: `never`; `deploy`, the default: while a deploy needs it; `always`: so that `ssh_keys` of a machine that runs can be changed.", string(core.ManageNever), string(core.ManageDeploy), string(core.ManageAlways)),
 			"phase_timeouts": schema.SingleNestedAttribute{
 				Optional: true, Attributes: limits,
@@ -115,11 +126,16 @@ func (r *poolResource) Schema(_ context.Context, _ resource.SchemaRequest, resp 
 func (m policyModel) policy(ctx context.Context, p core.Pool) (core.Pool, bool, diag.Diagnostics) {
 	p.Name, p.DefaultImage, p.EraseMinimum = m.Name.ValueString(), m.DefaultImage.ValueString(), core.EraseClass(m.EraseMinimum.ValueString())
 	p.Quota, p.StepsAtOnce, p.ManagementKey = int(m.Quota.ValueInt64()), int(m.StepsAtOnce.ValueInt64()), core.ManagementPolicy(m.ManagementKey.ValueString())
-	whole := !m.Name.IsUnknown() && !m.DefaultImage.IsUnknown() && !m.EraseMinimum.IsUnknown() && !m.Quota.IsUnknown() && !m.StepsAtOnce.IsUnknown() && !m.ManagementKey.IsUnknown() && known(ctx, m.Phases)
+	p.Profile = m.Profile.ValueString()
+	whole := !m.Name.IsUnknown() && !m.Profile.IsUnknown() && known(ctx, m.Profiles) && !m.DefaultImage.IsUnknown() && !m.EraseMinimum.IsUnknown() && !m.Quota.IsUnknown() && !m.StepsAtOnce.IsUnknown() && !m.ManagementKey.IsUnknown() && known(ctx, m.Phases)
 	if !whole {
 		return p, false, nil
 	}
-	var diags diag.Diagnostics
+	var offers []string
+	diags := m.Profiles.ElementsAs(ctx, &offers, false)
+	if slices.Sort(offers); !slices.Equal(offers, slices.Sorted(slices.Values(p.Profiles))) {
+		p.Profiles = offers // else in the order in which they are there
+	}
 	for _, phase := range phases {
 		*phase.limit(&p.Timeouts) = 0
 	}
@@ -140,7 +156,13 @@ func (m policyModel) policy(ctx context.Context, p core.Pool) (core.Pool, bool, 
 // fill writes down the policy that is there, as it was written where it is the same.
 func (m *policyModel) fill(p core.Pool) diag.Diagnostics {
 	m.ID, m.Name, m.DefaultImage, m.Quota = types.StringValue(p.Name), types.StringValue(p.Name), textOf(p.DefaultImage), numberOf(p.Quota)
-	m.StepsAtOnce = numberOf(p.StepsAtOnce)
+	m.StepsAtOnce, m.Profile = numberOf(p.StepsAtOnce), textOf(p.Profile)
+	switch {
+	case len(p.Profiles) > 0:
+		m.Profiles = setOf(p.Profiles)
+	case m.Profiles.IsNull() || len(m.Profiles.Elements()) > 0: // else it was written as an empty set
+		m.Profiles = types.SetNull(textType)
+	}
 	m.EraseMinimum, m.ManagementKey = types.StringValue(string(core.Clear)), types.StringValue(string(core.ManageDeploy))
 	if p.EraseMinimum != core.NotErased {
 		m.EraseMinimum = types.StringValue(string(p.EraseMinimum))

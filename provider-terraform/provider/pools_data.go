@@ -25,6 +25,8 @@ type poolModel struct {
 	DefaultImage types.String `tfsdk:"default_image"`
 	EraseMinimum string       `tfsdk:"erase_minimum"`
 	Quota        types.Int64  `tfsdk:"quota"`
+	Profile      types.String `tfsdk:"profile"`
+	Profiles     types.Set    `tfsdk:"profiles"`
 }
 
 func (d *poolsData) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
@@ -40,6 +42,8 @@ func (d *poolsData) Schema(_ context.Context, _ datasource.SchemaRequest, resp *
 				"name":          schema.StringAttribute{Computed: true, MarkdownDescription: "Its name."},
 				"default_image": schema.StringAttribute{Computed: true, MarkdownDescription: "What a machine gets that names no image."},
 				"erase_minimum": schema.StringAttribute{Computed: true, MarkdownDescription: "How thoroughly disks are erased, at least: `clear` or `purge`."},
+				"profile":       schema.StringAttribute{Computed: true, MarkdownDescription: "The profile of machines that name none; null is that nothing is done besides."},
+				"profiles":      schema.SetAttribute{Computed: true, ElementType: textType, MarkdownDescription: "Other profiles that a machine may name."},
 				"quota":         schema.Int64Attribute{Computed: true, MarkdownDescription: "How many machines an owner may have; null is any number."},
 			}},
 		}},
@@ -58,7 +62,7 @@ func (d *poolsData) Read(ctx context.Context, _ datasource.ReadRequest, resp *da
 		if minimum == core.NotErased {
 			minimum = core.Clear
 		}
-		m.Pools = append(m.Pools, poolModel{Name: p.Name, DefaultImage: textOf(p.DefaultImage), EraseMinimum: string(minimum), Quota: numberOf(p.Quota)})
+		m.Pools = append(m.Pools, poolModel{Name: p.Name, DefaultImage: textOf(p.DefaultImage), EraseMinimum: string(minimum), Quota: numberOf(p.Quota), Profile: textOf(p.Profile), Profiles: setOf(p.Profiles)})
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }

@@ -178,6 +178,15 @@ func numberOf(n int) types.Int64 {
 	return types.Int64Value(int64(n))
 }
 
+// setOf is a set of texts.
+func setOf(list []string) types.Set {
+	var values []attr.Value
+	for _, s := range list {
+		values = append(values, types.StringValue(s))
+	}
+	return types.SetValueMust(types.StringType, values)
+}
+
 func texts[T ~string](list []T) types.List {
 	values := make([]attr.Value, len(list))
 	for i, s := range list {
