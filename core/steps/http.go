@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -94,6 +95,8 @@ const (
 // One that is not harmless is made once: where nobody knows whether it arrived, that is
 // ErrUnknownOutcome.
 func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest, harmless bool) (asked string, status int, err error) {
+	var connected atomic.Bool // else nothing of it was sent, secrets neither
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	req, err := expand(ctx, r, request)
 	if err != nil {
 		return "", 0, err
@@ -130,7 +133,7 @@ func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest,
 		if ctx.Err() != nil { // which says nothing of the other side
 			why = cmp.Or(last, "no answer")
 		}
-		if !harmless && !neverSent(err) {
+		if !harmless && connected.Load() {
 			return asked, 0, fmt.Errorf("%s: %s: %w", asked, why, core.ErrUnknownOutcome)
 		}
 		return asked, 0, failed(core.Backend, "%s: %s", asked, why)
@@ -143,12 +146,6 @@ func (h HTTP) ask(ctx context.Context, r core.StepRun, request core.HTTPRequest,
 		s.Skip(more)
 	}
 	return asked, answer.StatusCode, nil
-}
-
-// neverSent reports whether there was not even a connection to send a request over.
-func neverSent(err error) bool {
-	dialed, ok := errors.AsType[*net.OpError](err)
-	return ok && dialed.Op == "dial"
 }
 
 // shown is a URL's template with everything filled in but the secrets, and without a user:
@@ -214,6 +211,9 @@ func expand(ctx context.Context, r core.StepRun, request core.HTTPRequest) (*ret
 			return nil, err
 		}
 		req.Header.Set(name, value)
+		if http.CanonicalHeaderKey(name) == "Host" {
+			req.Host = value // among the others the client leaves it out
+		}
 	}
 	return req, nil
 }

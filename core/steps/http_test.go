@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -60,6 +61,10 @@ func TestCallsThatFail(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		case "/flood":
 			_, _ = w.Write(make([]byte, 1<<20))
+		case "/host":
+			if r.Host != "cmdb.n1.example" {
+				w.WriteHeader(http.StatusMisdirectedRequest)
+			}
 		case "/elsewhere":
 			http.Redirect(w, r, "/later", http.StatusFound)
 		default:
@@ -71,6 +76,10 @@ func TestCallsThatFail(t *testing.T) {
 	request := func(method, path string, expect ...int) core.HTTPStep {
 		return core.HTTPStep{HTTPRequest: core.HTTPRequest{Method: method, URL: server.URL + path, Expect: expect}}
 	}
+	untrusted := httptest.NewUnstartedServer(nil)
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	untrusted.StartTLS()
+	defer untrusted.Close()
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	for name, tt := range map[string]struct {
@@ -87,6 +96,9 @@ func TestCallsThatFail(t *testing.T) {
 		"later, and not to be repeated":   {step: request("POST", "/later"), asked: 1, says: "503"},
 		"broken, and not to be repeated":  {step: request("POST", "/breaks"), asked: 1, says: "EOF", unknown: true},
 		"nobody there, so never sent":     {step: core.HTTPStep{HTTPRequest: core.HTTPRequest{Method: "POST", URL: gone.URL}}, says: "connection refused"},
+		"not trusted, so never sent":      {step: core.HTTPStep{HTTPRequest: core.HTTPRequest{Method: "POST", URL: untrusted.URL}}, says: "certificate signed by unknown authority"},
+		"no header, so never sent":        {step: core.HTTPStep{HTTPRequest: core.HTTPRequest{Method: "POST", URL: server.URL, Headers: map[string]string{"X-Node": "a\nb"}}}, says: "invalid header field value"},
+		"for another host":                {step: core.HTTPStep{HTTPRequest: core.HTTPRequest{URL: server.URL + "/host", Headers: map[string]string{"Host": "cmdb.{{.Node.ID}}.example"}}}, asked: 1},
 		"begun, and not to be repeated":   {step: request("POST", "/no"), begun: true, says: "nobody knows", unknown: true},
 		"begun, and harmless":             {step: request("PUT", "/no", 404), begun: true, asked: 1},
 		"leading elsewhere":               {step: request("GET", "/elsewhere"), asked: 1, says: "302"},
