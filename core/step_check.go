@@ -139,10 +139,12 @@ func (p Profile) Validate() error {
 	if !namePattern().MatchString(p.Name) {
 		return bad(nameHint, "name", "%q cannot name a profile", p.Name)
 	}
-	for i, name := range p.Steps {
-		if slices.Contains(p.Steps[:i], name) {
+	chosen := make(map[string]bool, len(p.Steps))
+	for _, name := range p.Steps {
+		if chosen[name] {
 			return bad("name it once", "steps", "step %s is chosen twice", name)
 		}
+		chosen[name] = true
 	}
 	return nil
 }

@@ -41,9 +41,14 @@ func (e *Engine) lacks(s Step) (all []Remark) {
 
 // warnOfLacks adds to what becomes of steps what this host lacks for them.
 func (e *Engine) warnOfLacks(ctx context.Context, steps []Step, changes []Declared) {
+	places := map[string]int{}
+	for i, d := range changes {
+		if d.Kind == kindStep {
+			places[d.Name] = i
+		}
+	}
 	for _, s := range steps {
-		i := slices.IndexFunc(changes, func(d Declared) bool { return d.Kind == kindStep && d.Name == s.Name })
-		if i >= 0 && ctx.Err() == nil {
+		if i, there := places[s.Name]; there && ctx.Err() == nil {
 			changes[i].Warnings = append(changes[i].Warnings, e.lacks(s.OrDefaults())...)
 		}
 	}

@@ -31,18 +31,39 @@ func OrderSteps(given []Step) ([]Step, error) {
 		}
 	}
 	slices.SortStableFunc(left, func(a, b Step) int { return a.place() - b.place() })
-	var ordered []Step
-	done := map[string]bool{}
-	waits := func(s Step) bool {
-		return slices.ContainsFunc(s.After, func(before string) bool { _, there := byName[before]; return there && !done[before] })
-	}
-	for len(left) > 0 {
-		i := slices.IndexFunc(left, func(s Step) bool { return !waits(s) })
-		if i < 0 {
-			return nil, unorderly("steps wait for each other: %s", strings.Join(cycle(left), " after "))
+	// Whoever may declare steps says how many there are: each is looked at once.
+	waits, followers := make([]int, len(left)), map[string][]int{}
+	var ready []int
+	for i, s := range left {
+		for _, before := range s.After {
+			if _, there := byName[before]; there {
+				waits[i]++
+				followers[before] = append(followers[before], i)
+			}
 		}
-		ordered, done[left[i].Name] = append(ordered, left[i]), true
-		left = slices.Delete(left, i, i+1)
+		if waits[i] == 0 {
+			ready = append(ready, i)
+		}
+	}
+	var ordered []Step
+	for len(ready) > 0 {
+		next := left[ready[0]]
+		ordered, ready = append(ordered, next), ready[1:]
+		for _, i := range followers[next.Name] {
+			if waits[i]--; waits[i] == 0 {
+				at, _ := slices.BinarySearch(ready, i)
+				ready = slices.Insert(ready, at, i)
+			}
+		}
+	}
+	if len(ordered) < len(left) {
+		var rest []Step
+		for i, s := range left {
+			if waits[i] > 0 {
+				rest = append(rest, s)
+			}
+		}
+		return nil, unorderly("steps wait for each other: %s", strings.Join(cycle(rest), " after "))
 	}
 	return ordered, nil
 }

@@ -21,6 +21,25 @@ func ordered(t *testing.T, given []core.Step) (names []string, err error) {
 	return names, err
 }
 
+// As many steps as a declaration has room for take no time that anybody notices: they are put
+// in order while everybody else waits for the store. Looked at in pairs they would take an hour.
+func TestOrderOfManySteps(t *testing.T) {
+	const many = 200_000
+	p := core.Profile{Name: "base"}
+	given := make([]core.Step, many)
+	for i := range given {
+		p.Steps = append(p.Steps, fmt.Sprint("s", i))
+		given[i] = core.Step{Name: p.Steps[i], After: []string{fmt.Sprint("s", i+1)}, Script: &core.ScriptStep{Run: "true"}}
+	}
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	steps, err := core.OrderSteps(given)
+	if err != nil || len(steps) != many || steps[0].Name != p.Steps[many-1] || steps[many-1].Name != "s0" {
+		t.Errorf("%d are in order, %v", len(steps), err)
+	}
+}
+
 func TestOrderOfSteps(t *testing.T) {
 	step := func(name string, after ...string) core.Step {
 		return core.Step{Name: name, After: after, Script: &core.ScriptStep{Run: "true"}}
