@@ -68,6 +68,23 @@ func (p *pool) told(id core.AllocationID, what core.EventType) (all []string) {
 	return all
 }
 
+// What templates cost only where they are filled in is bounded there, for all of a try.
+func TestTemplatesOfATry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 1)
+		dear := script("agent", "install agent")
+		dear.Script.Env = map[string]string{}
+		for i := range 10 {
+			dear.Script.Env[fmt.Sprint("X", i)] = `{{if ne .Node.ID "x"}}{{range 9990}}{{end}}{{end}}`
+		}
+		p.profile(dear)
+		e, _ := p.engine()
+		if _, err := e.Create(t.Context(), order("a-1", "web-1"), nil); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "all templates up to it together") {
+			t.Errorf("it is deployed: %v", err)
+		}
+	})
+}
+
 func TestStepsOfADeploy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, 1)
