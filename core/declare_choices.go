@@ -13,7 +13,12 @@ func checkChoices(tx Tx, wrong *faults) error {
 	if err != nil {
 		return err
 	}
-	stepName := func(s Step) string { return s.Name }
+	like := func(name string) string {
+		if len(wrong.all) >= maxFaults {
+			return "" // nobody is told
+		}
+		return meant(name, steps, func(s Step) string { return s.Name }, "metalpool step list")
+	}
 	known := map[string]bool{}
 	for _, s := range steps {
 		known[s.Name] = true
@@ -23,7 +28,7 @@ func checkChoices(tx Tx, wrong *faults) error {
 			if known[before] || wrong.has(kindStep, before) {
 				continue
 			}
-			err := &Error{Op: "declare step " + s.Name, Kind: Invalid, Err: inPart(inPart(fmt.Errorf("there is no step %q", before), strconv.Itoa(i)), "after"), Hint: meant(before, steps, stepName, "metalpool step list")}
+			err := &Error{Op: "declare step " + s.Name, Kind: Invalid, Err: inPart(inPart(fmt.Errorf("there is no step %q", before), strconv.Itoa(i)), "after"), Hint: like(before)}
 			if err := wrong.add(kindStep, s.Name, err); err != nil {
 				return err
 			}
@@ -43,7 +48,7 @@ func checkChoices(tx Tx, wrong *faults) error {
 			if wrong.has(kindStep, name) {
 				continue
 			}
-			err := &Error{Op: "read profile " + p.Name, Kind: NotFound, Err: inPart(inPart(fmt.Errorf("there is no step %q", name), strconv.Itoa(i)), "steps"), Hint: meant(name, steps, stepName, "metalpool step list")}
+			err := &Error{Op: "read profile " + p.Name, Kind: NotFound, Err: inPart(inPart(fmt.Errorf("there is no step %q", name), strconv.Itoa(i)), "steps"), Hint: like(name)}
 			if err := wrong.add(kindProfile, p.Name, err); err != nil {
 				return err
 			}

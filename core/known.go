@@ -33,6 +33,9 @@ func thereAre[T any](asked string, things []T, name func(T) string, list string)
 func meant[T any](asked string, things []T, name func(T) string, list string) string {
 	best, least := "", max(1, len(asked)/3)+1
 	for _, thing := range things {
+		if n := len(asked) - len(name(thing)); max(n, -n) > least {
+			continue // as many must be taken out, or put in, at the least
+		}
 		if d := spelling.Distance(asked, name(thing)); d < least || alike(asked, name(thing)) && d == least {
 			best, least = name(thing), d
 		}
