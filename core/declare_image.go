@@ -82,8 +82,9 @@ func (a *applied) contentOf(want Image, said ImageDeclaration, there Image) (Ima
 	case there.SHA256 != "" && read.SHA256 != there.SHA256:
 		return want, otherContent("declare image "+want.Name, there.SHA256, read.SHA256)
 	}
-	read.AddedAt = there.AddedAt
-	return read, nil
+	// Of the rest others may have said something while it was read.
+	want.SHA256, want.Format, want.Size, want.MinDisk = read.SHA256, read.Format, read.Size, read.MinDisk
+	return want, nil
 }
 
 // examine reads the images that need it.
@@ -95,6 +96,7 @@ func (a *applied) examine(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		read.Source = i.Source // as it was said: it is found by that again
 		a.read[i.Name] = read
 	}
 	return nil

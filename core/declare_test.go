@@ -286,3 +286,34 @@ func TestAStepForNobody(t *testing.T) {
 		t.Errorf("before there are nodes it tells %+v, %v", changes, err)
 	}
 }
+
+// While an image is read, which may take long, others may go on; and its address is kept as
+// it was written, so that it is found to be the same the next time.
+func TestAnImageThatIsRead(t *testing.T) {
+	p := newPool(t, 0)
+	e, _ := p.engine()
+	const source = "HTTPS://images/a b.qcow2"
+	image := core.ImageDeclaration{Name: "fresh", Source: source, User: "debian"}
+	d := core.Declaration{By: core.DeclaredIn("rack.yaml"), Images: []core.ImageDeclaration{image}}
+	apply := func(d core.Declaration, report core.Reporter, want core.DeclaredChange) {
+		t.Helper()
+		changes, err := e.Apply(t.Context(), d, core.ApplyOptions{Report: report})
+		if err != nil || changes[0].Change != want {
+			t.Fatalf("%+v, %v, want %s", changes, err, want)
+		}
+	}
+	apply(d, nil, core.Added)
+	apply(d, func(core.Progress) { t.Error("it is read again") }, core.Unchanged)
+
+	d.Images[0].User, d.Images[0].Format = "", "qcow2" // found anew
+	apply(d, func(core.Progress) {
+		other := core.Declaration{By: d.By, Images: []core.ImageDeclaration{{Name: "fresh", User: "root"}}}
+		if _, err := e.Apply(t.Context(), other, core.ApplyOptions{}); err != nil {
+			t.Error(err)
+		}
+	}, core.Unchanged)
+	got, err := e.Image(t.Context(), "fresh")
+	if err != nil || got.User != "root" || got.Source != source {
+		t.Errorf("it is %+v, %v", got, err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -255,8 +256,14 @@ type source string
 func (s source) Manifest() core.Manifest { return core.Manifest{Path: string(s), Size: core.GiB} }
 func (s source) Close() error            { return nil }
 
-// Examine takes any image.
-func (h *Host) Examine(_ context.Context, i core.Image, _ func(done, total core.Bytes)) (core.Image, error) {
+// Examine takes any image, and spells its address as the real one does.
+func (h *Host) Examine(_ context.Context, i core.Image, progress func(done, total core.Bytes)) (core.Image, error) {
+	if progress != nil {
+		progress(0, core.GiB)
+	}
+	if u, err := url.Parse(i.Source); err == nil && u.Host != "" {
+		i.Source = u.String()
+	}
 	i.SHA256, i.Format, i.Size, i.MinDisk = fmt.Sprintf("%x", i.Source), "raw", core.GiB, 2*core.GiB
 	return i, nil
 }
