@@ -22,17 +22,18 @@ func (o outdated) Offer(context.Context, core.Boot, core.BootSecret, core.BootPa
 	return "", o.CheckRamdisk()
 }
 
+// outdated is an engine on a host with such a ramdisk.
+func (p *pool) outdated() *core.Engine {
+	host := p.rack.Host()
+	return core.New(core.Config{Store: host.Store(p.store), Sealer: cloak{}, Deployer: outdated{host}, Timing: timing, Backends: map[string]core.Connector{"redfish": host}})
+}
+
 // A host with an old ramdisk keeps no node out for it: one with a good one cleans it.
 func TestNoNodeIsKeptOutForAnOldRamdisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, 1)
 		good, _ := p.engine()
-		m, err := good.Create(t.Context(), order("a-1", "web-1"), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		host := p.rack.Host()
-		e := core.New(core.Config{Store: host.Store(p.store), Sealer: cloak{}, Deployer: outdated{host}, Timing: timing, Backends: map[string]core.Connector{"redfish": host}})
+		m, e := p.create(), p.outdated()
 		if err := e.Release(t.Context(), m.ID, core.ReleaseOptions{WaitClean: true}, nil); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), "of another version; ") {
 			t.Errorf("it is released: %v", err)
 		}
@@ -51,13 +52,7 @@ func TestNoNodeIsKeptOutForAnOldRamdisk(t *testing.T) {
 func TestNothingIsDoneWithAnOldRamdisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, 2)
-		good, _ := p.engine()
-		m, err := good.Create(t.Context(), order("a-1", "web-1"), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		host := p.rack.Host()
-		e := core.New(core.Config{Store: host.Store(p.store), Sealer: cloak{}, Deployer: outdated{host}, Timing: timing, Backends: map[string]core.Connector{"redfish": host}})
+		m, e := p.create(), p.outdated()
 		o := order("a-2", "web-2")
 		_, created := e.Create(t.Context(), o, nil)
 		_, deployed := e.Deploy(t.Context(), order("a-1", "web-1"), nil)
