@@ -186,6 +186,7 @@ type AllocationFilter struct {
 type EventFilter struct {
 	Node       NodeID
 	Allocation AllocationID
+	Owner      string    // only those of his allocations
 	After      int64     // only Seq greater than this
 	Since      time.Time // not before
 	Limit      int

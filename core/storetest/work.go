@@ -115,6 +115,12 @@ func (s suite) events(t *testing.T) {
 	want.Seq, want.At = all[3].Seq, now // whatever they were
 	same(t, "read back", all[3], want)
 
+	update(t, store, func(tx core.Tx) error {
+		return errors.Join(
+			tx.InsertAllocation(core.Allocation{ID: "a1", Owner: "ann", Name: "web-1", State: core.Released}),
+			tx.InsertAllocation(core.Allocation{ID: "a2", Owner: "bob", Name: "web-1", State: core.Released}),
+		)
+	})
 	for _, c := range []struct {
 		name   string
 		filter core.EventFilter
@@ -123,6 +129,11 @@ func (s suite) events(t *testing.T) {
 		{"node", core.EventFilter{Node: "n1"}, []core.Event{all[0], all[4], all[5]}},
 		{"allocation", core.EventFilter{Allocation: "a1"}, all[:2]},
 		{"both", core.EventFilter{Node: "n1", Allocation: "a1"}, all[:1]},
+		{"an owner's", core.EventFilter{Owner: "ann"}, all[:2]},
+		{"an owner's last", core.EventFilter{Owner: "ann", Limit: 1}, all[1:2]},
+		{"an owner's of a node", core.EventFilter{Owner: "ann", Node: "n1"}, all[:1]},
+		{"an owner's after", core.EventFilter{Owner: "bob", After: all[4].Seq}, all[5:]},
+		{"a stranger's", core.EventFilter{Owner: "eve"}, nil},
 		{"after", core.EventFilter{After: all[3].Seq}, all[4:]},
 		{"after the last", core.EventFilter{After: all[5].Seq}, nil},
 		{"the last two", core.EventFilter{Limit: 2}, all[4:]},

@@ -45,6 +45,9 @@ func (s *Server) eventsFor(ctx context.Context, p principal, f core.EventFilter)
 	if p.Role != core.RoleUser && len(p.Pools) == 0 {
 		return s.pool.Events(ctx, f)
 	}
+	if p.Role == core.RoleUser && f.Allocation == "" {
+		f.Owner = p.Name // what others have done is not read either, however much it is
+	}
 	most := f.Limit
 	for {
 		all, err := s.pool.Events(ctx, f)

@@ -103,6 +103,9 @@ func (t *tx) Events(f core.EventFilter) iter.Seq2[core.Event, error] {
 	if f.Allocation != "" {
 		where.And("allocation = $%d AND allocation <> ''", text(f.Allocation))
 	}
+	if f.Owner != "" {
+		where.And("allocation IN (SELECT id FROM allocations WHERE owner = $%d) AND allocation <> ''", text(f.Owner))
+	}
 	if !f.Since.IsZero() {
 		where.And("at >= $%d", record.Stamp(f.Since))
 	}
