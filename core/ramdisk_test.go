@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/metalpool/metalpool/core"
 	"github.com/metalpool/metalpool/core/enginetest"
@@ -45,6 +46,47 @@ func TestNoNodeIsKeptOutForAnOldRamdisk(t *testing.T) {
 			t.Errorf("the node is %s: %s, %v", n.State, n.Reason, err)
 		}
 	})
+}
+
+// Nor does a deploy fail that another server has left, which this one could not go on with.
+func TestNoDeployFailsForAnOldRamdisk(t *testing.T) {
+	for name, in := range map[string]string{"its ramdisk not started": "bmc insert", "written": "agent kexec"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, 1)
+				dying, host := p.server()
+				ended := make(chan error, 1)
+				host.FreezeIn(in, enginetest.Before)
+				go func() {
+					_, err := dying.Create(t.Context(), taken("a-1", "web-1"), nil)
+					ended <- err
+				}()
+				<-host.Frozen()
+				bad := p.rack.Host()
+				e := core.New(core.Config{Store: bad.Store(p.store), Sealer: cloak{}, Deployer: outdated{bad}, Timing: timing, Serves: true, Backends: map[string]core.Connector{"redfish": bad}})
+				ctx, stop := context.WithTimeout(t.Context(), 5*timing.Lease)
+				for ctx.Err() == nil {
+					_, _ = e.Work(ctx)
+					pass(timing.Queue)
+				}
+				stop()
+				if state := p.machine("a-1").State; state != core.Deploying && (in == "bmc insert" || state != core.Deployed) {
+					t.Errorf("it is %s\n%s", state, p.story())
+				}
+				ctx, stop = context.WithCancel(t.Context())
+				_, workers := p.working(ctx, 1)
+				for began := time.Now(); p.states()["n1"] != core.Deployed; pass(time.Second) {
+					if time.Since(began) > time.Hour {
+						t.Fatalf("it is %s\n%s", p.states()["n1"], p.story())
+					}
+				}
+				stop()
+				workers()
+				host.Thaw()
+				<-ended
+			})
+		})
+	}
 }
 
 // What is wrong with the ramdisk is said before a node is taken, and before a machine that

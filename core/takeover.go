@@ -84,16 +84,28 @@ func stranded(a Allocation, given, now time.Time, t Timing) bool {
 // resume goes on with a served order, as its first worker would have.
 func (e *Engine) resume(ctx context.Context, id AllocationID, report Reporter) error {
 	var (
-		a   Allocation
-		now time.Time
+		a       Allocation
+		now     time.Time
+		started bool // the ramdisk
 	)
 	err := e.store.View(ctx, func(tx Tx) (err error) {
-		now = tx.Now()
-		a, err = tx.Allocation(id)
+		now, started = tx.Now(), false
+		if a, err = tx.Allocation(id); err != nil || a.State != Deploying {
+			return err
+		}
+		n, err := tx.Node(a.Node)
+		if err != nil {
+			return err
+		}
+		at, err := tx.Attempt(n.Attempt)
+		_, started = at.Met[stepRamdisk]
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	if bad := e.CheckRamdisk(); bad != nil && !started {
+		return bad // it is left to a server that has a good one
 	}
 	if a.Order == nil {
 		return &Error{Op: "go on with", Allocation: a.Name, Kind: Internal, Err: errors.New("the allocation has no order")}
