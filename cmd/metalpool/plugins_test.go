@@ -42,7 +42,12 @@ func TestPluginsPage(t *testing.T) {
 	ok("node", "enroll", "--from", played.rack, "--erase", "--wait")
 
 	// The reader's home, and the file that the page names, are in a folder of the test.
-	here := strings.NewReplacer("~/", home+"/", "/var/lib/metalpool/", home+"/", "rack.yaml", declared)
+	repository, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Dir(played.file("own/main.go", string(source)))
+	here := strings.NewReplacer("~/", home+"/", "/var/lib/metalpool/", home+"/made/", "rack.yaml", declared, "/path/of/metalpool", repository)
 	file := here.Replace(strings.Join(blocks(string(page), "yaml"), ""))
 	declare(file)
 	said := map[string]string{}
@@ -53,7 +58,10 @@ func TestPluginsPage(t *testing.T) {
 			continue
 		}
 		cmd := exec.CommandContext(t.Context(), words[0], words[1:]...)
-		cmd.Dir, cmd.Env = "../..", append(os.Environ(), caches...)
+		cmd.Dir, cmd.Env = repository, append(os.Environ(), caches...)
+		if strings.HasPrefix(typed, "go mod ") || strings.Contains(typed, " -mod=mod ") {
+			cmd.Dir = own
+		}
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v: %s", typed, err, out)

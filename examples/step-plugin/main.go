@@ -69,6 +69,9 @@ func run(_ context.Context, t plugin.Try[config]) error {
 
 // lock keeps other machines' plugins from the file: each runs by itself, and several at once.
 func lock(file string) (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(file+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
