@@ -34,6 +34,8 @@ func TestScriptsThatMisbehave(t *testing.T) {
 		"floods by lines":     {core.PhaseDeployed, core.ScriptStep{Run: "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; echo last"}, 0, "", "line 29999\nlast\n"},
 		"restarts":            {core.PhaseDeployed, core.ScriptStep{Run: begun + "reboot; sleep 600"}, 0, "the machine has been restarted since: it was begun, and nobody knows how it ended", ""},
 		"restarts, and tells": {core.PhaseDeployed, core.ScriptStep{Check: "test -e /root/ran", Run: begun + "reboot; sleep 600"}, 0, "", ""},
+		"is off the network":  {core.PhaseDeployed, core.ScriptStep{Run: "ip link set eth0 down; sleep 600"}, 5 * time.Second, "the machine was out of reach until its time was over", ""},
+		"sets its network up": {core.PhaseDeployed, core.ScriptStep{Run: "ip link set eth0 down; sleep 0.1; ip link set eth0 up; echo is up"}, 0, "", "is up\n"},
 		"turns itself off":    {core.PhaseDeployed, core.ScriptStep{Run: begun + "poweroff; sleep 600"}, 5 * time.Second, "the machine was out of reach until its time was over", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

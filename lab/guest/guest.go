@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -51,6 +52,7 @@ type Guest struct {
 	stats     Stats
 	processes map[int]bool // those of setsid, which outlive who began them
 	lastPID   int
+	off       chan struct{} // while the machine is off the network; closed when it is back
 }
 
 // Stats counts what reached the machine since it booted.
@@ -73,6 +75,10 @@ func Boot(c Config) (*Guest, error) {
 	if err := g.initialise(); err != nil {
 		return nil, err
 	}
+	// By this whoever runs scripts knows whether the machine was restarted in the middle.
+	if err := g.put(bootIDFile, bootID()+"\n", 0o444); err != nil {
+		return nil, fmt.Errorf("tell the boot's ID: %w", err)
+	}
 	g.config.Seed = seed.Files{} // it may be large, and is on the disk
 	if g.keys, err = g.hostKeys(); err != nil {
 		return nil, err
@@ -88,6 +94,15 @@ func Boot(c Config) (*Guest, error) {
 		_ = g.engine.start()
 	}
 	return g, nil
+}
+
+const bootIDFile = "/proc/sys/kernel/random/boot_id"
+
+// bootID is a new one for each boot, as the kernel makes it.
+func bootID() string {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 func listen(ctx context.Context, address, port string) (net.Listener, error) {
@@ -132,16 +147,17 @@ func (g *Guest) Shutdown() error {
 	return err
 }
 
-// track keeps a connection to be closed by Shutdown; false if that came first.
-func (g *Guest) track(c net.Conn) bool {
+// track keeps a connection to be closed by Shutdown; false if that came first. off is not
+// nil where it came while the machine was off the network.
+func (g *Guest) track(c net.Conn) (off <-chan struct{}, tracked bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ctx.Err() != nil {
-		return false
+		return nil, false
 	}
 	g.conns[c] = true
 	g.stats.Connections++
-	return true
+	return g.off, true
 }
 
 func (g *Guest) forget(c net.Conn) {

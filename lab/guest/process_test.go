@@ -1,6 +1,9 @@
 package guest_test
 
 import (
+	"io"
+	"net"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -25,7 +28,11 @@ func TestProcessesOutliveTheirSession(t *testing.T) {
 		t.Errorf("it is there: %q", out)
 	}
 	out, _ = m.run(t, `setsid sh -c 'echo $$ > second; sleep 600' & until test -s second; do sleep 0.01; done; cat second`)
+	boot, _ := m.run(t, "cat /proc/sys/kernel/random/boot_id")
 	m.restart(t)
+	if again, _ := m.run(t, "cat /proc/sys/kernel/random/boot_id"); len(boot) != 37 || len(again) != 37 || again == boot {
+		t.Errorf("the boot was %q, and is %q", boot, again)
+	}
 	if out, status := m.run(t, "kill -0 "+strings.TrimSpace(out)); status == 0 {
 		t.Errorf("it is there after a restart: %q", out)
 	}
@@ -64,5 +71,51 @@ func TestBytesOfFiles(t *testing.T) {
 		if out, _ := m.run(t, command); out != want {
 			t.Errorf("%s: %.100q", command, out)
 		}
+	}
+}
+
+// A script may take its machine off the network: connections break, those that are made
+// meanwhile hear nothing, and the script goes on.
+func TestOffTheNetwork(t *testing.T) {
+	m := boot(t, core.Seed{}, nil)
+	for command, want := range map[string]string{
+		"ip link set eth0 down 2>&1":            "ip: RTNETLINK answers: Operation not permitted\n",
+		"sudo ip link set dev eth9 down 2>&1":   "ip: Cannot find device \"eth9\"\n",
+		"sudo ip link set eth0 mtu 9000 2>&1":   "ip: only set DEVICE up and set DEVICE down are known in the lab\n",
+		"sudo ip link set 2>&1":                 "ip: only set DEVICE up and set DEVICE down are known in the lab\n",
+		"sudo ip link set dev eth0 up; echo $?": "0\n",
+	} {
+		if out, _ := m.run(t, command); out != want {
+			t.Errorf("%s: %q", command, out)
+		}
+	}
+	client, err := m.dial("debian", m.user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Run("sudo setsid sh -c 'ip link set eth0 down; ip link show eth0 > /down; until test -e /go; do sleep 0.01; done; ip link set eth0 up'; sleep 600"); err == nil {
+		t.Error("its connection did not break")
+	}
+	seen := m.Stats().Connections
+	c, err := net.Dial("tcp", m.Addr().String()) //nolint:noctx // it is over with the machine
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for m.Stats().Connections == seen {
+		runtime.Gosched()
+	}
+	if err := m.Files().WriteFile("/go", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := io.ReadAll(c); err != nil || len(said) > 0 {
+		t.Errorf("it heard %q, %v", said, err)
+	}
+	if out, _ := m.run(t, "cat /down; ip link show eth0"); !strings.Contains(out, "NO-CARRIER> mtu 1500 qdisc noqueue state DOWN") || !strings.Contains(out, "UP,LOWER_UP> mtu 1500 qdisc noqueue state UP") {
+		t.Errorf("it saw %q", out)
 	}
 }

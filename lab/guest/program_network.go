@@ -35,13 +35,20 @@ func ip(c call, args []string) int {
 		}
 		return 0
 	}
+	if strings.HasPrefix("set", verb) && !addresses {
+		return c.setLink(args[2:])
+	}
 	found := false
 	for i, link := range c.links() {
 		if device != "" && device != link.name {
 			continue
 		}
 		found = true
-		c.printf("%d: %s: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP\n    link/ether %s brd ff:ff:ff:ff:ff:ff\n", i+1, link.name, link.mac)
+		flags, state := "UP,LOWER_UP", "UP"
+		if link.name == theNIC && c.g.offNetwork() {
+			flags, state = "NO-CARRIER", "DOWN"
+		}
+		c.printf("%d: %s: <BROADCAST,MULTICAST,%s> mtu 1500 qdisc noqueue state %s\n    link/ether %s brd ff:ff:ff:ff:ff:ff\n", i+1, link.name, flags, state, link.mac)
 		if addresses && link.address != "" {
 			c.printf("    inet %s scope global %s\n", link.address, link.name)
 		}
@@ -52,12 +59,59 @@ func ip(c call, args []string) int {
 	return 0
 }
 
+// theNIC is the machine's way to the network.
+const theNIC = "eth0"
+
+// setLink takes the machine off the network, as a script does that sets the network up
+// anew, or puts it back.
+func (c call) setLink(args []string) int {
+	args = slices.DeleteFunc(args, func(arg string) bool { return arg == "dev" })
+	if len(args) != 2 || args[1] != "up" && args[1] != "down" {
+		return c.complain("only set DEVICE up and set DEVICE down are known in the lab")
+	}
+	if !slices.ContainsFunc(c.links(), func(l link) bool { return l.name == args[0] }) {
+		return c.complain("Cannot find device \"%s\"", args[0])
+	}
+	if c.Files.UID() != 0 {
+		return c.complain("RTNETLINK answers: Operation not permitted")
+	}
+	if args[0] == theNIC {
+		c.g.network(args[1] == "up")
+	}
+	return 0
+}
+
+// network takes the machine off the network, or puts it back. Connections that there are
+// break, and those that are made meanwhile hear nothing; after that they are closed.
+func (g *Guest) network(up bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if up == (g.off == nil) {
+		return
+	}
+	if up {
+		close(g.off)
+		g.off = nil
+		return
+	}
+	g.off = make(chan struct{})
+	for c := range g.conns {
+		_ = c.Close()
+	}
+}
+
+func (g *Guest) offNetwork() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.off != nil
+}
+
 type link struct{ name, mac, address string }
 
 func (c call) links() []link {
 	list := []link{
 		{"lo", "00:00:00:00:00:00", "127.0.0.1/8"},
-		{"eth0", cmp.Or(c.g.config.MAC, "02:00:00:00:00:01"), c.g.config.Address + "/32"},
+		{theNIC, cmp.Or(c.g.config.MAC, "02:00:00:00:00:01"), c.g.config.Address + "/32"},
 	}
 	if c.g.engine.hasBridge() {
 		list = append(list, link{"docker0", "02:42:00:00:00:01", "172.17.0.1/16"})

@@ -25,14 +25,22 @@ func (g *Guest) accept() {
 		if err != nil {
 			return
 		}
-		if !g.track(c) {
+		off, tracked := g.track(c)
+		if !tracked {
 			_ = c.Close()
 			return
 		}
 		g.work.Go(func() {
 			defer g.forget(c)
 			defer func() { _ = c.Close() }()
-			g.serve(c)
+			if off == nil {
+				g.serve(c)
+				return
+			}
+			select { // nobody hears it; it is over once somebody might
+			case <-off:
+			case <-g.ctx.Done():
+			}
 		})
 	}
 }
