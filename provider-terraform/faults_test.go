@@ -202,7 +202,7 @@ func lostState(t *testing.T, w *work, name string, node core.NodeID) {
 	if err := os.Remove(filepath.Join(w.dir, "terraform.tfstate")); err != nil {
 		t.Fatal(err)
 	}
-	says(t, w.refuse(t), "exists", string(before.ID), "metalpool machine release "+string(before.ID), "terraform import")
+	says(t, w.refuse(t), "there is one already", string(before.ID), "metalpool machine release "+string(before.ID), "terraform import")
 	w.run(t, "import", web, string(before.ID))
 	// What nobody but the configuration knows is taken as given, and deploys nothing.
 	says(t, w.run(t, "plan", "-no-color"), "will be updated in-place", "Machine "+name+" was imported")

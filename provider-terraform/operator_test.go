@@ -136,8 +136,8 @@ func TestProfilesOfAPool(t *testing.T) {
 	}
 	const listed = "data \"metalpool_pools\" \"all\" {\n  depends_on = [metalpool_pool.ci]\n}\n"
 	steps := []resource.TestStep{
-		fails(pool(`profile = "bsae"`), `Set pool ci: not found.*profile = "bsae".*no profile "bsae".*did you mean base`),
-		fails(pool(`profiles = ["gpus"]`), `Set pool ci: not found.*no profile "gpus".*did you mean gpu`),
+		fails(pool(`profile = "bsae"`), `Could not set pool ci.*profile = "bsae".*no profile "bsae".*did you mean base\?\n`),
+		fails(pool(`profiles = ["gpus"]`), `Could not set pool ci.*no profile "gpus".*did you mean gpu\?\n`),
 		{Config: pool(`profile = "base"`, `profiles = ["gpu", "bare"]`), Check: of("base", "bare", "gpu")},
 	}
 	steps = append(steps, importsWhole(ci, "ci")...)

@@ -78,17 +78,16 @@ func TestReplacementThatIsRefused(t *testing.T) {
 	w.apply(t)
 	before, _ := r.machine(t, "web-1")
 	for asks, words := range map[string][]string{
-		`profile = "sight"`: {"Choose profile sight web-1: invalid", "there are: site"},
-		`image = "labb"`:    {"Find image labb", "No such image"},
+		`profile = "sight"`: {"Could not choose profile sight web-1", "there are: site"},
+		`image = "labb"`:    {"Could not find image labb", "No such image"},
 		`user_data = "#cloud-config\ntimezone: UTC\n"`: {"Step clock and the user data disagree on timezone"},
 	} {
 		w.write(t, machineBlock("web-1", asks))
-		says(t, w.refuse(t), words...)
+		says(t, w.refuse(t), append(words, "Nothing was given back", "terraform destroy -refresh=false")...)
 		if m, _ := r.machine(t, "web-1"); m.ID != before.ID || m.State != core.Deployed {
 			t.Errorf("%s: the machine is %+v", asks, m)
 		}
 	}
-	w.write(t, machineBlock("web-1"))
-	w.destroy(t)
+	w.run(t, "destroy", "-refresh=false", "-auto-approve", "-no-color")
 	r.givenBack(t)
 }

@@ -126,7 +126,10 @@ func explain(err error, s *story) (summary, detail string) {
 		line("What happened before, in UTC:\n  %s", strings.Join(told, "\n  "))
 	}
 	if hint := next.words(hintOf(err)); hint != "" {
-		line("What to do: %s.", hint)
+		line("What to do: %s", hint)
+		if !strings.HasSuffix(hint, "?") {
+			b.WriteByte('.')
+		}
 	}
 	return summary, strings.TrimSpace(b.String() + reportIt(err))
 }

@@ -17,6 +17,10 @@ const mostTold = 5
 // asThingsAre ends what is told of a shortage.
 const asThingsAre = "As things are now, the apply would fail. The servers that it gives back itself are not counted."
 
+// stillThere ends what is told of a replacement that is refused. Before a destroy, too,
+// Terraform plans what it is not going to do.
+const stillThere = "Nothing was given back, and the machine runs on. To destroy it without mending this first: terraform destroy -refresh=false."
+
 // replaceable refuses to give a machine back for one that the pool would not make: an image
 // or a profile that there is not, user data that contradicts the operator's. The apply
 // would find that out once the machine is gone, and its disks with it. It reports whether
@@ -30,7 +34,12 @@ func (r *machineResource) replaceable(ctx context.Context, config, plan, state m
 	// Whatever else keeps it from being made (its name is the machine's, for one) is
 	// looked at with the servers, or may pass.
 	if err := r.pool.Check(ctx, o); core.Is(err, core.Invalid, core.NotFound) {
-		refusal(state.State.ValueString() != string(core.Deployed))(diags, err)
+		if state.State.ValueString() != string(core.Deployed) {
+			orderDoubt(diags, err, inItsStead)
+			return false
+		}
+		summary, detail := explain(err, nil)
+		add(diags, diag.NewErrorDiagnostic(summary, detail+"\n\n"+stillThere), attributeOf(err))
 		return false
 	}
 	return true
