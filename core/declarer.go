@@ -115,7 +115,11 @@ func DeclaredByOthers(changes []Declared, said Declaration) error {
 // whoseItIs tells who has declared what is to change.
 func whoseItIs(changes []Declared, said Declaration) string {
 	var theirs []string
-	for _, d := range changes {
+	for i, d := range changes {
+		if i == maxFaults { // a file that has moved has declared a whole rack
+			theirs = append(theirs, fmt.Sprintf("and %d more are declared by others", len(changes)-maxFaults))
+			break
+		}
 		theirs = append(theirs, fmt.Sprintf("%s %s is declared by %s", d.Kind, d.Name, d.From))
 	}
 	text := strings.Join(theirs, ", ")

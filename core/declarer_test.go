@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -77,5 +78,17 @@ func TestFilesOfOneName(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Of a whole rack that another file has declared the first are named, and the rest counted.
+func TestManyThingsOfOthers(t *testing.T) {
+	var changes []core.Declared
+	for i := range 1000 {
+		changes = append(changes, core.Declared{Kind: "node", Name: fmt.Sprintf("n%d", i), From: core.DeclaredAt("/old/rack.yaml")})
+	}
+	err := core.DeclaredByOthers(changes, core.Declaration{By: core.DeclaredAt("/new/rack.yaml")})
+	if text := err.Error(); len(text) > 2000 || !strings.Contains(text, "node n19 is declared by file:/old/rack.yaml, and 980 more are declared by others, and this is file:/new/rack.yaml") {
+		t.Errorf("it says %d bytes: %.1500s", len(text), text)
 	}
 }
