@@ -74,17 +74,27 @@ func (e *Engine) Apply(ctx context.Context, d Declaration, o ApplyOptions) ([]De
 		if _, err := e.applyOnce(ctx, d, a.looking()); err != nil {
 			return nil, err
 		}
+		if err := a.findImages(); err != nil {
+			return nil, err
+		}
 		if err := a.examine(ctx); err != nil {
 			return nil, err
 		}
 	}
-	changes, err := e.applyOnce(ctx, d, a)
-	if err == nil {
-		for _, d := range d.Each() {
-			e.warnOfLacks(ctx, d.Steps, changes)
-		}
+	if o.DryRun {
+		a.unread = new([]Image)
 	}
-	return changes, err
+	changes, err := e.applyOnce(ctx, d, a)
+	if err == nil && o.DryRun {
+		err = a.findImages()
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range d.Each() {
+		e.warnOfLacks(ctx, d.Steps, changes)
+	}
+	return changes, nil
 }
 
 // applyOnce is Apply in one transaction.
@@ -132,8 +142,8 @@ type applied struct {
 	afar    bool  // somebody asks who is not on this host
 	token   Token // that he was let in by
 	refuses bool  // what others have declared, though it is a dry run
-	// unread are images that are to be examined, and read those that were. They are
-	// shared with the look that comes before.
+	// unread are images that are to be examined, noted by a dry run, and read those that
+	// were. They are shared with the look that comes before.
 	unread *[]Image
 	read   map[string]Image
 	faults faults

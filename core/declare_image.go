@@ -102,6 +102,27 @@ func (a *applied) examine(ctx context.Context) error {
 	return nil
 }
 
+// ImageFinder is a Deployer that looks whether an image's file is there, and does not read
+// it; of one elsewhere it says nothing.
+type ImageFinder interface {
+	FindImage(i Image) error
+}
+
+// findImages refuses files that are not there, all of them, before one is read.
+func (a *applied) findImages() error {
+	finder, looks := a.engine.deployer.(ImageFinder)
+	if !looks {
+		return nil
+	}
+	var wrong faults
+	for _, i := range *a.unread {
+		if err := wrong.add(kindImage, i.Name, finder.FindImage(i)); err != nil {
+			return err
+		}
+	}
+	return wrong.err()
+}
+
 // otherContent refuses another file under a name that deploys may be under way with.
 func otherContent(op, there, found string) error {
 	return &Error{Op: op, Kind: Exists, Err: fmt.Errorf("it is there with SHA-256 %s, this file has %s", there, found), Hint: "choose another name, or remove the old one first"}

@@ -14,6 +14,9 @@ func (d *Deployer) Examine(ctx context.Context, i core.Image, progress func(done
 	return d.images.Examine(ctx, i, progress)
 }
 
+// FindImage implements core.ImageFinder.
+func (d *Deployer) FindImage(i core.Image) error { return d.images.Find(i) }
+
 // RenderSeed implements core.Deployer.
 func (d *Deployer) RenderSeed(s core.Seed) ([]byte, error) { return seed.Render(s) }
 

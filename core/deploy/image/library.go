@@ -101,6 +101,20 @@ func (l *Library) Examine(ctx context.Context, i core.Image, progress func(done,
 	return i, nil
 }
 
+// Find looks whether Examine would find the file of an image; an address is not asked.
+func (l *Library) Find(i core.Image) error {
+	op := strings.TrimSpace("examine image " + i.Name)
+	src, err := locate(i.Source)
+	if err != nil || src.url != nil {
+		return explain(op, err)
+	}
+	f, _, err := openFile(src.path)
+	if err != nil {
+		return explain(op, err)
+	}
+	return f.Close()
+}
+
 func (l *Library) examine(ctx context.Context, src source, want string, progress func(done, total core.Bytes)) (*pack, error) {
 	other := func(have string) error {
 		return invalid("get the file again, or correct the SHA-256", fmt.Errorf("its SHA-256 is %s, and %s was asked for", have, want))
