@@ -97,7 +97,7 @@ func TestApart(t *testing.T) {
 			PlanOnly: true, ExpectNonEmptyPlan: true,
 			ConfigPlanChecks: resource.ConfigPlanChecks{PostApplyPreRefresh: planned(plancheck.ResourceActionDestroyBeforeCreate, plancheck.ResourceActionDestroyBeforeCreate)},
 		},
-		refused(front+deploymentBlock(`image = "nosuch"`), `Find image nosuch.*not found.*there are: lab, lab-2`),
+		refused(front+deploymentBlock(`image = "nosuch"`), `Could not find image nosuch.*there are: lab, lab-2`),
 		refused(allocationBlock("front-1", `labels = { "metalpool/deployment" = "x" }`)+lab2, `is metalpool_deployment's`),
 		refused(allocationBlock("front-1", `deploy_within = "soon"`)+lab2, `30m`),
 		// Without its deployment the server is off, and still the allocation's.

@@ -44,6 +44,6 @@ func TestBadServer(t *testing.T) {
 		t.Errorf("the next machine has the bad server %s", bad)
 	}
 	other := r.newWork(t, machineBlock("web-2"))
-	says(t, other.refuse(t), "no capacity", "1 quarantined")
+	says(t, other.refuse(t), "no server fits now", "1 quarantined")
 	w.destroy(t)
 }

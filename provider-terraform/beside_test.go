@@ -53,7 +53,7 @@ func TestBesideDockerMachine(t *testing.T) {
 	created = slices.DeleteFunc(created, func(name string) bool { return name == "" })
 	said := strings.Join(slices.Concat(applied, ran), "\n")
 	r.agree(t, d, works, created, servers, said)
-	if refused := strings.Count(said, "Error: Acquire tf-") + len(ran) - len(created); refused != 2*len(works)+len(ran)-servers || !strings.Contains(said, "o capacity") {
+	if refused := strings.Count(said, "Error: Could not acquire tf-") + len(ran) - len(created); refused != 2*len(works)+len(ran)-servers || !strings.Contains(said, "no server fits now") {
 		t.Errorf("%d were refused:\n%s", refused, said)
 	}
 

@@ -126,7 +126,7 @@ func TestPlan(t *testing.T) {
 				}
 			},
 			Config:      machineBlock("front-1", `image = "arm"`, `allow_redeploy = ["image"]`),
-			ExpectError: regexp.MustCompile(`(?s)Deploy image arm.*for arm64, and the node has\s+amd64.*use an image for amd64`),
+			ExpectError: regexp.MustCompile(`(?s)Could not deploy image arm.*for arm64, and the node has\s+amd64.*use an image for amd64`),
 		},
 		// Where it is allowed, the same server is deployed anew.
 		resource.TestStep{
@@ -200,8 +200,8 @@ func TestRefusals(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)
 	r.unit(t,
-		refused(machineBlock("web-1", `image = "nosuch"`), `Find image nosuch.*not found.*there are: lab, lab-2.*`),
-		refused(machineBlock("web-1", `pool = "nosuch"`), `Find pool nosuch.*no such pool`),
+		refused(machineBlock("web-1", `image = "nosuch"`), `Could not find image nosuch.*there are: lab, lab-2.*`),
+		refused(machineBlock("web-1", `pool = "nosuch"`), `Could not find pool nosuch.*no such pool`),
 		refused(machineBlock("no spaces"), `not a machine name.*use letters, digits and dashes`),
 		refused(machineBlock("web-1", `hostname = "web_1!"`), `web_1!`),
 		refused(machineBlock("web-1", `node = "nosuch"`), `node = "nosuch".*no such node`),

@@ -42,7 +42,7 @@ func TestTwoApplies(t *testing.T) {
 		}
 		on[m.Node] = m.Name
 	}
-	refusals := strings.Count(said[0]+said[1], "Error: Acquire team-")
+	refusals := strings.Count(said[0]+said[1], "Error: Could not acquire team-")
 	if len(on) != servers || refusals != 2*each-servers {
 		t.Errorf("%d of %d servers are taken, %d machines were refused\n%s\n%s", len(on), servers, refusals, said[0], said[1])
 	}
