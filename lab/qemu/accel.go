@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -22,12 +23,12 @@ func (a Accel) arguments() []string {
 	return []string{"-accel", "tcg,thread=multi", "-cpu", "max"}
 }
 
-// probeTime is how long a machine has to run under KVM to be believed. Where KVM is
-// nested badly QEMU ends within milliseconds, or stops at one of the first instructions.
-const probeTime = time.Second
+// probeTime is how long the firmware has for its first word. Where KVM works it takes a
+// second or two.
+const probeTime = 20 * time.Second
 
-// BestAccel is KVM where a machine really runs with it, else TCG. That /dev/kvm can
-// be opened does not tell: nested in some clouds it is there and does not work.
+// BestAccel is KVM where the firmware really runs with it, else TCG. That /dev/kvm can be
+// opened does not tell: nested in some clouds it is there and does not work.
 func BestAccel(ctx context.Context, p Programs) Accel {
 	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if err != nil {
@@ -36,18 +37,37 @@ func BestAccel(ctx context.Context, p Programs) Accel {
 	if err := f.Close(); err != nil {
 		return TCG
 	}
-	if runsUnder(ctx, p, KVM) {
+	if speaks(ctx, p, KVM) {
 		return KVM
 	}
 	return TCG
 }
 
-func runsUnder(ctx context.Context, p Programs, a Accel) bool {
+// speaks reports whether the firmware gets as far as to write to its serial port. A machine
+// that QEMU calls running may have run nothing: where KVM is nested badly QEMU ends within
+// milliseconds, or the processor stops at one of the first instructions, or at one that only
+// the firmware has.
+func speaks(ctx context.Context, p Programs, a Accel) bool {
+	heard, stopped := make(chan struct{}), make(chan struct{})
+	files := launchFiles{
+		console: &firstWord{heard: heard},
+		events: func(e event) {
+			if e.Name == "STOP" {
+				select {
+				case <-stopped:
+				default:
+					close(stopped)
+				}
+			}
+		},
+	}
 	args := append([]string{
-		"-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-m", "64",
+		"-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35,pflash0=code", "-m", "128",
 		"-chardev", fmt.Sprintf("socket,id=monitor,fd=%d", fdMonitor), "-mon", "chardev=monitor,mode=control",
+		"-chardev", fmt.Sprintf("socket,id=serial,fd=%d", fdSerial), "-serial", "chardev:serial",
+		"-blockdev", node(map[string]any{"node-name": "code", "driver": "raw", "read-only": true, "file": map[string]any{"driver": "file", "filename": p.Code}}),
 	}, a.arguments()...)
-	q, err := launch(ctx, p.QEMU, args, launchFiles{})
+	q, err := launch(ctx, p.QEMU, args, files)
 	if err != nil {
 		return false
 	}
@@ -55,14 +75,24 @@ func runsUnder(ctx context.Context, p Programs, a Accel) bool {
 	t := time.NewTimer(probeTime)
 	defer t.Stop()
 	select {
+	case <-heard:
+		return true
 	case <-ctx.Done():
-		return false
 	case <-q.over:
-		return false
+	case <-stopped: // an internal error of KVM
 	case <-t.C:
 	}
-	var status struct {
-		Status string `json:"status"`
-	}
-	return q.monitor.run("query-status", nil, &status) == nil && status.Status == "running"
+	return false
+}
+
+// firstWord tells that something was written.
+type firstWord struct {
+	heard chan struct{}
+	once  sync.Once
+}
+
+// Write implements io.Writer.
+func (w *firstWord) Write(p []byte) (int, error) {
+	w.once.Do(func() { close(w.heard) })
+	return len(p), nil
 }
