@@ -96,6 +96,6 @@ func TestConstraintsInRequirements(t *testing.T) {
 			ConfigStateChecks: []statecheck.StateCheck{is("node", text(string(second)))},
 		},
 	)
-	r.unit(t, resource.TestStep{Config: try("chosen=no"), ExpectError: regexp.MustCompile(`(?i)no capacity`)})
+	r.unit(t, resource.TestStep{Config: try("chosen=no"), ExpectError: regexp.MustCompile(`no server fits now`)})
 	r.givenBack(t)
 }

@@ -49,7 +49,7 @@ func TestOneBMC(t *testing.T) {
 	fine(t, nil, deploy)
 	for _, diags := range power {
 		for _, d := range diags {
-			if !strings.Contains(d.Detail, "What to do:") || !strings.Contains(d.Detail+d.Summary, "busy") && !strings.Contains(d.Detail, string(core.Deploying)) {
+			if !strings.Contains(d.Detail, "What to do:") || !strings.Contains(d.Summary, "it is in use") && !strings.Contains(d.Detail, string(core.Deploying)) {
 				t.Errorf("power: %s: %s", d.Summary, d.Detail)
 			}
 		}

@@ -136,7 +136,11 @@ func explain(err error, s *story) (summary, detail string) {
 
 // summaryOf says in a line what was not done, and what sort of failure that was.
 func summaryOf(e *core.Error) string {
-	what := strings.TrimSpace(e.Op + " " + e.Allocation)
+	of := e.Allocation
+	if of == "" && strings.HasSuffix(e.Op, " on") {
+		of = string(e.Node)
+	}
+	what := strings.TrimSpace(e.Op + " " + of)
 	verb, _, _ := strings.Cut(what, " ")
 	switch verb {
 	case "":

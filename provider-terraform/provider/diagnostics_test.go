@@ -36,6 +36,7 @@ func TestDiagnostics(t *testing.T) {
 		{"of metalpool", &core.Error{Op: "write", Kind: core.Internal, Err: errors.New("short")}, path.Empty(), "Could not write: a defect of metalpool", []string{"please report it"}},
 		{"of a step", &core.Error{Op: "step agent", Kind: core.Unsuccessful, Err: errors.New("it ended with status 3")}, path.Empty(), "Step agent failed", nil},
 		{"of a refusal", &core.Error{Op: "deploy", Allocation: "web-1", Kind: core.Invalid, Err: errors.New("no keys")}, path.Empty(), "Could not deploy web-1", []string{"No keys."}},
+		{"of a node at work", &core.Error{Op: "work on", Node: "n7", Kind: core.Busy, Err: errors.New("ann works on it")}, path.Empty(), "Could not work on n7: it is in use", []string{"Ann works on it."}},
 		{"of no question", &core.Error{Kind: core.Busy, Err: errors.New("why")}, path.Empty(), "metalpool failed: it is in use", nil},
 		{"of nobody", errors.New("disk full"), path.Empty(), "metalpool failed", []string{"disk full", "please report it"}},
 	} {
