@@ -114,6 +114,9 @@ func (e *Engine) applyOnce(ctx context.Context, d Declaration, a *applied) (chan
 		if err := warnOfLabels(tx, d.Each(), changes); err != nil {
 			return err
 		}
+		if err := warnOfUnused(tx, changes); err != nil {
+			return err
+		}
 		if a.options.DryRun {
 			return errDryRun
 		}

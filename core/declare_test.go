@@ -265,10 +265,12 @@ func TestAStepForNobody(t *testing.T) {
 			By:    "command line",
 			Steps: []core.Step{{Name: "s", Script: &core.ScriptStep{Run: "true"}, Only: &core.StepServers{Labels: c.only}}},
 			Nodes: []core.NodeDeclaration{{ID: "n9", URL: "https://192.0.2.9", Labels: map[string]string{"zone": "a"}}},
+			// so that there is nothing else to warn of
+			Profiles: []core.Profile{{Name: "base", Steps: []string{"s"}}}, Pools: []core.PoolDeclaration{{Name: "default", Profile: new("base")}},
 		}
 		for _, dry := range []bool{true, false} {
 			changes, err := e.Apply(t.Context(), d, core.ApplyOptions{DryRun: dry})
-			if err != nil || len(changes) != 2 {
+			if err != nil || len(changes) != 4 {
 				t.Fatal(changes, err)
 			}
 			var says, at string
@@ -281,7 +283,11 @@ func TestAStepForNobody(t *testing.T) {
 		}
 	}
 	bare, _ := newPool(t, 0).engine()
-	changes, err := bare.Apply(t.Context(), core.Declaration{By: "command line", Steps: []core.Step{{Name: "s", Script: &core.ScriptStep{Run: "true"}, Only: &core.StepServers{Labels: map[string]string{"rack": "r1"}}}}}, core.ApplyOptions{})
+	changes, err := bare.Apply(t.Context(), core.Declaration{
+		By:       "command line",
+		Steps:    []core.Step{{Name: "s", Script: &core.ScriptStep{Run: "true"}, Only: &core.StepServers{Labels: map[string]string{"rack": "r1"}}}},
+		Profiles: []core.Profile{{Name: "base", Steps: []string{"s"}}}, Pools: []core.PoolDeclaration{{Name: "default", Profile: new("base")}},
+	}, core.ApplyOptions{})
 	if err != nil || len(changes[0].Warnings) > 0 {
 		t.Errorf("before there are nodes it tells %+v, %v", changes, err)
 	}
@@ -316,4 +322,40 @@ func TestAnImageThatIsRead(t *testing.T) {
 	if err != nil || got.User != "root" || got.Source != source {
 		t.Errorf("it is %+v, %v", got, err)
 	}
+}
+
+// A step that no profile has, and a profile that no pool has, are told of for as long as
+// that is so: nothing would come of them.
+func TestWhatNothingUses(t *testing.T) {
+	p := newPool(t, 0)
+	e, _ := p.engine()
+	d := core.Declaration{By: "command line", Steps: []core.Step{{Name: "s", Script: &core.ScriptStep{Run: "true"}}}}
+	says := func(want ...string) {
+		t.Helper()
+		for _, dry := range []bool{true, false, false} {
+			changes, err := e.Apply(t.Context(), d, core.ApplyOptions{DryRun: dry})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, c := range changes {
+				for _, w := range c.Warnings {
+					got = append(got, c.Kind+" "+c.Name+" "+w.String())
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("it warns %q, and not %q", got, want)
+			}
+		}
+	}
+	says("step s name: no profile has it, so that it is done to no server; list it among the steps of one")
+	d.Profiles = []core.Profile{{Name: "base", Steps: []string{"s"}}}
+	const offered = "profile base name: no pool has it, so that no machine gets it; name it as a pool's profile, or among its profiles"
+	says(offered)
+	d.Pools = []core.PoolDeclaration{{Name: "default", Profiles: []string{"base"}}}
+	says()
+	d.Pools = []core.PoolDeclaration{{Name: "default", Profiles: []string{}}}
+	says(offered)
+	d.Pools = []core.PoolDeclaration{{Name: "default", Profile: new("base")}}
+	says()
 }

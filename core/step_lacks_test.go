@@ -42,11 +42,14 @@ func TestWhatTheHostLacksIsToldAtOnce(t *testing.T) {
 	})
 	away := pluginStep("away", "dns")
 	away.Secrets = map[string]core.Reference{"A": "env:THERE", "B": "env:MISSING", "C": "env:GONE"}
-	d := core.Declaration{By: core.DeclaredIn("rack.yaml"), Steps: []core.Step{pluginStep("here", "dns"), away}}
+	d := core.Declaration{
+		By: core.DeclaredIn("rack.yaml"), Steps: []core.Step{pluginStep("here", "dns"), away},
+		Profiles: []core.Profile{{Name: "base", Steps: []string{"here", "away"}}}, Pools: []core.PoolDeclaration{{Name: "default", Profile: new("base")}},
+	}
 	// Looked at, declared, and there already: it is lacking all the time.
 	for i, o := range []core.ApplyOptions{{DryRun: true}, {}, {}} {
 		changes, err := e.Apply(t.Context(), d, o)
-		if err != nil || len(changes) != 2 || len(changes[0].Warnings) > 0 || len(changes[1].Warnings) != 3 {
+		if err != nil || len(changes) != 4 || len(changes[0].Warnings) > 0 || len(changes[1].Warnings) != 3 {
 			t.Fatalf("%d: %+v, %v", i, changes, err)
 		}
 		for j, want := range []struct {

@@ -112,7 +112,7 @@ func TestWhatTheServersHostLacksIsTold(t *testing.T) {
 	}
 	e := core.New(core.Config{Store: host.Store(store), Sealer: r.key, Deployer: host, Timing: timing, Steps: steps.Runners([]string{"/nowhere"})})
 	t.Cleanup(func() { _ = e.Close() })
-	body := `{"by":"file:rack.yaml","dry_run":true,"steps":[{"name":"dns","plugin":{"name":"zone"}},{"name":"agent","script":{"run":"true"}}]}`
+	body := `{"by":"file:rack.yaml","dry_run":true,"steps":[{"name":"dns","plugin":{"name":"zone"}},{"name":"agent","script":{"run":"true"}}],"profiles":[{"name":"base","steps":["dns","agent"]}],"pools":[{"name":"default","profile":"base"}]}`
 	w := ask(t, server.New(server.Config{Pool: e}), r.operator(), http.MethodPost, "/v1/declarations", body)
 	var answer api.Written[[]core.Declared]
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK || answer.Result == nil {
