@@ -2,6 +2,7 @@ package shell
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 )
@@ -23,7 +24,7 @@ func TestPipeHolds(t *testing.T) {
 	reads := 0
 	for {
 		n, err := r.Read(buffer)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -78,14 +79,14 @@ func TestPipeNobodyReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = r.Close()
-	if err := <-wrote; err != nil && err != io.ErrClosedPipe {
+	if err := <-wrote; err != nil && !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("write: %v", err)
 	}
-	if _, err := w.Write([]byte("x")); err != io.ErrClosedPipe {
+	if _, err := w.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("write: %v", err)
 	}
 	<-stopped
-	if _, err := r.Read(make([]byte, 1)); err != io.ErrClosedPipe {
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("read: %v", err)
 	}
 }
