@@ -50,6 +50,11 @@ func behave(name string) {
 	case name == "no-plugin":
 		fmt.Println("hello\x1b[31m")
 	case name == "hangs-at-once":
+		began, err := os.OpenFile(filepath.Join(filepath.Dir(os.Args[0]), "began"), os.O_WRONLY, 0)
+		if err != nil {
+			panic(err)
+		}
+		defer began.Close()
 		select {}
 	case name == "floods-at-once":
 		for {
@@ -199,6 +204,7 @@ type attempt struct {
 	step   core.Step // what else there is to say
 	begun  bool
 	heard  func() // is called when it says something
+	folder string // where the plugin is; "": in one of its own
 }
 
 func (a attempt) run(ctx context.Context, t *testing.T) (said, met string, err error) {
@@ -206,7 +212,10 @@ func (a attempt) run(ctx context.Context, t *testing.T) (said, met string, err e
 	s := a.step
 	s.Name, s.Plugin, s.Secrets = "dns", &core.PluginStep{Name: a.plugin, Config: a.config}, map[string]core.Reference{"TOKEN": "env:TOKEN"}
 	output := ear{heard: a.heard}
-	err = steps.Plugin{Folders: []string{t.TempDir(), install(t, a.plugin)}}.Run(ctx, core.StepRun{
+	if a.folder == "" {
+		a.folder = install(t, a.plugin)
+	}
+	err = steps.Plugin{Folders: []string{t.TempDir(), a.folder}}.Run(ctx, core.StepRun{
 		ID: "d-1/dns/1", Step: s.OrDefaults(), Begun: a.begun, Output: &output, Facts: core.Facts{Node: core.NodeFacts{ID: "n1"}},
 		Met:    func(how string) { met = how },
 		Secret: func(context.Context, string) (string, error) { return "s3cret", nil },
@@ -336,9 +345,20 @@ func TestPluginsThatTakeTooLong(t *testing.T) {
 		}
 	})
 	t.Run("hangs at once", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		a := attempt{plugin: "hangs-at-once", folder: install(t, "hangs-at-once")}
+		fifo := filepath.Join(a.folder, "began")
+		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		_, _, err := attempt{plugin: "hangs-at-once"}.run(ctx, t)
+		go func() {
+			defer cancel()
+			if f, err := os.Open(fifo); err == nil { // once it runs
+				_ = f.Close()
+			}
+		}()
+		_, _, err := a.run(ctx, t)
 		if !core.Is(err, core.Timeout) || !strings.Contains(fmt.Sprint(err), "it has not begun to speak the protocol; a plugin serves at once") || errors.Is(err, core.ErrUnknownOutcome) {
 			t.Errorf("got %v", err)
 		}
