@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,10 +128,11 @@ func TestPlaybookThatHangs(t *testing.T) {
 	go func() {
 		f, err := os.Open(fifo)
 		if err == nil {
+			defer f.Close()
 			_, err = fmt.Fscanln(f, new(string))
 		}
 		cancel()
-		rest, end := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd())) // until nobody has it open
+		rest, end := io.ReadAll(f) // until nobody has it open
 		ended <- fmt.Sprint(err, string(rest), end)
 	}()
 	said, err := play(ctx, t, newSSHD(t), core.Step{Ansible: &core.AnsibleStep{As: core.AsLogin, Playbook: hangs, Vars: core.FreeForm{"fifo": fifo}}})
