@@ -11,6 +11,7 @@ import (
 // those that are yet to be enrolled have not said so.
 func warnOfLabels(tx Tx, said []Declaration, changes []Declared) error {
 	var nodes []map[string]string
+	steps := changedSteps(changes)
 	for _, d := range said {
 		for _, s := range d.Steps {
 			if s.Only == nil || len(s.Only.Labels) == 0 {
@@ -22,9 +23,8 @@ func warnOfLabels(tx Tx, said []Declaration, changes []Declared) error {
 					return err
 				}
 			}
-			i := slices.IndexFunc(changes, func(d Declared) bool { return d.Kind == kindStep && d.Name == s.Name })
-			if i >= 0 {
-				changes[i].warnOfLabels(s.Only.Labels, nodes)
+			if d, there := steps[s.Name]; there {
+				d.warnOfLabels(s.Only.Labels, nodes)
 			}
 		}
 	}

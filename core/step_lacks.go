@@ -41,17 +41,23 @@ func (e *Engine) lacks(s Step) (all []Remark) {
 
 // warnOfLacks adds to what becomes of steps what this host lacks for them.
 func (e *Engine) warnOfLacks(ctx context.Context, steps []Step, changes []Declared) {
-	places := map[string]int{}
-	for i, d := range changes {
-		if d.Kind == kindStep {
-			places[d.Name] = i
-		}
-	}
+	told := changedSteps(changes)
 	for _, s := range steps {
-		if i, there := places[s.Name]; there && ctx.Err() == nil {
-			changes[i].Warnings = append(changes[i].Warnings, e.lacks(s.OrDefaults())...)
+		if d, there := told[s.Name]; there && ctx.Err() == nil {
+			d.Warnings = append(d.Warnings, e.lacks(s.OrDefaults())...)
 		}
 	}
+}
+
+// changedSteps are by name what becomes of steps: a file may have very many.
+func changedSteps(changes []Declared) map[string]*Declared {
+	steps := map[string]*Declared{}
+	for i := range changes {
+		if changes[i].Kind == kindStep {
+			steps[changes[i].Name] = &changes[i]
+		}
+	}
+	return steps
 }
 
 // advised is why something is missing, and what to do.
