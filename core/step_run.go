@@ -28,7 +28,8 @@ type StepChecker interface {
 // cannot be looked up, and to do it again is not said to be harmless.
 var ErrUnknownOutcome = errors.New("it was begun, and nobody knows how it ended")
 
-// StepRun is one try at a step.
+// StepRun is one try at a step. What it offers is for one goroutine at a time, but for
+// Secret, Hide and Output.
 type StepRun struct {
 	ID    string // the same again is the same try
 	Step  Step   // with its defaults filled in

@@ -77,13 +77,14 @@ type cutOff struct {
 }
 
 func (c *cutOff) Run(ctx context.Context, r core.StepRun) error {
+	// The way in is found before the script begins: a run is for one goroutine at a time.
+	login, err := r.LogIn(c.t.Context())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = login.Close() }()
 	onMachine := func(command string) {
-		login, err := r.LogIn(c.t.Context())
-		if err == nil {
-			_, err = login.Run(c.t.Context(), core.Script{Text: command, Limit: core.Span(time.Minute)}, io.Discard)
-			_ = login.Close()
-		}
-		if err != nil {
+		if _, err := login.Run(c.t.Context(), core.Script{Text: command, Limit: core.Span(time.Minute)}, io.Discard); err != nil {
 			c.t.Errorf("%s: %v", command, err)
 		}
 	}
@@ -98,7 +99,7 @@ func (c *cutOff) Run(ctx context.Context, r core.StepRun) error {
 	go func() { ended <- steps.Script{}.Run(within, r) }()
 	onMachine("until test -e /tmp/begun; do sleep 0.02; done")
 	c.cut(stop)
-	err := <-ended
+	err = <-ended
 	if err == nil {
 		c.t.Error("the script ended while it was to be in its middle")
 	}

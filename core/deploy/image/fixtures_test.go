@@ -45,7 +45,9 @@ func partitioned(t testing.TB, size int64) []byte {
 	if err := f.Truncate(size); err != nil {
 		t.Fatal(err)
 	}
-	table := &gpt.Table{ProtectiveMBR: true, Partitions: []*gpt.Partition{{Index: 1, Start: 34, End: uint64(size/512 - 34), Type: gpt.LinuxFilesystem, Name: "root"}}}
+	// The library makes up the GUIDs that it is not given, and tests change bytes of them.
+	root := &gpt.Partition{Index: 1, Start: 34, End: uint64(size/512 - 34), Type: gpt.LinuxFilesystem, Name: "root", GUID: "5B3F1C8A-0D0E-4C7B-9A55-6E2D1F4A7C02"}
+	table := &gpt.Table{ProtectiveMBR: true, GUID: "A1D3C7E2-4B6F-4E8D-8C11-3F5A7B9D2E01", Partitions: []*gpt.Partition{root}}
 	if err := table.Write(f, size); err != nil {
 		t.Fatal(err)
 	}
