@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,12 +48,25 @@ func (s *BIOSStep) contradicts(o *BIOSStep) string {
 	var all []string
 	for name, v := range s.Attributes {
 		// A text that spells a number, or true, is as good.
-		if w, both := o.Attributes[name]; both && fmt.Sprint(v) != fmt.Sprint(w) {
-			all = append(all, fmt.Sprintf("%s: %v and %v", name, v, w))
+		if w, both := o.Attributes[name]; both && spelled(v) != spelled(w) {
+			all = append(all, fmt.Sprintf("%s: %s and %s", name, spelled(v), spelled(w)))
 		}
 	}
 	slices.Sort(all)
 	return strings.Join(all, "; ")
+}
+
+// spelled is a value as a text: of a number the one that the store keeps, since one of two
+// steps may come from there.
+func spelled(v any) string {
+	if text, is := v.(string); is {
+		return text
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(text)
 }
 
 // contradicts lets pass what only says more of the same order.

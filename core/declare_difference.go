@@ -44,7 +44,7 @@ func orNone(text string) string {
 func flat(thing any) map[string]string {
 	text, _ := json.Marshal(thing) // what is stored can be written
 	var tree any
-	_ = json.Unmarshal(text, &tree)
+	_ = unmarshalToTheDigit(text, &tree)
 	fields := map[string]string{}
 	var walk func(path string, v any)
 	walk = func(path string, v any) {

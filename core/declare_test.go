@@ -324,6 +324,17 @@ func TestAnImageThatIsRead(t *testing.T) {
 	}
 }
 
+// A number that a float64 does not tell from the next one is another one all the same.
+func TestLargeNumbersAreToldApart(t *testing.T) {
+	p := bareRack(t, 1)
+	mask := func(n int) core.Declaration {
+		return core.Declaration{Steps: []core.Step{bios("mask", core.BIOSAttributes{"Mask": n})}}
+	}
+	p.declared("a", mask(9007199254740993), core.ApplyOptions{}, "step mask added")
+	p.declared("a", mask(9007199254740993), core.ApplyOptions{})
+	p.declared("a", mask(9007199254740992), core.ApplyOptions{}, "step mask changed bios.attributes.Mask: 9007199254740993 → 9007199254740992")
+}
+
 // A step that no profile has, and a profile that no pool has, are told of for as long as
 // that is so: nothing would come of them.
 func TestWhatNothingUses(t *testing.T) {

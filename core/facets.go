@@ -100,6 +100,14 @@ type Change struct {
 // a whole number, a string that spells one is as good.
 type BIOSAttributes map[string]any
 
+// UnmarshalJSON implements json.Unmarshaler. Numbers stay as they were written.
+func (a *BIOSAttributes) UnmarshalJSON(text []byte) error {
+	return unmarshalToTheDigit(text, (*map[string]any)(a))
+}
+
+// MarshalYAML implements the marshaler of YAML, to which json.Number is a text.
+func (a BIOSAttributes) MarshalYAML() (any, error) { return numbersOfYAML(a) }
+
 // BIOSSettings are what a server's firmware is set to.
 type BIOSSettings struct {
 	Attributes BIOSAttributes `json:"attributes"`        // in force

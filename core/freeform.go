@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // FreeForm is what another program understands, and not we: YAML of any shape, whose keys
@@ -13,24 +14,31 @@ type FreeForm map[string]any
 
 // UnmarshalJSON implements json.Unmarshaler. Numbers stay as they were written.
 func (f *FreeForm) UnmarshalJSON(text []byte) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var m map[string]any
-	if err := d.Decode(&m); err != nil {
-		return err
-	}
-	*f = m
-	return nil
+	return unmarshalToTheDigit(text, (*map[string]any)(f))
 }
 
 // MarshalYAML implements the marshaler of YAML, to which json.Number is a text.
-func (f FreeForm) MarshalYAML() (any, error) {
-	return walk("", map[string]any(f), func(_ string, leaf any) (any, error) {
+func (f FreeForm) MarshalYAML() (any, error) { return numbersOfYAML(f) }
+
+// unmarshalToTheDigit is json.Unmarshal for what may be of any type: numbers come as
+// json.Number, since a large one would come out of a float64 as another.
+func unmarshalToTheDigit(text []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	return d.Decode(into)
+}
+
+// numbersOfYAML is a tree with numbers that the marshaler of YAML knows as such.
+func numbersOfYAML(tree map[string]any) (any, error) {
+	return walk("", tree, func(_ string, leaf any) (any, error) {
 		number, is := leaf.(json.Number)
 		if !is {
 			return leaf, nil
 		}
 		if n, err := number.Int64(); err == nil {
+			return n, nil
+		}
+		if n, err := strconv.ParseUint(number.String(), 10, 64); err == nil {
 			return n, nil
 		}
 		return number.Float64()

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,6 +30,8 @@ func (s *BIOSStep) check() error {
 			}
 			size += len(name) + 8
 		case string:
+			size += len(name) + len(v)
+		case json.Number:
 			size += len(name) + len(v)
 		case bool, int, int64, uint64:
 			size += len(name) + 8

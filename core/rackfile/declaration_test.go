@@ -20,9 +20,16 @@ func TestADeclarationsErrorNamesItsPage(t *testing.T) {
 	}
 }
 
-// What only another program understands is written as it was read.
-func TestConfigsOfPluginsAreExported(t *testing.T) {
+// What only another program or a server understands is written as it was read.
+func TestWhatOthersUnderstandIsExported(t *testing.T) {
 	const text = `steps:
+  - name: bios
+    bios:
+      attributes:
+        Delay: 7
+        Mask: 9007199254740993
+        Top: 18446744073709551615
+        Voltage: 1.5
   - name: dns
     plugin:
       name: dns

@@ -13,7 +13,8 @@ import (
 	"github.com/metalpool/metalpool/core"
 )
 
-// attributes are as JSON has them: string, bool, float64 or nil.
+// attributes are as JSON has them: string, bool, nil, or a json.Number as number makes it,
+// since a float64 does not tell large ones apart.
 type attributes map[string]any
 
 // isSecret tells the attributes that hold a password: it could not be read back, and
@@ -34,14 +35,12 @@ func likeness(asked, found any) (any, error) {
 			}
 		}
 		return nil, fmt.Errorf("takes true or false, not %s", show(asked))
-	case float64:
+	case json.Number:
 		if v, ok := toNumber(asked); ok {
 			return v, nil
 		}
-		if s, ok := asked.(string); ok {
-			if v, err := strconv.ParseInt(s, 10, 64); err == nil {
-				return float64(v), nil
-			}
+		if s, ok := asked.(string); ok && wholeNumber.MatchString(s) {
+			return digits(s), nil
 		}
 		return nil, fmt.Errorf("takes a number, not %s", show(asked))
 	case string:
@@ -62,28 +61,47 @@ func likeness(asked, found any) (any, error) {
 }
 
 // toNumber is a whole or broken number of whatever Go type.
-func toNumber(v any) (float64, bool) {
+func toNumber(v any) (json.Number, bool) {
 	switch x := v.(type) {
-	case int:
-		return float64(x), true
-	case int64:
-		return float64(x), true
+	case int, int64, uint64:
+		return json.Number(fmt.Sprint(x)), true
 	case float64:
-		return x, !math.IsNaN(x) && !math.IsInf(x, 0)
+		return decimal(x), !math.IsNaN(x) && !math.IsInf(x, 0)
 	case json.Number:
+		if wholeNumber.MatchString(x.String()) {
+			return digits(x.String()), true
+		}
 		f, err := x.Float64()
-		return f, err == nil
+		return decimal(f), err == nil
 	}
-	return 0, false
+	return "", false
 }
+
+// wholeNumber is one as texts spell it, of any length.
+var wholeNumber = regexp.MustCompile(`^[+-]?[0-9]+$`)
+
+// digits is a whole number with no more of them than it takes, so that equal ones are
+// equal texts.
+func digits(s string) json.Number {
+	sign := ""
+	if s[0] == '-' {
+		sign = "-"
+	}
+	s = strings.TrimLeft(s, "+-0")
+	if s == "" {
+		return "0"
+	}
+	return json.Number(sign + s)
+}
+
+// decimal is a number without an exponent.
+func decimal(f float64) json.Number { return json.Number(strconv.FormatFloat(f, 'f', -1, 64)) }
 
 // spelled is a value as a text; "" is none.
 func spelled(v any) string {
 	switch x := v.(type) {
 	case nil:
 		return ""
-	case float64:
-		return strconv.FormatFloat(x, 'f', -1, 64)
 	case string:
 		return x
 	}
@@ -168,8 +186,12 @@ func compared(force, settings map[string]any) biosState {
 
 func plain(v any) any {
 	switch v.(type) {
-	case nil, string, bool, float64:
+	case nil, string, bool:
 		return v
+	case json.Number:
+		if n, ok := toNumber(v); ok {
+			return n
+		}
 	}
 	text, _ := json.Marshal(v) // it comes from JSON
 	return string(text)

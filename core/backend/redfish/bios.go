@@ -115,9 +115,9 @@ type bios struct {
 }
 
 type biosResource struct {
-	ID         string         `json:"@odata.id"`
-	Attributes map[string]any `json:"Attributes"`
-	Registry   text           `json:"AttributeRegistry"`
+	ID         string              `json:"@odata.id"`
+	Attributes core.BIOSAttributes `json:"Attributes"`
+	Registry   text                `json:"AttributeRegistry"`
 	Settings   lenient[struct {
 		Object schemas.Link `json:"SettingsObject"`
 		Times  []string     `json:"SupportedApplyTimes"`

@@ -1,8 +1,9 @@
 package redfish
 
 import (
+	"encoding/json"
 	"fmt"
-	"math"
+	"math/big"
 	"path"
 	"slices"
 	"strconv"
@@ -23,9 +24,9 @@ type registryAttribute struct {
 	Values   lenient[[]struct {
 		Name text `json:"ValueName"`
 	}] `json:"Value"`
-	Low     lenient[*float64] `json:"LowerBound"`
-	Top     lenient[*float64] `json:"UpperBound"`
-	Longest lenient[*float64] `json:"MaxLength"`
+	Low     bound `json:"LowerBound"`
+	Top     bound `json:"UpperBound"`
+	Longest bound `json:"MaxLength"`
 }
 
 // readRegistry finds the registry of that name. A server without one is nothing out of
@@ -133,7 +134,7 @@ func (a registryAttribute) refuses(v any) string {
 	for i, known := range a.Values.is {
 		values[i] = string(known.Name)
 	}
-	n, isNumber := v.(float64)
+	n, isNumber := v.(json.Number)
 	s, isText := v.(string)
 	switch {
 	case a.ReadOnly.is:
@@ -142,14 +143,14 @@ func (a registryAttribute) refuses(v any) string {
 		return "is a password, which cannot be read back"
 	case a.Type == "Enumeration" && len(values) > 0 && (!isText || !slices.Contains(values, s)):
 		return "takes " + strings.Join(values, ", ") + ", not " + show(v) + near(show(v), values)
-	case a.Type == "Integer" && isNumber && (a.Low.is != nil && n < *a.Low.is || a.Top.is != nil && n > *a.Top.is):
-		return fmt.Sprintf("takes numbers from %s to %s, not %s", bound(a.Low.is), bound(a.Top.is), show(v))
-	case a.Type == "Integer" && (!isNumber || n != math.Trunc(n)):
+	case a.Type == "Integer" && isNumber && (a.Low.above(n) || a.Top.below(n)):
+		return fmt.Sprintf("takes numbers from %s to %s, not %s", a.Low, a.Top, show(v))
+	case a.Type == "Integer" && !wholeNumber.MatchString(n.String()):
 		return "takes a whole number, not " + show(v)
 	case a.Type == "Boolean" && !isBool(v):
 		return "takes true or false, not " + show(v)
-	case a.Type == "String" && isText && a.Longest.is != nil && float64(len(s)) > *a.Longest.is:
-		return fmt.Sprintf("takes at most %s characters, not the %d of %s", bound(a.Longest.is), len(s), show(v))
+	case a.Type == "String" && isText && a.Longest.below(json.Number(strconv.Itoa(len(s)))):
+		return fmt.Sprintf("takes at most %s characters, not the %d of %s", a.Longest, len(s), show(v))
 	}
 	return ""
 }
@@ -163,16 +164,35 @@ func isBool(v any) bool {
 func (a registryAttribute) sample() any {
 	switch a.Type {
 	case "Integer":
-		return 0.0
+		return json.Number("0")
 	case "Boolean":
 		return false
 	}
 	return nil
 }
 
-func bound(f *float64) string {
-	if f == nil {
-		return "any"
+// bound is the least or the most of something; "" where there is none.
+type bound json.Number
+
+// UnmarshalJSON implements json.Unmarshaler, as leniently as text's.
+func (b *bound) UnmarshalJSON(text []byte) error {
+	var n json.Number
+	if json.Unmarshal(text, &n) == nil {
+		if n, ok := toNumber(n); ok {
+			*b = bound(n)
+		}
 	}
-	return strconv.FormatFloat(*f, 'f', -1, 64)
+	return nil
+}
+
+func (b bound) String() string { return firstOf(string(b), "any") }
+
+// above and below hold against a number what there is of a bound.
+func (b bound) above(n json.Number) bool { return b != "" && exact(json.Number(b)).Cmp(exact(n)) > 0 }
+func (b bound) below(n json.Number) bool { return b != "" && exact(json.Number(b)).Cmp(exact(n)) < 0 }
+
+// exact is a number as toNumber makes it, which has no exponent and so is short.
+func exact(n json.Number) *big.Rat {
+	r, _ := new(big.Rat).SetString(n.String())
+	return r
 }
