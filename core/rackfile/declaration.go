@@ -1,8 +1,6 @@
 package rackfile
 
 import (
-	"io"
-
 	"go.yaml.in/yaml/v3"
 
 	"github.com/metalpool/metalpool/core"
@@ -130,14 +128,4 @@ func value[T any](p *T) (v T) {
 		v = *p
 	}
 	return v
-}
-
-// Print writes the file for people to read: see Export for what it must not hold.
-func (f File) Print(w io.Writer) error {
-	e := yaml.NewEncoder(w)
-	e.SetIndent(2)
-	if err := e.Encode(f); err != nil {
-		return &core.Error{Op: "write rack file", Kind: core.Internal, Err: err}
-	}
-	return e.Close()
 }

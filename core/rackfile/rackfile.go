@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/metalpool/metalpool/core"
@@ -167,17 +166,4 @@ var (
 // plain is a text of the parser's without values, and without names of our types.
 func plain(text string) string {
 	return types.ReplaceAllString(values.ReplaceAllString(text, ""), "")
-}
-
-// Write writes the file to path, readable by its owner alone; an old one is replaced
-// whole or not at all.
-func (f File) Write(path string) error {
-	text, err := yaml.Marshal(f)
-	if err != nil {
-		return &core.Error{Op: "write rack file", Kind: core.Internal, Err: err}
-	}
-	if err := renameio.WriteFile(path, text, 0o600); err != nil {
-		return &core.Error{Op: "write rack file", Kind: core.Invalid, Err: err}
-	}
-	return nil
 }
