@@ -117,7 +117,7 @@ type Tx interface {
 	// Where a node, or an allocation without one, has more than MostEvents, or they tell
 	// more than MostTold, the oldest are left out soon after, see LeaveOut.
 	AddEvent(e Event) error
-	// Events lists in order; with Limit the last ones.
+	// Events lists in order; with Limit the last ones, and with First the first ones of these.
 	Events(f EventFilter) iter.Seq2[Event, error]
 
 	Pool(name string) (Pool, error)
@@ -189,7 +189,10 @@ type EventFilter struct {
 	Owner      string    // only those of his allocations
 	After      int64     // only Seq greater than this
 	Since      time.Time // not before
-	Limit      int
+	Limit      int       // the last ones, at most so many
+	// First selects, of all these, the first ones, at most so many: a page. The next one has
+	// After of the last of it.
+	First int
 	// Whole selects all that the transaction sees. Else those are left out that one with a
 	// lower Seq may still come in before: whoever goes on after the last one misses none.
 	Whole bool

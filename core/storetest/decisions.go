@@ -211,12 +211,19 @@ func (s suite) follow(t *testing.T) {
 	var last int64
 	seen := map[int64]bool{}
 	follow := func() {
-		for _, ev := range read(t, reader, func(tx core.Tx) ([]core.Event, error) { return drain(tx.Events(core.EventFilter{After: last})) }) {
-			if ev.Seq <= last {
-				t.Fatalf("event %d after event %d", ev.Seq, last)
+		const page = 3
+		for told := page; told == page; {
+			events := read(t, reader, func(tx core.Tx) ([]core.Event, error) {
+				return drain(tx.Events(core.EventFilter{After: last, First: page}))
+			})
+			for _, ev := range events {
+				if ev.Seq <= last {
+					t.Fatalf("event %d after event %d", ev.Seq, last)
+				}
+				last = ev.Seq
+				seen[ev.Seq] = true
 			}
-			last = ev.Seq
-			seen[ev.Seq] = true
+			told = len(events)
 		}
 	}
 	// A store may tell of the last ones a while after they were committed.

@@ -126,8 +126,11 @@ func (s *Server) observed(next http.Handler) http.Handler {
 func (s *Server) unbroken(next http.Handler, w *status, r *http.Request) {
 	defer func() {
 		what := recover()
-		if what == nil {
+		switch what {
+		case nil:
 			return
+		case http.ErrAbortHandler: // who broke off his answer has told why
+			panic(what)
 		}
 		s.log.Error("panic", "what", what, "stack", string(debug.Stack()))
 		if w.begun {

@@ -57,5 +57,5 @@ func (t *tx) Audit(f core.AuditFilter) iter.Seq2[core.AuditEntry, error] {
 	if f.Who != "" {
 		where.And("who = $%d", text(f.Who))
 	}
-	return numbered(t, "list audit entries", record.Audit, "SELECT "+record.AuditColumns+" FROM audit", where, f.After, f.Limit, f.Whole)
+	return numbered(t, "list audit entries", record.Audit, "SELECT "+record.AuditColumns+" FROM audit", where, span{after: f.After, last: f.Limit, whole: f.Whole})
 }

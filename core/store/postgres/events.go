@@ -109,13 +109,19 @@ func (t *tx) Events(f core.EventFilter) iter.Seq2[core.Event, error] {
 	if !f.Since.IsZero() {
 		where.And("at >= $%d", record.Stamp(f.Since))
 	}
-	return numbered(t, "list events", record.Event, "SELECT "+record.EventColumns+" FROM events", where, f.After, f.Limit, f.Whole)
+	return numbered(t, "list events", record.Event, "SELECT "+record.EventColumns+" FROM events", where, span{f.After, f.Limit, f.First, f.Whole})
 }
 
-// numbered lists what is numbered like events: in that order, after a number, the last
-// ones up to a limit; where the whole is asked for also those that earlier ones may come in
-// before.
-func numbered[T any](t *tx, op string, scan func(record.Row) (T, error), query string, where record.Where, after int64, limit int, whole bool) iter.Seq2[T, error] {
+// span is which are listed of what is numbered: those after a number, of these the last
+// ones, and of these the first ones. 0 is all.
+type span struct {
+	after       int64
+	last, first int
+	whole       bool // also those that earlier ones may come in before
+}
+
+// numbered lists a span of what is numbered like events, in that order.
+func numbered[T any](t *tx, op string, scan func(record.Row) (T, error), query string, where record.Where, s span) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		err := t.Usable(t.ctx)
 		where := where
@@ -123,7 +129,7 @@ func numbered[T any](t *tx, op string, scan func(record.Row) (T, error), query s
 		case err != nil:
 		case t.mode.writes():
 			err = t.flush(op)
-		case !whole:
+		case !s.whole:
 			where.And("seq <= $%d", t.decided)
 		}
 		if err != nil {
@@ -131,13 +137,17 @@ func numbered[T any](t *tx, op string, scan func(record.Row) (T, error), query s
 			yield(zero, err)
 			return
 		}
-		if after > 0 {
-			where.And("seq > $%d", after)
+		if s.after > 0 {
+			where.And("seq > $%d", s.after)
 		}
 		query := query + where.String() + " ORDER BY seq"
-		if limit > 0 {
-			where.Args = append(where.Args, limit)
+		if s.last > 0 {
+			where.Args = append(where.Args, s.last)
 			query = fmt.Sprintf("SELECT * FROM (%s DESC LIMIT $%d) last ORDER BY seq", query, len(where.Args))
+		}
+		if s.first > 0 {
+			where.Args = append(where.Args, s.first)
+			query = fmt.Sprintf("%s LIMIT $%d", query, len(where.Args))
 		}
 		list(t, op, scan, query, where.Args...)(yield)
 	}

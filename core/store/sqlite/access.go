@@ -48,5 +48,5 @@ func (t *tx) Audit(f core.AuditFilter) iter.Seq2[core.AuditEntry, error] {
 	if f.Who != "" {
 		where.And("who = ?%d", f.Who)
 	}
-	return numbered(t, "list audit entries", record.Audit, "SELECT "+record.AuditColumns+" FROM audit", where, f.After, f.Limit)
+	return numbered(t, "list audit entries", record.Audit, "SELECT "+record.AuditColumns+" FROM audit", where, span{after: f.After, last: f.Limit})
 }

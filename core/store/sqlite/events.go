@@ -34,19 +34,29 @@ func (t *tx) Events(f core.EventFilter) iter.Seq2[core.Event, error] {
 	if !f.Since.IsZero() {
 		where.And("at >= ?%d", record.Stamp(f.Since))
 	}
-	return numbered(t, "list events", record.Event, "SELECT "+record.EventColumns+" FROM events", where, f.After, f.Limit)
+	return numbered(t, "list events", record.Event, "SELECT "+record.EventColumns+" FROM events", where, span{f.After, f.Limit, f.First})
 }
 
-// numbered lists what is numbered like events: in that order, after a number, the last
-// ones up to a limit.
-func numbered[T any](t *tx, op string, scan func(record.Row) (T, error), query string, where record.Where, after int64, limit int) iter.Seq2[T, error] {
-	if after > 0 {
-		where.And("seq > ?%d", after)
+// span is which are listed of what is numbered: those after a number, of these the last
+// ones, and of these the first ones. 0 is all.
+type span struct {
+	after       int64
+	last, first int
+}
+
+// numbered lists a span of what is numbered like events, in that order.
+func numbered[T any](t *tx, op string, scan func(record.Row) (T, error), query string, where record.Where, s span) iter.Seq2[T, error] {
+	if s.after > 0 {
+		where.And("seq > ?%d", s.after)
 	}
 	query += where.String() + " ORDER BY seq"
-	if limit > 0 {
+	if s.last > 0 {
 		query = "SELECT * FROM (" + query + " DESC LIMIT ?) ORDER BY seq"
-		where.Args = append(where.Args, limit)
+		where.Args = append(where.Args, s.last)
+	}
+	if s.first > 0 {
+		query += " LIMIT ?"
+		where.Args = append(where.Args, s.first)
 	}
 	return list(t, op, scan, query, where.Args...)
 }

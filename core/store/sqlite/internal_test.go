@@ -67,7 +67,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 				return err
 			}
 		}
-		for _, f := range []core.EventFilter{{Node: "n"}, {Allocation: "a"}, {Node: "n", Limit: 3}, {After: 7}, {Limit: 3}} {
+		for _, f := range []core.EventFilter{{Node: "n"}, {Allocation: "a"}, {Node: "n", Limit: 3}, {After: 7}, {Limit: 3}, {After: 7, First: 3}} {
 			if err := drain(tx.Events(f)); err != nil {
 				return err
 			}
