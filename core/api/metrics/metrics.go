@@ -46,6 +46,9 @@ type Metrics struct {
 // readTime bounds one look at the store.
 const readTime = 10 * time.Second
 
+// page is how many events are read at a time: nobody may have asked for long.
+const page = 5000
+
 // New makes the metrics of a pool. What happened before Begin, or else before it is first
 // asked, is not counted.
 func New(p Pool) *Metrics {
@@ -117,15 +120,19 @@ func (m *Metrics) count(ctx context.Context) error {
 	if m.seen < 0 {
 		return m.begin(ctx)
 	}
-	events, err := m.pool.Events(ctx, core.EventFilter{After: m.seen})
-	if err != nil {
-		return err
+	for {
+		events, err := m.pool.Events(ctx, core.EventFilter{After: m.seen, First: page})
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			m.add(e)
+			m.seen = e.Seq
+		}
+		if len(events) < page {
+			return nil
+		}
 	}
-	for _, e := range events {
-		m.add(e)
-		m.seen = e.Seq
-	}
-	return nil
 }
 
 // add counts one event. m.mu is held.

@@ -2,6 +2,8 @@ package metrics_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,16 +18,26 @@ type inventory struct {
 	nodes  []core.Node
 	pools  []core.Pool
 	events []core.Event
+	most   int // events that it was to tell at once
+	fails  int // questions after which it does not answer any more; 0: it does
 }
 
 func (i *inventory) Nodes(context.Context, core.NodeFilter) ([]core.Node, error) { return i.nodes, nil }
 func (i *inventory) Pools(context.Context) ([]core.Pool, error)                  { return i.pools, nil }
 
-// Events are those after a place, and of these the last ones where there is a limit.
+// Events are those after a place, of these the last ones where there is a limit, and of
+// these the first ones.
 func (i *inventory) Events(_ context.Context, f core.EventFilter) ([]core.Event, error) {
 	events := i.events[min(int(f.After), len(i.events)):]
 	if f.Limit > 0 && len(events) > f.Limit {
 		events = events[len(events)-f.Limit:]
+	}
+	if f.First > 0 {
+		events = events[:min(f.First, len(events))]
+	}
+	i.most = max(i.most, len(events))
+	if i.fails--; i.fails == 0 {
+		return nil, errors.New("the store is away")
 	}
 	return events, nil
 }
@@ -40,6 +52,29 @@ func scrape(t *testing.T, m *metrics.Metrics) string {
 	w := httptest.NewRecorder()
 	m.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 	return "\n" + w.Body.String()
+}
+
+// A server that nobody has asked for long has a million events to count: it reads them a
+// few at a time, and each once, also where its store is away in the middle of that.
+func TestManyEventsAreCountedInParts(t *testing.T) {
+	p := &inventory{}
+	m := metrics.New(p)
+	if err := m.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const happened = 15_000
+	for range happened {
+		p.happens(core.Event{Type: core.Erased})
+	}
+	p.fails = 2
+	scrape(t, m)
+	p.happens(core.Event{Type: core.Erased})
+	if text, want := scrape(t, m), fmt.Sprintf("\nmetalpool_erases_total %d\n", happened+1); !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
+	if p.most > 5000 {
+		t.Errorf("%d events were read at once", p.most)
+	}
 }
 
 // An alert on a number that is 0 needs the 0 to be there: without a series nothing is
