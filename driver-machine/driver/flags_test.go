@@ -143,6 +143,12 @@ func TestEachMachineHasItsOwnID(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	dir := t.TempDir()
+	empty, blank := filepath.Join(dir, "empty"), filepath.Join(dir, "blank")
+	for file, text := range map[string]string{empty: "", blank: " \n\t\r\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, test := range []struct {
 		flag  string
 		value any
@@ -162,6 +168,10 @@ func TestBadFlags(t *testing.T) {
 		{"deploy-timeout", "-1h", []string{"--metalpool-deploy-timeout"}},
 		{"init-file", filepath.Join(dir, "none"), []string{"--metalpool-init-file", "no such file"}},
 		{"init-file", dir, []string{"--metalpool-init-file", "not a regular file"}},
+		{"init-file", empty, []string{"read --metalpool-init-file " + empty + ": it is empty", "#cloud-config"}},
+		{"init-file", blank, []string{"read --metalpool-init-file " + blank + ": it is empty"}},
+		{"post-deploy", empty, []string{"read --metalpool-post-deploy " + empty + ": it is empty", "#!/bin/sh"}},
+		{"post-deploy", blank, []string{"read --metalpool-post-deploy " + blank + ": it is empty"}},
 		{"url", "https://admin:s3cret@pool", []string{"open pool: it holds a password"}},
 	} {
 		err := New(newRack()).SetConfigFromFlags(given(map[string]any{test.flag: test.value}))

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -79,7 +80,7 @@ func (d *Driver) request() (core.Request, error) {
 	return r, err
 }
 
-// readFile reads the file of a flag; "" is none.
+// readFile reads the file of a flag; "" is none. Who names an empty one meant another.
 func readFile(flag, path, hint string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
@@ -91,6 +92,9 @@ func readFile(flag, path, hint string) ([]byte, error) {
 	var data []byte
 	if err == nil {
 		data, err = os.ReadFile(path)
+	}
+	if err == nil && len(bytes.TrimSpace(data)) == 0 {
+		err = errors.New("it is empty")
 	}
 	if err != nil {
 		return nil, &core.Error{Op: "read " + flag + " " + path, Kind: core.Invalid, Err: err, Hint: hint}

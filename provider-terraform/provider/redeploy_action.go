@@ -45,7 +45,7 @@ func (a *redeployAction) Schema(ctx context.Context, _ action.SchemaRequest, res
 				MarkdownDescription: "cloud-init user data for the first boot. The pool has not kept what the machine was deployed with: give it again, or it is deployed without. It is in no state; but a plan shows it, unless its value is marked sensitive, and a saved plan has it, as it has the whole configuration.",
 			},
 			"post_deploy": schema.StringAttribute{
-				Optional:            true,
+				Optional: true, Validators: []validator.String{notBlank},
 				MarkdownDescription: "A script of your own, run as root once all else is done. As with `user_data` the pool has not kept the one before.",
 			},
 			"wait_for": schema.StringAttribute{

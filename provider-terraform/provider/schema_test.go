@@ -1,11 +1,16 @@
 package provider
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-framework/action"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 )
 
@@ -51,6 +56,24 @@ func TestSchemas(t *testing.T) {
 	for name, f := range resp.Functions {
 		if !strings.HasSuffix(f.Summary, ".") || !strings.HasSuffix(f.Description, ".") {
 			t.Errorf("%s is explained as %q: %q", name, f.Summary, f.Description)
+		}
+	}
+}
+
+// TestBlankScripts: a script without anything in it is a mistake, such as the wrong file.
+func TestBlankScripts(t *testing.T) {
+	var redeploy action.SchemaResponse
+	newRedeployAction().Schema(t.Context(), action.SchemaRequest{}, &redeploy)
+	for where, a := range map[string]any{"resources": systemAttributes("")["post_deploy"], "redeploy": redeploy.Schema.Attributes["post_deploy"]} {
+		if !slices.Contains(a.(interface{ StringValidators() []validator.String }).StringValidators(), notBlank) {
+			t.Errorf("post_deploy of %s may be blank", where)
+		}
+	}
+	for text, refused := range map[string]bool{"": true, " \n\t\r\n": true, "true": false, "\n#!/bin/sh\ntrue\n": false} {
+		var resp validator.StringResponse
+		notBlank.ValidateString(t.Context(), validator.StringRequest{Path: path.Root("post_deploy"), ConfigValue: types.StringValue(text)}, &resp)
+		if resp.Diagnostics.HasError() != refused {
+			t.Errorf("post_deploy = %q: %v", text, resp.Diagnostics)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
@@ -56,6 +57,10 @@ var waits = map[string]core.WaitFor{"deployed": core.UntilStarted, "ssh": core.U
 
 // redeployable are the attributes that allow_redeploy may list.
 var redeployable = []string{"image", "profile", "hostname", "ssh_user", "ssh_port", "ssh_keys", "user_data", "user_data_wo_version", "post_deploy_version"}
+
+// notBlank is a script: one without anything in it is of the wrong file, and would be taken
+// for none.
+var notBlank validator.String = stringvalidator.RegexMatches(regexp.MustCompile(`\S`), "must not be blank; leave it out, or null, where there is no script")
 
 // systemAttributes are those of systemModel; change says what becomes of the server where
 // one that is redeployable changes.
@@ -113,7 +118,7 @@ func systemAttributes(change string) map[string]schema.Attribute {
 			// Not Sensitive, which would not hide more: Terraform, asked not to refresh, plans an
 			// update of every resource of an older state that has no such mark.
 			Optional: true, WriteOnly: true,
-			Validators:          []validator.String{stringvalidator.AlsoRequires(path.MatchRoot("post_deploy_version"))},
+			Validators:          []validator.String{notBlank, stringvalidator.AlsoRequires(path.MatchRoot("post_deploy_version"))},
 			MarkdownDescription: "A script of your own, run as root over SSH once the machine is deployed and the steps of its pool are done; where it fails, so does the deploy. It is never stored, neither in the plan nor in the state. Terraform cannot tell when it changes: change `post_deploy_version` with it.",
 		},
 		"post_deploy_version": schema.Int64Attribute{
