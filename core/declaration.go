@@ -254,6 +254,8 @@ func (d Declaration) validate() error {
 		switch {
 		case d.By == "":
 			return &Error{Op: "apply", Kind: Invalid, Err: errors.New("it is not said who declares it"), Hint: "name the file"}
+		case len(d.By) > mostDeclarer:
+			return &Error{Op: "apply", Kind: Invalid, Err: fmt.Errorf("who declares it has a name of %d bytes, which may be %d", len(d.By), mostDeclarer), Hint: "give it a shorter one: --as file:NAME"}
 		case len(d.With) > 0:
 			return &Error{Op: "apply", Kind: Invalid, Err: errors.New("a declaration that comes with another has others with it"), Hint: "list them all with the first"}
 		}

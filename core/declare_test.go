@@ -158,6 +158,7 @@ func TestApplyLeavesWhatIsNotSaid(t *testing.T) {
 		"a bad policy":   {core.Declaration{By: by, Pools: []core.PoolDeclaration{{Name: "web"}, {Name: "gold", Quota: new(-1)}}}, core.Invalid, "the quota is negative"},
 		"twice the same": {core.Declaration{By: by, Images: []core.ImageDeclaration{debian, debian}}, core.Invalid, "declared twice"},
 		"no declarer":    {core.Declaration{}, core.Invalid, "it is not said who declares it"},
+		"a long one":     {core.Declaration{By: core.Declarer(strings.Repeat("x", 1025))}, core.Invalid, "a name of 1025 bytes, which may be 1024"},
 		"no BMC":         {core.Declaration{By: by, Nodes: []core.NodeDeclaration{{ID: "n9", URL: "hunter2"}}}, core.Invalid, "that is not the address of a BMC"},
 		"no such pool":   {core.Declaration{By: by, Nodes: []core.NodeDeclaration{{ID: "n9", URL: "https://10.0.0.9", Pool: new("god")}}}, core.NotFound, "no such pool"},
 	} {

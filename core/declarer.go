@@ -22,6 +22,10 @@ const (
 
 const inFile = "file:"
 
+// mostDeclarer is how many bytes a declarer has at most: it is kept with each thing that he
+// has declared, and told with each change of it. The API's schema says the same.
+const mostDeclarer = 1024
+
 // DeclaredIn is the Declarer of what a file of that name says, wherever it is.
 func DeclaredIn(name string) Declarer { return Declarer(inFile + name) }
 

@@ -23,7 +23,7 @@ type Enrollment struct {
 	Boot        core.BootMode     `json:"boot,omitempty"`
 	Erase       bool              `json:"erase,omitempty" doc:"Put it to use: erase all its disks now."`
 	TakeOver    bool              `json:"take_over,omitempty"`
-	By          core.Declarer     `json:"by,omitempty" doc:"Who declares it; nobody else changes it unless told."`
+	By          core.Declarer     `json:"by,omitempty" maxLength:"1024" doc:"Who declares it; nobody else changes it unless told."`
 }
 
 // NodeChange is core.NodeChange.
@@ -45,7 +45,7 @@ type NodeChange struct {
 	Agent        *core.AgentRoute  `json:"agent,omitempty"`
 	Network      *core.Network     `json:"network,omitempty"`
 	Boot         *core.BootMode    `json:"boot,omitempty"`
-	By           core.Declarer     `json:"by,omitempty" doc:"Who changes it. What somebody else has declared is refused."`
+	By           core.Declarer     `json:"by,omitempty" maxLength:"1024" doc:"Who changes it. What somebody else has declared is refused."`
 }
 
 // NewNodeChange is the change as it is sent.
@@ -75,7 +75,7 @@ type ImageAdded struct {
 	Arch   string        `json:"arch,omitempty"`
 	User   string        `json:"user,omitempty" doc:"Login user."`
 	Boot   core.BootMode `json:"boot,omitempty"`
-	By     core.Declarer `json:"by,omitempty" doc:"Who adds it; nobody else changes it unless told."`
+	By     core.Declarer `json:"by,omitempty" maxLength:"1024" doc:"Who adds it; nobody else changes it unless told."`
 }
 
 // ApplyAsked is core.Declaration with core.ApplyOptions.

@@ -41,7 +41,7 @@ func TestBadInputIsRefusedWithAReason(t *testing.T) {
 	r := newRig(t, 0)
 	s := r.serve("")
 	ops := r.operator()
-	long := strings.Repeat("x", 200)
+	long, endless := strings.Repeat("x", 200), strings.Repeat("x", 1025)
 	for name, test := range map[string]struct {
 		method, path, body string
 		status             int
@@ -69,6 +69,10 @@ func TestBadInputIsRefusedWithAReason(t *testing.T) {
 		"token of nobody":  {"POST", "/v1/tokens", `{"name":"a b"}`, 400, "cannot name an owner"},
 		"unknown token":    {"DELETE", "/v1/tokens/t-9", ``, 404, "no token has this ID"},
 		"unknown progress": {"GET", "/v1/requests/r-9/progress", ``, 404, "no such write"},
+		"who enrolls":      {"POST", "/v1/nodes", `{"url":"https://bmc","by":"` + endless + `"}`, 422, "body.by: expected length <= 1024"},
+		"who changes":      {"PATCH", "/v1/nodes/n9", `{"by":"` + endless + `"}`, 422, "body.by: expected length <= 1024"},
+		"who adds":         {"PUT", "/v1/images/a", `{"source":"a.img","by":"` + endless + `"}`, 422, "body.by: expected length <= 1024"},
+		"who declares":     {"POST", "/v1/declarations", `{"by":"` + endless + `"}`, 400, "a name of 1025 bytes, which may be 1024"},
 	} {
 		resp, text := s.raw(test.method, test.path, ops, test.body)
 		p := problem(t, resp, text)
