@@ -344,10 +344,15 @@ func (a Attempt) given() (names []string) {
 	return names
 }
 
-// Without selects the machines that are deployed, and have not that step.
-func Without(machines []Machine, step string) (lacking []Machine) {
+// Without selects the machines that are deployed, and have not that step, although it is
+// for their nodes.
+func Without(machines []Machine, nodes []Node, step Step) (lacking []Machine) {
+	others := map[NodeID]bool{}
+	for _, n := range nodes {
+		others[n.ID] = !step.Only.are(n)
+	}
 	for _, m := range machines {
-		if m.State == Deployed && !slices.Contains(m.Steps, step) {
+		if m.State == Deployed && !slices.Contains(m.Steps, step.Name) && !others[m.Node] {
 			lacking = append(lacking, m)
 		}
 	}

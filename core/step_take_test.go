@@ -453,8 +453,8 @@ func releaseWithSteps(e *core.Engine, p *pool) error {
 	return onceEach(ran)
 }
 
-// A machine that was made before a step was declared has not got it, and is found; once it
-// is deployed again it has.
+// A machine that was made before a step was declared has not got it, and is found where the
+// step is for its server; once it is deployed again it has.
 func TestMachinesWithoutAStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, 2)
@@ -467,17 +467,23 @@ func TestMachinesWithoutAStep(t *testing.T) {
 		if _, err := e.Create(t.Context(), order("a-2", "web-2"), nil); err != nil {
 			t.Fatal(err)
 		}
+		var only *core.StepServers
 		without := func(step string) (names []string) {
 			t.Helper()
 			all, err := e.Machines(t.Context(), core.AllocationFilter{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, m := range core.Without(all, step) {
+			for _, m := range core.Without(all, p.nodes(), core.Step{Name: step, Only: only}) {
 				names = append(names, m.Name)
 			}
 			return names
 		}
+		only = &core.StepServers{Manufacturer: "Nobody's"}
+		if since := without("new"); len(since) > 0 {
+			t.Errorf("a step for servers of another maker lacks %q", since)
+		}
+		only = &core.StepServers{Manufacturer: "Example"}
 		if old, since := without("old"), without("new"); len(old) > 0 || !slices.Equal(since, []string{"web-1"}) {
 			t.Errorf("without the old step are %q, without the new one %q", old, since)
 		}

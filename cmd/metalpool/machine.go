@@ -131,8 +131,9 @@ as it says. An owner is seen when he asks for something: with docker-machine, wi
 terraform, with 'metalpool machine', or through a server with his token.
 
 With --without it shows those that are deployed and have not that step: it was declared
-after they were made, their profile does not choose it, or it was gone on without. They
-have it once they are deployed again, which 'metalpool machine redeploy' does.`,
+after they were made, their profile does not choose it, or it was gone on without. Those
+on servers that it is not for are left out. They have it once they are deployed again,
+which 'metalpool machine redeploy' does.`,
 		Example: `  metalpool machine list
   metalpool machine list --without monitoring-agent
   metalpool machine list --owner ci --state Failed
@@ -152,10 +153,15 @@ have it once they are deployed again, which 'metalpool machine redeploy' does.`,
 					machines = core.OrphansOf(machines, time.Now(), unseen)
 				}
 				if without != "" {
-					if err := knowsStep(ctx, e, without); err != nil {
+					step, err := stepNamed(ctx, e, without)
+					if err != nil {
 						return err
 					}
-					machines = core.Without(machines, without)
+					nodes, err := e.Nodes(ctx, core.NodeFilter{})
+					if err != nil {
+						return err
+					}
+					machines = core.Without(machines, nodes, step)
 				}
 				if o.json() {
 					return a.printJSON(list(machines))
@@ -188,16 +194,16 @@ have it once they are deployed again, which 'metalpool machine redeploy' does.`,
 	return cmd
 }
 
-// knowsStep refuses a step that nobody has declared: every machine would be without it.
-func knowsStep(ctx context.Context, e core.Operator, name string) error {
+// stepNamed refuses a step that nobody has declared: every machine would be without it.
+func stepNamed(ctx context.Context, e core.Operator, name string) (core.Step, error) {
 	steps, err := e.Steps(ctx)
 	if err != nil {
-		return err
+		return core.Step{}, err
 	}
 	var there []string
 	for _, s := range steps {
 		if s.Name == name {
-			return nil
+			return s, nil
 		}
 		there = append(there, s.Name)
 	}
@@ -205,7 +211,7 @@ func knowsStep(ctx context.Context, e core.Operator, name string) error {
 	if len(there) > 0 {
 		hint = "there are: " + strings.Join(there, ", ")
 	}
-	return &core.Error{Op: "find step", Kind: core.NotFound, Err: fmt.Errorf("there is no step %q", name), Hint: hint}
+	return core.Step{}, &core.Error{Op: "find step", Kind: core.NotFound, Err: fmt.Errorf("there is no step %q", name), Hint: hint}
 }
 
 // machineTable prints machines; steps is how far those are that are being deployed.
