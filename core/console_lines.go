@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"time"
 )
@@ -168,12 +167,13 @@ const shortestSecret = 6
 
 // withoutWords is a text with *** for what is in secrets.
 func withoutWords(text string, secrets []string) string {
-	slices.SortFunc(secrets, func(x, y string) int { return len(y) - len(x) }) // of two that begin alike, the whole
-	var pairs []string
+	var told []string
 	for _, s := range secrets {
-		if len(s) >= shortestSecret {
-			pairs = append(pairs, s, "***")
+		for _, form := range []string{s, onConsole(s)} {
+			if len(form) >= shortestSecret {
+				told = append(told, form)
+			}
 		}
 	}
-	return strings.NewReplacer(pairs...).Replace(text)
+	return without(text, "***", extents(text, told, false, false))
 }

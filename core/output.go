@@ -1,15 +1,9 @@
 package core
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
-	"net/url"
-	"slices"
 	"strings"
 	"sync"
-	"text/template"
-	"unicode"
 )
 
 // keptOutput is how much is kept of the beginning, and of the end, of what a step says.
@@ -98,83 +92,4 @@ func lastSaid(text string) string {
 		}
 	}
 	return tail(strings.Join(lines[max(0, len(lines)-quotedLines):], "\n"))
-}
-
-const hidden = "(secret)"
-
-// hide takes secrets out of a text.
-func hide(text string, secrets []string) string { return hideCut(text, secrets, false, false) }
-
-// hideCut is hide for a text that may be cut in the middle of a secret, at its beginning or
-// at its end. Of secrets that have something in common there all is taken out as one: what
-// was left of the other would tell of it.
-func hideCut(text string, secrets []string, atBeginning, atEnd bool) string {
-	type span struct{ from, to int }
-	var found []span
-	for _, s := range secrets {
-		for from := 0; s != ""; {
-			at := strings.Index(text[from:], s)
-			if at < 0 {
-				break
-			}
-			found = append(found, span{from + at, from + at + len(s)})
-			from += at + 1
-		}
-		half := func(cut bool, is func(n int) bool) int {
-			for n := min(len(s)-1, len(text)); cut && n > 0; n-- {
-				if is(n) {
-					return n
-				}
-			}
-			return 0
-		}
-		if n := half(atBeginning, func(n int) bool { return strings.HasPrefix(text, s[len(s)-n:]) }); n > 0 {
-			found = append(found, span{0, n})
-		}
-		if n := half(atEnd, func(n int) bool { return strings.HasSuffix(text, s[:n]) }); n > 0 {
-			found = append(found, span{len(text) - n, len(text)})
-		}
-	}
-	slices.SortFunc(found, func(a, b span) int { return cmp.Or(a.from-b.from, b.to-a.to) })
-	var b strings.Builder
-	told := 0
-	for _, next := range found {
-		if next.from >= told {
-			b.WriteString(text[told:next.from] + hidden)
-		}
-		told = max(told, next.to)
-	}
-	return b.String() + text[told:]
-}
-
-// sayable are a secret and what programs make of it: of one that has several lines each by
-// itself, and all in one; what templates and addresses escape; and all of it as it is shown.
-func sayable(secret string) []string {
-	all := []string{secret}
-	for line := range strings.Lines(secret) {
-		if line = strings.TrimSpace(line); len(line) >= tellingLine && line != secret {
-			all = append(all, line)
-		}
-	}
-	quoted, _ := json.Marshal(secret) // a text can be
-	all = append(all, strings.Join(strings.Fields(secret), " "), strings.ReplaceAll(secret, "\n", `\n`), string(quoted[1:len(quoted)-1]),
-		url.QueryEscape(secret), url.PathEscape(secret), (&url.URL{Path: "/" + secret}).EscapedPath()[1:], template.HTMLEscapeString(secret), template.JSEscapeString(secret))
-	for _, s := range slices.Clone(all) {
-		if p := printable(s); p != s {
-			all = append(all, p)
-		}
-	}
-	return all
-}
-
-// tellingLine is the shortest line of a secret that tells anything, in bytes.
-const tellingLine = 8
-
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
 }

@@ -1,11 +1,14 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"text/template"
+	"unicode"
 )
 
 // Of much output the first and the last is kept, and no part of a secret, wherever it
@@ -154,6 +157,53 @@ func TestSecretsInOtherShapes(t *testing.T) {
 	}
 	if got := hide("nothing", sayable("")); got != "nothing" {
 		t.Errorf("an empty one: %q", got)
+	}
+}
+
+// A secret with blanks, or with characters that are not shown, is known again in whatever is
+// made of them on the way into a line.
+func TestSecretsWhoseBlanksChange(t *testing.T) {
+	ways := map[string]func(string) string{
+		"as it is":    func(s string) string { return s },
+		"printable":   printable,
+		"in a line":   func(s string) string { return strings.Join(strings.Fields(s), " ") },
+		"shown":       func(s string) string { return strings.Join(strings.Fields(printable(s)), " ") },
+		"quoted":      strconv.Quote,
+		"trimmed":     strings.TrimSpace,
+		"of Windows":  func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
+		"of terminal": func(s string) string { return string(new(ConsoleFilter).Clean(nil, []byte(s))) },
+		"spaced": func(s string) string {
+			return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+				if !unicode.IsPrint(r) {
+					return ' '
+				}
+				return r
+			}, s)), " ")
+		},
+	}
+	for _, secret := range []string{
+		"hunter2\tmore", "hunter2  \t more", "  hunter2  more  ", "hunter2  mo\n", "hunter2\r\n", "hun\rter2", "hunter2\x00\x01more", "hun\x01 \x02ter2", "hun\x1bter2",
+		"hun\x1b[31mter2", "hun\u0085ter2", "hun\u2028ter2", "hun\u00a0 ter2", "hunter2 \xffmore", "hun\n\tter2\n",
+	} {
+		for name, way := range ways {
+			made, secrets := "it is >"+way(secret)+"< that it is", sayable(secret)
+			var o output
+			fmt.Fprint(&o, made)
+			err := hiding(errors.New(made), secrets)
+			for where, text := range map[string]string{
+				"output": o.text(secrets), "so far": o.soFar(secrets), "quoted": lastSaid(o.text(secrets)), "error": err.Error(),
+				"console": withoutWords(string(new(ConsoleFilter).Clean(nil, []byte(made))), []string{secret}),
+			} {
+				if name == "quoted" && where == "console" {
+					continue
+				}
+				for _, part := range []string{"hun", "ter2", "mo"} {
+					if strings.Contains(text, part) {
+						t.Errorf("%q %s: %s tells %q", secret, name, where, text)
+					}
+				}
+			}
+		}
 	}
 }
 
