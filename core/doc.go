@@ -17,6 +17,7 @@
 //	clean     clean.go drives cleanSteps to Available or Quarantined
 //	Reconcile operate.go does the same for workers that died
 //	Drift     drift.go compares a node with its profile; SetUp brings it back
+//	BIOS      bios.go lists what there is for a profile to set
 //
 // drive.go is the one loop behind deploy and clean: the first step that is not met
 // is done, and its end is written down. work.go fences it: every write to the store

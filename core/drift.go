@@ -44,13 +44,8 @@ func (e *Engine) Drift(ctx context.Context, id NodeID) (Drift, error) {
 	d := Drift{Node: id}
 	var steps []Step
 	err := e.store.View(ctx, func(tx Tx) (err error) {
-		if n, err = tx.Node(id); Is(err, NotFound) {
-			return noSuchNode(tx, "compare", id)
-		} else if err != nil {
+		if n, err = resting(tx, "compare", id); err != nil {
 			return err
-		}
-		if n.State.Working() {
-			return &Error{Op: "compare", Node: id, Kind: Busy, Err: fmt.Errorf("it is %s, and may be set up just now", n.State), Hint: "compare it once that is done"}
 		}
 		if d.Again, err = preparedInVain(tx, n); err != nil {
 			return err
@@ -66,6 +61,18 @@ func (e *Engine) Drift(ctx context.Context, id NodeID) (Drift, error) {
 	defer cancel()
 	err = e.compare(ctx, n, steps, &d)
 	return d, withNode(err, id)
+}
+
+// resting finds a node whose BMC is asked what the server is set to. One at work is Busy.
+func resting(tx Tx, op string, id NodeID) (Node, error) {
+	n, err := tx.Node(id)
+	switch {
+	case Is(err, NotFound):
+		return n, noSuchNode(tx, op, id)
+	case err == nil && n.State.Working():
+		err = &Error{Op: op, Node: id, Kind: Busy, Err: fmt.Errorf("it is %s, and may be set up just now", n.State), Hint: "ask again once that is done"}
+	}
+	return n, err
 }
 
 // compareLimit is how long a BMC may take to tell all, which is some dozens of requests.

@@ -108,15 +108,9 @@ func (a *BIOSAttributes) UnmarshalJSON(text []byte) error {
 // MarshalYAML implements the marshaler of YAML, to which json.Number is a text.
 func (a BIOSAttributes) MarshalYAML() (any, error) { return numbersOfYAML(a) }
 
-// BIOSSettings are what a server's firmware is set to.
-type BIOSSettings struct {
-	Attributes BIOSAttributes `json:"attributes"`        // in force
-	Pending    BIOSAttributes `json:"pending,omitempty"` // that differ from those, and wait for the next start
-}
-
 // BIOSSetter is the facet of a BMC that sets the firmware's attributes.
 type BIOSSetter interface {
-	BIOS(ctx context.Context) (BIOSSettings, error)
+	BIOS(ctx context.Context) ([]BIOSAttribute, error) // by name
 	CompareBIOS(ctx context.Context, want BIOSAttributes) ([]Difference, error)
 	SetBIOS(ctx context.Context, want BIOSAttributes) (Change, error)
 	VerifyBIOS(ctx context.Context, want BIOSAttributes) error

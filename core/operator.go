@@ -24,6 +24,8 @@ type Operator interface {
 	// Available one back.
 	Drift(ctx context.Context, id NodeID) (Drift, error)
 	SetUp(ctx context.Context, id NodeID, reason string) (Node, error)
+	// BIOS lists what a node's firmware can be set to, and is.
+	BIOS(ctx context.Context, id NodeID) ([]BIOSAttribute, error)
 	// Retire takes a node out of the inventory; its events stay.
 	Retire(ctx context.Context, id NodeID, reason string) error
 	// AwaitRest waits until nobody cleans or prepares a node, and does that work itself

@@ -16,7 +16,7 @@ import (
 func nodeCommand(a *app) *cobra.Command {
 	return noun("node", "Enroll servers, see how they are, take them aside",
 		nodeEnrollCommand(a), nodeListCommand(a), nodeShowCommand(a), nodeSetCommand(a),
-		nodeDriftCommand(a), nodeRepairCommand(a), nodeMaintenanceCommand(a), nodeRetireCommand(a), nodeEventsCommand(a), nodeConsoleCommand(a))
+		nodeBIOSCommand(a), nodeDriftCommand(a), nodeRepairCommand(a), nodeMaintenanceCommand(a), nodeRetireCommand(a), nodeEventsCommand(a), nodeConsoleCommand(a))
 }
 
 func nodeListCommand(a *app) *cobra.Command {

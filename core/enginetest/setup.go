@@ -210,15 +210,18 @@ func texts(want core.BIOSAttributes) map[string]string {
 	return all
 }
 
-func (b *bmc) BIOS(context.Context) (s core.BIOSSettings, err error) {
+func (b *bmc) BIOS(context.Context) (all []core.BIOSAttribute, err error) {
 	err = b.look("read BIOS", func(u *setup) error {
-		s.Attributes = core.BIOSAttributes{}
-		for name, value := range u.force {
-			s.Attributes[name] = value
+		for _, name := range slices.Sorted(maps.Keys(u.force)) {
+			a := core.BIOSAttribute{Name: name, Value: u.force[name]}
+			if value, waits := u.waits[name]; waits && value != a.Value {
+				a.Pending = value
+			}
+			all = append(all, a)
 		}
 		return nil
 	})
-	return s, err
+	return all, err
 }
 
 func (b *bmc) CompareBIOS(_ context.Context, want core.BIOSAttributes) ([]core.Difference, error) {

@@ -59,6 +59,11 @@ func (c *Client) Drift(ctx context.Context, id core.NodeID) (core.Drift, error) 
 	return read[core.Drift](ctx, c, call{path: nodePath(id) + "/drift"})
 }
 
+// BIOS implements core.Operator.
+func (c *Client) BIOS(ctx context.Context, id core.NodeID) ([]core.BIOSAttribute, error) {
+	return read[[]core.BIOSAttribute](ctx, c, call{path: nodePath(id) + "/bios"})
+}
+
 // SetUp implements core.Operator.
 func (c *Client) SetUp(ctx context.Context, id core.NodeID, reason string) (core.Node, error) {
 	return c.onNode(ctx, http.MethodPost, nodePath(id)+"/set-up", "set up", asked("reason", reason), nil, nil)

@@ -80,6 +80,7 @@ type Server struct {
 	powers   *looks[core.PowerState]
 	tails    *looks[[]string]
 	drifts   *looks[core.Drift]
+	bioses   *looks[[]core.BIOSAttribute]
 
 	headerTime, bodyTime, takenTime time.Duration
 
@@ -102,7 +103,7 @@ func New(c Config) *Server {
 	s := &Server{ends: make(chan error, 1), pool: c.Pool, images: imageFolder(c.Images), log: c.Log, jobs: newJobs(cmp.Or(c.QueueGrace, queueGrace), c.Crowd), rates: newLimits(tokenRate, tokenBurst), failures: newLimits(failedRate, failedBurst), metrics: metrics.New(c.Pool)}
 	s.denials = newDenials(func(e core.AuditEntry) { s.write(context.Background(), e) })
 	s.powers, s.tails = newLooks[core.PowerState](cmp.Or(c.LookTime, lookTime)), newLooks[[]string](cmp.Or(c.LookTime, lookTime))
-	s.drifts = newLooks[core.Drift](cmp.Or(c.LookTime, lookTime))
+	s.drifts, s.bioses = newLooks[core.Drift](cmp.Or(c.LookTime, lookTime)), newLooks[[]core.BIOSAttribute](cmp.Or(c.LookTime, lookTime))
 	s.present = newPresence(cmp.Or(c.AliveTime, api.EventsAlive))
 	s.headerTime, s.bodyTime, s.takenTime = cmp.Or(c.HeaderTime, headerTime), cmp.Or(c.BodyTime, bodyTime), cmp.Or(c.AnswerTime, takenTime)
 	mux := http.NewServeMux()

@@ -35,12 +35,9 @@ func (e *enrolled) about() string {
 func (s *Server) nodes() {
 	read(s, operation{id: "node", method: http.MethodGet, path: "/nodes/{id}", summary: "find a node", role: core.RoleViewer},
 		func(ctx context.Context, p principal, in *OfNode) (core.Node, error) {
-			n, err := s.pool.Node(ctx, in.ID)
+			n, err := s.inPools(ctx, p, in.ID)
 			if err != nil {
-				return core.Node{}, p.blurred(err)
-			}
-			if !p.Allows(n.Pool) {
-				return core.Node{}, noNode(in.ID)
+				return core.Node{}, err
 			}
 			own, err := s.own(ctx, p)
 			return p.shown(n, own), err
@@ -98,14 +95,18 @@ func (s *Server) nodes() {
 		})
 	read(s, operation{id: "drift", method: http.MethodGet, path: "/nodes/{id}/drift", summary: "compare a node with its profile", role: core.RoleOperator},
 		func(ctx context.Context, p principal, in *OfNode) (core.Drift, error) {
-			n, err := s.pool.Node(ctx, in.ID)
-			if err != nil {
-				return core.Drift{}, p.blurred(err)
-			}
-			if !p.Allows(n.Pool) {
-				return core.Drift{}, noNode(in.ID)
+			if _, err := s.inPools(ctx, p, in.ID); err != nil {
+				return core.Drift{}, err
 			}
 			return s.drifts.at(ctx, string(in.ID), func(ctx context.Context) (core.Drift, error) { return s.pool.Drift(ctx, in.ID) })
+		})
+	read(s, operation{id: "bios", method: http.MethodGet, path: "/nodes/{id}/bios", summary: "list a node's BIOS attributes", role: core.RoleOperator},
+		func(ctx context.Context, p principal, in *OfNode) ([]core.BIOSAttribute, error) {
+			if _, err := s.inPools(ctx, p, in.ID); err != nil {
+				return nil, err
+			}
+			all, err := s.bioses.at(ctx, string(in.ID), func(ctx context.Context) ([]core.BIOSAttribute, error) { return s.pool.BIOS(ctx, in.ID) })
+			return list(all), err
 		})
 	s.nodeVerbs()
 }
@@ -123,6 +124,7 @@ func (s *Server) nodeVerbs() {
 			func(ctx context.Context, p principal, in *why, _ core.Reporter) (core.Node, error) {
 				return s.onNode(p, func() (core.Node, error) {
 					s.drifts.forget(string(in.ID))
+					s.bioses.forget(string(in.ID))
 					return do(ctx, in.ID, in.Reason)
 				})
 			})
@@ -140,6 +142,18 @@ func (s *Server) nodeVerbs() {
 		func(ctx context.Context, p principal, in *rest, report core.Reporter) (core.Node, error) {
 			return s.onNode(p, func() (core.Node, error) { return s.pool.AwaitRest(ctx, in.ID, report) })
 		})
+}
+
+// inPools finds a node in a pool of the caller's.
+func (s *Server) inPools(ctx context.Context, p principal, id core.NodeID) (core.Node, error) {
+	n, err := s.pool.Node(ctx, id)
+	switch {
+	case err != nil:
+		return core.Node{}, p.blurred(err)
+	case !p.Allows(n.Pool):
+		return core.Node{}, noNode(id)
+	}
+	return n, nil
 }
 
 // noNode is told of other pools' nodes as of those that are not there.

@@ -49,6 +49,7 @@ var least = map[string]struct {
 	"POST /v1/nodes/n9/resume":        {role: core.RoleOperator},
 	"POST /v1/nodes/n9/set-up":        {role: core.RoleOperator},
 	"GET /v1/nodes/n9/drift":          {role: core.RoleOperator},
+	"GET /v1/nodes/n9/bios":           {role: core.RoleOperator},
 	"POST /v1/nodes/n9/rest":          {role: core.RoleOperator},
 	"PUT /v1/pools/p":                 {role: core.RoleOperator, body: `{"name":"p"}`},
 	"DELETE /v1/pools/p":              {role: core.RoleOperator},

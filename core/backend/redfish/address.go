@@ -28,6 +28,14 @@ func (a address) accept(flag, value string) string {
 	return "'metalpool node set " + string(a.node) + " " + flag + " " + value + "'"
 }
 
+// lists is where an operator sees what a server has.
+func (a address) lists(command string) string {
+	if command == "" {
+		return ""
+	}
+	return "; 'metalpool node " + command + " " + firstOf(string(a.node), "NODE") + "' lists what it has"
+}
+
 // parseAddress never repeats a user or password in its error, which is why it
 // does not wrap that of url.Parse.
 func parseAddress(raw string) (address, error) {

@@ -18,8 +18,9 @@ import (
 type attributes map[string]any
 
 // isSecret tells the attributes that hold a password: it could not be read back, and
-// would be shown in errors.
-var isSecret = regexp.MustCompile(`(?i)(password|passphrase)$`)
+// would be shown in errors. Dell's show its hash and salt (SHA256SetupPasswordSalt), and
+// Supermicro's names end in a number.
+var isSecret = regexp.MustCompile(`(?i)(password|passphrase|secret)(salt|hash)?(_[0-9a-f]+)?$`)
 
 // likeness makes of a value that was asked for one of the type that the firmware has
 // at this attribute.
@@ -128,6 +129,23 @@ func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Key
 type biosState struct {
 	force   attributes
 	waiting attributes // that differ from those in force
+}
+
+// list tells of each attribute all that is known of it. Values of secrets are left out:
+// some BMCs show a hash.
+func (s biosState) list(known registry) (all []core.BIOSAttribute) {
+	shown := maps.Clone(s.force)
+	maps.Copy(shown, s.waiting)
+	for _, name := range sortedNames(shown) {
+		told, _ := known.named(name)
+		a := told.about()
+		a.Name, a.Secret = name, isSecret.MatchString(name) || told.Type == "Password"
+		if !a.Secret {
+			a.Value, a.Pending = s.force[name], s.waiting[name]
+		}
+		all = append(all, a)
+	}
+	return all
 }
 
 // effective is a value from the next start on.

@@ -15,21 +15,15 @@ import (
 var _ core.BIOSSetter = (*conversation)(nil)
 
 // BIOS implements core.BIOSSetter.
-func (b *conversation) BIOS(ctx context.Context) (core.BIOSSettings, error) {
-	return facet(ctx, b, "read BIOS", func(t talk) (core.BIOSSettings, error) {
+func (b *conversation) BIOS(ctx context.Context) ([]core.BIOSAttribute, error) {
+	return facet(ctx, b, "read BIOS", func(t talk) ([]core.BIOSAttribute, error) {
 		f, err := t.bios()
 		if err != nil {
-			return core.BIOSSettings{}, err
+			return nil, err
 		}
-		return core.BIOSSettings{Attributes: readable(f.force), Pending: readable(f.waiting)}, nil
+		known, err := t.readRegistry(f.registry)
+		return f.list(known), err
 	})
-}
-
-// readable leaves out what holds a secret: some BMCs show a hash of it.
-func readable(a attributes) core.BIOSAttributes {
-	out := core.BIOSAttributes(maps.Clone(a))
-	maps.DeleteFunc(out, func(name string, _ any) bool { return isSecret.MatchString(name) })
-	return out
 }
 
 // CompareBIOS implements core.BIOSSetter.
@@ -189,7 +183,7 @@ func (t talk) accept(f bios, want core.BIOSAttributes) (attributes, error) {
 		for _, name := range sortedNames(wrong) {
 			all = append(all, wrong[name])
 		}
-		return nil, &wrongError{what: strings.Join(all, "; ")}
+		return nil, &wrongError{what: strings.Join(all, "; "), list: "bios"}
 	}
 	return wanted, nil
 }

@@ -76,7 +76,7 @@ func diagnose(ctx context.Context, at address, err error) (kind core.Kind, what,
 	case untrusted(err):
 		return core.Denied, "its certificate is not trusted: " + bare(err), "give the CA that signed it, or record its fingerprint with " + at.accept("--fingerprint", "…")
 	case errors.As(err, &wrong):
-		return core.Invalid, wrong.Error(), "change what is wanted of this server, or of which servers it is wanted ('only')"
+		return core.Invalid, wrong.Error(), "change what is wanted of this server, or of which servers it is wanted ('only')" + at.lists(wrong.list)
 	case errors.As(err, &preserved):
 		return core.Denied, preserved.Error(), "want other drives, or take these off the list of those preserved"
 	case errors.As(err, &lacking):

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -79,15 +80,16 @@ func TestBIOSOfEveryVendor(t *testing.T) {
 
 			before, err := s.BIOS(t.Context())
 			must(t, "read", err)
-			for name := range want {
-				a, _ := m.BIOS.Named(name)
-				if show(before.Attributes[name]) != show(a.Default) {
-					t.Errorf("%s reads %v, want %v", name, before.Attributes[name], a.Default)
-				}
+			if len(before) != len(m.BIOS.Attributes) || !slices.IsSortedFunc(before, byName) {
+				t.Errorf("of %d attributes it tells %+v", len(m.BIOS.Attributes), before)
 			}
-			for name := range before.Attributes {
-				if strings.HasSuffix(name, "Password") {
-					t.Errorf("%s is told", name)
+			for _, told := range before {
+				a, _ := m.BIOS.Named(told.Name)
+				if show(told.Value) != show(a.Default) || told.Pending != nil {
+					t.Errorf("%s reads %v, pending %v, want %v", told.Name, told.Value, told.Pending, a.Default)
+				}
+				if want := registered(a); !reflect.DeepEqual(withoutValue(told), want) {
+					t.Errorf("it is told as %+v, want %+v", withoutValue(told), want)
 				}
 			}
 			differs, err := s.CompareBIOS(t.Context(), want)
@@ -111,8 +113,10 @@ func TestBIOSOfEveryVendor(t *testing.T) {
 			}
 			waiting, err := s.BIOS(t.Context())
 			must(t, "read what waits", err)
-			if len(waiting.Pending) != len(want) && m.BIOS.Settings != "" {
-				t.Errorf("%v waits, want %v", waiting.Pending, want)
+			for _, told := range waiting {
+				if next := show(want[told.Name]); show(told.Pending) != next && m.BIOS.Settings != "" {
+					t.Errorf("of %s waits %v, want %v", told.Name, told.Pending, next)
+				}
 			}
 
 			// Another process, after a crash before the reset, finds what waits.
@@ -143,6 +147,65 @@ func TestBIOSOfEveryVendor(t *testing.T) {
 			}
 			r.wantWrites()
 		})
+	}
+}
+
+func byName(a, b core.BIOSAttribute) int { return strings.Compare(a.Name, b.Name) }
+
+func withoutValue(a core.BIOSAttribute) core.BIOSAttribute {
+	a.Value, a.Pending = nil, nil
+	return a
+}
+
+// registered is what a registry tells of an attribute.
+func registered(a bmc.Attribute) core.BIOSAttribute {
+	told := core.BIOSAttribute{Name: a.Name, Label: a.Label, Type: string(a.Kind), ReadOnly: a.ReadOnly, Values: a.Values, Secret: a.Kind == bmc.Password}
+	if a.Kind == bmc.Integer {
+		told.Lower, told.Upper = json.Number(fmt.Sprintf("%.0f", a.Low)), json.Number(fmt.Sprintf("%.0f", a.Top))
+	}
+	return told
+}
+
+// Without a registry there are names and values, of which a secret's are not told: its name
+// says what it is. With one its type does, too.
+func TestBIOSSecretsAreNotTold(t *testing.T) {
+	plain := bmc.Attribute{Name: "PasswordStatus", Kind: bmc.String, Default: "Unlocked"}
+	secrets := []bmc.Attribute{
+		{Name: "SETUP001", Kind: bmc.Password, Default: "5ecretword"},
+		{Name: "SetupPassword", Kind: bmc.String, Default: "5ecretword"},
+		{Name: "SHA256SetupPasswordSalt", Kind: bmc.String, Default: "5ecretword"},
+		{Name: "AdministratorPassword_00A1", Kind: bmc.String, Default: "5ecretword"},
+		{Name: "IscsiDev1Con1ChapSecret", Kind: bmc.String, Default: "5ecretword"},
+	}
+	for _, registry := range []bool{true, false} {
+		m := *withBIOS()[0]
+		b := *m.BIOS
+		m.BIOS, b.Attributes = &b, append(secrets[:len(secrets):len(secrets)], plain)
+		if !registry {
+			b.Registry, b.Attributes = "", b.Attributes[1:]
+		}
+		waits := map[string]any{}
+		for _, a := range b.Attributes {
+			waits[a.Name] = "an0therword"
+		}
+		r := newRig(t, &m, func(c *bmc.Config, _ *machine) { c.State.Setup.Waiting = waits })
+		s := r.enrolled().(core.BIOSSetter)
+		all, err := s.BIOS(t.Context())
+		must(t, "read", err)
+		for _, a := range all {
+			if a.Name == plain.Name {
+				if a.Secret || a.Value != plain.Default || a.Pending != "an0therword" || (a.Type != "") != registry {
+					t.Errorf("with a registry %t it tells %+v", registry, a)
+				}
+			} else if !a.Secret || a.Value != nil || a.Pending != nil {
+				t.Errorf("with a registry %t it tells the secret %+v", registry, a)
+			}
+		}
+		if len(all) != len(b.Attributes) {
+			t.Errorf("with a registry %t it tells %d of %d: %+v", registry, len(all), len(b.Attributes), all)
+		}
+		_, err = s.CompareBIOS(t.Context(), core.BIOSAttributes{"SHA256SetupPasswordSalt": "5ecretword"})
+		wantKind(t, err, core.Invalid, "SHA256SetupPasswordSalt is a password")
 	}
 }
 
@@ -222,7 +285,7 @@ func TestBIOSThatCannotBe(t *testing.T) {
 				r := newRig(t, m)
 				s := r.enrolled().(core.BIOSSetter)
 				_, err := s.CompareBIOS(t.Context(), c.want)
-				wantKind(t, err, core.Invalid, append(c.says, "compare BIOS", r.endpoint.URL)...)
+				wantKind(t, err, core.Invalid, append(c.says, "compare BIOS", r.endpoint.URL, "; 'metalpool node bios NODE' lists what it has")...)
 				_, err = s.SetBIOS(t.Context(), c.want)
 				wantKind(t, err, core.Invalid, append(c.says, "set BIOS", r.endpoint.URL)...)
 				r.wantWrites()
@@ -309,8 +372,12 @@ func TestNoBIOS(t *testing.T) {
 	m, err := bmc.Named("nokia")
 	must(t, "manners", err)
 	r := newRig(t, m)
-	_, err = r.enrolled().(core.BIOSSetter).SetBIOS(t.Context(), core.BIOSAttributes{"HyperThreading": "Enabled"})
+	s := r.enrolled().(core.BIOSSetter)
+	_, err = s.SetBIOS(t.Context(), core.BIOSAttributes{"HyperThreading": "Enabled"})
 	wantKind(t, err, core.Backend, "it has no BIOS attributes")
+	wantNoFacet(t, err)
+	_, err = s.BIOS(t.Context())
+	wantKind(t, err, core.Backend, "read BIOS", "it has no BIOS attributes")
 	wantNoFacet(t, err)
 }
 

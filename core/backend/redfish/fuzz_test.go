@@ -35,7 +35,7 @@ func FuzzDocuments(f *testing.F) {
 			if (len(s.needed(want)) == 0) != (len(s.differences(want)) == 0) {
 				t.Errorf("%v is needed, and %v differs", s.needed(want), s.differences(want))
 			}
-			_ = readable(s.force)
+			_ = s.list(nil)
 		}
 		var r struct {
 			RegistryEntries struct{ Attributes registry }
@@ -43,6 +43,7 @@ func FuzzDocuments(f *testing.F) {
 		if json.Unmarshal(text, &r) == nil {
 			_ = r.RegistryEntries.Attributes.meant(name, nil)
 			for _, a := range r.RegistryEntries.Attributes {
+				_ = a.about()
 				for _, v := range []any{value, json.Number("1"), true, nil} {
 					_ = a.refuses(v)
 				}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/stmcginnis/gofish/schemas"
+
+	"github.com/metalpool/metalpool/core"
 )
 
 // registry says which attributes a server's firmware has, and which values they take.
@@ -128,12 +130,31 @@ func (r registry) meant(name string, others []string) string {
 	return ""
 }
 
-// refuses says what is wrong with a value, as far as the registry tells.
-func (a registryAttribute) refuses(v any) string {
+// about is what there is to tell of an attribute.
+func (a registryAttribute) about() core.BIOSAttribute {
+	about := core.BIOSAttribute{Label: string(a.Label), Type: string(a.Type), ReadOnly: a.ReadOnly.is}
+	switch a.Type {
+	case "Enumeration":
+		about.Values = a.values()
+	case "Integer":
+		about.Lower, about.Upper = a.Low.told(), a.Top.told()
+	case "String":
+		about.MaxLength = a.Longest.told()
+	}
+	return about
+}
+
+func (a registryAttribute) values() []string {
 	values := make([]string, len(a.Values.is))
 	for i, known := range a.Values.is {
 		values[i] = string(known.Name)
 	}
+	return values
+}
+
+// refuses says what is wrong with a value, as far as the registry tells.
+func (a registryAttribute) refuses(v any) string {
+	values := a.values()
 	n, isNumber := v.(json.Number)
 	s, isText := v.(string)
 	switch {
@@ -186,6 +207,14 @@ func (b *bound) UnmarshalJSON(text []byte) error {
 }
 
 func (b bound) String() string { return firstOf(string(b), "any") }
+
+// told is the number; nil where there is none.
+func (b bound) told() any {
+	if b == "" {
+		return nil
+	}
+	return json.Number(b)
+}
 
 // above and below hold against a number what there is of a bound.
 func (b bound) above(n json.Number) bool { return b != "" && exact(json.Number(b)).Cmp(exact(n)) > 0 }

@@ -70,7 +70,8 @@ func (e *notAppliedError) Error() string {
 // wrongError is something wanted that cannot be had of this server.
 type wrongError struct {
 	what string
-	err  error // the BMC's own refusal, if it was asked
+	err  error  // the BMC's own refusal, if it was asked
+	list string // the command of 'metalpool node' that lists what there is; "": none
 }
 
 func (e *wrongError) Error() string {
