@@ -95,8 +95,8 @@ func digits(s string) json.Number {
 	return json.Number(sign + s)
 }
 
-// decimal is a number without an exponent.
-func decimal(f float64) json.Number { return json.Number(strconv.FormatFloat(f, 'f', -1, 64)) }
+// decimal is a number without an exponent, and no less than nothing where it is nothing.
+func decimal(f float64) json.Number { return json.Number(strconv.FormatFloat(f+0, 'f', -1, 64)) }
 
 // spelled is a value as a text; "" is none.
 func spelled(v any) string {

@@ -11,7 +11,7 @@ import (
 // spelled: a float64 takes 9007199254740993 for 9007199254740992.
 func TestNumbersOfAttributesAreExact(t *testing.T) {
 	var r biosResource
-	const text = `{"Attributes":{"A":9007199254740993,"B":18446744073709551615,"C":7.0,"D":1e3,"E":1.5,"F":-3,"G":null}}`
+	const text = `{"Attributes":{"A":9007199254740993,"B":18446744073709551615,"C":7.0,"D":1e3,"E":1.5,"F":-3,"G":null,"H":-0.0}}`
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +37,7 @@ func TestNumbersOfAttributesAreExact(t *testing.T) {
 		{"E", json.Number("15e-1"), ""},
 		{"F", int64(-3), ""},
 		{"F", "-3", ""},
+		{"H", 0, ""},
 		{"G", 0, "G is nothing, not 0"},
 	} {
 		v, err := likeness(c.asked, s.force[c.name])
