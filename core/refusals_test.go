@@ -288,6 +288,32 @@ func TestQueue(t *testing.T) {
 			}
 		})
 	})
+	t.Run("patience ends, whoever got the node meanwhile", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p, e := taken(t)
+			answers := make(chan answer, 1)
+			queue(p, t.Context(), answers, waiting("first", "first", time.Hour))
+			began, ended := time.Now(), make(chan error, 1)
+			go func() {
+				_, err := e.Acquire(t.Context(), waiting("second", "second", 10*time.Minute), nil)
+				ended <- err
+			}()
+			pass(time.Minute)
+			release(t, e, "holder")
+			if got := <-answers; got.id != "first" || got.err != nil {
+				t.Errorf("the first gets %+v", got)
+			}
+			if _, err := e.Deploy(t.Context(), order("first", "first"), nil); err != nil {
+				t.Error(err)
+			}
+			if err := <-ended; !core.Is(err, core.NoCapacity) || time.Since(began) != 10*time.Minute {
+				t.Errorf("after %s: %v", time.Since(began), err)
+			}
+			if m := p.machine("second"); m.State != core.Expired {
+				t.Errorf("the second is %s", m.State)
+			}
+		})
+	})
 	t.Run("an allocation that is not deployed in time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p, e := taken(t)
