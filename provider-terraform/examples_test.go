@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,7 +84,7 @@ func TestWholeExamples(t *testing.T) {
 
 	w := r.example(t, "basic")
 	told := w.apply(t)
-	if m, _ := r.machine(t, "web-1"); m.State != core.Deployed || !strings.Contains(told, "debian@"+m.Access.Address) {
+	if m, _ := r.machine(t, "web-1"); m.State != core.Deployed || !strings.Contains(told, fmt.Sprintf("ssh -p %d debian@%s", m.Access.SSHPort, m.Access.Address)) {
 		t.Errorf("basic leaves %+v", m)
 	}
 	still(w)

@@ -27,6 +27,6 @@ resource "metalpool_deployment" "db" {
   ssh_keys      = [file("~/.ssh/id_ed25519.pub")]
 }
 
-output "address" {
-  value = "${metalpool_deployment.db.ssh_user}@${metalpool_deployment.db.address}"
+output "ssh" {
+  value = "ssh -p ${metalpool_deployment.db.ssh_port} ${metalpool_deployment.db.ssh_user}@${metalpool_deployment.db.address}"
 }

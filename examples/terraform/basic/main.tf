@@ -16,6 +16,6 @@ resource "metalpool_machine" "web" {
   ssh_keys = [file("~/.ssh/id_ed25519.pub")]
 }
 
-output "address" {
-  value = "${metalpool_machine.web.ssh_user}@${metalpool_machine.web.address}"
+output "ssh" {
+  value = "ssh -p ${metalpool_machine.web.ssh_port} ${metalpool_machine.web.ssh_user}@${metalpool_machine.web.address}"
 }

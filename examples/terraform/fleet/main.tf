@@ -51,7 +51,7 @@ resource "metalpool_machine" "web" {
 }
 
 output "machines" {
-  value = { for m in metalpool_machine.web : m.name => "${m.image} on ${m.node}, ${m.ssh_user}@${m.address}" }
+  value = { for m in metalpool_machine.web : m.name => "${m.image} on ${m.node}, ssh -p ${m.ssh_port} ${m.ssh_user}@${m.address}" }
 }
 
 output "known_hosts" {

@@ -93,5 +93,5 @@ resource "metalpool_machine" "first" {
 }
 
 output "first" {
-  value = "${metalpool_machine.first.ssh_user}@${metalpool_machine.first.address} on ${metalpool_machine.first.node}"
+  value = "${metalpool_machine.first.node}: ssh -p ${metalpool_machine.first.ssh_port} ${metalpool_machine.first.ssh_user}@${metalpool_machine.first.address}"
 }

@@ -10,5 +10,5 @@ resource "metalpool_deployment" "build" {
 }
 
 output "build" {
-  value = "${metalpool_deployment.build.ssh_user}@${metalpool_deployment.build.address}"
+  value = "ssh -p ${metalpool_deployment.build.ssh_port} ${metalpool_deployment.build.ssh_user}@${metalpool_deployment.build.address}"
 }

@@ -24,8 +24,8 @@ resource "metalpool_machine" "web" {
   allow_redeploy = ["image", "user_data"]
 }
 
-output "login" {
-  value = "${metalpool_machine.web.ssh_user}@${metalpool_machine.web.address}"
+output "ssh" {
+  value = "ssh -p ${metalpool_machine.web.ssh_port} ${metalpool_machine.web.ssh_user}@${metalpool_machine.web.address}"
 }
 
 output "known_hosts" {
