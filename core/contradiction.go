@@ -11,12 +11,19 @@ import (
 // that comes first is then not in force: the server would be blamed for it. So they are
 // refused together, unless no server is one for both of them.
 
-// checkTogether refuses the steps of a profile that contradict each other.
+// checkTogether refuses the steps of a profile that contradict each other. Those of another
+// kind have nothing to disagree on, and there may be thousands.
 func checkTogether(steps []Step) error {
-	for i, b := range steps {
-		for _, a := range steps[:i] {
+	before := map[StepKind][]*Step{}
+	for i := range steps {
+		b := &steps[i]
+		kind := b.Kind()
+		for _, a := range before[kind] {
+			if !a.Only.meets(b.Only) {
+				continue
+			}
 			what, hint := contradiction(a, b)
-			if what == "" || !a.Only.meets(b.Only) {
+			if what == "" {
 				continue
 			}
 			return &Error{
@@ -25,12 +32,18 @@ func checkTogether(steps []Step) error {
 				Hint: hint + ", or say with 'only' which servers each is for",
 			}
 		}
+		if slices.Contains(contradictory, kind) {
+			before[kind] = append(before[kind], b)
+		}
 	}
 	return nil
 }
 
+// contradictory are the kinds whose steps can disagree.
+var contradictory = []StepKind{KindBIOS, KindBootOrder, KindSecureBoot, KindRAID}
+
 // contradiction is what two steps disagree on; "" is nothing.
-func contradiction(a, b Step) (what, hint string) {
+func contradiction(a, b *Step) (what, hint string) {
 	switch {
 	case a.BIOS != nil && b.BIOS != nil:
 		return a.BIOS.contradicts(b.BIOS), "leave it to one of them"

@@ -132,12 +132,33 @@ func decode(text []byte, into any, wrong *faults) (*yaml.Node, error) {
 	if err := documents.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one YAML document is in it")
 	}
+	if n := overfull(&tree); n != nil {
+		wrong.at(n, "a mapping has %d keys, and the most is %d", len(n.Content)/2, maxKeys)
+		return &tree, wrong.err()
+	}
 	checkFields(&tree, reflect.TypeOf(into), wrong)
 	if err := tree.Decode(into); err != nil {
 		wrong.parser(err)
 		return &tree, wrong.err()
 	}
 	return &tree, nil
+}
+
+// maxKeys bounds those of one mapping: the parser compares each with all others, which for
+// 100,000 takes minutes. No server has as many BIOS attributes.
+const maxKeys = 5000
+
+// overfull is the first mapping that has more keys; nil where there is none.
+func overfull(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.MappingNode && len(n.Content)/2 > maxKeys {
+		return n
+	}
+	for _, part := range n.Content {
+		if found := overfull(part); found != nil {
+			return found
+		}
+	}
+	return nil
 }
 
 // parser tells the parser's error, without values and without names of our types.

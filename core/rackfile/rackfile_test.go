@@ -1,6 +1,7 @@
 package rackfile_test
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -115,6 +116,29 @@ func TestNetworkAlone(t *testing.T) {
 		_, err := rackfile.ParseNetwork(strings.NewReader(text))
 		if !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%.20q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// A mapping of very many keys is refused before the parser compares each with all others.
+func TestMappingsOfManyKeys(t *testing.T) {
+	keys := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "      k%d: v\n", i)
+		}
+		return b.String()
+	}
+	const plugin = "steps:\n- name: p\n  plugin:\n    name: x\n    config:\n"
+	if _, err := rackfile.Read("rack.yaml", strings.NewReader(plugin+keys(5000))); err != nil {
+		t.Error(err)
+	}
+	for text, want := range map[string]string{
+		plugin + keys(5001): "rack.yaml:6:7: a mapping has 5001 keys, and the most is 5000",
+		"nodes:\n- bmc: {url: https://b}\n  labels:\n" + keys(5001): "rack.yaml:4:7: a mapping has 5001 keys, and the most is 5000",
+	} {
+		if _, err := rackfile.Read("rack.yaml", strings.NewReader(text)); !core.Is(err, core.Invalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.80v, want %s", err, want)
 		}
 	}
 }
