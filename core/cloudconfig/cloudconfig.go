@@ -84,8 +84,22 @@ func (c Config) Text() (string, error) {
 	if c.top == nil {
 		return "", nil
 	}
-	text, err := yaml.Marshal(c.top)
+	text, err := yaml.Marshal(quoted(c.top))
 	return Header + "\n" + string(text), err
+}
+
+// quoted is a copy in which texts of several lines that begin with a blank have quotes: the
+// library tells wrongly how far those are indented, and nobody could read them.
+func quoted(n *yaml.Node) *yaml.Node {
+	made := *n
+	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "\n") && strings.ContainsAny(n.Value[:1], " \t\n") {
+		made.Style = n.Style&yaml.TaggedStyle | yaml.DoubleQuotedStyle
+	}
+	made.Content = nil
+	for _, part := range n.Content {
+		made.Content = append(made.Content, quoted(part))
+	}
+	return &made
 }
 
 // Override is c with another one laid over it: maps are merged key by key, lists are
