@@ -69,11 +69,14 @@ func (s *BIOSStep) contradicts(o *BIOSStep) string {
 	return strings.Join(all, "; ")
 }
 
-// spelled is a value as a text: of a number the one that the store keeps, since one of two
-// steps may come from there.
+// spelled is a value as a text: of a number the one that the store keeps of a rack file's,
+// since one of two steps may come from there.
 func spelled(v any) string {
-	if text, is := v.(string); is {
-		return text
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return asYAMLReads(v).String()
 	}
 	text, err := json.Marshal(v)
 	if err != nil {

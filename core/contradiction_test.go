@@ -35,6 +35,7 @@ func TestStepsThatContradictEachOther(t *testing.T) {
 		"other racks":                {only(on, racked("r1")), only(off, racked("r2")), ""},
 		"the same in other words":    {bios("a", core.BIOSAttributes{"Quiet": true, "Delay": 7}), bios("b", core.BIOSAttributes{"Quiet": "true", "Delay": "7"}), ""},
 		"a number as it is stored":   {bios("a", core.BIOSAttributes{"Size": json.Number("4194304"), "Share": json.Number("0.5")}), bios("b", core.BIOSAttributes{"Size": 4194304, "Share": 0.5}), ""},
+		"a number as programs spell": {bios("a", core.BIOSAttributes{"Size": json.Number("4194304.0"), "Delay": json.Number("1e3")}), bios("b", core.BIOSAttributes{"Size": 4194304, "Delay": json.Number("1000")}), ""},
 		"two boot orders":            {first("a", "Hdd", "Pxe"), first("b", "Pxe"), "the steps a and b, which one server may both be for, disagree on the boot order: Hdd, Pxe and Pxe; make one step of them"},
 		"more of one boot order":     {first("a", "Hdd", "Pxe"), first("b", "hdd"), ""},
 		"two sets of volumes":        {volumes("a", "RAID1"), volumes("b", "RAID0"), "disagree on the volumes"},

@@ -40,23 +40,30 @@ func orNone(text string) string {
 	return text
 }
 
-// flat is a thing as its fields, by their paths in JSON.
+// flat is a thing as its fields, by their paths in JSON. A number is the same however it is
+// spelled: programs send others than a rack file does.
 func flat(thing any) map[string]string {
 	text, _ := json.Marshal(thing) // what is stored can be written
 	var tree any
 	_ = unmarshalToTheDigit(text, &tree)
 	fields := map[string]string{}
-	var walk func(path string, v any)
-	walk = func(path string, v any) {
+	var part func(path string, v any)
+	part = func(path string, v any) {
 		if m, ok := v.(map[string]any); ok && len(m) > 0 {
 			for key, value := range m {
-				walk(strings.TrimPrefix(path+"."+key, "."), value)
+				part(strings.TrimPrefix(path+"."+key, "."), value)
 			}
 			return
 		}
+		v, _ = walk("", v, func(_ string, leaf any) (any, error) {
+			if n, is := leaf.(json.Number); is {
+				return asYAMLReads(n), nil
+			}
+			return leaf, nil
+		})
 		written, _ := json.Marshal(v)
 		fields[path] = string(written)
 	}
-	walk("", tree)
+	part("", tree)
 	return fields
 }

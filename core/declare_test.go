@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -334,6 +335,20 @@ func TestLargeNumbersAreToldApart(t *testing.T) {
 	p.declared("a", mask(9007199254740993), core.ApplyOptions{}, "step mask added")
 	p.declared("a", mask(9007199254740993), core.ApplyOptions{})
 	p.declared("a", mask(9007199254740992), core.ApplyOptions{}, "step mask changed bios.attributes.Mask: 9007199254740993 → 9007199254740992")
+}
+
+// A number that a program has spelled otherwise than a rack file would is the same number.
+func TestNumbersAreTheSameHoweverTheyAreSpelled(t *testing.T) {
+	p := bareRack(t, 1)
+	steps := func(delay, ttl any) core.Declaration {
+		return core.Declaration{Steps: []core.Step{
+			bios("delay", core.BIOSAttributes{"Delay": delay}),
+			{Name: "dns", Plugin: &core.PluginStep{Name: "dns", Config: core.FreeForm{"zones": []any{map[string]any{"ttl": ttl}}}}},
+		}}
+	}
+	p.declared("a", steps(json.Number("7.0"), json.Number("1e3")), core.ApplyOptions{}, "step delay added", "step dns added")
+	p.declared("a", steps(7, 1000), core.ApplyOptions{})
+	p.declared("a", steps(7.5, json.Number("10e2")), core.ApplyOptions{}, "step delay changed bios.attributes.Delay: 7 → 7.5")
 }
 
 // A step that no profile has, and a profile that no pool has, are told of for as long as

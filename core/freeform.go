@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // FreeForm is what another program understands, and not we: YAML of any shape, whose keys
@@ -26,6 +27,20 @@ func unmarshalToTheDigit(text []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	return d.Decode(into)
+}
+
+// asYAMLReads is a number in the spelling that it has once it has been in a rack file: those
+// with a fraction or an exponent lose what they do not need of it, as in 7.0 and 1e3.
+func asYAMLReads(n json.Number) json.Number {
+	if !strings.ContainsAny(n.String(), ".eE") {
+		return n
+	}
+	f, err := n.Float64()
+	if err != nil {
+		return n
+	}
+	text, _ := json.Marshal(f) // what could be read can be written
+	return json.Number(text)
 }
 
 // numbersOfYAML is a tree with numbers that the marshaler of YAML knows as such.
