@@ -30,12 +30,9 @@ func (a *BIOSAttribute) UnmarshalJSON(text []byte) error {
 	return unmarshalToTheDigit(text, (*plain)(a))
 }
 
-// Shown are its values as people are to read them, see Difference.Shown; "" is none.
-func (a BIOSAttribute) Shown() (value, pending string) {
-	return shownValue(a.Value), shownValue(a.Pending)
-}
-
-func shownValue(v any) string {
+// Visible is a name or a value of an attribute as people are to read it, see
+// Difference.Shown; "" is none.
+func Visible(v any) string {
 	if v == nil {
 		return ""
 	}

@@ -61,13 +61,12 @@ func TestBIOSAttributesAreToldAsTheyAre(t *testing.T) {
 	if again, err := json.Marshal(a); err != nil || string(again) != text {
 		t.Errorf("it comes back as %s, %v", again, err)
 	}
-	if value, pending := a.Shown(); value != "9007199254740993" || pending != "false" {
-		t.Errorf("it shows %s and %s", value, pending)
-	}
-	if value, pending := (core.BIOSAttribute{Value: "r1 "}).Shown(); value != `"r1 "` || pending != "" {
-		t.Errorf("it shows %s and %s", value, pending)
-	}
-	if value, _ := (core.BIOSAttribute{Value: ""}).Shown(); value != `""` {
-		t.Errorf("it shows %s", value)
+	for _, c := range []struct {
+		value any
+		shown string
+	}{{a.Value, "9007199254740993"}, {a.Pending, "false"}, {nil, ""}, {"r1 ", `"r1 "`}, {"", `""`}, {"Quiet\x1b[31mBoot", `"Quiet\x1b[31mBoot"`}} {
+		if shown := core.Visible(c.value); shown != c.shown {
+			t.Errorf("%v shows as %s", c.value, shown)
+		}
 	}
 }

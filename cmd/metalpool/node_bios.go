@@ -86,13 +86,13 @@ func biosTable(all []core.BIOSAttribute, table func(header ...string) *table) *t
 	}
 	t := table(header...).sparing("TYPE")
 	for _, a := range all {
-		value, next := a.Shown()
+		value := core.Visible(a.Value)
 		if a.Secret {
 			value = "(not shown)"
 		}
-		cells := []string{a.Name, value}
+		cells := []string{core.Visible(a.Name), value}
 		if waits {
-			cells = append(cells, next)
+			cells = append(cells, core.Visible(a.Pending))
 		}
 		if told {
 			cells = append(cells, a.Type, takes(a))
@@ -110,11 +110,15 @@ func takes(a core.BIOSAttribute) string {
 	case a.Secret:
 		return "not set by steps"
 	case len(a.Values) > 0:
-		return strings.Join(a.Values, ", ")
+		values := make([]string, len(a.Values))
+		for i, v := range a.Values {
+			values[i] = core.Visible(v)
+		}
+		return strings.Join(values, ", ")
 	case a.Type == "Boolean":
 		return "true, false"
 	case a.Lower != nil || a.Upper != nil:
-		return limit(a.Lower) + ".." + limit(a.Upper)
+		return core.Visible(a.Lower) + ".." + core.Visible(a.Upper)
 	case a.Type == "Integer":
 		return "a whole number"
 	case a.MaxLength != nil:
@@ -123,12 +127,4 @@ func takes(a core.BIOSAttribute) string {
 		return "a text"
 	}
 	return ""
-}
-
-// limit is one end of a range; "" is an open one.
-func limit(v any) string {
-	if v == nil {
-		return ""
-	}
-	return fmt.Sprint(v)
 }

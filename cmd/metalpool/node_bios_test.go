@@ -57,6 +57,13 @@ WorkloadProfile  GeneralPowerEfficientCompute  -
 		{"without a registry", told[7:8], 80, `
 ATTRIBUTE  VALUE
 Unheard    Auto`},
+		{"with what is not seen", []core.BIOSAttribute{
+			{Name: "Quiet\x1b[31mBoot", Value: "Auto ", Type: "Enumeration", Values: []string{"Auto ", "Auto", ""}},
+			{Name: "QuietBoot", Value: "Auto", Type: "String"},
+		}, 0, `
+ATTRIBUTE            VALUE    TYPE         TAKES
+"Quiet\x1b[31mBoot"  "Auto "  Enumeration  "Auto ", Auto, ""
+QuietBoot            Auto     String       a text`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			table := biosTable(test.all, func(header ...string) *table { return newTable(false, test.width, header...) })
