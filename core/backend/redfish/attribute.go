@@ -136,8 +136,9 @@ type biosState struct {
 func (s biosState) list(known registry) (all []core.BIOSAttribute) {
 	shown := maps.Clone(s.force)
 	maps.Copy(shown, s.waiting)
+	described := known.byName()
 	for _, name := range sortedNames(shown) {
-		told, _ := known.named(name)
+		told := described[name]
 		a := told.about()
 		a.Name, a.Secret = name, isSecret.MatchString(name) || told.Type == "Password"
 		if !a.Secret {

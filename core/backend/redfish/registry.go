@@ -110,6 +110,16 @@ func (r registry) named(name string) (registryAttribute, bool) {
 	return r[i], true
 }
 
+// byName is the registry for whoever looks all of a server's attributes up: what a BMC
+// sends may be large.
+func (r registry) byName() map[string]registryAttribute {
+	all := make(map[string]registryAttribute, len(r))
+	for _, a := range slices.Backward(r) { // the first of a name counts, as in named
+		all[string(a.Name)] = a
+	}
+	return all
+}
+
 // meant is what an unknown name most likely means: of the names, then of the labels
 // that the firmware's menu shows.
 func (r registry) meant(name string, others []string) string {
