@@ -2,6 +2,10 @@ package deploy
 
 import (
 	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -26,4 +30,23 @@ func FuzzFollowed(f *testing.F) {
 			t.Errorf("of %q it tells %q", said, heard.String())
 		}
 	})
+}
+
+// Whoever follows a run reads how much it has said while that is written down.
+func TestTotalIsNeverHalfWritten(t *testing.T) {
+	dir := t.TempDir()
+	total, before := filepath.Join(dir, "total"), filepath.Join(dir, "before")
+	if err := errors.Join(os.WriteFile(total, []byte("1\n"), 0o600), os.Link(total, before)); err != nil {
+		t.Fatal(err)
+	}
+	keep := exec.CommandContext(t.Context(), "sh", "-c", keepOutput)
+	keep.Dir, keep.Stdin = dir, strings.NewReader("hello")
+	if out, err := keep.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	now, err := os.ReadFile(total)
+	then, errThen := os.ReadFile(before)
+	if errors.Join(err, errThen) != nil || string(now) != "5\n" || string(then) != "1\n" {
+		t.Errorf("it says %q, %v, and who had opened it before reads %q, %v", now, err, then, errThen)
+	}
 }

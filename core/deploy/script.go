@@ -42,11 +42,13 @@ sync
 `
 	// keepOutput keeps the first and the last of what comes, for as long as it comes: a
 	// daemon that the script has left may hold its output open, and is to notice nothing.
+	// Whoever follows the run reads total at any time.
 	keepOutput = `n=0
 while dd bs=16384 count=1 of=part 2>/dev/null && test -s part; do
 	before=$n
 	n=$((n + $(wc -c < part)))
-	echo $n > total
+	echo $n > total.new
+	mv -f total.new total
 	if test $before -lt 16384; then
 		cat part >> head
 	else
@@ -68,8 +70,9 @@ done
 test -L begun || { echo "it does not start; is there a setsid?" >&2; exit 1; }
 `
 	// followRun tells what there is of a run: none, runs, ended and with what status, or
-	// unknown, with 1 where the machine was started since; and what it has said, while it runs the last of that alone. It waits for its end for a while, the
-	// less often the longer it takes.
+	// unknown, with 1 where the machine was started since; and what it has said, while it
+	// runs the last of that alone. It waits for its end for a while, the less often the
+	// longer it takes.
 	followRun = `cd %s/.run 2>/dev/null || { echo none 0 0 0; exit; }
 i=0
 while :; do

@@ -32,7 +32,7 @@ func TestScriptsOnAMachine(t *testing.T) {
 		"has its variables":       {core.Script{ID: "d-1/c/1", Text: `echo "$A-$B"; test ! -e .run/environment`, Env: map[string]string{"A": "a 'b' $c", "B": "two\nlines"}}, 0, "a 'b' $c-two\nlines\n"},
 		"is read by what it says": {core.Script{ID: "d-1/d/1", Text: "#!/bin/sh -e\nfalse\necho not here"}, 1, ""},
 		"is run for a check":      {core.Script{Text: "echo checked"}, 0, "checked\n"},
-		"hangs":                   {core.Script{ID: "d-1/e/1", Text: "echo begins; sleep 600", Limit: core.Span(time.Second)}, 124, "begins\n"},
+		"hangs":                   {core.Script{ID: "d-1/e/1", Text: "echo begins; sleep 600", Limit: core.Span(3 * time.Second)}, 124, "begins\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHome(t)
