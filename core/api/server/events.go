@@ -67,6 +67,7 @@ type eventPages struct {
 	p     principal
 	rest  core.EventFilter // what was not read yet
 	left  int              // at most so many of it
+	back  bool             // they are looked for from the end backwards, all at once
 	ended bool
 	there map[core.NodeID]bool // the nodes of his pools; nil: nobody has asked yet
 }
@@ -75,12 +76,14 @@ func (s *Server) eventsFor(p principal, f core.EventFilter) *eventPages {
 	if p.Role == core.RoleUser && f.Allocation == "" {
 		f.Owner = p.Name // what others have done is not read either, however much it is
 	}
-	return &eventPages{s: s, p: p, rest: f, left: cmp.Or(f.Limit, math.MaxInt)}
+	e := &eventPages{s: s, p: p, rest: f, left: cmp.Or(f.Limit, math.MaxInt)}
+	e.back = e.some() && e.left < mostLooked
+	return e
 }
 
 // next is the next page, which may be empty. There is one until they have ended.
 func (e *eventPages) next(ctx context.Context) (page []core.Event, err error) {
-	if e.some() && e.left < mostLooked {
+	if e.back {
 		e.ended = true
 		page, err = e.last(ctx)
 	} else {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http/httptest"
 	"testing"
 
@@ -108,6 +109,49 @@ func TestEventsAreReadPageByPage(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// mixed is a pool of whose events every other one is somebody else's.
+type mixed struct {
+	asked
+	questions int
+}
+
+func (m *mixed) Events(ctx context.Context, f core.EventFilter) ([]core.Event, error) {
+	if m.questions++; m.questions > 100 {
+		return nil, errors.New("it asks without end")
+	}
+	events, err := m.asked.Events(ctx, f)
+	for i := range events {
+		if events[i].Seq%2 == 0 {
+			events[i].Allocation = "b-1"
+		}
+	}
+	return events, err
+}
+
+func (m *mixed) Machine(_ context.Context, id core.AllocationID) (core.Machine, error) {
+	return core.Machine{Owner: map[core.AllocationID]string{"a-1": "ann", "b-1": "bob"}[id]}, nil
+}
+
+// Who asks for more of the last events than are looked through has those of them that he
+// may know of, page by page to their end.
+func TestManyOfTheLastEventsAmongThoseOfOthers(t *testing.T) {
+	for _, limit := range []int{mostLooked, mostLooked + 1, mostLooked + 2*eventPage + 1} {
+		pool := &mixed{asked: asked{events: 10 * eventPage}}
+		pages := (&Server{pool: pool}).eventsFor(principal{Token: core.Token{Name: "ann", Role: core.RoleUser}}, core.EventFilter{Limit: limit})
+		var told []core.Event
+		for !pages.ended {
+			page, err := pages.next(t.Context())
+			if err != nil {
+				t.Fatalf("of the last %d: %v", limit, err)
+			}
+			told = append(told, page...)
+		}
+		if want := limit / 2; len(told) != want || pool.most > eventPage {
+			t.Errorf("of the last %d there are %d, read up to %d at a time; want %d, and %d", limit, len(told), pool.most, want, eventPage)
 		}
 	}
 }
